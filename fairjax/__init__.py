@@ -1,0 +1,6 @@
+"""FairJAX: train fair face models in JAX and audit any face model.
+
+Importing this package loads neither JAX nor TensorFlow.
+"""
+
+__version__ = "0.1.0"

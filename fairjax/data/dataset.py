@@ -1,0 +1,80 @@
+"""What a reader hands to the pipeline: rows, their labels, and how to fetch their images."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+
+class DataError(ValueError):
+    """The data on disk cannot be used; the message says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One thing that is known of every image.
+
+    Attributes:
+      values: The class names in label order, or () for a number.
+      low: The smallest value allowed (a class label is never below 0).
+      high: The largest value allowed.
+      unit: The unit of a number ("years"), or "".
+      assigned_by: Who assigned it: part of every report's limits.
+    """
+
+    values: tuple[str, ...]
+    low: int
+    high: int
+    unit: str
+    assigned_by: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows in a fixed order.
+
+    Attributes:
+      ids: [n] strings, unique: the file's name inside its source.
+      labels: For each attribute an int32 [n] array.
+      cluster: int64 [n]; rows that are not independent (copies of one picture, pictures of one
+        person) share a number. Splits and bootstrap resamples keep a cluster whole.
+      read: `(int64 rows) -> images`: a list of encoded JPEG or PNG files (bytes), or one uint8
+        array [rows, height, width, 3]. Rows count from 0 in this object's order.
+    """
+
+    ids: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    cluster: np.ndarray
+    read: Callable[[np.ndarray], Sequence[bytes] | np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> "Examples":
+        """The given rows, in the given order."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            labels={name: label[rows] for name, label in self.labels.items()},
+            cluster=self.cluster[rows],
+            read=lambda some: self.read(rows[some]),
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that has been read, checked and split.
+
+    Attributes:
+      name: Its key in DATASETS.
+      attributes: What is known of every image.
+      splits: "train", "validation" and "test".
+      manifest: JSON-ready account for `data.json`: source, counts by split and group, a hash of
+        names, labels and bytes, what was skipped and why, which rows were held together.
+    """
+
+    name: str
+    attributes: Mapping[str, Attribute]
+    splits: Mapping[str, Examples]
+    manifest: dict[str, Any]

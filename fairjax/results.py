@@ -1,0 +1,132 @@
+"""Numbers with their provenance: the schema shared by `results.json`, tables, reports and audits."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number, and what a reviewer would ask about it.
+
+    Attributes:
+      name: What was measured, snake_case: `gender_fpr`, `age_mae`.
+      value: The number; rates are fractions in [0, 1]. None where it is undefined; `note` says why.
+      unit: "fraction", "years", "ratio" or "count".
+      n: How many examples (or pairs) the value was computed over.
+      group: The group it is about, {"race": "White"}; {} is everyone. A gap between groups
+        names the attribute it runs over in `across`.
+      across: The attribute whose groups a summary runs over ("race"), or "".
+      interval: (low, high), or None where there is none.
+      level: Nominal coverage of the interval.
+      method: How the interval was made: "cluster bootstrap, percentile, 2000 resamples".
+      n_clusters: Independent units behind n (duplicate groups or subjects).
+      n_errors: The errors counted, for a rate; None otherwise.
+      ddof: Delta degrees of freedom of a standard deviation; None otherwise.
+      rule: The decision rule or definition that a reader needs: "positive = age >= 30".
+      note: Anything that limits the number.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    n: int
+    group: Mapping[str, str] = field(default_factory=dict)
+    across: str = ""
+    interval: tuple[float, float] | None = None
+    level: float | None = None
+    method: str = ""
+    n_clusters: int | None = None
+    n_errors: int | None = None
+    ddof: int | None = None
+    rule: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything one evaluation says.
+
+    Attributes:
+      kind: "attributes" (classifiers and regressors of attributes) or "verification".
+      protocol: Name and every choice that changes a number.
+      measures: The numbers.
+      arrays: Plot data by name, JSON-ready: confusion matrices, calibration bins, curves.
+      limits: Sentences for the reader: who assigned labels, what the data cannot show.
+      provenance: Config, code version, data hash, checkpoint step, devices.
+    """
+
+    kind: str
+    protocol: dict[str, Any]
+    measures: Sequence[Measure]
+    arrays: dict[str, Any]
+    limits: Sequence[str]
+    provenance: dict[str, Any]
+
+    def get(self, name: str, *, across: str = "", **group: str) -> Measure:
+        """The one measure with this name, group and sweep; KeyError names what is missing."""
+        for measure in self.measures:
+            if measure.name == name and measure.across == across and dict(measure.group) == group:
+                return measure
+        raise KeyError(f"no measure {name!r} for group {group} across {across!r}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to print: every cell is text, numbers are already rounded.
+
+    Attributes:
+      title: What it shows.
+      columns: Headings.
+      rows: Text cells, one list a row, the first cell being the row's name.
+      note: The rules behind the columns.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def save_results(path: Path, results: Results) -> None:
+    """Writes `results.json`, whole or not at all."""
+    text = json.dumps(
+        {"schema_version": SCHEMA_VERSION, **asdict(results)}, indent=1, allow_nan=False
+    )
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text + "\n")
+    partial.replace(path)
+
+
+def load_results(path: Path) -> Results:
+    """Reads `results.json`.
+
+    Raises:
+      ValueError: If the file was written under another major schema version or lacks a field.
+    """
+    tree = json.loads(path.read_text())
+    version = tree.pop("schema_version", "none")
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise ValueError(
+            f"{path}: schema_version is {version}; this FairJAX reads {SCHEMA_VERSION}."
+        )
+    try:
+        measures = [
+            Measure(**{**m, "interval": tuple(m["interval"]) if m["interval"] else None})
+            for m in tree.pop("measures")
+        ]
+        return Results(measures=measures, **tree)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not a results file of schema {SCHEMA_VERSION}: {error}."
+        ) from error
+
+
+def finite_or_none(value: float) -> float | None:
+    """A float for JSON: NaN and infinities become None, the schema's 'undefined'."""
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,45 @@
+"""The words that every room shares: batches, methods and the names of the mesh axes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+
+DATA_AXIS = "data"  # the batch is split over this mesh axis
+MODEL_AXIS = "model"  # a class-sharded head is split over this one
+
+# image uint8 [batch, height, width, 3]; one [batch] array a label; mask bool [batch], False on padding.
+Batch = Mapping[str, jax.Array]
+PyTree = Any
+
+
+class Aux(NamedTuple):
+    """What a loss hands back beside its value.
+
+    Attributes:
+      model_state: The variables that the forward pass moves, such as running batch statistics.
+      scalars: For each logged quantity its (sum, count) over the global batch; the log shows
+        sum / count, so a padded or weighted batch is averaged rightly.
+    """
+
+    model_state: PyTree
+    scalars: dict[str, tuple[jax.Array, jax.Array]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A training recipe as three pure functions.
+
+    Attributes:
+      init: `(key, batch) -> (params, model_state)`: what the optimiser moves, and what the
+        forward pass moves.
+      loss: `(params, model_state, batch, key) -> (loss, Aux)`: a float32 scalar, the mean over the
+        rows of the global batch whose mask is True.
+      predict: `(variables, batch) -> {name: array}`: named arrays with one row an example, in
+        inference mode. `variables` is `{"params": params, **model_state}`.
+    """
+
+    init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
+    loss: Callable[[PyTree, PyTree, Batch, jax.Array], tuple[jax.Array, Aux]]
+    predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
