@@ -1,4 +1,4 @@
-"""Numbers with their provenance: the schema shared by `results.json`, tables, reports and audits."""
+"""Numbers with their provenance: the schema of `results.json`, tables, reports and audits."""
 
 import json
 import math
