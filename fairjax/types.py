@@ -44,3 +44,18 @@ class Method:
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
     loss: Callable[[PyTree, PyTree, Batch, jax.Array], tuple[jax.Array, Aux]]
     predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a method needs to know of one attribute.
+
+    Attributes:
+      values: Class names in label order; () for a number.
+      mean: Of a number over the training split; 0 for a class.
+      std: Likewise, ddof 0; 1 for a class.
+    """
+
+    values: tuple[str, ...]
+    mean: float
+    std: float

@@ -1,0 +1,393 @@
+"""All that is known about the config tree: its keys, its arguments, its checks.
+
+Nothing here imports JAX or TensorFlow, so a wrong config is refused before a device is touched.
+"""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from ml_collections import ConfigDict
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """The config asks for something impossible; the message says what to type instead."""
+
+
+# Keys that may differ between a run and its resumption: they change no number.
+FREE_TO_CHANGE = (
+    "data.root",
+    "input.cache_mb",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep_last",
+    "train.tensorboard",
+)
+
+
+def base_config() -> ConfigDict:
+    """Every key the project knows, locked: the multitask ResNet-50 on generated faces.
+
+    Sections that have a `name` are replaced whole by a config file; the other keys of such a
+    section are the keyword arguments of the thing it names. Lengths are in epochs of the training
+    split.
+    """
+    config = ConfigDict()
+    config.seed = 0  # the one root of all randomness: order, augmentation, initialisation, dropout
+    config.title = ""  # the report's heading; "" takes the config file's name
+
+    config.data = phantom()
+    config.input = ConfigDict(
+        dict(
+            image_size=64,  # pixels, height = width
+            normalise="imagenet",  # imagenet: channel mean and deviation; half: (x/255 - 0.5)/0.5
+            cache_mb=4096,  # decoded images stay in memory up to this size
+            augment=no_augmentation(),
+        )
+    )
+    config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet"))
+    config.compute_dtype = "float32"  # or bfloat16; parameters, logits and losses stay float32
+
+    config.method = ConfigDict(
+        dict(
+            name="classify",
+            tasks=dict(
+                age=regress("age"),
+                gender=classes("gender"),
+                group=classes("group"),
+            ),
+            label_smoothing=0.0,
+            dropout=0.0,  # on the pooled features
+        )
+    )
+    config.optim = ConfigDict(
+        dict(
+            algorithm=adamw(),
+            peak_lr=3e-4,  # at the global batch size; not scaled behind your back
+            weight_decay=0.05,
+            decay_norms=False,  # True decays biases and normalisation scales too (face recipes)
+            clip_norm=0.0,  # global gradient norm; 0 is off
+            schedule=cosine(warmup_epochs=5.0),
+        )
+    )
+    config.train = ConfigDict(
+        dict(
+            epochs=60.0,
+            batch_size=128,  # the global batch, over all devices and processes
+            accumulate=1,  # micro-batches a step
+            ema_decay=0.0,  # evaluate an average of the weights; 0 is off
+            log_every=20,  # steps
+            evaluate_every=1.0,  # epochs between looks at the validation split
+            checkpoint_every=300.0,  # seconds
+            keep_last=2,
+            keep_best=1,
+            best_metric="loss",  # of the validation split; *loss and *mae are minimised
+            patience=0,  # stop after so many evaluations without a better best_metric; 0 is off
+            tensorboard=True,
+        )
+    )
+    config.eval = ConfigDict(
+        dict(
+            name="utkface",
+            batch_size=256,
+            weights="last",  # or best: the checkpoint with the best validation metric
+            group_by="group",
+            resamples=2000,
+            level=0.95,
+            gender_positive=1,
+            age_rate="threshold",
+            age_positive_from=30.0,  # years
+            age_bins="fold60",
+            published="",  # resnet50 prints the source's numbers beside ours
+        )
+    )
+    return config.lock()
+
+
+def phantom(**changes: Any) -> ConfigDict:
+    """The `data` section of generated faces."""
+    section = dict(
+        name="phantom",
+        root="",
+        image_size=64,
+        identities=1000,
+        images_per_identity=6,
+        split=dict(train=0.7, validation=0.1, test=0.2),
+        differential=dict(kind="none", group="", size=0.0),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def utkface(**changes: Any) -> ConfigDict:
+    """The `data` section of UTKFace: a folder, a nested folder or a .tar."""
+    section = dict(
+        name="utkface",
+        root="",
+        split=dict(train=0.8, validation=0.1, test=0.1),
+        stratify=True,
+        dedup="group",
+        on_error="skip",
+        max_bad=0.01,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def no_augmentation() -> dict[str, Any]:
+    """Every augmentation, off."""
+    return dict(
+        flip=0.0,  # probability of a left-right mirror
+        rotation_degrees=0.0,  # uniform in [-this, this], black outside
+        crop_scale=(1.0, 1.0),  # share of the area kept, uniform in this range
+        crop_ratio=(1.0, 1.0),  # width over height of the crop
+        brightness=0.0,
+        contrast=0.0,
+        saturation=0.0,
+        grey=0.0,  # probability of a grey image
+    )
+
+
+def regress(attribute: str, *, weight: float = 1.0, loss: str = "mse") -> dict[str, Any]:
+    """A task: the number `attribute`, standardised by the training split's mean and deviation."""
+    return dict(kind="regression", attribute=attribute, weight=weight, loss=loss)
+
+
+def classes(attribute: str, *, weight: float = 1.0) -> dict[str, Any]:
+    """A task: the class `attribute`, by cross-entropy."""
+    return dict(kind="classes", attribute=attribute, weight=weight)
+
+
+def bins(attribute: str, *, edges: tuple[float, ...], weight: float = 1.0) -> dict[str, Any]:
+    """A task: the bin of a number, by cross-entropy; an edge belongs to the bin above it."""
+    return dict(kind="bins", attribute=attribute, edges=edges, weight=weight)
+
+
+def sgd(*, momentum: float = 0.9, nesterov: bool = False) -> dict[str, Any]:
+    """SGD with momentum; weight decay joins the gradient before the momentum (coupled L2)."""
+    return dict(name="sgd", momentum=momentum, nesterov=nesterov)
+
+
+def adamw(*, b1: float = 0.9, b2: float = 0.999) -> dict[str, Any]:
+    """Adam with decoupled weight decay."""
+    return dict(name="adamw", b1=b1, b2=b2)
+
+
+def lars(*, momentum: float = 0.9, trust_coefficient: float = 1e-3) -> dict[str, Any]:
+    """Layer-wise adaptive rates for SGD at large batches."""
+    return dict(name="lars", momentum=momentum, trust_coefficient=trust_coefficient)
+
+
+def lamb(*, b1: float = 0.9, b2: float = 0.999) -> dict[str, Any]:
+    """Layer-wise adaptive rates for Adam at large batches."""
+    return dict(name="lamb", b1=b1, b2=b2)
+
+
+def cosine(*, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> dict[str, Any]:
+    """Linear warm-up, then half a cosine down to `final_factor` times the peak."""
+    return dict(name="cosine", warmup_epochs=warmup_epochs, final_factor=final_factor)
+
+
+def steps(
+    at_epochs: tuple[float, ...], *, factor: float = 0.1, warmup_epochs: float = 0.0
+) -> dict[str, Any]:
+    """Linear warm-up, then the rate times `factor` at each of `at_epochs`."""
+    return dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
+
+
+def parse_arg(arg: str, **defaults: Any) -> SimpleNamespace:
+    """Reads what follows the colon of `--config FILE:arg`: words and `key=value`, comma-separated.
+
+    Args:
+      arg: For example `"small,seed=3"`.
+      **defaults: Every word the config file knows with its default; a bare word sets a bool.
+
+    Raises:
+      ConfigError: On a word that is not in `defaults`, or a value of another type.
+    """
+    values = dict(defaults)
+    for word in filter(None, (part.strip() for part in arg.split(","))):
+        key, equals, text = word.partition("=")
+        if key not in defaults:
+            known = ", ".join(k if v is False else f"{k}=..." for k, v in defaults.items())
+            raise ConfigError(f"config argument {key!r} is not known; this config knows: {known}.")
+        default = defaults[key]
+        if isinstance(default, bool):
+            if equals and text not in ("true", "false"):
+                raise ConfigError(f"config argument {key} takes true or false, not {text!r}.")
+            values[key] = text != "false"
+            continue
+        try:
+            values[key] = type(default)(text)
+        except ValueError:
+            raise ConfigError(
+                f"config argument {key}={text!r} is not a valid {type(default).__name__}; "
+                f"write for example {key}={default}."
+            ) from None
+    return SimpleNamespace(**values)
+
+
+def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
+    """Refuses impossible values, in one line that says what to type instead.
+
+    Args:
+      config: The resolved config.
+      device_count: Devices over all processes; None skips what depends on them, so that the rest
+        can be checked before a device is touched.
+
+    Raises:
+      ConfigError: On the first wrong value.
+    """
+    train, optim, data_input, evaluation = config.train, config.optim, config.input, config.eval
+    augment = data_input.augment
+
+    def need(ok: bool, key: str, value: Any, rule: str) -> None:
+        if not ok:
+            raise ConfigError(f"config.{key}={value!r} must be {rule}.")
+
+    def one_of(key: str, value: str, known: tuple[str, ...]) -> None:
+        need(value in known, key, value, "one of " + ", ".join(map(repr, known)))
+
+    for key, value in (
+        ("train.epochs", train.epochs),
+        ("train.batch_size", train.batch_size),
+        ("train.accumulate", train.accumulate),
+        ("train.log_every", train.log_every),
+        ("train.evaluate_every", train.evaluate_every),
+        ("train.keep_last", train.keep_last),
+        ("optim.peak_lr", optim.peak_lr),
+        ("eval.batch_size", evaluation.batch_size),
+        ("input.image_size", data_input.image_size),
+    ):
+        need(value > 0, key, value, "above 0")
+    for key, value in (
+        ("seed", config.seed),
+        ("optim.weight_decay", optim.weight_decay),
+        ("optim.clip_norm", optim.clip_norm),
+        ("optim.schedule.warmup_epochs", optim.schedule.warmup_epochs),
+        ("train.checkpoint_every", train.checkpoint_every),
+        ("train.keep_best", train.keep_best),
+        ("train.patience", train.patience),
+        ("eval.resamples", evaluation.resamples),
+        ("input.cache_mb", data_input.cache_mb),
+    ):
+        need(value >= 0, key, value, "0 or more")
+    need(0 <= train.ema_decay < 1, "train.ema_decay", train.ema_decay, "at least 0 and below 1")
+    need(0 < evaluation.level < 1, "eval.level", evaluation.level, "between 0 and 1, such as 0.95")
+    need(
+        optim.schedule.warmup_epochs <= train.epochs,
+        "optim.schedule.warmup_epochs",
+        optim.schedule.warmup_epochs,
+        f"at most config.train.epochs={train.epochs}",
+    )
+    need(
+        train.batch_size % train.accumulate == 0,
+        "train.batch_size",
+        train.batch_size,
+        f"a multiple of config.train.accumulate={train.accumulate}",
+    )
+    one_of("compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
+    one_of("input.normalise", data_input.normalise, ("imagenet", "half"))
+    one_of("eval.weights", evaluation.weights, ("last", "best"))
+    if evaluation.weights == "best":
+        need(train.keep_best > 0, "train.keep_best", train.keep_best, "1 for eval.weights='best'")
+    for key in ("flip", "grey"):
+        need(0 <= augment[key] <= 1, f"input.augment.{key}", augment[key], "a probability, 0 to 1")
+    low, high = augment.crop_scale
+    need(0 < low <= high <= 1, "input.augment.crop_scale", (low, high), "(low, high) in (0, 1]")
+    if "split" in config.data:
+        shares = config.data.split.to_dict()
+        need(
+            abs(sum(shares.values()) - 1) < 1e-6 and min(shares.values()) > 0,
+            "data.split",
+            shares,
+            "positive shares that sum to 1",
+        )
+
+    if device_count is None:
+        return
+    for key, size, parts in (
+        ("train.batch_size", train.batch_size, device_count * train.accumulate),
+        ("eval.batch_size", evaluation.batch_size, device_count),
+    ):
+        if size % parts:
+            what = f"the {device_count} devices"
+            if parts != device_count:
+                what += f" times {train.accumulate} micro-batches"
+            nearest = -(-size // parts) * parts
+            raise ConfigError(f"config.{key}={size} must be a multiple of {what}; try {nearest}.")
+
+
+def build_section(
+    registry: Mapping[str, Callable[..., T]], section: ConfigDict, where: str, **context: Any
+) -> T:
+    """Calls what `section.name` names with the section's other keys as keyword arguments.
+
+    This is the one door between the config tree and plain functions.
+
+    Args:
+      registry: The room's dict literal.
+      section: A section with a `name`.
+      where: Its path, such as "config.method", for messages.
+      **context: Arguments that come from the program, not from the config.
+
+    Raises:
+      ConfigError: If the name is unknown, or the keys are not the function's arguments.
+    """
+    arguments = section.to_dict()
+    name = arguments.pop("name")
+    if name not in registry:
+        raise ConfigError(
+            f"{where}.name={name!r} is not known; {_suggest(name, registry)}"
+            f"known: {', '.join(sorted(registry))}."
+        )
+    function = registry[name]
+    accepted = set(inspect.signature(function).parameters)
+    if dataclasses.is_dataclass(function):
+        accepted -= {"parent", "name"}  # what linen adds to a module
+    for key in arguments:
+        if key not in accepted or key in context:
+            options = sorted(accepted - set(context))
+            raise ConfigError(
+                f"{where}.{key} is not a setting of {name!r}; {_suggest(key, options)}"
+                f"known: {', '.join(options)}."
+            )
+    try:
+        inspect.signature(function).bind(**arguments, **context)
+    except TypeError as error:
+        raise ConfigError(f"{where} ({name}): {error}; add it to the config.") from None
+    return function(**arguments, **context)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Lines `key: old -> new` for what differs and matters to a run's numbers."""
+    left, right = dict(_leaves(old)), dict(_leaves(new))
+    return [
+        f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key, _ABSENT) != right.get(key, _ABSENT) and key not in FREE_TO_CHANGE
+    ]
+
+
+def suggest_key(config: ConfigDict, path: str) -> str:
+    """For a mistyped `a.b.c`: "did you mean a.b.d? "; empty when nothing is near."""
+    return _suggest(path, [key for key, _ in _leaves(config.to_dict())])
+
+
+_ABSENT = object()
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def _suggest(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""

@@ -1,0 +1,199 @@
+"""Attribute classification and regression: several heads on one backbone.
+
+The UTKFace study's supervised baseline: age by squared error on a standardised target, gender and
+race by cross-entropy, the losses added with weights (`methods` of the study, sections 3.1 and 4.1).
+One task alone, or bins of a number as classes, are the same recipe with another list of tasks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fairjax.losses import cross_entropy, masked_sum, regression
+from fairjax.types import Aux, Batch, Method, PyTree, Target
+
+
+class Heads(nn.Module):
+    """A backbone and one linear layer a task.
+
+    Attributes:
+      backbone: Module from images [batch, height, width, 3] to features [batch, dim].
+      widths: For each task its number of outputs.
+      dropout: Share of the features dropped in training.
+    """
+
+    backbone: nn.Module
+    widths: Mapping[str, int]
+    dropout: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Maps [batch, height, width, 3] to a float32 [batch, width] for each task."""
+        features = self.backbone(x, train=train).astype(jnp.float32)
+        features = nn.Dropout(self.dropout, deterministic=not train)(features)
+        return {
+            task: nn.Dense(width, name=f"head_{task}")(features)
+            for task, width in self.widths.items()
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """One head: what it is asked and how its answer is scored.
+
+    Attributes:
+      attribute: The label it reads from the batch.
+      width: Outputs of the head.
+      weight: Factor of its loss.
+      loss: `(outputs [batch, width], labels [batch]) -> [batch]`.
+      predictions: `(name, outputs) -> {column: array}`.
+    """
+
+    attribute: str
+    width: int
+    weight: float
+    loss: Callable[[jax.Array, jax.Array], jax.Array]
+    predictions: Callable[[str, jax.Array], dict[str, jax.Array]]
+
+
+def _regression(target: Target, *, attribute: str, weight: float, loss: str) -> Task:
+    """A number, standardised by the training split; predicted in its own unit."""
+    return Task(
+        attribute=attribute,
+        width=1,
+        weight=weight,
+        loss=lambda outputs, labels: regression(
+            outputs[:, 0], (labels - target.mean) / target.std, kind=loss
+        ),
+        predictions=lambda name, outputs: {
+            f"pred_{name}": outputs[:, 0] * target.std + target.mean
+        },
+    )
+
+
+def _classes(target: Target, smoothing: float, *, attribute: str, weight: float) -> Task:
+    """A class by cross-entropy."""
+    return Task(
+        attribute=attribute,
+        width=len(target.values),
+        weight=weight,
+        loss=lambda outputs, labels: cross_entropy(outputs, labels, label_smoothing=smoothing),
+        predictions=lambda name, outputs: {f"prob_{name}": jax.nn.softmax(outputs)},
+    )
+
+
+def _bins(smoothing: float, *, attribute: str, weight: float, edges: Sequence[float]) -> Task:
+    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k])."""
+    return Task(
+        attribute=attribute,
+        width=len(edges) + 1,
+        weight=weight,
+        loss=lambda outputs, labels: cross_entropy(
+            outputs,
+            jnp.searchsorted(jnp.asarray(edges, jnp.float32), labels, side="right"),
+            label_smoothing=smoothing,
+        ),
+        predictions=lambda name, outputs: {f"prob_{name}": jax.nn.softmax(outputs)},
+    )
+
+
+def make_tasks(
+    specs: Mapping[str, Mapping[str, Any]],
+    targets: Mapping[str, Target],
+    *,
+    label_smoothing: float,
+) -> dict[str, Task]:
+    """Turns the config's task descriptions into heads.
+
+    Args:
+      specs: For each task its `kind` ("regression", "classes" or "bins"), `attribute`, `weight`
+        and, by kind, `loss` or `edges`.
+      targets: What the dataset offers.
+      label_smoothing: For the classifying tasks, in [0, 1).
+
+    Raises:
+      ValueError: If a task names an attribute that the dataset lacks, or of the wrong kind.
+    """
+    tasks = {}
+    for name, spec in specs.items():
+        settings = dict(spec)
+        kind, where = settings.pop("kind"), f"config.method.tasks.{name}"
+        target = targets.get(settings["attribute"])
+        if target is None:
+            raise ValueError(
+                f"{where}.attribute={settings['attribute']!r} is not in this dataset; "
+                f"it has: {', '.join(targets)}."
+            )
+        if (kind == "classes") != bool(target.values):
+            fitting = "classes" if target.values else "regression or bins"
+            raise ValueError(f"{where}.kind={kind!r} does not fit its attribute; use {fitting}.")
+        if kind == "regression":
+            tasks[name] = _regression(target, **settings)
+        elif kind == "classes":
+            tasks[name] = _classes(target, label_smoothing, **settings)
+        elif kind == "bins":
+            tasks[name] = _bins(label_smoothing, **settings)
+        else:
+            raise ValueError(f"{where}.kind={kind!r} is not known; use regression, classes, bins.")
+    return tasks
+
+
+def build(
+    *,
+    backbone: nn.Module,
+    targets: Mapping[str, Target],
+    preprocess: Callable[[jax.Array], jax.Array],
+    tasks: Mapping[str, Mapping[str, Any]],
+    label_smoothing: float,
+    dropout: float,
+) -> Method:
+    """The multitask method.
+
+    Args:
+      backbone: From images to features [batch, dim].
+      targets: What the dataset offers: class names, or mean and deviation.
+      preprocess: uint8 images to the backbone's input.
+      tasks: For each task its description; see `make_tasks`.
+      label_smoothing: For the classifying tasks.
+      dropout: On the features.
+    """
+    heads = make_tasks(tasks, targets, label_smoothing=label_smoothing)
+    if not heads:
+        raise ValueError("config.method.tasks is empty; name at least one task.")
+    model = Heads(backbone, {name: task.width for name, task in heads.items()}, dropout)
+
+    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        variables = dict(model.init(key, preprocess(batch["image"]), train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        outputs, model_state = model.apply(
+            {"params": params, **model_state},
+            preprocess(batch["image"]),
+            train=True,
+            mutable=list(model_state),
+            rngs={"dropout": key},
+        )
+        total, scalars = jnp.float32(0.0), {}
+        for name, task in heads.items():
+            values = task.loss(outputs[name], batch[task.attribute])
+            scalars[f"{name}_loss"] = masked_sum(values, batch["mask"])
+            summed, count = scalars[f"{name}_loss"]
+            total += task.weight * summed / jnp.maximum(count, 1.0)
+        scalars["loss"] = (total, jnp.float32(1.0))
+        return total, Aux(model_state, scalars)
+
+    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+        outputs = model.apply(variables, preprocess(batch["image"]), train=False)
+        columns: dict[str, jax.Array] = {}
+        for name, task in heads.items():
+            columns |= task.predictions(name, outputs[name])
+        return columns
+
+    return Method(init, loss, predict)
