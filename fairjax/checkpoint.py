@@ -1,0 +1,165 @@
+"""Orbax checkpoints of the train state, the data position and the config."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from absl import logging
+from jax.sharding import NamedSharding
+from orbax.checkpoint import checkpoint_managers as policies
+
+from fairjax.state import TrainState
+
+
+class CheckpointError(RuntimeError):
+    """There are checkpoints, and none of them can be read."""
+
+
+class Checkpoints:
+    """The checkpoints of one run: written in the background, each whole or absent.
+
+    Args:
+      folder: Where they are; made if missing.
+      keep_last: How many of the newest to keep.
+      keep_best: How many with the best validation metric to keep besides.
+      best_metric: Its name; one that ends in "loss" or "mae" is minimised.
+    """
+
+    def __init__(self, folder: Path, *, keep_last: int, keep_best: int, best_metric: str):
+        self._best_metric = best_metric
+        self._minimise = lower_is_better(best_metric)
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [
+                        policies.LatestN(keep_last),
+                        policies.BestN(
+                            get_metric_fn=lambda metrics: metrics[best_metric],
+                            reverse=self._minimise,
+                            n=keep_best,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+                cleanup_tmp_directories=True,  # what a killed run left half-written
+            ),
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.close()
+
+    @property
+    def latest_step(self) -> int | None:
+        """The newest checkpoint's step, or None."""
+        return self._manager.latest_step()
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the checkpoint with the best validation metric, or None."""
+        scored = [
+            (step, metrics[self._best_metric])
+            for step in self._manager.all_steps()
+            if (metrics := self._manager.metrics(step))
+        ]
+        choose = min if self._minimise else max
+        return choose(scored, key=lambda pair: pair[1])[0] if scored else None
+
+    def save(
+        self,
+        state: TrainState,
+        *,
+        step: int,
+        config: Mapping[str, Any],
+        position: Mapping[str, Any],
+        metrics: Mapping[str, float] | None,
+    ) -> None:
+        """Starts writing a checkpoint and returns; errors of the last write surface here.
+
+        Args:
+          state: The state after `step` steps.
+          step: Its number.
+          config: The resolved config.
+          position: Data position and whatever else the loop needs to go on.
+          metrics: Validation metrics at this step, if they were taken.
+        """
+        if step in self._manager.all_steps():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                config=ocp.args.JsonSave(dict(config)),
+                position=ocp.args.JsonSave(dict(position)),
+            ),
+            metrics=dict(metrics) if metrics else None,
+        )
+
+    def wait(self) -> None:
+        """Returns once everything is on disk."""
+        self._manager.wait_until_finished()
+
+    def restore(
+        self, abstract: TrainState, *, step: int | None = None
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """Reads the newest checkpoint that is whole, or the one at `step`.
+
+        Args:
+          abstract: The state's shapes and shardings (`abstract_state`); the devices may be others
+            than those that wrote it.
+          step: None takes the newest, and the one before when that one is damaged.
+
+        Returns:
+          The state and the saved position; None when there is no checkpoint.
+
+        Raises:
+          CheckpointError: If there are checkpoints and none can be read.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True) if step is None else [step]
+        reasons = []
+        for candidate in steps:
+            try:
+                tree = self._manager.restore(
+                    candidate,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(abstract),
+                        position=ocp.args.JsonRestore(),
+                    ),
+                )
+            # Orbax and tensorstore raise many kinds for a damaged file; each is reported.
+            except Exception as error:
+                reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
+                reasons.append(f"step {candidate}: {reason}")
+                logging.warning("Checkpoint at step %s is damaged: %s", candidate, reason)
+                continue
+            for damaged in (s for s in steps if s > candidate):
+                logging.warning("Going on from step %s; step %s is removed.", candidate, damaged)
+                self._manager.delete(damaged)
+            return tree["state"], tree["position"]
+        if reasons:
+            raise CheckpointError(
+                f"no checkpoint in {self._manager.directory} can be read ({'; '.join(reasons)}); "
+                "restore the folder from a copy, or start again with another --workdir."
+            )
+        return None
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a validation metric is minimised: its name ends in "loss" or "mae"."""
+    return metric.endswith(("loss", "mae"))
+
+
+def abstract_state(state: TrainState, sharding: NamedSharding) -> TrainState:
+    """Shapes, dtypes and the sharding to restore to, from a state or `jax.eval_shape` of one."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)

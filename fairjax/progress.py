@@ -1,0 +1,122 @@
+"""What a run says while it trains: a live line in a terminal, plain lines elsewhere, and files."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from absl import logging
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class RunLog:
+    """Writes scalars to `metrics.jsonl` and TensorBoard, and shows them.
+
+    Args:
+      workdir: The run's folder.
+      total_steps: Where training ends.
+      start_step: Where this process goes on; later lines of an interrupted run are dropped.
+      tensorboard: Whether to write event files too.
+      writes: Whether this process writes and shows (process 0).
+    """
+
+    def __init__(
+        self, workdir: Path, *, total_steps: int, start_step: int, tensorboard: bool, writes: bool
+    ):
+        self._file: IO[str] | None = None
+        self._board: Any = None
+        self._progress: Progress | None = None
+        self._total = total_steps
+        self._started, self._start_step = time.monotonic(), start_step
+        if not writes:
+            return
+        path = workdir / "metrics.jsonl"
+        kept = [line for line in read_metrics(path) if line["step"] <= start_step]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._file = path.open("a")
+        if tensorboard:
+            from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
+
+            self._board = SummaryWriter(str(workdir / "tensorboard"))
+        if sys.stderr.isatty():
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[said]}"),
+                transient=True,
+            )
+            self._task = self._progress.add_task(
+                "training", total=total_steps, completed=start_step, said=""
+            )
+            self._progress.start()
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+        if self._board:
+            self._board.close()
+        if self._file:
+            self._file.close()
+
+    def advance(self, step: int) -> None:
+        """Moves the live bar; costs nothing elsewhere."""
+        if self._progress:
+            self._progress.update(self._task, completed=step)
+
+    def scalars(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Records named numbers at a step.
+
+        Args:
+          step: Steps taken so far.
+          kind: "train" or "validation"; prefixes the names in TensorBoard.
+          values: Metric keys carry their units: `images_per_second`.
+        """
+        if self._file is None:
+            return
+        self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+        self._file.flush()
+        if self._board:
+            for name, value in values.items():
+                self._board.scalar(f"{kind}/{name}", value, step)
+        said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if self._progress:
+            if kind == "train":
+                self._progress.update(self._task, said=said)
+            else:
+                self._progress.console.print(f"step {step}  {kind}  {said}")
+            return
+        done, elapsed = step - self._start_step, time.monotonic() - self._started
+        left = elapsed / done * (self._total - step) if done else 0.0
+        logging.info("step %d/%d  %s  %s  left %s", step, self._total, kind, said, _clock(left))
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
+    lines: list[dict[str, Any]] = []
+    if not path.exists():
+        return lines
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            logging.warning("%s: a line cut short was left out.", path)
+    return lines
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

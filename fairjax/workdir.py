@@ -1,0 +1,141 @@
+"""A run's folder: who may write there, which config it holds, what it says of its surroundings."""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fairjax
+from fairjax.config import differences
+
+NEEDED_BYTES = 64 * 2**20  # less free space than this cannot hold a run's logs and predictions
+
+
+class WorkdirError(RuntimeError):
+    """The run's folder cannot be used; the message says why and what to do."""
+
+
+@contextmanager
+def claim(workdir: Path) -> Iterator[None]:
+    """Holds the folder for this process alone; a killed process lets go of it by itself.
+
+    Raises:
+      WorkdirError: If the folder cannot be made or written, is nearly full, or is in use.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir / ".lock", "a+")  # noqa: SIM115  held open while the run lasts
+    except OSError as error:
+        raise WorkdirError(
+            f"--workdir {workdir} cannot be written ({error.strerror}); choose another folder."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise WorkdirError(
+                f"--workdir {workdir} is in use by another run (process {owner}); "
+                "wait for it, stop it, or choose another folder."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        free = shutil.disk_usage(workdir).free
+        if free < NEEDED_BYTES:
+            raise WorkdirError(
+                f"--workdir {workdir} has only {free / 2**20:.0f} MiB free; "
+                "make room or choose another folder."
+            )
+        yield
+
+
+def settle_config(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Writes `config.json`, or checks that the run begun there had the same config.
+
+    Raises:
+      WorkdirError: If they differ in a key that changes numbers; each is named.
+    """
+    path = workdir / "config.json"
+    if path.exists():
+        changed = differences(read_json(path), config)
+        if changed:
+            shown = "; ".join(changed[:5]) + (
+                f"; and {len(changed) - 5} more" if changed[5:] else ""
+            )
+            raise WorkdirError(
+                f"--workdir {workdir} holds a run with another config ({shown}); "
+                "choose another folder, or give the old values to resume."
+            )
+    write_json(path, config)
+
+
+def write_json(path: Path, tree: Any) -> None:
+    """Writes JSON, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(tree, indent=1) + "\n")
+    partial.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+      WorkdirError: If the file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise WorkdirError(f"{path} is missing; is {path.parent} the folder of a run?") from None
+    except json.JSONDecodeError as error:
+        raise WorkdirError(f"{path} is not valid JSON ({error}); restore it from a copy.") from None
+
+
+def environment(devices: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, machine, code revision and command line, for `environment.json`."""
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow", "numpy")
+    return {
+        "fairjax": fairjax.__version__,
+        "git_revision": _git("rev-parse", "HEAD"),
+        "git_clean": _git("status", "--porcelain") == "",
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in packages},
+        "devices": dict(devices),
+        "command": shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]]),
+    }
+
+
+def _version(name: str) -> str:
+    for distribution in (name, f"{name}-cpu"):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "absent"
+
+
+def _git(*arguments: str) -> str | None:
+    """Git's answer about the checkout this code runs from; None outside one."""
+    source = Path(fairjax.__file__).parent
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(source), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
