@@ -3,10 +3,10 @@
 Nothing here imports JAX or TensorFlow, so a wrong config is refused before a device is touched.
 """
 
-import dataclasses
 import difflib
+import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -93,17 +93,9 @@ def base_config() -> ConfigDict:
     )
     config.eval = ConfigDict(
         dict(
-            name="utkface",
             batch_size=256,
             weights="last",  # or best: the checkpoint with the best validation metric
-            group_by="group",
-            resamples=2000,
-            level=0.95,
-            gender_positive=1,
-            age_rate="threshold",
-            age_positive_from=30.0,  # years
-            age_bins="fold60",
-            published="",  # resnet50 prints the source's numbers beside ours
+            protocol=attribute_protocol(group_by="group"),
         )
     )
     return config.lock()
@@ -135,6 +127,22 @@ def utkface(**changes: Any) -> ConfigDict:
         max_bad=0.01,
     )
     return ConfigDict({**section, **changes})
+
+
+def attribute_protocol(**changes: Any) -> dict[str, Any]:
+    """The `eval.protocol` section of attribute models: the UTKFace study's readings."""
+    section = dict(
+        name="utkface",
+        group_by="race",  # the attribute whose groups are compared
+        resamples=2000,  # of the cluster bootstrap
+        level=0.95,  # coverage of the intervals
+        gender_positive=1,  # class number that counts as positive in FPR and FNR
+        age_rate="threshold",  # or ovr_macro, ovr_weighted, ovr_micro: how age gets an FPR
+        age_positive_from=30.0,  # years; for age_rate="threshold"
+        age_bins=(10.0, 20.0, 30.0, 40.0, 50.0, 60.0),  # an edge belongs to the bin above it
+        published="",  # resnet50 prints the source's numbers beside ours
+    )
+    return {**section, **changes}
 
 
 def no_augmentation() -> dict[str, Any]:
@@ -271,12 +279,13 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
         ("train.checkpoint_every", train.checkpoint_every),
         ("train.keep_best", train.keep_best),
         ("train.patience", train.patience),
-        ("eval.resamples", evaluation.resamples),
+        ("eval.protocol.resamples", evaluation.protocol.resamples),
         ("input.cache_mb", data_input.cache_mb),
     ):
         need(value >= 0, key, value, "0 or more")
     need(0 <= train.ema_decay < 1, "train.ema_decay", train.ema_decay, "at least 0 and below 1")
-    need(0 < evaluation.level < 1, "eval.level", evaluation.level, "between 0 and 1, such as 0.95")
+    level = evaluation.protocol.level
+    need(0 < level < 1, "eval.protocol.level", level, "between 0 and 1, such as 0.95")
     need(
         optim.schedule.warmup_epochs <= train.epochs,
         "optim.schedule.warmup_epochs",
@@ -321,10 +330,14 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
             raise ConfigError(f"config.{key}={size} must be a multiple of {what}; try {nearest}.")
 
 
-def build_section(
-    registry: Mapping[str, Callable[..., T]], section: ConfigDict, where: str, **context: Any
-) -> T:
-    """Calls what `section.name` names with the section's other keys as keyword arguments.
+def bind_section(
+    registry: Mapping[str, Callable[..., T]],
+    section: ConfigDict,
+    where: str,
+    *,
+    given: Collection[str],
+) -> Callable[..., T]:
+    """What `section.name` names, with the section's other keys bound as keyword arguments.
 
     This is the one door between the config tree and plain functions.
 
@@ -332,7 +345,7 @@ def build_section(
       registry: The room's dict literal.
       section: A section with a `name`.
       where: Its path, such as "config.method", for messages.
-      **context: Arguments that come from the program, not from the config.
+      given: Names of the arguments that the program supplies when it calls the answer.
 
     Raises:
       ConfigError: If the name is unknown, or the keys are not the function's arguments.
@@ -344,22 +357,18 @@ def build_section(
             f"{where}.name={name!r} is not known; {_suggest(name, registry)}"
             f"known: {', '.join(sorted(registry))}."
         )
-    function = registry[name]
-    accepted = set(inspect.signature(function).parameters)
-    if dataclasses.is_dataclass(function):
-        accepted -= {"parent", "name"}  # what linen adds to a module
-    for key in arguments:
-        if key not in accepted or key in context:
-            options = sorted(accepted - set(context))
-            raise ConfigError(
-                f"{where}.{key} is not a setting of {name!r}; {_suggest(key, options)}"
-                f"known: {', '.join(options)}."
-            )
-    try:
-        inspect.signature(function).bind(**arguments, **context)
-    except TypeError as error:
-        raise ConfigError(f"{where} ({name}): {error}; add it to the config.") from None
-    return function(**arguments, **context)
+    parameters = inspect.signature(registry[name]).parameters
+    # What a config may set; linen adds `parent` and `name` to every module.
+    settings = {key for key in parameters if key not in {*given, "parent", "name"}}
+    for key in arguments.keys() - settings:
+        raise ConfigError(
+            f"{where}.{key} is not a setting of {name!r}; {_suggest(key, settings)}"
+            f"known: {', '.join(sorted(settings))}."
+        )
+    for key in sorted(settings - arguments.keys()):
+        if parameters[key].default is inspect.Parameter.empty:
+            raise ConfigError(f"{where}.{key} is missing; {name!r} needs it: add it to the config.")
+    return functools.partial(registry[name], **arguments)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -388,6 +397,6 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield prefix + key, list(value) if isinstance(value, tuple) else value
 
 
-def _suggest(word: str, known: Any) -> str:
+def _suggest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]!r}? " if near else ""

@@ -191,9 +191,13 @@ def build(
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         outputs = model.apply(variables, preprocess(batch["image"]), train=False)
+        total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {}
         for name, task in heads.items():
             columns |= task.predictions(name, outputs[name])
-        return columns
+            if task.attribute in batch:
+                columns[f"loss_{name}"] = task.loss(outputs[name], batch[task.attribute])
+                total += task.weight * columns[f"loss_{name}"]
+        return {**columns, "loss": total}
 
     return Method(init, loss, predict)

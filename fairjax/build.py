@@ -1,0 +1,110 @@
+"""From a config to the things a run is made of."""
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from fairjax import optim
+from fairjax.config import bind_section
+from fairjax.data import DATASETS
+from fairjax.data.dataset import DataError, Dataset
+from fairjax.methods import METHODS
+from fairjax.models import BACKBONES
+from fairjax.models.preprocess import normalise
+from fairjax.protocols import PROTOCOLS
+from fairjax.types import Method, Target
+
+_GIVEN = {
+    "data": (DATASETS, {"seed"}),
+    "backbone": (BACKBONES, {"dtype"}),
+    "method": (METHODS, {"backbone", "targets", "preprocess"}),
+    "optim.algorithm": (optim.OPTIMIZERS, {"lr", "weight_decay", "mask"}),
+    "optim.schedule": (optim.SCHEDULES, {"peak_lr", "total_steps", "steps_per_epoch"}),
+    "eval.protocol": (PROTOCOLS, {"attributes", "limits", "seed"}),
+}
+
+
+def bound(config: ConfigDict, path: str) -> Callable:
+    """The function that the section at `path` names, its settings bound.
+
+    Raises:
+      ConfigError: If the name or a key is wrong.
+    """
+    registry, given = _GIVEN[path]
+    section = functools.reduce(ConfigDict.__getitem__, path.split("."), config)
+    return bind_section(registry, section, f"config.{path}", given=given)
+
+
+def check_sections(config: ConfigDict) -> None:
+    """Refuses an unknown name or setting in any section; touches neither device nor file."""
+    for path in _GIVEN:
+        bound(config, path)
+
+
+def load_dataset(config: ConfigDict) -> Dataset:
+    """Reads, checks and splits the data."""
+    return bound(config, "data")(seed=config.seed)
+
+
+def build_method(config: ConfigDict, dataset: Dataset) -> Method:
+    """The method on its backbone, told what the training split looks like."""
+    backbone = bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype))
+    return bound(config, "method")(
+        backbone=backbone,
+        targets=targets_of(dataset),
+        preprocess=functools.partial(normalise, kind=config.input.normalise),
+    )
+
+
+def build_schedule(
+    config: ConfigDict, *, total_steps: int, steps_per_epoch: float
+) -> optax.Schedule:
+    """Steps taken -> learning rate."""
+    return bound(config, "optim.schedule")(
+        peak_lr=config.optim.peak_lr, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+    )
+
+
+def build_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optax chain: clipping, decay, momentum, rate."""
+    tx = bound(config, "optim.algorithm")(
+        lr=schedule,
+        weight_decay=config.optim.weight_decay,
+        mask=functools.partial(optim.decay_mask, norms=config.optim.decay_norms),
+    )
+    return optim.clipped(tx, clip_norm=config.optim.clip_norm)
+
+
+def targets_of(dataset: Dataset) -> dict[str, Target]:
+    """Class names, or mean and deviation over the training split, of every attribute."""
+    targets = {}
+    for name, attribute in dataset.attributes.items():
+        labels = dataset.splits["train"].labels[name]
+        if attribute.values:
+            targets[name] = Target(attribute.values, mean=0.0, std=1.0)
+        else:
+            targets[name] = Target(
+                (), mean=float(np.mean(labels)), std=max(float(np.std(labels)), 1e-6)
+            )
+    return targets
+
+
+def check_labels(dataset: Dataset) -> None:
+    """Refuses labels outside their range before the first step.
+
+    Raises:
+      DataError: Names the attribute, the value and an image that carries it.
+    """
+    for split, examples in dataset.splits.items():
+        for name, attribute in dataset.attributes.items():
+            labels = examples.labels[name]
+            wrong = np.flatnonzero((labels < attribute.low) | (labels > attribute.high))
+            if wrong.size:
+                raise DataError(
+                    f"{name}={labels[wrong[0]]} of image {examples.ids[wrong[0]]!r} ({split}, "
+                    f"{wrong.size} such) is outside {attribute.low}..{attribute.high}."
+                )

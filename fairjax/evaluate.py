@@ -1,0 +1,140 @@
+"""From a checkpoint to predictions, numbers, tables and a report."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from fairjax import sharding
+from fairjax.build import bound
+from fairjax.data.dataset import Dataset, Examples
+from fairjax.data.pipeline import eval_batches
+from fairjax.progress import read_metrics
+from fairjax.protocols import TABLES
+from fairjax.report import print_tables, write_report
+from fairjax.results import Results, save_results
+from fairjax.steps import make_predict_step
+from fairjax.types import Method, PyTree
+from fairjax.workdir import WorkdirError, read_json
+
+Columns = dict[str, np.ndarray]
+
+
+def predict_split(
+    config: ConfigDict, examples: Examples, mesh: Mesh, method: Method, variables: PyTree
+) -> Columns:
+    """Runs the model over a split, on all devices.
+
+    Returns:
+      Columns with one row an example, in the split's order: "id", "cluster", every label, and what
+      `Method.predict` names.
+    """
+    whole = sharding.replicated(mesh)
+    predict_step = jax.jit(
+        make_predict_step(method),
+        in_shardings=(whole, sharding.by_batch(mesh)),
+        out_shardings=whole,
+    )
+    parts: list[Columns] = [
+        jax.device_get(predict_step(variables, sharding.global_batch(mesh, local)))
+        for local in eval_batches(
+            examples,
+            batch_size=config.eval.batch_size,
+            image_size=config.input.image_size,
+            cache_mb=config.input.cache_mb,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+    ]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    real = joined.pop("mask")
+    order = np.argsort(joined.pop("index")[real])
+    outputs = {name: column[real][order] for name, column in joined.items()}
+    return {
+        "id": examples.ids,
+        "cluster": examples.cluster,
+        **{name: np.asarray(label) for name, label in examples.labels.items()},
+        **outputs,
+    }
+
+
+def validation_metrics(columns: Columns) -> dict[str, float]:
+    """Point values to watch while training: every mean loss, `<x>_mae` and `<x>_accuracy`."""
+    metrics = {}
+    for name, column in columns.items():
+        kind, _, attribute = name.partition("_")
+        if kind == "loss":
+            metrics[f"{attribute}_loss" if attribute else "loss"] = float(np.mean(column))
+        elif kind == "pred" and attribute in columns:
+            metrics[f"{attribute}_mae"] = float(np.mean(np.abs(column - columns[attribute])))
+        elif kind == "prob" and attribute in columns:
+            metrics[f"{attribute}_accuracy"] = float(
+                np.mean(np.argmax(column, axis=-1) == columns[attribute])
+            )
+    return metrics
+
+
+def write_predictions(path: Path, columns: Columns) -> None:
+    """Saves the columns that every table is computed from, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **columns)
+    partial.replace(path)
+
+
+def score(config: ConfigDict, workdir: Path, provenance: dict[str, Any]) -> Results:
+    """Numbers from the run's saved predictions and manifest; needs no model and no image.
+
+    Raises:
+      WorkdirError: If the run has no predictions yet.
+    """
+    path = workdir / "predictions.npz"
+    if not path.exists():
+        raise WorkdirError(f"{path} is missing; run the training line again to finish the run.")
+    with np.load(path) as stored:  # allow_pickle stays off: nothing read can run code
+        columns = dict(stored)
+    manifest = read_json(workdir / "data.json")
+    results = bound(config, "eval.protocol")(
+        columns,
+        attributes={name: tuple(a["values"]) for name, a in manifest["attributes"].items()},
+        limits=[f"{name} labels: {a['assigned_by']}" for name, a in manifest["attributes"].items()],
+        seed=config.seed,
+    )
+    results.provenance.update(provenance, data_hash=manifest["hash"], predictions=path.name)
+    return results
+
+
+def report(config: ConfigDict, workdir: Path, provenance: dict[str, Any]) -> Path:
+    """Writes `results.json` and `report.html`, prints the tables, and returns the report's path."""
+    results = score(config, workdir, provenance)
+    save_results(workdir / "results.json", results)
+    tables = TABLES[config.eval.protocol.name](results)
+    path = workdir / "report.html"
+    write_report(
+        path,
+        title=config.title or workdir.name,
+        results=results,
+        tables=tables,
+        curves=read_metrics(workdir / "metrics.jsonl"),
+        config=config.to_dict(),
+        manifest=read_json(workdir / "data.json"),
+        environment=read_json(workdir / "environment.json"),
+    )
+    print_tables(tables, Console())
+    return path
+
+
+def evaluate(
+    config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
+) -> None:
+    """Predicts the test split with the given weights and saves the predictions."""
+    logging.info("Evaluating on %d test images.", len(dataset.splits["test"]))
+    mesh = sharding.make_mesh()
+    columns = predict_split(config, dataset.splits["test"], mesh, method, variables)
+    if jax.process_index() == 0:
+        write_predictions(workdir / "predictions.npz", columns)

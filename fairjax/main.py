@@ -1,0 +1,174 @@
+"""The main door: `python -m fairjax.main --config FILE[:arg] --workdir DIR [--config.key=value ...]`.
+
+Trains, evaluates and reports what the config describes. The same line again resumes a run that was
+stopped; a finished run prints its tables again.
+"""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from fairjax import config as config_lib
+from fairjax.data.dataset import DataError
+from fairjax.workdir import (
+    WorkdirError,
+    claim,
+    environment,
+    settle_config,
+    write_json,
+)
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "The experiment: a Python file with get_config(arg); what follows a colon is its argument, "
+    "such as configs/quickstart.py:smoke or FILE:small,seed=3. Override any key with "
+    "--config.section.key=value.",
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's folder: checkpoints, logs, predictions, results.json, report.html."
+)
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "host:port of process 0, for a run of several processes."
+)
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes take part.")
+PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
+)
+
+# What a user can put right; anything else is our fault and keeps its traceback.
+USER_ERRORS = (config_lib.ConfigError, DataError, WorkdirError)
+
+
+def join_processes() -> None:
+    """Joins the other processes of this run when flags or a launcher's environment say so.
+
+    Raises:
+      ConfigError: If only some of --coordinator, --processes and --process are given.
+    """
+    import jax
+
+    given = {
+        "coordinator": COORDINATOR.value or os.environ.get("JAX_COORDINATOR_ADDRESS"),
+        "processes": _number(PROCESSES.value, "JAX_NUM_PROCESSES"),
+        "process": _number(PROCESS.value, "JAX_PROCESS_ID"),
+    }
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if not missing:
+        jax.distributed.initialize(
+            coordinator_address=given["coordinator"],
+            num_processes=given["processes"],
+            process_id=given["process"],
+        )
+    elif DISTRIBUTED.value:
+        jax.distributed.initialize()
+    elif len(missing) < len(given):
+        raise config_lib.ConfigError(
+            f"{', '.join(missing)} is missing: several processes need --coordinator, --processes "
+            "and --process (or --distributed, where Slurm, Open MPI or a TPU pod starts them)."
+        )
+
+
+def run(config: ConfigDict, workdir: Path) -> int:
+    """Trains, evaluates and reports; returns the exit status.
+
+    Raises:
+      ConfigError, DataError, WorkdirError: For what a user can put right.
+    """
+    config_lib.validate(config)
+    from fairjax import build  # JAX, from here on
+
+    build.check_sections(config)
+    join_processes()
+    import jax
+
+    from fairjax.evaluate import report
+    from fairjax.train import train
+
+    started = time.monotonic()
+    config_lib.validate(config, device_count=jax.device_count())
+    if jax.process_index() > 0:
+        outcome = train(config, workdir, build.load_dataset(config))
+        return 0 if outcome.finished else 128 + outcome.signal_number
+    with claim(workdir):
+        settle_config(workdir, config.to_dict())
+        devices = {
+            "platform": jax.default_backend(),
+            "kind": jax.devices()[0].device_kind,
+            "count": jax.device_count(),
+            "processes": jax.process_count(),
+        }
+        if (workdir / "predictions.npz").exists():
+            logging.info("%s holds a finished run; nothing is trained.", workdir)
+        else:
+            dataset = build.load_dataset(config)
+            build.check_labels(dataset)
+            write_json(workdir / "environment.json", environment(devices))
+            write_json(workdir / "data.json", dataset.manifest)
+            outcome = train(config, workdir, dataset)
+            if not outcome.finished:
+                line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
+                print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
+                return 128 + outcome.signal_number
+            write_json(
+                workdir / "outcome.json",
+                {
+                    "step": outcome.step,
+                    "evaluated_step": outcome.checkpoint,
+                    "seconds": time.monotonic() - started,
+                },
+            )
+        path = report(config, workdir)
+    print(f"\nReport: {path}")
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Checks the command line, then runs."""
+    if argv[1:]:
+        raise config_lib.ConfigError(
+            f"{argv[1]!r} is not a flag; write --config FILE --workdir DIR --config.key=value."
+        )
+    for flag, value in (("--config", CONFIG.value), ("--workdir", WORKDIR.value)):
+        if not value:
+            raise config_lib.ConfigError(
+                f"{flag} is missing; try: python -m fairjax.main --config configs/quickstart.py "
+                "--workdir runs/quickstart"
+            )
+    logging.set_verbosity(logging.INFO)
+    return run(CONFIG.value, Path(WORKDIR.value))
+
+
+def _number(flag: int | None, variable: str) -> int | None:
+    return flag if flag is not None or variable not in os.environ else int(os.environ[variable])
+
+
+def _fail(message: object) -> NoReturn:
+    print(f"fairjax: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def cli() -> NoReturn:
+    """Runs the program; a user's mistake gives one line and exit status 2."""
+    try:
+        argv = flags.FLAGS(sys.argv)
+    except (flags.Error, *USER_ERRORS, AttributeError, KeyError, TypeError, ValueError) as error:
+        _fail(error)
+    try:
+        raise SystemExit(main(argv))
+    except USER_ERRORS as error:
+        _fail(error)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
+
+
+if __name__ == "__main__":
+    cli()
