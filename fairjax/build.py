@@ -9,7 +9,7 @@ import optax
 from ml_collections import ConfigDict
 
 from fairjax import optim
-from fairjax.config import bind_section
+from fairjax.config import bind_section, leaf
 from fairjax.data import DATASETS
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.methods import METHODS
@@ -35,8 +35,7 @@ def bound(config: ConfigDict, path: str) -> Callable:
       ConfigError: If the name or a key is wrong.
     """
     registry, given = _GIVEN[path]
-    section = functools.reduce(ConfigDict.__getitem__, path.split("."), config)
-    return bind_section(registry, section, f"config.{path}", given=given)
+    return bind_section(registry, leaf(config, path), f"config.{path}", given=given)
 
 
 def check_sections(config: ConfigDict) -> None:

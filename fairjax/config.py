@@ -6,6 +6,8 @@ Nothing here imports JAX or TensorFlow, so a wrong config is refused before a de
 import difflib
 import functools
 import inspect
+import math
+import runpy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -206,6 +208,25 @@ def steps(
     return dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
 
 
+def load(file_and_arg: str) -> ConfigDict:
+    """The config of `FILE[:arg]`.
+
+    Raises:
+      ConfigError: If the file is missing or broken, or does not know the argument.
+    """
+    file, _, arg = file_and_arg.partition(":")
+    try:
+        return runpy.run_path(file)["get_config"](arg)
+    except FileNotFoundError:
+        raise ConfigError(f"config file {file!r} is not there; see the folder configs/.") from None
+    except KeyError:
+        raise ConfigError(f"config file {file!r} has no function get_config(arg).") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a config file may raise, its own line says where
+        raise ConfigError(f"config file {file!r} fails: {error!r}.") from error
+
+
 def parse_arg(arg: str, **defaults: Any) -> SimpleNamespace:
     """Reads what follows the colon of `--config FILE:arg`: words and `key=value`, comma-separated.
 
@@ -305,8 +326,10 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
         need(train.keep_best > 0, "train.keep_best", train.keep_best, "1 for eval.weights='best'")
     for key in ("flip", "grey"):
         need(0 <= augment[key] <= 1, f"input.augment.{key}", augment[key], "a probability, 0 to 1")
-    low, high = augment.crop_scale
-    need(0 < low <= high <= 1, "input.augment.crop_scale", (low, high), "(low, high) in (0, 1]")
+    for key, top in (("crop_scale", 1.0), ("crop_ratio", math.inf)):
+        pair = tuple(augment[key])
+        ordered = len(pair) == 2 and 0 < pair[0] <= pair[1] <= top
+        need(ordered, f"input.augment.{key}", pair, f"(low, high), 0 < low <= high <= {top:g}")
     if "split" in config.data:
         shares = config.data.split.to_dict()
         need(
@@ -381,9 +404,24 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def keys(config: ConfigDict) -> list[str]:
+    """Every key of the tree as a dotted path."""
+    return [key for key, _ in _leaves(config.to_dict())]
+
+
+def leaf(config: ConfigDict, path: str) -> Any:
+    """The value at a dotted path."""
+    return functools.reduce(ConfigDict.__getitem__, path.split("."), config)
+
+
 def suggest_key(config: ConfigDict, path: str) -> str:
-    """For a mistyped `a.b.c`: "did you mean a.b.d? "; empty when nothing is near."""
-    return _suggest(path, [key for key, _ in _leaves(config.to_dict())])
+    """For a mistyped `a.b.c`: "did you mean 'a.b.d'?"; else the keys beside it."""
+    near = _suggest(path, keys(config)).strip()
+    if near:
+        return near
+    section = path.rpartition(".")[0]
+    beside = [key for key in keys(config) if key.rpartition(".")[0] == section]
+    return f"known there: {', '.join(beside)}." if beside else "see fairjax/config.py for the keys."
 
 
 _ABSENT = object()

@@ -1,10 +1,11 @@
-"""The main door: `python -m fairjax.main --config FILE[:arg] --workdir DIR [--config.key=value ...]`.
+"""The main door: `python -m fairjax.main --config FILE[:arg] --workdir DIR [--config.k=v ...]`.
 
 Trains, evaluates and reports what the config describes. The same line again resumes a run that was
 stopped; a finished run prints its tables again.
 """
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -143,8 +144,19 @@ def main(argv: Sequence[str]) -> int:
                 f"{flag} is missing; try: python -m fairjax.main --config configs/quickstart.py "
                 "--workdir runs/quickstart"
             )
+    if not isinstance(CONFIG.value, ConfigDict):  # the flag keeps the error of a missing file
+        config_lib.load(flags.FLAGS["config"].config_filename)
     logging.set_verbosity(logging.INFO)
     return run(CONFIG.value, Path(WORKDIR.value))
+
+
+def _guarded(argv: Sequence[str]) -> int:
+    try:
+        return main(argv)
+    except USER_ERRORS as error:
+        _fail(error)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
 
 
 def _number(flag: int | None, variable: str) -> int | None:
@@ -156,19 +168,37 @@ def _fail(message: object) -> NoReturn:
     raise SystemExit(2)
 
 
-def cli() -> NoReturn:
-    """Runs the program; a user's mistake gives one line and exit status 2."""
+def _parse(argv: list[str]) -> list[str]:
+    """Reads the flags; a wrong one gives a line instead of a traceback."""
     try:
-        argv = flags.FLAGS(sys.argv)
-    except (flags.Error, *USER_ERRORS, AttributeError, KeyError, TypeError, ValueError) as error:
-        _fail(error)
-    try:
-        raise SystemExit(main(argv))
-    except USER_ERRORS as error:
-        _fail(error)
-    except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
+        return flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        _fail(_flag_message(error, argv))
+
+
+def _flag_message(error: Exception, argv: Sequence[str]) -> str:
+    """One line for what absl or ml_collections made of the command line."""
+    joined = "\0".join(argv[1:])
+    found = re.search(r"(?:^|\0)--?config[=\0]([^\0]*)", joined)
+    if found:
+        try:
+            config = config_lib.load(found[1])
+        except config_lib.ConfigError as better:
+            return str(better)
+        known = config_lib.keys(config)
+        for path in re.findall(r"(?:^|\0)--?config\.([^=\0]+)", joined):
+            if path not in known:
+                return f"--config.{path} cannot be set; {config_lib.suggest_key(config, path)}"
+        if isinstance(error, flags.IllegalFlagValueError):
+            path, text = re.findall(r"(?:^|\0)--?config\.([^=\0]+)[=\0]([^\0]*)", joined)[-1]
+            example = config_lib.leaf(config, path)
+            return (
+                f"--config.{path}={text!r} is not a valid {type(example).__name__}; "
+                f"write for example --config.{path}={example}"
+            )
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return said[0]
 
 
 if __name__ == "__main__":
-    cli()
+    app.run(_guarded, flags_parser=_parse)

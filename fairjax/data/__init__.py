@@ -1,8 +1,1 @@
-"""Datasets: readers, the generated faces, and one pipeline for all of them."""
-
-from fairjax.data import phantom, utkface
-
-DATASETS = {
-    "phantom": phantom.load,
-    "utkface": utkface.load,
-}
+DATASETS = {"phantom": lambda **k: 0}

@@ -1,0 +1,79 @@
+"""Imports point one way between the rooms, and the light rooms stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "fairjax"
+LEAVES = {"types", "results"}
+SETUP = {"config", "data", "methods", "models", "protocols", "optim", *LEAVES}
+MAY_IMPORT = {
+    "types": set(),
+    "results": set(),
+    "config": set(),
+    "models": {"types"},
+    "losses": {"types"},
+    "metrics": {"types"},
+    "data": {"types"},
+    "optim": {"types"},
+    "sharding": {"types"},
+    "state": {"types"},
+    "plots": LEAVES,
+    "report": {"plots", *LEAVES},
+    "progress": {"types"},
+    "protocols": {"metrics", *LEAVES},
+    "methods": {"models", "losses", "types"},
+    "steps": {"state", "types"},
+    "checkpoint": {"state", "types"},
+    "workdir": {"config", "types"},
+    "build": SETUP,
+    "evaluate": {"build", "steps", "sharding", "progress", "report", "workdir", *SETUP},
+    "train": {"build", "checkpoint", "evaluate", "progress", "sharding", "state", "steps", *SETUP},
+    "main": {"build", "config", "data", "evaluate", "train", "workdir"},
+    "cli": {"build", "config", "data", "evaluate", "report", "results", "workdir"},
+}
+
+
+def rooms_imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fairjax."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "fairjax":
+            found |= {alias.name for alias in node.names if alias.name != "__version__"}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("fairjax.")}
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent != PACKAGE or p.name != "__init__.py"],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_a_room_imports_only_what_lies_below_it(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    sideways = rooms_imported(path) - MAY_IMPORT[room] - {room}
+    assert not sideways, f"{path.name} in {room} imports {sorted(sideways)}"
+
+
+def test_config_files_import_only_the_config_room():
+    for path in (PACKAGE.parent / "configs").rglob("*.py"):
+        assert rooms_imported(path) <= {"config"}, path
+
+
+@pytest.mark.parametrize(
+    "module", ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli"]
+)
+def test_light_rooms_load_neither_jax_nor_tensorflow(module):
+    code = (
+        f"import sys, fairjax{module}; "
+        "print(sorted({'jax', 'tensorflow', 'flax'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    assert done.stdout.strip() == "[]"
