@@ -29,8 +29,11 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, keep_last: int, keep_best: int, best_metric: str):
-        self._best_metric = best_metric
-        self._minimise = lower_is_better(best_metric)
+        minimise = lower_is_better(best_metric)
+
+        def score(metrics: Mapping[str, float]) -> float:
+            return metrics[best_metric]
+
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
@@ -38,13 +41,15 @@ class Checkpoints:
                     [
                         policies.LatestN(keep_last),
                         policies.BestN(
-                            get_metric_fn=lambda metrics: metrics[best_metric],
-                            reverse=self._minimise,
+                            get_metric_fn=score,
+                            reverse=minimise,
                             n=keep_best,
                             keep_checkpoints_without_metrics=False,
                         ),
                     ]
                 ),
+                best_fn=score,
+                best_mode="min" if minimise else "max",
                 cleanup_tmp_directories=True,  # what a killed run left half-written
             ),
         )
@@ -68,13 +73,7 @@ class Checkpoints:
     @property
     def best_step(self) -> int | None:
         """The step of the checkpoint with the best validation metric, or None."""
-        scored = [
-            (step, metrics[self._best_metric])
-            for step in self._manager.all_steps()
-            if (metrics := self._manager.metrics(step))
-        ]
-        choose = min if self._minimise else max
-        return choose(scored, key=lambda pair: pair[1])[0] if scored else None
+        return self._manager.best_step()
 
     def save(
         self,

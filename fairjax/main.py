@@ -147,6 +147,8 @@ def main(argv: Sequence[str]) -> int:
     if not isinstance(CONFIG.value, ConfigDict):  # the flag keeps the error of a missing file
         config_lib.load(flags.FLAGS["config"].config_filename)
     logging.set_verbosity(logging.INFO)
+    # Orbax logs dozens of lines a checkpoint; what goes wrong reaches us as an exception.
+    logging.get_absl_handler().addFilter(lambda record: "orbax" not in record.pathname)
     return run(CONFIG.value, Path(WORKDIR.value))
 
 

@@ -20,7 +20,7 @@ class TrainState:
       average: Exponential moving average of `{"params": ..., **model_state}`, or None.
     """
 
-    step: jax.Array
+    step: PyTree  # one array; other things pass through when JAX maps over the tree
     params: PyTree
     model_state: PyTree
     opt_state: PyTree

@@ -26,7 +26,8 @@ fi
 distributed=()
 if [[ $nodes -gt 1 ]]; then distributed=(--distributed); fi
 printf -v run '%q ' srun --kill-on-bad-exit=1 "${PYTHON:-python}" -m fairjax.main "${distributed[@]}" "$@"
-# SIGTERM reaches every process two minutes before the limit: each saves, and --requeue resumes.
+# SIGTERM reaches every process two minutes before the limit: each saves, and the same line goes on.
+# After a node failure or preemption Slurm requeues by itself.
 submit=(
   sbatch --nodes="$nodes" --ntasks-per-node=1 --gpus-per-node="$gpus" --time="$limit"
   --signal=TERM@120 --requeue --job-name=fairjax --wrap="$run"

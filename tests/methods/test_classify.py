@@ -1,0 +1,126 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fairjax.methods import METHODS
+from fairjax.models.preprocess import normalise
+from fairjax.types import Target
+
+TARGETS = {
+    "age": Target((), mean=30.0, std=10.0),
+    "gender": Target(("male", "female"), mean=0.0, std=1.0),
+    "race": Target(("A", "B", "C"), mean=0.0, std=1.0),
+}
+AGE = {"kind": "regression", "attribute": "age", "weight": 2.0, "loss": "mse"}
+GENDER = {"kind": "classes", "attribute": "gender", "weight": 1.0}
+RACE = {"kind": "classes", "attribute": "race", "weight": 0.5}
+BINS = {"kind": "bins", "attribute": "age", "weight": 1.0, "edges": (20.0, 40.0)}
+
+
+class Pool(nn.Module):
+    """Channel means: the smallest backbone, with a statistic that moves."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = jnp.mean(x, axis=(1, 2))
+        return nn.BatchNorm(use_running_average=not train)(x)
+
+
+def build(**tasks):
+    return METHODS["classify"](
+        backbone=Pool(),
+        targets=TARGETS,
+        preprocess=lambda x: normalise(x, kind="half"),
+        tasks=tasks,
+        label_smoothing=0.0,
+        dropout=0.0,
+    )
+
+
+def make_batch(rows=6):
+    rng = np.random.default_rng(0)
+    return {
+        "image": jnp.asarray(rng.integers(0, 256, (rows, 8, 8, 3)), jnp.uint8),
+        "age": jnp.asarray(rng.integers(1, 90, rows), jnp.int32),
+        "gender": jnp.asarray(rng.integers(0, 2, rows), jnp.int32),
+        "race": jnp.asarray(rng.integers(0, 3, rows), jnp.int32),
+        "mask": jnp.ones(rows, bool),
+    }
+
+
+def test_the_loss_is_the_weighted_sum_of_its_tasks(key):
+    method, batch = build(age=AGE, gender=GENDER, race=RACE), make_batch()
+    params, model_state = method.init(key, batch)
+    loss, aux = method.loss(params, model_state, batch, key)
+    mean = {name: float(total / count) for name, (total, count) in aux.scalars.items()}
+    expected = 2.0 * mean["age_loss"] + mean["gender_loss"] + 0.5 * mean["race_loss"]
+    np.testing.assert_allclose(float(loss), expected, rtol=1e-6)
+
+
+def test_the_age_loss_is_the_squared_error_of_the_standardised_age(key):
+    method, batch = build(age=AGE), make_batch()
+    params, model_state = method.init(key, batch)
+    columns = method.predict({"params": params, **model_state}, batch)
+    error = (np.asarray(columns["pred_age"]) - np.asarray(batch["age"])) / 10.0
+    np.testing.assert_allclose(columns["loss_age"], error**2, rtol=1e-4)
+    np.testing.assert_allclose(columns["loss"], 2.0 * error**2, rtol=1e-4)
+
+
+def test_padded_rows_change_neither_loss_nor_gradient(key):
+    method, batch = build(gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    mask = jnp.array([True] * 4 + [False] * 2)
+    poisoned = {**batch, "gender": batch["gender"].at[4:].set(9), "mask": mask}
+    flipped = {**batch, "gender": batch["gender"].at[4:].set(0), "mask": mask}
+    grad = jax.value_and_grad(lambda p, b: method.loss(p, model_state, b, key)[0])
+    first, second = grad(params, poisoned), grad(params, flipped)
+    np.testing.assert_allclose(first[0], second[0])
+    jax.tree.map(np.testing.assert_allclose, first[1], second[1])
+
+
+def test_training_moves_the_batch_statistics_and_predicting_does_not(key):
+    method, batch = build(gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    _, aux = method.loss(params, model_state, batch, key)
+    before, after = jax.tree.leaves(model_state), jax.tree.leaves(aux.model_state)
+    assert any(not np.allclose(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_bins_put_an_edge_into_the_bin_above(key):
+    method, batch = build(age_bin=BINS), make_batch(3)
+    batch["age"] = jnp.array([19, 20, 40])
+    params, model_state = method.init(key, batch)
+    variables = {"params": params, **model_state}
+    columns = method.predict(variables, batch)
+    probabilities = np.asarray(columns["prob_age_bin"])
+    assert probabilities.shape == (3, 3)
+    expected = -np.log(probabilities[np.arange(3), [0, 1, 2]])
+    np.testing.assert_allclose(columns["loss_age_bin"], expected, rtol=1e-5)
+
+
+def test_predict_needs_no_labels(key):
+    method, batch = build(age=AGE, gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    unlabelled = {"image": batch["image"], "mask": batch["mask"]}
+    columns = method.predict({"params": params, **model_state}, unlabelled)
+    assert {"pred_age", "prob_gender"} <= set(columns)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({**GENDER, "attribute": "hair"}, "'hair' is not in this dataset; it has: age"),
+        ({**AGE, "attribute": "race"}, "does not fit its attribute; use classes"),
+        ({**GENDER, "attribute": "age"}, "use regression or bins"),
+    ],
+)
+def test_a_task_that_does_not_fit_the_data_is_refused(task, said):
+    with pytest.raises(ValueError, match=said):
+        build(wrong=task)
+
+
+def test_no_task_is_refused():
+    with pytest.raises(ValueError, match="name at least one task"):
+        build()
