@@ -1,0 +1,192 @@
+"""The loop end to end on generated faces, with a backbone small enough for seconds."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from fairjax import build, train
+from fairjax.config import base_config, cosine, phantom, sgd
+from fairjax.data.dataset import DataError, Dataset
+from fairjax.progress import read_metrics
+from fairjax.types import Target
+
+
+def tiny_config(**changes):
+    """Sixteen steps of SGD on 32-pixel faces."""
+    config = base_config()
+    config.data = phantom(image_size=32, identities=96, images_per_identity=2)
+    config.input.image_size = 32
+    config.input.augment.update(flip=0.5, rotation_degrees=10.0)
+    config.backbone.depth = 18
+    config.backbone.width = 8
+    config.optim.update(
+        algorithm=ConfigDict(sgd()), peak_lr=0.02, schedule=ConfigDict(cosine(warmup_epochs=0.0))
+    )
+    config.train.update(
+        epochs=2.0, batch_size=16, log_every=1, evaluate_every=1.0, tensorboard=False
+    )
+    config.eval.batch_size = 16
+    config.eval.protocol.resamples = 20
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+def run(config, workdir):
+    workdir.mkdir(exist_ok=True)
+    dataset = build.load_dataset(config)
+    return train.train(config, workdir, dataset)
+
+
+def losses(workdir):
+    lines = read_metrics(workdir / "metrics.jsonl")
+    return {line["step"]: line["loss"] for line in lines if line["kind"] == "train"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("finished")
+    outcome = run(tiny_config(), workdir)
+    assert outcome.finished
+    return workdir, outcome
+
+
+def test_a_run_lowers_its_loss_and_leaves_predictions(finished):
+    workdir, outcome = finished
+    by_step = losses(workdir)
+    steps = sorted(by_step)
+    assert steps == list(range(1, outcome.step + 1))
+    third = len(steps) // 3
+    assert np.mean([by_step[s] for s in steps[-third:]]) < np.mean(
+        [by_step[s] for s in steps[:third]]
+    )
+    with np.load(workdir / "predictions.npz") as columns:
+        assert {"id", "cluster", "age", "pred_age", "prob_gender", "prob_group"} <= set(columns)
+        assert len(set(columns["id"])) == len(columns["id"])
+        np.testing.assert_allclose(columns["prob_gender"].sum(axis=1), 1.0, rtol=1e-5)
+
+
+def interrupt_after(workdir, step):
+    """Sends SIGTERM to this process once the log has reached a step."""
+
+    def watch():
+        path = workdir / "metrics.jsonl"
+        while not (path.exists() and len(path.read_text().splitlines()) >= step):
+            threading.Event().wait(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
+    thread = interrupt_after(tmp_path, 3)
+    first = run(tiny_config(), tmp_path)
+    thread.join()
+    assert not first.finished
+    assert first.signal_number == signal.SIGTERM
+    assert 3 <= first.step < finished[1].step
+    second = run(tiny_config(), tmp_path)
+    assert second.finished
+    expected, got = losses(finished[0]), losses(tmp_path)
+    assert got.keys() == expected.keys()
+    np.testing.assert_array_equal([got[s] for s in got], [expected[s] for s in got])
+    with (
+        np.load(finished[0] / "predictions.npz") as whole,
+        np.load(tmp_path / "predictions.npz") as parts,
+    ):
+        np.testing.assert_array_equal(whole["pred_age"], parts["pred_age"])
+
+
+def test_a_killed_run_loses_only_what_its_log_said_after_the_checkpoint(finished, tmp_path):
+    thread = interrupt_after(tmp_path, 3)
+    first = run(tiny_config(), tmp_path)
+    thread.join()
+    with (tmp_path / "metrics.jsonl").open("a") as file:  # lines of steps that were never saved
+        file.write(json.dumps({"step": first.step + 1, "kind": "train", "loss": -1.0}) + "\n")
+        file.write('{"step": 99, "kin')
+    run(tiny_config(), tmp_path)
+    assert losses(tmp_path) == losses(finished[0])
+
+
+def test_early_stop_ends_after_its_patience(tmp_path):
+    config = tiny_config(**{"train.patience": 1, "train.epochs": 40.0, "optim.peak_lr": 1e-12})
+    outcome = run(config, tmp_path)
+    looks = [m for m in read_metrics(tmp_path / "metrics.jsonl") if m["kind"] == "validation"]
+    assert outcome.finished
+    assert outcome.step < 200
+    assert len(looks) >= 2
+    assert run(config, tmp_path).step == outcome.step, "a stopped run stays stopped"
+
+
+def test_a_non_finite_loss_names_step_images_and_checkpoint(tmp_path):
+    config = tiny_config(**{"optim.peak_lr": 1e30, "train.epochs": 3.0})
+    with pytest.raises(FloatingPointError, match=r"not finite at step \d+; its images: .*; there"):
+        run(config, tmp_path)
+
+
+def test_best_weights_are_evaluated_when_asked(tmp_path):
+    config = tiny_config(**{"eval.weights": "best", "train.best_metric": "age_mae"})
+    outcome = run(config, tmp_path)
+    looks = {m["step"]: m["age_mae"] for m in read_metrics(tmp_path / "metrics.jsonl")
+             if m["kind"] == "validation"}  # fmt: skip
+    assert outcome.checkpoint == min(looks, key=looks.get)
+
+
+def test_an_unknown_best_metric_is_said():
+    with pytest.raises(ValueError, match="'f1' is not measured; choose from: loss, age_mae"):
+        train.judged(
+            {"best": None, "stale": 0}, {"loss": 1.0, "age_mae": 5.0}, best="f1", patience=0
+        )
+
+
+def test_judged_counts_looks_without_improvement():
+    position = {"best": None, "stale": 0, "stopped": False}
+    seen = []
+    for value in (3.0, 2.0, 2.5, 2.0):
+        position = train.judged(position, {"loss": value}, best="loss", patience=2)
+        seen.append((position["best"], position["stale"], position["stopped"]))
+    assert seen == [(3.0, 0, False), (2.0, 0, False), (2.0, 1, False), (2.0, 2, True)]
+
+
+def test_targets_are_those_of_the_training_split():
+    dataset = build.load_dataset(tiny_config())
+    targets = build.targets_of(dataset)
+    ages = dataset.splits["train"].labels["age"]
+    assert targets["age"] == Target((), float(ages.mean()), float(ages.std()))
+    assert targets["gender"].values == dataset.attributes["gender"].values
+
+
+def test_a_label_outside_its_range_is_an_error_before_the_first_step():
+    dataset = build.load_dataset(tiny_config())
+    labels = dict(dataset.splits["test"].labels)
+    labels["gender"] = labels["gender"].copy()
+    labels["gender"][3] = 7
+    broken = dataset.splits["test"].__class__(
+        dataset.splits["test"].ids, labels, dataset.splits["test"].cluster, lambda rows: rows
+    )
+    bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
+    with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
+        build.check_labels(bad)
+
+
+def test_four_devices_and_one_give_the_same_losses(finished, tmp_path):
+    assert jax.device_count() == 4
+    script = Path(__file__).with_name("run_tiny.py")
+    import subprocess
+    import sys
+
+    subprocess.run(
+        [sys.executable, script, str(tmp_path)], check=True,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    expected, got = losses(finished[0]), losses(tmp_path)
+    assert got.keys() == expected.keys()
+    np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=2e-3)
