@@ -1,1 +1,8 @@
-DATASETS = {"phantom": lambda **k: 0}
+"""Datasets: readers, the generated faces, and one pipeline for all of them."""
+
+from fairjax.data import phantom, utkface
+
+DATASETS = {
+    "phantom": phantom.load,
+    "utkface": utkface.load,
+}
