@@ -1,0 +1,178 @@
+"""Image files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+from weakref import finalize
+
+from fairjax.data.dataset import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+_COMPRESSED = {
+    b"\x1f\x8b": "gunzip -k",
+    b"BZh": "bunzip2 -k",
+    b"\xfd7zXZ": "unxz -k",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+    b"PK\x03\x04": "unzip",
+}
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The image files of one source.
+
+    Attributes:
+      path: The folder or the .tar.
+      names: Sorted, unique, with forward slashes, below the folder that all files share; the same
+        whether a release is a folder, a nested folder or a .tar.
+      skipped: (name, reason) of members that look like images and are not plain files.
+      stamp: A hash of path, names, sizes and modification times: it moves when the source does.
+      read: `name -> bytes` of one file, safe to call from many threads. Raises OSError where the
+        bytes cannot be had whole.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    stamp: str
+    read: Callable[[str], bytes]
+
+
+def open_files(path: Path) -> ImageFiles:
+    """Lists the JPEG and PNG files of a folder (at any depth) or of an uncompressed .tar.
+
+    Files are told by their extension; hidden ones (a leading dot) are left out. Links to folders
+    are not followed. A .tar is never unpacked.
+
+    Args:
+      path: A folder or a .tar.
+
+    Raises:
+      DataError: If the path is missing, unreadable, compressed or no .tar; if an archive is cut
+        short or names a file outside itself; if there is no image file.
+    """
+    try:
+        if path.is_dir():
+            files = _open_folder(path)
+        elif path.is_file():
+            files = _open_tar(path)
+        else:
+            raise DataError(f"{path}: no such file or folder.")
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
+    if not files.names:
+        raise DataError(f"{path}: no image file ({', '.join(SUFFIXES)}) in it, at any depth.")
+    return files
+
+
+def printable(name: str) -> str:
+    """The name with control characters and undecodable bytes escaped, safe for a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _open_folder(path: Path) -> ImageFiles:
+    found, skipped = {}, []
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, below, names in os.walk(path, onerror=refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in filter(_is_image, names):
+            whole = Path(folder, name)
+            relative = whole.relative_to(path).as_posix()
+            if whole.is_file():
+                state = whole.stat()
+                found[relative] = (state.st_size, state.st_mtime_ns)
+            else:
+                skipped.append((relative, "not a plain file (a broken link or a device)"))
+    place = _below_shared_folder(found)
+    stamp = _stamp(path, ((name, *found[place[name]]) for name in sorted(place)))
+
+    def read(name: str) -> bytes:
+        return (path / place[name]).read_bytes()
+
+    return ImageFiles(path, tuple(sorted(place)), tuple(sorted(skipped)), stamp, read)
+
+
+def _open_tar(path: Path) -> ImageFiles:
+    file = path.open("rb")
+    try:
+        where, skipped = _tar_members(path, file)
+    except BaseException:
+        file.close()
+        raise
+    place = _below_shared_folder(where)
+    state = path.stat()
+    stamp = _stamp(path, [("", state.st_size, state.st_mtime_ns)])
+
+    def read(name: str) -> bytes:
+        offset, size = where[place[name]]
+        content = os.pread(file.fileno(), size, offset)  # no shared position, so no lock
+        if len(content) != size:
+            raise OSError(f"{path} was cut short after it was listed")
+        return content
+
+    files = ImageFiles(path, tuple(sorted(place)), tuple(skipped), stamp, read)
+    finalize(read, file.close)
+    return files
+
+
+def _tar_members(
+    path: Path, file: IO[bytes]
+) -> tuple[dict[str, tuple[int, int]], list[tuple[str, str]]]:
+    """Offset and size of each image member, and the members that cannot be read in place."""
+    head = file.read(8)
+    for magic, command in _COMPRESSED.items():
+        if head.startswith(magic):
+            raise DataError(
+                f"{path}: compressed, so its members cannot be read in place; run "
+                f"`{command} {path.name}` and give the .tar or the folder that it makes."
+            )
+    file.seek(0)
+    where, skipped = {}, {}
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                parts = PurePosixPath(member.name)
+                if parts.is_absolute() or ".." in parts.parts:
+                    raise DataError(
+                        f"{path}: member {printable(member.name)!r} points outside the archive; "
+                        "such an archive is not read."
+                    )
+                if member.isdir() or not _is_image(parts.name):
+                    continue
+                if member.isreg() and not member.issparse():
+                    where[str(parts)] = (member.offset_data, member.size)
+                else:
+                    skipped[str(parts)] = "not a plain file in the archive (a link or sparse)"
+            # tarfile takes a damaged header for the end; the true end is a block of zeros
+            file.seek(archive.offset)
+            end = file.read(tarfile.BLOCKSIZE)
+            if any(end) or not end:
+                raise DataError(f"{path}: the archive is cut short or damaged; copy it again.")
+    except tarfile.TarError as error:
+        raise DataError(f"{path}: not a whole .tar: {error}.") from error
+    return where, sorted(skipped.items())
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _below_shared_folder(names: Iterable[str]) -> dict[str, str]:
+    """Maps each name without the folder that all share to the name itself."""
+    names = list(names)
+    shared = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
+    return {name[len(shared) + 1 :] if shared else name: name for name in names}
+
+
+def _stamp(path: Path, rows: Iterable[Sequence[str | int]]) -> str:
+    state = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16)
+    for row in rows:
+        state.update("\0".join(map(str, row)).encode("utf-8", "surrogateescape") + b"\n")
+    return state.hexdigest()

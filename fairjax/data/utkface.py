@@ -1,0 +1,360 @@
+"""UTKFace: faces with age, gender and race in their file names.
+
+The labels come from the first three fields of a name, `[age]_[gender]_[race]_[date].jpg`; the rest
+is read leniently, because the release itself breaks it in several ways. What cannot be read is
+listed with its reason, never guessed.
+
+Source: Zhang, Song and Qi, "Age Progression/Regression by Conditional Adversarial Autoencoder"
+(CVPR 2017), and the names of the released files.
+"""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fairjax.data import duplicates
+from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
+from fairjax.data.files import ImageFiles, open_files, printable
+from fairjax.data.split import RULE as SPLIT_RULE
+from fairjax.data.split import SPLITS, assign
+
+ATTRIBUTES: Mapping[str, Attribute] = {
+    "age": Attribute(
+        values=(),
+        low=0,
+        high=116,
+        unit="years",
+        assigned_by="Estimated by a model (DEX) from the picture and checked by a person; nobody "
+        "was asked, and some ages are heavily over-used.",
+    ),
+    "gender": Attribute(
+        values=("male", "female"),
+        low=0,
+        high=1,
+        unit="",
+        assigned_by="Estimated by a model from the picture and checked by a person, in two "
+        "classes; nobody was asked.",
+    ),
+    "race": Attribute(
+        values=("White", "Black", "Asian", "Indian", "Others"),
+        low=0,
+        high=4,
+        unit="",
+        assigned_by="Estimated by a model from the picture and checked by a person, in five coarse "
+        "classes of looks; nobody was asked. Others (Hispanic, Latino, Middle Eastern and so on) "
+        "is what was left over, not a group.",
+    ),
+}
+PLACES = ("utkface.tar", "UTKFace", "utkface")
+HELP = (
+    "Get the 'Aligned & Cropped Faces' from the authors' page, https://susanqq.github.io/UTKFace/ "
+    "(for non-commercial research only), unpack any .gz, and give the folder of .jpg files or the "
+    f".tar with --config.data.root=DIR, or set FAIRJAX_DATA to a folder that holds one of "
+    f"{', '.join(PLACES)}."
+)
+_FIELDS = re.compile(r"([0-9]{1,9})_([0-9]{1,9})_([0-9]{1,9})_")
+_DECADES = tuple(f"{low}-{low + 9}" for low in range(0, 120, 10))
+
+
+class BadName(ValueError):
+    """A file name whose labels cannot be taken; `kind` is "name" or "label"."""
+
+    def __init__(self, kind: Literal["name", "label"], reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source holds, before any split.
+
+    Attributes:
+      files: The source.
+      ids: [n] strings, sorted: the usable files.
+      labels: For each attribute an int32 [n] array.
+      group: int64 [n]: the row of the first usable file that shows the same picture.
+      digests: [n] strings: a hash of each file's bytes.
+      skipped: (name, kind, reason), sorted; kind is "name" (no labels in it), "label" (a label
+        outside its range) or "image" (unreadable).
+    """
+
+    files: ImageFiles
+    ids: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    group: np.ndarray
+    digests: np.ndarray
+    skipped: tuple[tuple[str, str, str], ...]
+
+
+def parse_name(name: str) -> tuple[int, int, int]:
+    """Age in years, gender and race of a file name.
+
+    Four fields are asked for, because a name without a race has its date in the third place; the
+    date itself may be anything.
+
+    >>> parse_name("25_0_2_20170116174525125.jpg.chip.jpg")
+    (25, 0, 2)
+
+    Args:
+      name: The file's name; folders before it are left out.
+
+    Raises:
+      BadName: If a field is missing or no number, or a label is outside its range.
+    """
+    name = name.rpartition("/")[2]
+    if not name.isprintable():
+        raise BadName("name", "unprintable characters in the name")
+    match = _FIELDS.match(name)
+    if match is None:
+        reason = (
+            "only three fields, so no race"
+            if re.match(r"[0-9]+_[0-9]+_[^_]*$", name)
+            else "does not start with age_gender_race_"
+        )
+        raise BadName("name", reason)
+    age, gender, race = labels = tuple(map(int, match.groups()))
+    for label, (key, attribute) in zip(labels, ATTRIBUTES.items(), strict=True):
+        if not attribute.low <= label <= attribute.high:
+            raise BadName("label", f"{key} {label} is outside {attribute.low}..{attribute.high}")
+    return age, gender, race
+
+
+def find(root: str) -> Path:
+    """The folder or .tar that `root` means; "" looks into the folder named by FAIRJAX_DATA.
+
+    Raises:
+      DataError: If there is none; the message says where to get the data, its terms and layout.
+    """
+    if not root and not os.environ.get("FAIRJAX_DATA"):
+        raise DataError(f"utkface: config.data.root and FAIRJAX_DATA are both empty. {HELP}")
+    base = Path(root or os.environ["FAIRJAX_DATA"]).expanduser()
+    for place in PLACES:
+        if (base / place).exists():
+            return base / place
+    if not root:
+        raise DataError(f"utkface: FAIRJAX_DATA={base} holds none of {', '.join(PLACES)}. {HELP}")
+    if not base.exists():
+        raise DataError(f"utkface: config.data.root={base} does not exist. {HELP}")
+    return base
+
+
+def survey(path: Path) -> Survey:
+    """Reads every name, decodes every image and finds the duplicates.
+
+    Raises:
+      DataError: If the source cannot be listed or has no image file.
+    """
+    files = open_files(path)
+    seen = duplicates.scan(files)
+    skipped = [(name, "image", reason) for name, reason in files.skipped]
+    rows = []
+    for name in files.names:
+        try:
+            labels = parse_name(name)
+        except BadName as bad:
+            skipped.append((name, bad.kind, str(bad)))
+            continue
+        if name in seen.unreadable:
+            skipped.append((name, "image", seen.unreadable[name]))
+        else:
+            rows.append((name, *labels))
+    ids = np.array([row[0] for row in rows], np.str_)
+    first: dict[str, int] = {}
+    group = [first.setdefault(seen.group[name], row) for row, name in enumerate(ids.tolist())]
+    return Survey(
+        files=files,
+        ids=ids,
+        labels={
+            key: np.array([row[column] for row in rows], np.int32)
+            for column, key in enumerate(ATTRIBUTES, start=1)
+        },
+        group=np.array(group, np.int64),
+        digests=np.array([seen.digests[name] for name in ids.tolist()], np.str_),
+        skipped=tuple(sorted(skipped)),
+    )
+
+
+def refuse(found: Survey, *, on_error: Literal["skip", "raise"], max_bad: float) -> None:
+    """Stops a run whose source is not worth training on.
+
+    Args:
+      found: The survey.
+      on_error: "raise" stops at the first unreadable image or label outside its range; a name
+        without labels is skipped in any case, because the release itself has some.
+      max_bad: The share of files, in [0, 1], that may be skipped for whatever reason.
+
+    Raises:
+      DataError: One line with the count, the first file and its reason, and what to do.
+    """
+    path, total = found.files.path, len(found.ids) + len(found.skipped)
+    bad = [skip for skip in found.skipped if skip[1] != "name"]
+    if on_error == "raise" and bad:
+        raise DataError(
+            f"{path}: {printable(bad[0][0])}: {bad[0][2]}; {len(bad)} such files in all. Mend or "
+            "remove them, or set config.data.on_error=skip."
+        )
+    if not len(found.ids):
+        name, _, reason = found.skipped[0]
+        raise DataError(
+            f"{path}: none of {total} image files is usable; the first, {printable(name)}: "
+            f"{reason}. {HELP}"
+        )
+    if len(found.skipped) > max_bad * total:
+        name, _, reason = found.skipped[0]
+        raise DataError(
+            f"{path}: {len(found.skipped)} of {total} files are bad, more than max_bad={max_bad:g} "
+            f"allows; the first, {printable(name)}: {reason}. `fairjax data check utkface {path}` "
+            "lists them all."
+        )
+
+
+def account(found: Survey) -> dict[str, Any]:
+    """The JSON-ready account of a source: what the check prints and the manifest starts with."""
+    race, gender = found.labels["race"], found.labels["gender"]
+    decade = found.labels["age"] // 10
+    members: dict[int, list[int]] = {}
+    for row, first in enumerate(found.group.tolist()):
+        members.setdefault(first, []).append(row)
+    groups = [rows for rows in members.values() if len(rows) > 1]
+    exact = [size for size in Counter(found.digests.tolist()).values() if size > 1]
+    conflicts = [
+        {"files": found.ids[rows].tolist(), "differ_in": differ}
+        for rows in groups
+        if (differ := [key for key, label in found.labels.items() if len(set(label[rows])) > 1])
+    ]
+    return {
+        "name": "utkface",
+        "source": str(found.files.path),
+        "files": len(found.ids) + len(found.skipped),
+        "usable": len(found.ids),
+        "skipped": [
+            {"file": name, "kind": kind, "reason": reason} for name, kind, reason in found.skipped
+        ],
+        "hash": _hash(found.ids, found.digests),
+        "counts": {
+            "race": _count(race, ATTRIBUTES["race"].values),
+            "gender": _count(gender, ATTRIBUTES["gender"].values),
+            "age": _count(decade, _DECADES),
+            "race_gender": _by_race_and_gender(race, gender),
+        },
+        "duplicates": {
+            "rule": duplicates.RULE,
+            "groups": len(groups),
+            "files": sum(map(len, groups)),
+            "largest": max(map(len, groups), default=0),
+            "exact_groups": len(exact),
+            "exact_files": sum(exact),
+            "members": [found.ids[rows].tolist() for rows in groups],
+        },
+        "conflicts": {
+            "groups": len(conflicts),
+            **{key: sum(key in c["differ_in"] for c in conflicts) for key in ATTRIBUTES},
+            "members": conflicts,
+        },
+    }
+
+
+def load(
+    *,
+    root: str,
+    seed: int,
+    split: Mapping[str, Any],
+    on_error: Literal["skip", "raise"],
+    max_bad: float,
+) -> Dataset:
+    """Reads, checks and splits UTKFace.
+
+    Args:
+      root: The folder of .jpg files (at any depth), an uncompressed .tar, a folder that holds
+        utkface.tar or UTKFace/, or "" for such a folder named by FAIRJAX_DATA.
+      seed: Of the split.
+      split: `ratio`: shares of train, validation and test. `stratify`: keep race x ten-year age
+        bins even. `dedup`: "group" keeps pictures of one duplicate group in one split, "first"
+        keeps only the first of each group by name.
+      on_error: "skip" or "raise" on an unreadable image or a label outside its range.
+      max_bad: The share of files, in [0, 1], above which skipping becomes refusing.
+
+    Raises:
+      DataError: If the data is missing, too much of it is bad, or a split or a race in it is left
+        empty.
+      ValueError: If an option is none of the above.
+    """
+    ratio, stratify, dedup = _split_options(**split)
+    found = survey(find(root))
+    refuse(found, on_error=on_error, max_bad=max_bad)
+    manifest = account(found)
+    rows = np.arange(len(found.ids))
+    if dedup == "first":
+        rows = rows[found.group == rows]
+    everyone = Examples(
+        ids=found.ids,
+        labels=found.labels,
+        cluster=found.group,
+        read=lambda some: [found.files.read(name) for name in found.ids[some].tolist()],
+    ).take(rows)
+    stratum = everyone.labels["race"] * len(_DECADES) + everyone.labels["age"] // 10
+    if not stratify:
+        stratum = np.zeros_like(stratum)
+    chosen = assign(everyone.ids, everyone.cluster, stratum, ratio=ratio, seed=seed)
+    splits = {name: everyone.take(np.flatnonzero(chosen == k)) for k, name in enumerate(SPLITS)}
+    _require_every_race(found.files.path, splits)
+    manifest["split"] = {
+        "rule": SPLIT_RULE,
+        "seed": seed,
+        "ratio": ratio,
+        "stratify": ["race", "age"] if stratify else [],
+        "dedup": dedup,
+        "left_out": len(found.ids) - len(rows),
+        "sizes": {name: len(examples) for name, examples in splits.items()},
+        "race_gender": {
+            name: _by_race_and_gender(examples.labels["race"], examples.labels["gender"])
+            for name, examples in splits.items()
+        },
+        "hash": {name: _hash(examples.ids) for name, examples in splits.items()},
+    }
+    return Dataset(name="utkface", attributes=ATTRIBUTES, splits=splits, manifest=manifest)
+
+
+def _split_options(
+    *, ratio: Sequence[float], stratify: bool, dedup: Literal["group", "first"]
+) -> tuple[Sequence[float], bool, str]:
+    """Names a misspelt or forgotten key of the split, as any keyword-only call does."""
+    if dedup not in ("group", "first"):
+        raise ValueError(f"data.split.dedup={dedup!r} must be 'group' or 'first'.")
+    return list(ratio), stratify, dedup
+
+
+def _require_every_race(path: Path, splits: Mapping[str, Examples]) -> None:
+    for name, examples in splits.items():
+        for value, race in enumerate(ATTRIBUTES["race"].values):
+            if not (examples.labels["race"] == value).any():
+                raise DataError(
+                    f"{path}: the {name} split has {len(examples)} images and none of race {race}; "
+                    "give more images of it, or a larger share in config.data.split.ratio."
+                )
+
+
+def _count(label: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    return dict(zip(names, np.bincount(label, minlength=len(names)).tolist(), strict=True))
+
+
+def _by_race_and_gender(race: np.ndarray, gender: np.ndarray) -> dict[str, dict[str, int]]:
+    return {
+        name: _count(gender[race == value], ATTRIBUTES["gender"].values)
+        for value, name in enumerate(ATTRIBUTES["race"].values)
+    }
+
+
+def _hash(*columns: np.ndarray) -> str:
+    """blake2b of rows of text; the rows are sorted already."""
+    state = hashlib.blake2b(digest_size=16)
+    for row in zip(*(column.tolist() for column in columns), strict=True):
+        state.update("\0".join(row).encode() + b"\n")
+    return state.hexdigest()
