@@ -1,0 +1,11 @@
+"""What a benchmark paper fixes: which numbers, of which predictions, under which rules.
+
+A protocol is a module with `evaluate(predictions, ...) -> Results` and `tables(results, ...) ->
+list[Table]`.
+"""
+
+from types import ModuleType
+
+from fairjax.protocols import utkface
+
+PROTOCOLS: dict[str, ModuleType] = {"utkface": utkface}

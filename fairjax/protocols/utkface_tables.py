@@ -1,0 +1,213 @@
+"""The UTKFace study's results as tables of text, beside the published numbers when asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from fairjax.results import Measure, Results, Table
+
+# Source: the UTKFace study, Tables 1 to 3, as printed. Its Tables 1 and 2 cannot come from one
+# evaluation: accuracy is a weighted mean of 1 - FPR and 1 - FNR, and here it is not.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "resnet50": {
+        "title": "ResNet-50",
+        "age_mae": 4.84,
+        "gender_accuracy": 0.91,
+        "race_accuracy": 0.81,
+        "gender_fpr": {"White": 0.14, "Black": 0.13, "Asian": 0.13, "Indian": 0.06, "Others": 0.12},
+        "gender_fnr": {"White": 0.11, "Black": 0.10, "Asian": 0.15, "Indian": 0.10, "Others": 0.11},
+        "age_fpr": {"White": 0.11, "Black": 0.12, "Asian": 0.02, "Indian": 0.18, "Others": 0.10},
+        "age_fnr": {"White": 0.12, "Black": 0.31, "Asian": 0.32, "Indian": 0.29, "Others": 0.31},
+    },
+    "tfc": {
+        "title": "TFC",
+        "age_mae": 6.2,
+        "gender_accuracy": 0.88,
+        "race_accuracy": 0.76,
+        "gender_fpr": {"White": 0.08, "Black": 0.09, "Asian": 0.11, "Indian": 0.05, "Others": 0.07},
+        "gender_fnr": {"White": 0.07, "Black": 0.08, "Asian": 0.09, "Indian": 0.06, "Others": 0.08},
+        "age_fpr": {"White": 0.09, "Black": 0.10, "Asian": 0.03, "Indian": 0.16, "Others": 0.08},
+        "age_fnr": {"White": 0.08, "Black": 0.27, "Asian": 0.28, "Indian": 0.23, "Others": 0.23},
+    },
+}
+_FEW = 30
+_UNDEFINED = "–"
+_WORDS = {"mae": "MAE", "fpr": "FPR", "fnr": "FNR", "f1": "F1", "ece": "ECE"}
+_Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
+
+
+def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") -> list[Table]:
+    """The tables of one evaluation; those of absent tasks are left out.
+
+    Fractions are shown in percent with their interval in brackets; `*` marks a rate with fewer
+    than 30 errors (or a mean of fewer than 30 examples), an en dash what is undefined.
+
+    Args:
+      results: From `utkface.evaluate`, or read back from a file.
+      published: Whose published numbers to show in the study's own tables; "" shows none.
+    """
+    index: _Index = {(m.name, m.across, tuple(sorted(m.group.items()))): m
+                     for m in results.measures}  # fmt: skip
+    group_by, groups = results.protocol["group_by"], results.protocol["groups"]
+    level = f"Brackets: {100 * results.protocol['level']:g} % interval, "
+    level += f"{results.protocol['interval']}. * = fewer than {_FEW} errors or examples."
+    paper = PUBLISHED.get(published, {})
+    found = [
+        _headline(index, group_by, paper, level),
+        _by_group(
+            index, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
+        ),
+        _rates(index, "gender", group_by, groups, paper),
+        _rates(index, "age", group_by, groups, paper),
+        _age_bins(index, group_by, groups),
+        _gaps(results.measures, group_by, results.protocol["noise_floor"]),
+        _intersections(results.measures, index, group_by, groups),
+        _by_decade(results.measures),
+        _by_group(
+            index, group_by, groups,
+            [f"{name}_ece" for name in results.protocol["tasks"]],
+            f"Equal-width bins: {results.protocol['calibration_bins']}. The error grows as n "
+            "shrinks, so compare it with its interval.",
+            title="Expected calibration error",
+        ),
+    ]  # fmt: skip
+    return [table for table in found if table.rows]
+
+
+def _headline(index: _Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
+    names = ["age_mae", "gender_accuracy", f"{group_by}_accuracy", "age_bin_accuracy"]
+    rows = [
+        [_title(m), _cell(m), *([_plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
+        for name in names
+        if (m := index.get((name, "", ())))
+    ]
+    columns = ["measure", "here", *([paper["title"] + ", published"] if paper else []), "n"]
+    return Table("Everyone", columns, rows, level)
+
+
+def _by_group(
+    index: _Index,
+    group_by: str,
+    groups: Sequence[str],
+    names: Sequence[str],
+    note: str,
+    title: str = "",
+) -> Table:
+    """One row a group and one for everyone; one column a measure."""
+    names = [name for name in names if (name, "", ()) in index]
+    rows = []
+    for group in [((group_by, g),) for g in groups] + [()] if names else []:
+        measures = [index[name, "", group] for name in names]
+        rows.append([group[0][1] if group else "everyone", *map(_cell, measures),
+                     f"{measures[0].n:,}"])  # fmt: skip
+    columns = [group_by, *(_title(index[name, "", ()]) for name in names), "n"]
+    return Table(title or f"By {group_by}", columns, rows, note)
+
+
+def _rates(
+    index: _Index, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
+) -> Table:
+    """FPR and FNR of one decision by group: the study's Tables 2 and 3."""
+    names = [f"{decision}_fpr", f"{decision}_fnr"]
+    title = f"{decision.capitalize()}: false positives and false negatives by {group_by}"
+    if (names[0], "", ()) not in index:
+        return Table(title, [], [])
+    columns = [group_by]
+    for name in names:
+        measure = index[name, "", ()]
+        columns += [_title(measure), *([f"{paper['title']}, published, %"] if paper else []), "n"]
+    rows = []
+    for group in [((group_by, g),) for g in groups] + [()]:
+        row = [group[0][1] if group else "everyone"]
+        for name in names:
+            m = index[name, "", group]
+            theirs = paper.get(name, {}).get(row[0])
+            row += [_cell(m), *([_plain(theirs, m.unit)] if paper else []), f"{m.n:,}"]
+        rows.append(row)
+    return Table(title, columns, rows, "; ".join(index[name, "", ()].rule for name in names))
+
+
+def _age_bins(index: _Index, group_by: str, groups: Sequence[str]) -> Table:
+    """The study's Table 4: four figures by group, then mean, std and std/mean over the groups."""
+    names = ["age_bin_accuracy", *(f"age_bin_weighted_{m}" for m in ("precision", "recall", "f1"))]
+    title = f"Age bins by {group_by}"
+    if (names[0], "", ()) not in index:
+        return Table(title, [], [])
+    base = _by_group(index, group_by, groups, names, "")
+    rows = list(base.rows)
+    for suffix, word in [("mean", "mean"), ("std", "std (ddof 1)"), ("std_over_mean", "std/mean")]:
+        rows.append([word, *(_cell(index[f"{n}_{suffix}", group_by, ()]) for n in names), ""])
+    note = f"{index[names[1], '', ()].rule}. Mean and std run over the groups, unweighted."
+    return Table(title, base.columns, rows, note)
+
+
+def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
+    """Differences between groups, each beside the value that equal groups would stay below."""
+    by_name = {m.name: m for m in measures if m.across == group_by}
+    rows = []
+    for name, m in by_name.items():
+        if not name.endswith("_difference"):
+            continue
+        base = name.removesuffix("_difference")
+        floor, p = by_name.get(f"{name}_noise_floor"), by_name.get(f"{name}_p_value")
+        ratio, worst = by_name.get(f"{base}_ratio"), by_name.get(f"{base}_worst")
+        rows.append([
+            _title(m), _cell(m), _cell(floor), _UNDEFINED if p is None else _p(p.value),
+            _cell(ratio), ", ".join(worst.group.values()) if worst else "",
+        ])  # fmt: skip
+    columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
+    note = f"Noise floor: what equal groups would stay below, {noise}. p is not adjusted for the "
+    return Table(f"Gaps across {group_by}", columns, rows, note + "number of gaps tested.")
+
+
+def _intersections(
+    measures: Sequence[Measure], index: _Index, group_by: str, groups: Sequence[str]
+) -> Table:
+    cells = [m for m in measures if set(m.group) == {group_by, "gender"} and group_by != "gender"]
+    names, genders = [list(dict.fromkeys(x)) for x in
+                      ([m.name for m in cells], [m.group["gender"] for m in cells])]  # fmt: skip
+    rows = []
+    for group in groups if cells else []:
+        for gender in genders:
+            key = tuple(sorted({group_by: group, "gender": gender}.items()))
+            found = [index[name, "", key] for name in names]
+            rows.append([f"{group}, {gender}", *map(_cell, found), f"{found[0].n:,}"])
+    columns = [f"{group_by} x gender", *(_title(index[name, "", ()]) for name in names), "n"]
+    return Table(f"Intersections of {group_by} and gender", columns, rows)
+
+
+def _by_decade(measures: Sequence[Measure]) -> Table:
+    rows = [
+        [m.group["age"], _cell(m), f"{m.n:,}"]
+        for m in measures
+        if m.name == "age_mae" and set(m.group) == {"age"}
+    ]
+    return Table("Age error by age", ["age", "age MAE, years", "n"], rows)
+
+
+def _title(measure: Measure) -> str:
+    """A column's heading: "gender_fpr" in percent is "gender FPR, %"."""
+    words = [_WORDS.get(word, word) for word in measure.name.split("_")]
+    unit = {"fraction": ", %", "years": ", years"}.get(measure.unit, "")
+    return " ".join(words) + unit
+
+
+def _cell(measure: Measure | None) -> str:
+    """The rounded value, a star where little backs it, and the interval."""
+    if measure is None or measure.value is None:
+        return _UNDEFINED
+    backed = measure.n if measure.n_errors is None else measure.n_errors
+    text = _plain(measure.value, measure.unit) + ("*" if backed < _FEW else "")
+    if measure.interval is None:
+        return text
+    low, high = (_plain(end, measure.unit) for end in measure.interval)
+    return f"{text} [{low}, {high}]"
+
+
+def _plain(value: float | None, unit: str) -> str:
+    if value is None:
+        return _UNDEFINED
+    return f"{100 * value:.1f}" if unit == "fraction" else f"{value:.2f}"
+
+
+def _p(value: float | None) -> str:
+    return _UNDEFINED if value is None else f"{value:.4f}" if value < 0.01 else f"{value:.2f}"
