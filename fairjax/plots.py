@@ -19,7 +19,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fairjax.results import Measure
-from fairjax.wording import beyond_chance, digits, group_name, is_thin, number, printable, span
+from fairjax.wording import (
+    FEW,
+    beyond_chance,
+    digits,
+    group_name,
+    is_thin,
+    number,
+    printable,
+    span,
+)
 
 # CSS variable: (light, dark). Every colour is written once here; the page's style is made from it.
 PALETTE = {
@@ -43,17 +52,18 @@ INK, MUTED, LINE, PAPER, ACCENT, WARN = (
 GROUPS = [light for name, (light, _) in PALETTE.items() if name.startswith("group-")]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
 STROKES = ["-", "--", "-.", ":"]
-WIDTH = 420  # CSS pixels: fits a phone, and two or three stand side by side on a desk
+WIDTH = 400  # CSS pixels: as wide as a phone; a desk shows them side by side, a bit larger
+GROWTH = 1.3
 
 _STYLE = {
-    "font.size": 11,
+    "font.size": 12,
     "svg.fonttype": "none",
     "svg.hashsalt": "fairjax",  # matplotlib's element ids follow from the content alone
     "text.parse_math": False,  # a group may be called "$x$"
     "text.color": INK,
     "axes.edgecolor": LINE,
     "axes.labelcolor": MUTED,
-    "axes.labelsize": 10.5,
+    "axes.labelsize": 11,
     "axes.facecolor": "none",
     "axes.linewidth": 1,
     "axes.spines.top": False,
@@ -63,8 +73,8 @@ _STYLE = {
     "ytick.color": LINE,
     "xtick.labelcolor": MUTED,
     "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
     "hatch.linewidth": 0.7,
     "hatch.color": LINE,
 }
@@ -116,7 +126,7 @@ def forest(
     scaled to the well-backed groups, ends in an arrow.
 
     Args:
-      key: Unique on the page: the prefix of the element ids.
+      key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       measures: One a group, all of one unit; a value of None is written as undefined.
       overall: The same measure over everyone: the vertical line. None draws none.
@@ -125,9 +135,9 @@ def forest(
     rows = [*measures, *([overall] if overall else [])]
     unit = measures[0].unit
     names = [printable(group_name(m.group), limit=16) for m in rows]
-    left = 14 + 6.4 * max(len(name) for name in names)
-    row, right = 27, 150
-    figure = _figure(WIDTH, 34 + row * len(rows))
+    left = 16 + 7.2 * max(len(name) for name in names)
+    row, right = 27, 138
+    figure = _figure(WIDTH, 30 + row * len(rows))
     axes = _axes(figure, left, 4, WIDTH - left - right, row * len(rows))
     low, high = _limits(rows, unit)
     axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
@@ -152,7 +162,7 @@ def forest(
         )  # fmt: skip
         axes.annotate(
             span(m.interval, unit), (1, y), (54, 0), ("axes fraction", "data"), "offset points",
-            ha="left", va="center", color=MUTED, fontsize=10,
+            ha="left", va="center", color=MUTED, fontsize=10.5,
         )  # fmt: skip
         _dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
     parts = [f"{group_name(m.group)} {_words(m)}" for m in rows]
@@ -164,34 +174,26 @@ def gaps(
     key: str,
     title: str,
     rows: Sequence[tuple[str, Measure, float | None]],
-    *,
-    limit: float | None = None,
 ) -> str:
     """Each gap with its interval, against the size that chance alone would give it.
 
     Args:
-      key: Unique on the page: the prefix of the element ids.
+      key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       rows: (name, gap, noise floor or None), all of one unit.
-      limit: The right end of the axis, in the gap's unit; None fits the data.
     """
     unit = rows[0][1].unit
     height = 40
-    figure = _figure(WIDTH, 36 + height * len(rows))
-    axes = _axes(figure, 12, 4, WIDTH - 12 - 130, height * len(rows))
+    figure = _figure(WIDTH, 31 + height * len(rows))
+    axes = _axes(figure, 12, 4, WIDTH - 12 - 136, height * len(rows))
     ends = [e for _, m, floor in rows for e in (m.value, floor, *(m.interval or ())) if e]
-    start = 1.0 if unit == "ratio" and min(ends, default=1.0) >= 1 else 0.0
-    axes.set(
-        xlim=(start, limit or 1.05 * max(ends, default=1.0)),
-        ylim=(len(rows) - 0.5, -0.5),
-        yticks=[],
-    )
+    axes.set(xlim=(0.0, 1.05 * max(ends, default=1.0)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
     _number_axis(axes, "x", unit, difference=True)
     parts = []
     for y, (name, m, floor) in enumerate(rows):
-        real = beyond_chance(m, floor)
+        real = beyond_chance(m.value, floor)
         if floor is not None:
-            box = Rectangle((start, y - 0.02), floor - start, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////")
+            box = Rectangle((0, y - 0.02), floor, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////")
             axes.add_patch(box)
         axes.annotate(
             printable(name, limit=44), (0, y - 0.28), (4, 0), ("axes fraction", "data"),
@@ -205,11 +207,11 @@ def gaps(
         )  # fmt: skip
         axes.annotate(
             span(m.interval, unit), (1, y - 0.17), (54, 0), ("axes fraction", "data"),
-            "offset points", ha="left", va="center", color=MUTED, fontsize=10,
+            "offset points", ha="left", va="center", color=MUTED, fontsize=10.5,
         )  # fmt: skip
         axes.annotate(
             floor_text, (1, y + 0.17), (54, 0), ("axes fraction", "data"), "offset points",
-            ha="left", va="center", color=MUTED, fontsize=10,
+            ha="left", va="center", color=MUTED, fontsize=10.5,
         )  # fmt: skip
         said = "" if floor is None else f", chance alone gives up to {number(floor, unit)}"
         parts.append(f"{name} {_words(m)}{said}")
@@ -230,7 +232,7 @@ def heat_map(
     """A grid of numbers, filled by strength; cells without enough data are hatched.
 
     Args:
-      key: Unique on the page: the prefix of the element ids.
+      key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       cells: One sequence a row, as long as `columns`.
       rows: Names down the side.
@@ -239,9 +241,9 @@ def heat_map(
       column_axis: What the columns are.
     """
     names = [printable(name, limit=14) for name in rows]
-    left = 22 + 6.2 * max(len(name) for name in names)
+    left = 32 + 6.6 * max(len(name) for name in names)
     width = min((WIDTH - left - 2) / len(columns), 112)
-    height = 24 + 13 * max(len(cell.small) for row in cells for cell in row)
+    height = 24 + 14 * max(len(cell.small) for row in cells for cell in row)
     total = left + width * len(columns) + 2
     figure = _figure(total, 44 + height * len(rows))
     axes = _axes(figure, left, 42, width * len(columns), height * len(rows))
@@ -249,11 +251,11 @@ def heat_map(
     axes.spines[:].set_visible(False)
     place = dict(ha="center", va="center", annotation_clip=False)
     axes.annotate(column_axis, (0.5, 1), (0, 33), "axes fraction", "offset points", color=MUTED,
-                  fontsize=10.5, **place)  # fmt: skip
+                  fontsize=11, **place)  # fmt: skip
     axes.annotate(row_axis, (0, 0.5), (9 - left, 0), "axes fraction", "offset points", color=MUTED,
-                  fontsize=10.5, rotation=90, **place)  # fmt: skip
+                  fontsize=11, rotation=90, **place)  # fmt: skip
     for x, name in enumerate(columns):
-        text = printable(name, limit=max(4, int(width / 6)))
+        text = printable(name, limit=max(4, int(width / 7)))
         axes.annotate(text, (x + 0.5, 0), (0, 11), "data", "offset points", **place)
     for y, name in enumerate(names):
         axes.annotate(name, (0, y + 0.5), (-7, 0), "data", "offset points", ha="right",
@@ -269,32 +271,32 @@ def heat_map(
 
 
 @matplotlib.rc_context(_RC)
-def reliability(
-    key: str, title: str, curves: Mapping[str, Mapping[str, Sequence[Any]]], *, start: float
-) -> str:
+def reliability(key: str, title: str, curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
     """Observed accuracy against stated confidence, one small panel a group.
 
     Each panel repeats the other groups faintly. A point's size grows with its n; bins of few
     examples are hollow.
 
     Args:
-      key: Unique on the page: the prefix of the element ids.
+      key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
-      curves: For each group "confidence", "accuracy" (fractions, None where a bin is empty) and "n".
-      start: The lowest confidence there can be: the left end of the axes.
+      curves: For each group "confidence" and "accuracy" (fractions, None where a bin is empty),
+        and "n".
     """
     across = min(3, len(curves))
     down = math.ceil(len(curves) / across)
-    side, gutter, left = 104, 22, 42
+    side, gutter, left = 98, 20, 42
     figure = _figure(left + across * (side + gutter), 26 + down * (side + 38))
     points = {name: _bins(curve) for name, curve in curves.items()}
-    most = max((n for bins in points.values() for _, _, n in bins), default=1)
-    low = min([start, *(accuracy for bins in points.values() for _, accuracy, _ in bins)])
+    every = [bin_ for bins in points.values() for bin_ in bins]
+    most = max((n for _, _, n in every), default=1)
+    start = math.floor(10 * min((c for c, _, _ in every), default=0.0)) / 10
+    low = min((a for _, a, n in every if n >= FEW), default=start)
     parts = []
     for place, (name, bins) in enumerate(points.items()):
         x, y = place % across, place // across
         axes = _axes(figure, left + x * (side + gutter), 22 + y * (side + 38), side, side)
-        axes.set(xlim=(start, 1.0), ylim=(low, 1.0))
+        axes.set(xlim=(start, 1.0), ylim=(min(low, start), 1.0))
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls=(0, (2, 2)))
         for other, faint in points.items():
             if other != name and faint:
@@ -304,18 +306,14 @@ def reliability(
         for confidence, accuracy, n in bins:
             axes.plot(
                 confidence, accuracy, marker(place), color=colour(place),
-                ms=3 + 5 * math.sqrt(n / most), mfc=colour(place) if n >= 30 else PAPER,
-                clip_on=False, zorder=3,
+                ms=3 + 5 * math.sqrt(n / most), mfc=colour(place) if n >= FEW else PAPER, zorder=3,
             )  # fmt: skip
-        axes.set_title(printable(name, limit=17), fontsize=11, pad=5)
+        axes.set_title(printable(name, limit=15), fontsize=12, pad=5)
         for which in "xy":
             _number_axis(axes, which, "fraction", ticks=2, suffix=False)
-        if x:
-            axes.tick_params(axis="y", labelleft=False)
-        parts.append(
-            f"{name}: "
-            + ", ".join(f"says {100 * c:.0f}%, right {100 * a:.0f}% (n {n:,})" for c, a, n in bins)
-        )
+        axes.tick_params(axis="y", labelleft=x == 0)
+        said = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
+        parts.append(f"{name}: {', '.join(said) or 'no example'}")
     return _svg(figure, key, title, "; ".join(parts) + ".")
 
 
@@ -324,12 +322,12 @@ def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
     """Lines over training steps, each named at its right end.
 
     Args:
-      key: Unique on the page: the prefix of the element ids.
+      key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       lines: At least one, each with at least one point.
       x_axis: What runs along the bottom.
     """
-    right = 16 + (6.2 * max(len(line.name) for line in lines) if len(lines) > 1 else 0)
+    right = 16 + (7 * max(len(line.name) for line in lines) if len(lines) > 1 else 0)
     figure = _figure(WIDTH, 190)
     axes = _axes(figure, 52, 8, WIDTH - 52 - right, 142)
     axes.set_xlabel(x_axis)
@@ -368,7 +366,13 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def _number_axis(
-    axes: Axes, which: str, unit: str, *, difference: bool = False, ticks: int = 4, suffix: bool = True
+    axes: Axes,
+    which: str,
+    unit: str,
+    *,
+    difference: bool = False,
+    ticks: int = 4,
+    suffix: bool = True,
 ) -> None:
     """Few round ticks, with the unit written at each."""
     axes.locator_params(axis=which, nbins=ticks)
@@ -421,11 +425,11 @@ def _cell(axes: Axes, x: int, y: int, cell: Cell, height: float) -> None:
         (x + 0.01, y + 0.02), 0.98, 0.96, lw=0.7, ec=LINE, fc="none" if thin else fill,
         hatch="////" if thin else None, zorder=1,
     ))  # fmt: skip
-    top = 6.5 * len(cell.small)
-    lines = [(cell.text, 12, "bold"), *((small, 9.5, "normal") for small in cell.small)]
+    top = 7 * len(cell.small)
+    lines = [(cell.text, 13, "bold"), *((small, 10.5, "normal") for small in cell.small)]
     for index, (text, size, weight) in enumerate(lines):
         axes.annotate(
-            text, (x + 0.5, y + 0.5), (0, top - 13 * index), "data", "offset points", ha="center",
+            text, (x + 0.5, y + 0.5), (0, top - 14 * index), "data", "offset points", ha="center",
             va="center", fontsize=size, weight=weight, color=MUTED if thin else INK, zorder=3,
         )  # fmt: skip
 
@@ -447,7 +451,7 @@ def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
         axes.annotate(
             printable(lines[index].name, limit=24), (1, floor), (6, 0),
             ("axes fraction", "data"), "offset points", va="center", color=colour(index),
-            annotation_clip=False, weight="bold", fontsize=10,
+            annotation_clip=False, weight="bold", fontsize=10.5,
         )  # fmt: skip
         floor += apart
 
@@ -459,6 +463,7 @@ def _words(m: Measure) -> str:
 
 def _svg(figure: Figure, key: str, title: str, description: str) -> str:
     """The figure as one accessible, themed `<svg>` element without ids that could clash."""
+    key = re.sub(r"[^\w-]+", "-", key)
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # Text stays text: the reader's browser has the glyph that matplotlib's font lacks.
@@ -467,13 +472,16 @@ def _svg(figure: Figure, key: str, title: str, description: str) -> str:
         figure.savefig(buffer, format="svg", metadata=nothing)
     source = re.sub(r"<!DOCTYPE.*?>", "", buffer.getvalue(), count=1, flags=re.S)
     root = ElementTree.fromstring(source)
-    width, height = (float(root.attrib.pop(side).removesuffix("pt")) for side in ("width", "height"))
+    width, height = (
+        float(root.attrib.pop(side).removesuffix("pt")) for side in ("width", "height")
+    )
     root.attrib.pop("version")
     for defs in root.findall(f"{{{_SVG}}}defs/{{{_SVG}}}style/.."):
         root.remove(defs)  # a `*{...}` rule that would reach the whole page
     root.attrib.update(
         {"width": f"{width:g}", "height": f"{height:g}", "role": "img", "class": "plot"},
     )
+    root.set("style", f"max-width:{GROWTH * width:.0f}px")
     root.set("aria-labelledby", f"{key}-title {key}-text")
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(
@@ -507,9 +515,7 @@ def _theme(root: ElementTree.Element, key: str) -> None:
             if value := element.get(attribute):
                 value = re.sub(r"font-family: [^;]*;? ?", "", value)
                 value = value.replace("url(#", f"url(#{key}-")
-                value = re.sub(
-                    r"#[0-9a-f]{6}\b", lambda hit: variable.get(hit[0], hit[0]), value
-                )
+                value = re.sub(r"#[0-9a-f]{6}\b", lambda hit: variable.get(hit[0], hit[0]), value)
                 element.set(attribute, value)
         if element.get("fill") or element.get("stroke"):  # hatch patterns use attributes
             for attribute in ("fill", "stroke"):

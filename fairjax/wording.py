@@ -7,8 +7,8 @@ from fairjax.results import Measure
 
 FEW = 30  # a rate that rests on fewer errors is shown, but greyed (rule of 30, ISO/IEC 19795-1)
 
-# suffix of a measure's name: (words, whether more is better)
-_METRICS: dict[str, tuple[str, bool]] = {
+# suffix of a measure's name: (words, whether more is better; None: neither)
+_METRICS: dict[str, tuple[str, bool | None]] = {
     "balanced_accuracy": ("balanced accuracy", True),
     "accuracy": ("accuracy", True),
     "precision": ("precision", True),
@@ -17,6 +17,8 @@ _METRICS: dict[str, tuple[str, bool]] = {
     "tpr": ("true positive rate", True),
     "tnr": ("true negative rate", True),
     "auc": ("area under the ROC curve", True),
+    "positive_rate": ("called positive", None),
+    "base_rate": ("labelled positive", None),
     "fpr": ("false positive rate", False),
     "fnr": ("false negative rate", False),
     "fmr": ("false match rate", False),
@@ -26,6 +28,7 @@ _METRICS: dict[str, tuple[str, bool]] = {
     "rmse": ("root mean square error", False),
     "mse": ("mean squared error", False),
     "error": ("error", False),
+    "calibration_error": ("calibration error", False),
     "ece": ("calibration error", False),
     "brier": ("Brier score", False),
     "loss": ("loss", False),
@@ -82,7 +85,7 @@ def digits(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     if unit == "fraction":
-        return f"{100 * value:.2f}" if 0 < abs(value) < 0.01 else f"{100 * value:.1f}"
+        return f"{100 * value:.2g}" if 0 < abs(value) < 0.01 else f"{100 * value:.1f}"
     if unit == "count":
         return f"{value:,.0f}"
     return f"{value:,.2f}"
@@ -98,16 +101,19 @@ def is_thin(measure: Measure) -> bool:
     return (measure.n if measure.n_errors is None else measure.n_errors) < FEW
 
 
-def beyond_chance(gap: Measure, floor: float | None) -> bool | None:
-    """Whether a gap is larger than equal groups show by chance; None where nothing says.
+def beyond_chance(gap: float | None, floor: float | None) -> bool | None:
+    """Whether a gap exceeds its noise floor; None where either is unknown.
 
     Args:
-      gap: A difference, or a ratio: max/min (1 or more) or min/max (below 1).
-      floor: The 95th percentile of the same gap under equal rates (of min/max the 5th).
+      gap: A summary that grows with the gap, such as the largest difference.
+      floor: What the same summary stays below when groups are equal.
     """
-    if floor is None or gap.value is None:
-        return None
-    return gap.value < floor if gap.unit == "ratio" and gap.value < 1 else gap.value > floor
+    return None if gap is None or floor is None else gap > floor
+
+
+def level(measure: Measure) -> str:
+    """What its interval is called: "95% interval"."""
+    return "interval" if measure.level is None else f"{100 * measure.level:g}% interval"
 
 
 def printable(text: object, *, limit: int = 0) -> str:

@@ -49,7 +49,10 @@ def example_results() -> Results:
         for across, values in (("race", RACES), ("gender", GENDERS)):
             measures += _gaps(name, across, values, measures)
     for decade, share, years in zip(
-        DECADES, AGE_SHARE, (2.6, 5.1, 4.4, 5.9, 7.9, 8.3, 8.8, 9.9, 11.7, 15.2, 24.0, 61.0), strict=True
+        DECADES,
+        AGE_SHARE,
+        (2.6, 5.1, 4.4, 5.9, 7.9, 8.3, 8.8, 9.9, 11.7, 15.2, 24.0, 61.0),
+        strict=True,
     ):
         n = round(TOTAL * share)
         measures.append(_measure("age_mae", years, n, {"age": decade}))
@@ -62,6 +65,7 @@ def example_results() -> Results:
         protocol={
             "name": "utkface",
             "split": "test",
+            "group_by": "race",
             "gender_positive": "Female",
             "age_rate": "threshold",
             "age_positive_from": 30,
@@ -177,15 +181,17 @@ def _gaps(name, across, values, measures):
     numbers = [m.value for m in found]
     gap, half = max(numbers) - min(numbers), (0.9 if name == "age_mae" else 0.025)
     n = sum(m.n for m in found)
-    floor = _measure(
-        f"{name}_difference_noise_floor", 0.8 * half * 1.3, n, {}, across=across,
-        unit=found[0].unit, half=0.0,
-    )  # fmt: skip
-    ratio = max(numbers) / min(numbers)
+    unit, more = found[0].unit, {"n": n, "across": across}
+    floor = 0.8 * half * 1.3
+    rule = "permutations of the labels of whole clusters"
+    worst = min(found, key=lambda m: m.value * (1 if name.endswith("accuracy") else -1))
     return [
-        _measure(f"{name}_difference", gap, n, {}, across=across, unit=found[0].unit, half=half),
-        floor,
-        _measure(f"{name}_ratio", ratio, n, {}, across=across, unit="ratio", half=0.2),
+        _measure(f"{name}_difference", gap, n, {}, across=across, unit=unit, half=half),
+        Measure(f"{name}_difference_noise_floor", floor, unit, **more, rule=rule),
+        Measure(f"{name}_difference_p_value", 0.0005 if gap > floor else 0.21, "fraction", **more),
+        _measure(f"{name}_ratio", min(numbers) / max(numbers), n, {}, across=across, unit="ratio"),
+        Measure(f"{name}_std", float(np.std(numbers, ddof=1)), unit, **more, ddof=1),
+        Measure(f"{name}_worst", worst.value, unit, group=worst.group, **more),
     ]
 
 
@@ -194,17 +200,28 @@ def _confusion():
     race[4] += (60, 10, 20, 30, 0)
     race[3, 0] = race[0, 3] = 70
     return {
-        "gender": {"labels": list(GENDERS), "counts": [[1410, 158], [166, 1287]]},
-        "race": {"labels": list(RACES), "counts": race.tolist()},
+        "gender": {"classes": list(GENDERS), "overall": [[1410, 158], [166, 1287]], "by_group": {}},
+        "race": {"classes": list(RACES), "overall": race.tolist(), "by_group": {}},
     }
 
 
 def _calibration():
-    edges = np.linspace(0.525, 0.975, 10)
-    curves = {}
-    for race in RACES:
-        slack = 0.05 + 0.09 * (SHIFT[race] - 0.8)
-        n = (TOTAL * RACE_SHARE[race] * edges**6 / (edges**6).sum()).round().astype(int)
-        accuracy = edges - slack * np.sin(np.pi * edges)
-        curves[race] = {"confidence": edges.tolist(), "accuracy": accuracy.tolist(), "n": n.tolist()}
-    return {"gender": curves}
+    edges = np.linspace(0, 1, 16)
+    confidence = (edges[1:] + edges[:-1]) / 2
+    used = confidence > 0.5
+
+    def diagram(slack, share):
+        n = np.where(used, TOTAL * share * confidence**6 / (confidence[used] ** 6).sum(), 0)
+        accuracy = confidence - slack * np.sin(np.pi * confidence)
+        return {
+            "n": n.round().astype(int).tolist(),
+            "confidence": [
+                c if u else None for c, u in zip(confidence.tolist(), used, strict=True)
+            ],
+            "accuracy": [a if u else None for a, u in zip(accuracy.tolist(), used, strict=True)],
+        }
+
+    by_group = {r: diagram(0.05 + 0.09 * (SHIFT[r] - 0.8), RACE_SHARE[r]) for r in RACES}
+    return {
+        "gender": {"edges": edges.tolist(), "overall": diagram(0.06, 1.0), "by_group": by_group}
+    }
