@@ -2,6 +2,8 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +26,10 @@ _GIVEN = {
     "method": (METHODS, {"backbone", "targets", "preprocess"}),
     "optim.algorithm": (optim.OPTIMIZERS, {"lr", "weight_decay", "mask"}),
     "optim.schedule": (optim.SCHEDULES, {"peak_lr", "total_steps", "steps_per_epoch"}),
-    "eval.protocol": (PROTOCOLS, {"attributes", "limits", "seed"}),
+    "eval.protocol": (
+        {name: protocol.evaluate for name, protocol in PROTOCOLS.items()},
+        {"predictions", "attributes", "limits", "seed"},
+    ),
 }
 
 
@@ -90,6 +95,12 @@ def targets_of(dataset: Dataset) -> dict[str, Target]:
                 (), mean=float(np.mean(labels)), std=max(float(np.std(labels)), 1e-6)
             )
     return targets
+
+
+def manifest_of(dataset: Dataset) -> dict[str, Any]:
+    """The account for `data.json`, with what an evaluation must know of the attributes."""
+    attributes = {name: asdict(attribute) for name, attribute in dataset.attributes.items()}
+    return {**dataset.manifest, "attributes": attributes}
 
 
 def check_labels(dataset: Dataset) -> None:

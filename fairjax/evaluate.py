@@ -1,7 +1,7 @@
 """From a checkpoint to predictions, numbers, tables and a report."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from fairjax.build import bound
 from fairjax.data.dataset import Dataset, Examples
 from fairjax.data.pipeline import eval_batches
 from fairjax.progress import read_metrics
-from fairjax.protocols import TABLES
+from fairjax.protocols import PROTOCOLS
 from fairjax.report import print_tables, write_report
 from fairjax.results import Results, save_results
 from fairjax.steps import make_predict_step
@@ -87,7 +87,7 @@ def write_predictions(path: Path, columns: Columns) -> None:
     partial.replace(path)
 
 
-def score(config: ConfigDict, workdir: Path, provenance: dict[str, Any]) -> Results:
+def score(config: ConfigDict, workdir: Path) -> Results:
     """Numbers from the run's saved predictions and manifest; needs no model and no image.
 
     Raises:
@@ -99,21 +99,30 @@ def score(config: ConfigDict, workdir: Path, provenance: dict[str, Any]) -> Resu
     with np.load(path) as stored:  # allow_pickle stays off: nothing read can run code
         columns = dict(stored)
     manifest = read_json(workdir / "data.json")
+    environment = read_json(workdir / "environment.json")
     results = bound(config, "eval.protocol")(
         columns,
         attributes={name: tuple(a["values"]) for name, a in manifest["attributes"].items()},
         limits=[f"{name} labels: {a['assigned_by']}" for name, a in manifest["attributes"].items()],
         seed=config.seed,
     )
-    results.provenance.update(provenance, data_hash=manifest["hash"], predictions=path.name)
-    return results
+    return replace(
+        results,
+        provenance={
+            "data_hash": manifest["hash"],
+            "fairjax": environment["fairjax"],
+            "git_revision": environment["git_revision"],
+            "command": environment["command"],
+            **read_json(workdir / "outcome.json"),
+        },
+    )
 
 
-def report(config: ConfigDict, workdir: Path, provenance: dict[str, Any]) -> Path:
+def report(config: ConfigDict, workdir: Path) -> Path:
     """Writes `results.json` and `report.html`, prints the tables, and returns the report's path."""
-    results = score(config, workdir, provenance)
+    results = score(config, workdir)
     save_results(workdir / "results.json", results)
-    tables = TABLES[config.eval.protocol.name](results)
+    tables = PROTOCOLS[config.eval.protocol.name].tables(results, published=config.eval.published)
     path = workdir / "report.html"
     write_report(
         path,

@@ -113,7 +113,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
             dataset = build.load_dataset(config)
             build.check_labels(dataset)
             write_json(workdir / "environment.json", environment(devices))
-            write_json(workdir / "data.json", dataset.manifest)
+            write_json(workdir / "data.json", build.manifest_of(dataset))
             outcome = train(config, workdir, dataset)
             if not outcome.finished:
                 line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])

@@ -55,7 +55,6 @@ def test_base_config_is_valid_and_locked():
         ("input.normalise", "none", "one of 'imagenet', 'half'"),
         ("input.augment.flip", 1.5, "a probability"),
         ("input.augment.crop_scale", (0.9, 0.5), "low, high"),
-        ("data.split.train", 0.9, "positive shares that sum to 1"),
         ("eval.protocol.level", 95.0, "between 0 and 1"),
         ("eval.weights", "first", "one of 'last', 'best'"),
     ],
@@ -95,7 +94,11 @@ def test_bind_section_refuses_wrong_names_and_keys(section, said):
 
 def test_bind_section_passes_settings_on():
     section = ConfigDict({"name": "thing", "size": 1, "colour": 2})
-    assert bind_section({"thing": thing}, section, "config.x", given={"given"})(given=3) == (1, 2, 3)
+    assert bind_section({"thing": thing}, section, "config.x", given={"given"})(given=3) == (
+        1,
+        2,
+        3,
+    )
 
 
 def test_differences_name_keys_but_not_those_that_change_no_number():

@@ -103,9 +103,7 @@ def test_four_devices_equal_one(key, accumulate):
         3,
         accumulate=accumulate,
         key=key,
-        wrap=lambda step: jax.jit(
-            step, in_shardings=(whole, by_batch, whole), out_shardings=whole
-        ),
+        wrap=lambda step: jax.jit(step, in_shardings=(whole, by_batch, whole), out_shardings=whole),
     )
     alone, _ = run(3, accumulate=accumulate, key=key)
     np.testing.assert_allclose(spread.params["w"], alone.params["w"], rtol=1e-5)

@@ -41,7 +41,8 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.compute_dtype = "bfloat16"
     config.train.best_metric = "race_accuracy"
-    config.eval.protocol = ConfigDict(attribute_protocol(published="resnet50"))
+    config.eval.protocol = ConfigDict(attribute_protocol())
+    config.eval.published = "resnet50"
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
@@ -58,5 +59,6 @@ def get_config(arg: str = "") -> ConfigDict:
         config.backbone.depth = 18
         config.train.update(epochs=0.5, batch_size=16, best_metric="group_accuracy")
         config.optim.schedule.warmup_epochs = 0.1
-        config.eval.protocol.update(group_by="group", resamples=50, published="")
+        config.eval.protocol.update(group_by="group", resamples=50)
+        config.eval.published = ""
     return config

@@ -28,7 +28,11 @@ def test_cross_entropy_agrees_with_numpy_and_has_true_gradients(key):
     expected = np.log(np.exp(z).sum(1)) - z[np.arange(5), labels]
     losses = cross_entropy(logits, labels, label_smoothing=0.0)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    check_grads(lambda x: cross_entropy(jnp.asarray(x), labels, label_smoothing=0.1).sum(), (logits,), order=1)
+    check_grads(
+        lambda x: cross_entropy(jnp.asarray(x), labels, label_smoothing=0.1).sum(),
+        (logits,),
+        order=1,
+    )
 
 
 def test_a_label_outside_the_head_gives_nan_not_a_wrong_loss():
