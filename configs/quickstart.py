@@ -26,5 +26,6 @@ def get_config(arg: str = "") -> ConfigDict:
     if options.smoke:
         config.data.update(identities=60, images_per_identity=2)
         config.train.update(epochs=0.5, batch_size=16)
+        config.optim.schedule.warmup_epochs = 0.1
         config.eval.protocol.resamples = 50
     return config

@@ -11,8 +11,9 @@ import optax
 from ml_collections import ConfigDict
 
 from fairjax import optim
-from fairjax.config import bind_section, leaf
+from fairjax.config import ConfigError, bind_section, leaf
 from fairjax.data import DATASETS
+from fairjax.data.augment import Augment
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
@@ -40,18 +41,42 @@ def bound(config: ConfigDict, path: str) -> Callable:
       ConfigError: If the name or a key is wrong.
     """
     registry, given = _GIVEN[path]
-    return bind_section(registry, leaf(config, path), f"config.{path}", given=given)
+    function = bind_section(registry, leaf(config, path), f"config.{path}", given=given)
+
+    @functools.wraps(function.func)
+    def call(*arguments: Any, **context: Any) -> Any:
+        try:
+            return function(*arguments, **context)
+        except DataError:
+            raise
+        except ValueError as error:  # a value that the function refuses
+            raise ConfigError(f"config.{path}: {error}") from error
+
+    return call
 
 
 def check_sections(config: ConfigDict) -> None:
     """Refuses an unknown name or setting in any section; touches neither device nor file."""
     for path in _GIVEN:
         bound(config, path)
+    build_augment(config)
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
     """Reads, checks and splits the data."""
     return bound(config, "data")(seed=config.seed)
+
+
+def build_augment(config: ConfigDict) -> Augment:
+    """The random changes of a training image.
+
+    Raises:
+      ConfigError: If one is out of its range.
+    """
+    try:
+        return Augment(**config.input.augment.to_dict())
+    except ValueError as error:
+        raise ConfigError(f"config.input.{error}") from None
 
 
 def build_method(config: ConfigDict, dataset: Dataset) -> Method:

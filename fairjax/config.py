@@ -6,7 +6,6 @@ Nothing here imports JAX or TensorFlow, so a wrong config is refused before a de
 import difflib
 import functools
 import inspect
-import math
 import runpy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import SimpleNamespace
@@ -113,7 +112,7 @@ def phantom(**changes: Any) -> ConfigDict:
         identities=1000,
         images_per_identity=6,
         split=(0.7, 0.1, 0.2),  # shares of train, validation, test
-        differential=dict(kind="none", group="", size=0.0),
+        differential=dict(kind="none", group="amber", size=0.0),
     )
     return ConfigDict({**section, **changes})
 
@@ -152,6 +151,7 @@ def no_augmentation() -> dict[str, Any]:
         rotation_degrees=0.0,  # uniform in [-this, this], black outside
         crop_scale=(1.0, 1.0),  # share of the area kept, uniform in this range
         crop_ratio=(1.0, 1.0),  # width over height of the crop
+        shift=0.0,  # along each axis, a share of the side, uniform in [-this, this]
         brightness=0.0,
         contrast=0.0,
         saturation=0.0,
@@ -269,7 +269,6 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
       ConfigError: On the first wrong value.
     """
     train, optim, data_input, evaluation = config.train, config.optim, config.input, config.eval
-    augment = data_input.augment
 
     def need(ok: bool, key: str, value: Any, rule: str) -> None:
         if not ok:
@@ -322,12 +321,6 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
     one_of("eval.weights", evaluation.weights, ("last", "best"))
     if evaluation.weights == "best":
         need(train.keep_best > 0, "train.keep_best", train.keep_best, "1 for eval.weights='best'")
-    for key in ("flip", "grey"):
-        need(0 <= augment[key] <= 1, f"input.augment.{key}", augment[key], "a probability, 0 to 1")
-    for key, top in (("crop_scale", 1.0), ("crop_ratio", math.inf)):
-        pair = tuple(augment[key])
-        ordered = len(pair) == 2 and 0 < pair[0] <= pair[1] <= top
-        need(ordered, f"input.augment.{key}", pair, f"(low, high), 0 < low <= high <= {top:g}")
 
     if device_count is None:
         return
@@ -349,7 +342,7 @@ def bind_section(
     where: str,
     *,
     given: Collection[str],
-) -> Callable[..., T]:
+) -> "functools.partial[T]":
     """What `section.name` names, with the section's other keys bound as keyword arguments.
 
     This is the one door between the config tree and plain functions.

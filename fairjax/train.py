@@ -19,10 +19,10 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from fairjax import sharding
-from fairjax.build import build_method, build_optimizer, build_schedule
+from fairjax.build import build_augment, build_method, build_optimizer, build_schedule
 from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better
 from fairjax.data.dataset import Dataset
-from fairjax.data.pipeline import train_batches
+from fairjax.data.pipeline import cache_images, train_batches
 from fairjax.evaluate import evaluate, predict_split, validation_metrics
 from fairjax.progress import RunLog
 from fairjax.state import init_state
@@ -125,12 +125,15 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 examples,
                 batch_size=settings.batch_size,
                 image_size=size,
-                augment=config.input.augment.to_dict(),
+                augment=build_augment(config),
                 seed=config.seed,
                 start_step=start,
                 cache_mb=config.input.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
+            )
+            validation = cache_images(  # once, not at every look
+                dataset.splits["validation"], image_size=size, cache_mb=config.input.cache_mb
             )
             window, pending, saved_at = Window(batches), None, time.monotonic()
             for step in range(start + 1, total_steps + 1):
@@ -166,9 +169,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                     )
                 metrics = None
                 if evaluates or last:
-                    columns = predict_split(
-                        config, dataset.splits["validation"], mesh, method, state.variables
-                    )
+                    columns = predict_split(config, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns)
                     log.scalars(step, "validation", metrics)
                     position = judged(

@@ -53,8 +53,6 @@ def test_base_config_is_valid_and_locked():
         ("optim.schedule.warmup_epochs", 61.0, "at most config.train.epochs=60"),
         ("compute_dtype", "float16", "one of 'float32', 'bfloat16'"),
         ("input.normalise", "none", "one of 'imagenet', 'half'"),
-        ("input.augment.flip", 1.5, "a probability"),
-        ("input.augment.crop_scale", (0.9, 0.5), "low, high"),
         ("eval.protocol.level", 95.0, "between 0 and 1"),
         ("eval.weights", "first", "one of 'last', 'best'"),
     ],
