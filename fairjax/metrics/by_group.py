@@ -131,7 +131,9 @@ def std(rates: Rates, *, ddof: int) -> Gap:
     """
     known = ~np.isnan(rates)
     spread = np.where(known, rates - np.asarray(group_mean(rates))[..., None], 0.0)
-    return np.sqrt(divide((spread**2).sum(axis=-1), np.maximum(known.sum(axis=-1) - ddof, 0)))
+    return np.asarray(
+        np.sqrt(divide((spread**2).sum(axis=-1), np.maximum(known.sum(axis=-1) - ddof, 0)))
+    )
 
 
 def skewed_error_ratio(accuracies: Rates) -> Gap:

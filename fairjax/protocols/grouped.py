@@ -13,6 +13,7 @@ from fairjax.metrics import bootstrap, by_group
 from fairjax.metrics.classification import divide, mean, mean_rows
 from fairjax.results import Measure
 
+_TINY, _UNBOUNDED = 1e-300, 1e100  # a rate that stands for 0, and what 1 / it exceeds
 FEW = 30  # errors below which a rate is not known to within 30 % (rule of 30, ISO/IEC 19795-1)
 
 
@@ -30,6 +31,7 @@ class Quantity:
       errors: Bool [examples]: the errors a rate counts, or None.
       values: [examples], where it is the mean of these over the used examples; else None.
       lower_is_better: Which end is the worst group.
+      recentre: Whether resampled values lie to one side, so that the interval is recentred.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Quantity:
     errors: np.ndarray | None
     values: np.ndarray | None
     lower_is_better: bool
+    recentre: bool = False
 
 
 def mean_of(
@@ -78,10 +81,6 @@ class Sampling:
     @property
     def resamples(self) -> int:
         return self.draws.weights.shape[1]
-
-    @property
-    def method(self) -> str:
-        return f"cluster bootstrap, percentile, {self.resamples} resamples"
 
 
 @dataclass(frozen=True)
@@ -178,8 +177,12 @@ def _cell(
         notes.append(f"fewer than {FEW} errors ({n_errors})")
     elif n_errors is None and n < FEW:
         notes.append(f"fewer than {FEW} examples ({n})")
-    interval, note = _interval(resampled, sampling.level)
-    method = sampling.method
+    method = f"cluster bootstrap, percentile, {sampling.resamples} resamples"
+    interval = bootstrap.percentile_interval(resampled, level=sampling.level)
+    if quantity.recentre:
+        method = method.replace("percentile", "recentred")
+        interval = bootstrap.recentred_interval(value, resampled, level=sampling.level)
+    interval, note = _usable(interval, resampled, 0.0, np.inf)
     is_rate = quantity.values is not None and quantity.unit == "fraction"
     if interval is None and is_rate and value in (0.0, 1.0):
         interval = bootstrap.exact_interval(
@@ -196,62 +199,92 @@ def _cell(
     )
 
 
-def _interval(resampled: np.ndarray, level: float) -> tuple[tuple[float, float] | None, str]:
-    """The percentile interval, None where it has no width, and a note on what limits it."""
-    interval = bootstrap.percentile_interval(resampled, level=level)
+def _usable(
+    interval: tuple[float, float] | None, resampled: np.ndarray, low: float, high: float
+) -> tuple[tuple[float, float] | None, str]:
+    """The interval cut to what is possible, None where it says nothing, and a note."""
     if interval is None or interval[0] == interval[1]:
         return None, "no interval: every resample gives the same value"
+    interval = max(interval[0], low), min(interval[1], high)
+    if interval[1] > _UNBOUNDED:
+        return None, "no interval: some resamples have a group without errors"
     lost = float(np.isnan(resampled).mean())
     return interval, f"{lost:.1%} of resamples left out: undefined there" if lost else ""
 
 
-def gap(
-    name: str,
-    summary: Callable[..., np.ndarray],
+def complement(part: ByGroup) -> ByGroup:
+    """1 - rate: errors from accuracies, true positive rates from false negative rates."""
+    permuted = None if part.permuted is None else 1 - part.permuted
+    return replace(part, rates=1 - part.rates, resampled=1 - part.resampled, permuted=permuted)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A number made of the rates of all groups.
+
+    Attributes:
+      name: What its measure's name ends in.
+      value: Takes one array [..., groups] a part, gives [...].
+      norm: The same of deviations from the rates; bounds how far the value can be off (see
+        `bootstrap.gap_interval`). None: the value moves smoothly, a percentile interval serves.
+      rule: Its definition.
+      unit: Its unit; "" is that of the rates.
+      ddof: Of a standard deviation.
+      log: Whether `norm` is of the deviations of the logarithms: for ratios.
+      low: The smallest value possible.
+      high: The largest value possible.
+      noise: Whether to add what equal groups would show; only where it grows with the gap.
+    """
+
+    name: str
+    value: Callable[..., np.ndarray]
+    norm: Callable[..., np.ndarray] | None
+    rule: str
+    unit: str = ""
+    ddof: int | None = None
+    log: bool = False
+    low: float = 0.0
+    high: float = np.inf
+    noise: bool = False
+
+
+def summarise(
+    prefix: str,
+    summary: Summary,
     *parts: ByGroup,
     across: str,
     sampling: Sampling,
-    unit: str,
-    rule: str,
-    ddof: int | None = None,
-    noise: bool = False,
     group: Mapping[str, str] | None = None,
 ) -> list[Measure]:
-    """A summary over groups, with its noise floor and p-value when asked.
+    """A summary over groups, with its noise floor and p-value where it has them.
 
     The value is None where fewer than two groups have one. In a resample that lacks a group which
     the data have, the summary is undefined and the resample is left out.
 
     Args:
-      name: The measure's name.
-      summary: Takes one array [..., groups] a part, gives [...].
-      *parts: The quantities by group that it summarises.
-      across: The attribute that the groups are of.
+      prefix: What the measure's name begins with.
+      summary: What to compute.
+      *parts: The quantities by group that it summarises, of one attribute.
+      across: That attribute.
       sampling: Where intervals come from.
-      unit: The summary's unit.
-      rule: Its definition.
-      ddof: Of a standard deviation.
-      noise: Also the value that equal groups would stay below, at the sampling's level, and the
-        share of permutations that reach the summary, as `<name>_noise_floor` and `<name>_p_value`;
-        only for summaries that grow with the gap, of parts measured with `permute`.
       group: The group it is about, for a worst group.
     """
     known = np.all([~np.isnan(part.rates) for part in parts], axis=0)
-    measures = [m for part in parts for m in part.measures]
+    unit = summary.unit or parts[0].quantity.unit
     blank = Measure(
-        name=name, value=None, unit=unit, n=sum(m.n for m in measures), across=across,
-        group=dict(group or {}), ddof=ddof, rule=rule,
+        name=f"{prefix}_{summary.name}", value=None, unit=unit, across=across,
+        n=sum(m.n for part in parts for m in part.measures), group=dict(group or {}),
         n_clusters=len(np.unique(sampling.cluster[np.any([p.quantity.used for p in parts], 0)])),
+        ddof=summary.ddof, rule=summary.rule,
     )  # fmt: skip
+    rates = [part.rates[known] for part in parts]
     if known.sum() < 2:
         return [replace(blank, note="undefined: fewer than two groups have a value")]
-    value = float(summary(*(part.rates[known] for part in parts)))
+    value = float(summary.value(*rates))
     if np.isnan(value):
         return [replace(blank, note="undefined: nothing to divide by")]
-    resampled = np.array(summary(*(part.resampled[:, known] for part in parts)))
-    missing = np.any([np.isnan(part.resampled[:, known]).any(axis=1) for part in parts], axis=0)
-    resampled[missing] = np.nan
-    interval, note = _interval(resampled, sampling.level)
+    resampled = _whole_resamples([part.resampled[:, known] for part in parts])
+    interval, method, note = _summary_interval(summary, value, rates, resampled, unit, sampling)
     left_out = [name for name, there in zip(parts[0].names, known, strict=True) if not there]
     few = {name for part in parts for name, m in zip(part.names, part.measures, strict=True)
            if m.n and m.n_errors is not None and m.n_errors < FEW}  # fmt: skip
@@ -265,65 +298,119 @@ def gap(
         value=value,
         interval=interval,
         level=sampling.level if interval else None,
-        method=sampling.method if interval else "",
+        method=method if interval else "",
         note="; ".join(filter(None, notes)),
     )
-    if not noise or any(part.permuted is None for part in parts):
+    permuted = [part.permuted[:, known] for part in parts if part.permuted is not None]
+    if not summary.noise or len(permuted) < len(parts):
         return [found]
-    null = summary(*(part.permuted[:, known] for part in parts if part.permuted is not None))
+    null = summary.value(*permuted)
     blank = replace(blank, method=f"{len(null)} permutations of the {across} of whole clusters")
-    return [
-        found,
-        replace(
-            blank,
-            name=f"{name}_noise_floor",
-            value=float(np.quantile(null, sampling.level)),
-            rule=f"{sampling.level:g} quantile of {name} when groups are equal",
-        ),
-        replace(
-            blank,
-            name=f"{name}_p_value",
-            value=bootstrap.p_value(value, null),
-            unit="fraction",
-            ddof=None,
-            rule=f"share of permutations that reach {name}; not adjusted for other tests",
-        ),
-    ]
+    floor = replace(
+        blank,
+        name=f"{found.name}_noise_floor",
+        value=float(np.quantile(null, sampling.level)),
+        rule=f"{sampling.level:g} quantile of {found.name} when groups are equal",
+    )
+    p_value = replace(
+        blank,
+        name=f"{found.name}_p_value",
+        value=bootstrap.p_value(value, null),
+        unit="fraction",
+        ddof=None,
+        rule=f"share of permutations that reach {found.name}; not adjusted for other tests",
+    )
+    return [found, floor, p_value]
+
+
+def _summary_interval(
+    summary: Summary,
+    value: float,
+    rates: Sequence[np.ndarray],
+    resampled: Sequence[np.ndarray],
+    unit: str,
+    sampling: Sampling,
+) -> tuple[tuple[float, float] | None, str, str]:
+    """Interval of a summary, its method, and what limits it."""
+    high = 1.0 if unit == "fraction" else summary.high
+    if summary.norm is None:
+        values = summary.value(*resampled)
+        interval = bootstrap.percentile_interval(values, level=sampling.level)
+        kind = "percentile"
+    elif summary.log:
+        if any((r == 0).any() for r in rates):
+            return None, "", "no interval: a group's rate is 0"
+        # A rate of 0 in a resample is as far off as can be; the floor keeps it finite.
+        off = [
+            np.log(np.maximum(b, _TINY)) - np.log(r) for b, r in zip(resampled, rates, strict=True)
+        ]
+        values = summary.norm(*off)
+        logs = bootstrap.gap_interval(np.log(value), values, level=sampling.level)
+        interval = None if logs is None else (np.exp(logs[0]), np.exp(logs[1]))
+        kind = "deviation of log rates"
+    else:
+        off = [b - r for b, r in zip(resampled, rates, strict=True)]
+        values = summary.norm(*off)
+        interval = bootstrap.gap_interval(value, values, level=sampling.level)
+        kind = "deviation of rates"
+    method = f"cluster bootstrap, {kind}, {sampling.resamples} resamples"
+    interval, note = _usable(interval, values, summary.low, high)
+    return interval, method, note
+
+
+def _whole_resamples(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The rates by group [resamples, groups], all NaN in a resample that lacks a group."""
+    lacking = np.any([np.isnan(rates).any(axis=1) for rates in parts], axis=0)
+    return [np.where(lacking[:, None], np.nan, rates) for rates in parts]
+
+
+def _std(rates: np.ndarray) -> np.ndarray:
+    return by_group.std(rates, ddof=1)
+
+
+def _largest(rates: np.ndarray) -> np.ndarray:
+    return np.asarray(np.fmax.reduce(rates, axis=-1))
+
+
+def _smallest(rates: np.ndarray) -> np.ndarray:
+    return np.asarray(np.fmin.reduce(rates, axis=-1))
+
+
+DIFFERENCE = Summary("difference", by_group.difference, by_group.difference,
+                     "largest - smallest group", noise=True)  # fmt: skip
+RATIO = Summary("ratio", by_group.ratio, by_group.difference, "smallest / largest group",
+                unit="ratio", log=True, high=1.0)  # fmt: skip
 
 
 def summaries(part: ByGroup, *, across: str, sampling: Sampling) -> list[Measure]:
     """Mean, spread, extremes and gaps of one quantity over the groups of one attribute."""
     q = part.quantity
-    worst_of = np.fmax if q.lower_is_better else np.fmin
-
-    def one(suffix: str, summary: Callable[..., np.ndarray], **more: object) -> list[Measure]:
-        options = {"unit": q.unit, **more}
-        return gap(f"{q.name}_{suffix}", summary, part, across=across, sampling=sampling, **options)  # type: ignore[arg-type]
-
-    def spread(rates: np.ndarray) -> np.ndarray:
-        return by_group.std(rates, ddof=1)
-
-    found = [
-        *one("mean", by_group.group_mean, rule="unweighted mean over groups"),
-        *one("std", spread, rule="across groups, ddof 1", ddof=1, noise=True),
-        *one(
-            "std_over_mean",
-            lambda rates: divide(spread(rates), by_group.group_mean(rates)),
-            rule="std across groups (ddof 1) / unweighted mean", unit="ratio", ddof=1,
+    centre = float(by_group.group_mean(part.rates))
+    wanted = [
+        Summary("mean", by_group.group_mean, None, "unweighted mean over groups"),
+        Summary("std", _std, _std, "across groups, ddof 1", ddof=1, noise=True),
+        Summary(
+            "std_over_mean", lambda rates: divide(_std(rates), by_group.group_mean(rates)),
+            lambda off: divide(_std(off), np.float64(centre)),
+            "std across groups (ddof 1) / unweighted mean; the interval holds the mean fixed",
+            unit="ratio", ddof=1,
         ),
-        *one("difference", by_group.difference, rule="largest - smallest group", noise=True),
-        *one("ratio", by_group.ratio, rule="smallest / largest group", unit="ratio"),
+        DIFFERENCE,
+        RATIO,
     ]  # fmt: skip
+    found = []
+    for summary in wanted:
+        found += summarise(q.name, summary, part, across=across, sampling=sampling)
     if q.name.endswith("accuracy"):
-        rule = "largest error / smallest error"
-        found += one("ser", by_group.skewed_error_ratio, rule=rule, unit="ratio")
+        ser = Summary(
+            "ser", lambda errors: by_group.skewed_error_ratio(1 - errors), by_group.difference,
+            "largest error / smallest error", unit="ratio", log=True, low=1.0,
+        )  # fmt: skip
+        found += summarise(q.name, ser, complement(part), across=across, sampling=sampling)
     if not np.isnan(part.rates).all():
         index = by_group.worst_group(part.rates, lower_is_better=q.lower_is_better)
-        found += one(
-            "worst",
-            lambda rates: np.asarray(worst_of.reduce(rates, axis=-1)),
-            rule=f"{'largest' if q.lower_is_better else 'smallest'} group; the interval is of "
-            "the worst group of each resample, whichever it is",
-            group=part.measures[index].group,
-        )
+        extreme, word = (_largest, "largest") if q.lower_is_better else (_smallest, "smallest")
+        worst = Summary("worst", extreme, lambda off: _largest(np.abs(off)), f"the {word} group")
+        group = part.measures[index].group
+        found += summarise(q.name, worst, part, across=across, sampling=sampling, group=group)
     return found

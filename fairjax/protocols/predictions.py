@@ -43,17 +43,17 @@ def score(
     scored = {}
     for name, classes in attributes.items():
         if classes and f"prob_{name}" in predictions:
-            probabilities = predictions[f"prob_{name}"].astype(np.float64)
-            labels = predictions[name].astype(np.int64)
+            likely = predictions[f"prob_{name}"].astype(np.float64)
             scored[name] = Scored(
-                name, tuple(classes), labels, probabilities.argmax(axis=1), probabilities,
-                "decision = most probable class",
+                name, tuple(classes), predictions[name].astype(np.int64), likely.argmax(axis=1),
+                likely, "decision = most probable class",
             )  # fmt: skip
+    probabilities = None
     if "prob_age_bin" in predictions:
         probabilities = predictions["prob_age_bin"].astype(np.float64)
         decisions, rule = probabilities.argmax(axis=1), "decision = most probable age bin"
     elif "pred_age" in predictions:
-        decisions, probabilities = bins(predictions["pred_age"], age_bins), None
+        decisions = bins(predictions["pred_age"], age_bins)
         rule = "decision = bin of the predicted age"
     else:
         return scored

@@ -7,7 +7,8 @@ that the model doesn't have are left out. `fairjax.protocols.utkface_tables` ren
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,13 +16,17 @@ import numpy as np
 from fairjax.metrics import bootstrap, by_group, calibration, classification
 from fairjax.metrics.classification import Average, averaged, one_vs_rest
 from fairjax.protocols.grouped import (
+    DIFFERENCE,
+    RATIO,
     ByGroup,
     Quantity,
     Sampling,
-    gap,
+    Summary,
+    complement,
     mean_of,
     measure_groups,
     summaries,
+    summarise,
 )
 from fairjax.protocols.predictions import Scored, bin_names, bins, check, score
 from fairjax.protocols.utkface_tables import PUBLISHED as PUBLISHED
@@ -53,7 +58,7 @@ def evaluate(
     seed: int,
     gender_positive: int,
     age_rate: AgeRate,
-    age_positive_from: float,
+    age_positive_from: float | int,
     age_bins: Sequence[int],
     limits: Sequence[str],
 ) -> Results:
@@ -100,11 +105,9 @@ def evaluate(
         error = np.abs(predictions["pred_age"].astype(np.float64) - predictions["age"])
         quantities = [mean_of("age_mae", error, unit="years", lower_is_better=True,
                               rule="mean absolute error of the predicted age")]  # fmt: skip
-        measures += _by_decade(quantities[0], predictions["age"], scene)
     for name, one in scored.items():
         quantities.append(mean_of(f"{name}_accuracy", ~one.wrong, errors=one.wrong, rule=one.rule,
                                   lower_is_better=False))  # fmt: skip
-        measures += _of_classes(one, scene)
     measures += [m for quantity in quantities for m in _whole(quantity, scene)]
     if "gender" in scored:
         one, rule = scored["gender"], f"positive = {attributes['gender'][gender_positive]}"
@@ -121,6 +124,9 @@ def evaluate(
         measures += _whole(mean_of("age_threshold_accuracy", ~wrong, errors=wrong, rule=rule,
                                    lower_is_better=False), scene)  # fmt: skip
         measures += _yes_no("age", labels, decisions, rule, scene)
+    measures += [m for one in scored.values() for m in _of_classes(one, scene)]
+    if "pred_age" in predictions:
+        measures += _by_decade(quantities[0], predictions["age"], scene)
     if "gender" in predictions and group_by != "gender":
         measures += _intersections(quantities, predictions["gender"], attributes["gender"], scene)
     _check_identities(measures, "age_threshold_accuracy", "age")
@@ -136,7 +142,7 @@ def evaluate(
         "resamples": resamples,
         "level": level,
         "seed": seed,
-        "interval": sampling.method,
+        "interval": f"cluster bootstrap, {resamples} resamples",
         "noise_floor": f"{resamples} permutations of the {group_by} of whole clusters",
         "gender_positive": attributes["gender"][gender_positive] if "gender" in attributes else "",
         "age_rate": age_rate,
@@ -215,32 +221,29 @@ def _fairness(
     name: str, fpr: ByGroup, fnr: ByGroup, said: ByGroup, *, rule: str, scene: _Scene
 ) -> list[Measure]:
     """The named gaps of a yes/no decision, as fairlearn defines them."""
-    odds, odds_ratio = by_group.equalized_odds_difference, by_group.equalized_odds_ratio
-
-    def one(
-        suffix: str, summary: Callable[..., np.ndarray], *parts: ByGroup, meaning: str
-    ) -> list[Measure]:
-        is_ratio = suffix.endswith("ratio")
-        return gap(
-            f"{name}_{suffix}", summary, *parts, across=scene.across, sampling=scene.sampling,
-            unit="ratio" if is_ratio else "fraction", noise=not is_ratio,
-            rule=f"{meaning} (fairlearn's convention), {rule}",
-        )  # fmt: skip
-
-    return [
-        *one("demographic_parity_difference", by_group.difference, said,
-             meaning="largest - smallest share called positive"),
-        *one("demographic_parity_ratio", by_group.ratio, said,
-             meaning="smallest / largest share called positive"),
-        *one("equal_opportunity_difference", by_group.difference, fnr,
-             meaning="largest - smallest true positive rate"),
-        *one("equalized_odds_difference", lambda f, n: odds(f, 1 - n, agg="worst_case"), fpr, fnr,
-             meaning="the larger of the differences of FPR and of TPR"),
-        *one("equalized_odds_mean_difference", lambda f, n: odds(f, 1 - n, agg="mean"), fpr, fnr,
-             meaning="the mean of the differences of FPR and of TPR"),
-        *one("equalized_odds_ratio", lambda f, n: odds_ratio(f, 1 - n, agg="worst_case"), fpr, fnr,
-             meaning="the smaller of the ratios of FPR and of TPR"),
+    odds = partial(by_group.equalized_odds_difference, agg="worst_case")
+    odds_mean = partial(by_group.equalized_odds_difference, agg="mean")
+    odds_ratio = partial(by_group.equalized_odds_ratio, agg="worst_case")
+    tpr = complement(fnr)
+    wanted = [
+        (replace(DIFFERENCE, name="demographic_parity_difference",
+                 rule="largest - smallest share called positive"), [said]),
+        (replace(RATIO, name="demographic_parity_ratio",
+                 rule="smallest / largest share called positive"), [said]),
+        (replace(DIFFERENCE, name="equal_opportunity_difference",
+                 rule="largest - smallest true positive rate"), [tpr]),
+        (Summary("equalized_odds_difference", odds, odds, noise=True,
+                 rule="the larger of the differences of FPR and of TPR"), [fpr, tpr]),
+        (Summary("equalized_odds_mean_difference", odds_mean, odds_mean, noise=True,
+                 rule="the mean of the differences of FPR and of TPR"), [fpr, tpr]),
+        (Summary("equalized_odds_ratio", odds_ratio, odds, unit="ratio", log=True, high=1.0,
+                 rule="the smaller of the ratios of FPR and of TPR"), [fpr, tpr]),
     ]  # fmt: skip
+    found: list[Measure] = []
+    for summary, parts in wanted:
+        summary = replace(summary, rule=f"{summary.rule} (fairlearn's convention), {rule}")
+        found += summarise(name, summary, *parts, across=scene.across, sampling=scene.sampling)
+    return found
 
 
 def _by_decade(quantity: Quantity, ages: np.ndarray, scene: _Scene) -> list[Measure]:
@@ -311,7 +314,8 @@ def _calibration(one: Scored) -> Quantity:
     rule = f"expected calibration error over {CALIBRATION_BINS} equal-width bins"
     return Quantity(
         f"{one.name}_ece", "fraction", rule, _reliability_rows(one),
-        calibration.expected_calibration_error, np.ones(len(one.labels), bool), None, None, True,
+        calibration.expected_calibration_error, np.ones(len(one.labels), bool), None, None,
+        lower_is_better=True, recentre=True,
     )  # fmt: skip
 
 

@@ -149,10 +149,12 @@ def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
             continue
         base = name.removesuffix("_difference")
         floor, p = by_name.get(f"{name}_noise_floor"), by_name.get(f"{name}_p_value")
+        if floor is None or p is None:
+            continue
         ratio, worst = by_name.get(f"{base}_ratio"), by_name.get(f"{base}_worst")
         rows.append([
-            _title(m), _cell(m), _cell(floor), _UNDEFINED if p is None else _p(p.value),
-            _cell(ratio), ", ".join(worst.group.values()) if worst else "",
+            _title(m).replace("%", "points"), _cell(m), _cell(floor), _p(p.value), _cell(ratio),
+            ", ".join(worst.group.values()) if worst else "",
         ])  # fmt: skip
     columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
     note = f"Noise floor: what equal groups would stay below, {noise}. p is not adjusted for the "
