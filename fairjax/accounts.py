@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from fairjax.results import Table
 from fairjax.wording import sentence
 
-MOST_ROWS = 40  # of a list in data.json; the rest is counted
+MOST_ROWS = 20  # of a list in data.json; the rest is counted
 _NUMBER = re.compile(r"[-+−<>≤≥]?\.?\d[\d,.]*(%|\b)")
 
 
@@ -33,22 +33,26 @@ def config_lists(config: Mapping[str, Any]) -> list[Listing]:
 
 
 def manifest_parts(manifest: Mapping[str, Any]) -> tuple[list[Listing], list[Table]]:
-    """A data manifest: counts by split and long lists become tables, the rest a list."""
-    tables, loose = [], {}
-    for key, value in manifest.items():
-        title = sentence(key.replace("_", " "))
-        if _is_crosstab(value):
-            tables.append(_crosstab(title, value))
-        elif _is_list(value) and (len(value) > 5 or any(isinstance(v, Mapping) for v in value)):
-            tables.append(_items(title, value))
-        elif isinstance(value, Mapping) and any(_is_list(leaf) for _, leaf in leaves(value)):
-            lists, inner = manifest_parts(value)
-            tables += [
-                Table(f"{title}: {t.title.lower()}", t.columns, t.rows, t.note) for t in inner
-            ]
-            loose |= {f"{key}.{name}": leaf for part in lists for name, leaf in part.items}
-        else:
-            loose[key] = value
+    """A data manifest: counts and long lists become tables, the rest one list."""
+    tables: list[Table] = []
+    loose: dict[str, Any] = {}
+
+    def add(tree: Mapping[str, Any], path: tuple[str, ...]) -> None:
+        for key, value in tree.items():
+            here = (*path, str(key))
+            title = sentence(": ".join(here).replace("_", " "))
+            if _is_crosstab(value):
+                tables.append(_crosstab(title, value))
+            elif _is_counts(value):
+                tables.append(Table(title, ["", "n"], [[k, f"{n:,}"] for k, n in value.items()]))
+            elif _is_list(value) and (len(value) > 5 or any(map(_is_nested, value))):
+                tables.append(_items(title, value))
+            elif isinstance(value, Mapping) and value:
+                add(value, here)
+            else:
+                loose[".".join(here)] = value
+
+    add(manifest, ())
     return ([listing("Source", loose)] if loose else []), tables
 
 
@@ -88,24 +92,34 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _is_crosstab(value: Any) -> bool:
-    """Whether it is {split: {...: count}}: trees side by side whose leaves are whole numbers."""
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping) or _is_list(value)
+
+
+def _is_counts(value: Any) -> bool:
     return (
-        isinstance(value, Mapping)
-        and len(value) > 0
-        and all(isinstance(tree, Mapping) and tree for tree in value.values())
-        and all(type(leaf) is int for tree in value.values() for _, leaf in leaves(tree))
+        isinstance(value, Mapping) and bool(value) and all(type(n) is int for n in value.values())
     )
 
 
+def _is_crosstab(value: Any) -> bool:
+    """Whether it is {split: {...: count}}: trees of whole numbers that share their names."""
+    if not isinstance(value, Mapping) or not all(isinstance(t, Mapping) for t in value.values()):
+        return False
+    trees = [dict(leaves(tree)) for tree in value.values()]
+    shared = set.intersection(*map(set, trees)) if trees else set()
+    return bool(shared) and all(type(leaf) is int for tree in trees for leaf in tree.values())
+
+
 def _crosstab(title: str, value: Mapping[str, Any]) -> Table:
+    """The longer side runs down."""
     columns = {str(column): dict(leaves(tree)) for column, tree in value.items()}
-    names = dict.fromkeys(name for column in columns.values() for name in column)
-    rows = [
-        [name.replace(".", ": "), *(f"{column.get(name, 0):,}" for column in columns.values())]
-        for name in names
-    ]
-    return Table(title, ["", *columns], rows)
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    cells = [[f"{column.get(name, 0):,}" for column in columns.values()] for name in names]
+    heads, rows = list(columns), [name.replace(".", ": ") for name in names]
+    if len(heads) > len(rows):
+        heads, rows, cells = rows, heads, [list(line) for line in zip(*cells, strict=True)]
+    return Table(title, ["", *heads], [[n, *line] for n, line in zip(rows, cells, strict=True)])
 
 
 def _items(title: str, items: Sequence[Any]) -> Table:

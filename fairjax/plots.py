@@ -5,20 +5,17 @@ light palette as a fallback), its text is text, and its title and description sa
 shows. Groups differ by place and marker shape; colour only helps.
 """
 
-import io
 import math
-import re
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-from xml.etree import ElementTree
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fairjax import svg
 from fairjax.results import Measure
+from fairjax.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
 from fairjax.wording import (
     FEW,
     beyond_chance,
@@ -30,58 +27,8 @@ from fairjax.wording import (
     span,
 )
 
-# CSS variable: (light, dark). Every colour is written once here; the page's style is made from it.
-PALETTE = {
-    "ink": ("#18202b", "#e9eef5"),
-    "muted": ("#566272", "#a3b0c0"),
-    "line": ("#c9d1db", "#3a4655"),
-    "paper": ("#ffffff", "#161c24"),
-    "page": ("#f4f6f9", "#0d1218"),
-    "accent": ("#1d5fb4", "#7db4ff"),
-    "warn": ("#a63d00", "#ffab73"),
-    "group-0": ("#0068a8", "#62b6f0"),
-    "group-1": ("#b84a00", "#ff9d5c"),
-    "group-2": ("#007556", "#4fd0a5"),
-    "group-3": ("#9b3d84", "#e79bd3"),
-    "group-4": ("#6e5a00", "#dfc657"),
-    "group-5": ("#3d4652", "#c6d0dc"),
-}
-INK, MUTED, LINE, PAPER, ACCENT, WARN = (
-    PALETTE[name][0] for name in ("ink", "muted", "line", "paper", "accent", "warn")
-)
-GROUPS = [light for name, (light, _) in PALETTE.items() if name.startswith("group-")]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
 STROKES = ["-", "--", "-.", ":"]
-WIDTH = 400  # CSS pixels: as wide as a phone; a desk shows them side by side, a bit larger
-GROWTH = 1.3
-
-_STYLE = {
-    "font.size": 12,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "fairjax",  # matplotlib's element ids follow from the content alone
-    "text.parse_math": False,  # a group may be called "$x$"
-    "text.color": INK,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 11,
-    "axes.facecolor": "none",
-    "axes.linewidth": 1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.formatter.useoffset": False,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 10.5,
-    "ytick.labelsize": 10.5,
-    "hatch.linewidth": 0.7,
-    "hatch.color": LINE,
-}
-# A reader's own matplotlibrc must not change a report; the backend is no matter of style.
-_RC = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")} | _STYLE
-_SVG = "http://www.w3.org/2000/svg"
-_LINK = "{http://www.w3.org/1999/xlink}href"
 
 
 class Cell(NamedTuple):
@@ -116,7 +63,7 @@ def colour(index: int) -> str:
     return GROUPS[index % len(GROUPS)]
 
 
-@matplotlib.rc_context(_RC)
+@matplotlib.rc_context(svg.RC)
 def forest(
     key: str, title: str, measures: Sequence[Measure], *, overall: Measure | None, worst: int | None
 ) -> str:
@@ -137,8 +84,8 @@ def forest(
     names = [printable(group_name(m.group), limit=16) for m in rows]
     left = 16 + 7.2 * max(len(name) for name in names)
     row, right = 27, 138
-    figure = _figure(WIDTH, 30 + row * len(rows))
-    axes = _axes(figure, left, 4, WIDTH - left - right, row * len(rows))
+    figure = svg.new_figure(WIDTH, 30 + row * len(rows))
+    axes = svg.add_axes(figure, left, 4, WIDTH - left - right, row * len(rows))
     low, high = _limits(rows, unit)
     axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -166,10 +113,10 @@ def forest(
         )  # fmt: skip
         _dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
     parts = [f"{group_name(m.group)} {_words(m)}" for m in rows]
-    return _svg(figure, key, title, "; ".join(parts) + ".")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
-@matplotlib.rc_context(_RC)
+@matplotlib.rc_context(svg.RC)
 def gaps(
     key: str,
     title: str,
@@ -184,14 +131,14 @@ def gaps(
     """
     unit = rows[0][1].unit
     height = 40
-    figure = _figure(WIDTH, 31 + height * len(rows))
-    axes = _axes(figure, 12, 4, WIDTH - 12 - 136, height * len(rows))
+    figure = svg.new_figure(WIDTH, 31 + height * len(rows))
+    axes = svg.add_axes(figure, 12, 4, WIDTH - 12 - 136, height * len(rows))
     ends = [e for _, m, floor in rows for e in (m.value, floor, *(m.interval or ())) if e]
     axes.set(xlim=(0.0, 1.05 * max(ends, default=1.0)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
     _number_axis(axes, "x", unit, difference=True)
     parts = []
     for y, (name, m, floor) in enumerate(rows):
-        real = beyond_chance(m.value, floor)
+        beyond = beyond_chance(m.value, floor)
         if floor is not None:
             box = Rectangle((0, y - 0.02), floor, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////")
             axes.add_patch(box)
@@ -199,7 +146,7 @@ def gaps(
             printable(name, limit=44), (0, y - 0.28), (4, 0), ("axes fraction", "data"),
             "offset points", ha="left", va="center",
         )  # fmt: skip
-        _dot(axes, m, y + 0.15, WARN if real else MUTED, "o", hollow=not real)
+        _dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
         floor_text = "" if floor is None else f"chance {digits(floor, unit)}"
         axes.annotate(
             digits(m.value, unit), (1, y), (46, 0), ("axes fraction", "data"), "offset points",
@@ -215,10 +162,10 @@ def gaps(
         )  # fmt: skip
         said = "" if floor is None else f", chance alone gives up to {number(floor, unit)}"
         parts.append(f"{name} {_words(m)}{said}")
-    return _svg(figure, key, title, "; ".join(parts) + ".")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
-@matplotlib.rc_context(_RC)
+@matplotlib.rc_context(svg.RC)
 def heat_map(
     key: str,
     title: str,
@@ -245,11 +192,11 @@ def heat_map(
     width = min((WIDTH - left - 2) / len(columns), 112)
     height = 24 + 14 * max(len(cell.small) for row in cells for cell in row)
     total = left + width * len(columns) + 2
-    figure = _figure(total, 44 + height * len(rows))
-    axes = _axes(figure, left, 42, width * len(columns), height * len(rows))
+    figure = svg.new_figure(total, 44 + height * len(rows))
+    axes = svg.add_axes(figure, left, 42, width * len(columns), height * len(rows))
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    place = dict(ha="center", va="center", annotation_clip=False)
+    place: dict[str, Any] = {"ha": "center", "va": "center", "annotation_clip": False}
     axes.annotate(column_axis, (0.5, 1), (0, 33), "axes fraction", "offset points", color=MUTED,
                   fontsize=11, **place)  # fmt: skip
     axes.annotate(row_axis, (0, 0.5), (9 - left, 0), "axes fraction", "offset points", color=MUTED,
@@ -267,11 +214,16 @@ def heat_map(
         for row, line in zip(rows, cells, strict=True)
         for column, cell in zip(columns, line, strict=True)
     ]
-    return _svg(figure, key, title, "; ".join(parts) + ".")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
-@matplotlib.rc_context(_RC)
-def reliability(key: str, title: str, curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
+@matplotlib.rc_context(svg.RC)
+def reliability(
+    key: str,
+    title: str,
+    overall: Mapping[str, Sequence[Any]],
+    groups: Mapping[str, Mapping[str, Sequence[Any]]],
+) -> str:
     """Observed accuracy against stated confidence, one small panel a group.
 
     Each panel repeats the other groups faintly. A point's size grows with its n; bins of few
@@ -280,14 +232,15 @@ def reliability(key: str, title: str, curves: Mapping[str, Mapping[str, Sequence
     Args:
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
-      curves: For each group "confidence" and "accuracy" (fractions, None where a bin is empty),
-        and "n".
+      overall: Over everyone, by bin: "confidence" and "accuracy" (fractions, None where the bin is
+        empty), and "n".
+      groups: The same for each group.
     """
-    across = min(3, len(curves))
-    down = math.ceil(len(curves) / across)
+    points = {"everyone": _bins(overall), **{name: _bins(group) for name, group in groups.items()}}
+    across = min(3, len(points))
+    down = math.ceil(len(points) / across)
     side, gutter, left = 98, 20, 42
-    figure = _figure(left + across * (side + gutter), 26 + down * (side + 38))
-    points = {name: _bins(curve) for name, curve in curves.items()}
+    figure = svg.new_figure(left + across * (side + gutter), 26 + down * (side + 38))
     every = [bin_ for bins in points.values() for bin_ in bins]
     most = max((n for _, _, n in every), default=1)
     start = math.floor(10 * min((c for c, _, _ in every), default=0.0)) / 10
@@ -295,29 +248,30 @@ def reliability(key: str, title: str, curves: Mapping[str, Mapping[str, Sequence
     parts = []
     for place, (name, bins) in enumerate(points.items()):
         x, y = place % across, place // across
-        axes = _axes(figure, left + x * (side + gutter), 22 + y * (side + 38), side, side)
+        ink, shape = (colour(place - 1), marker(place - 1)) if place else (INK, "d")
+        axes = svg.add_axes(figure, left + x * (side + gutter), 22 + y * (side + 38), side, side)
         axes.set(xlim=(start, 1.0), ylim=(min(low, start), 1.0))
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls=(0, (2, 2)))
         for other, faint in points.items():
             if other != name and faint:
                 axes.plot(*zip(*[b[:2] for b in faint], strict=True), color=LINE, lw=1)
         if bins:
-            axes.plot(*zip(*[b[:2] for b in bins], strict=True), color=colour(place), lw=1.6)
+            axes.plot(*zip(*[b[:2] for b in bins], strict=True), color=ink, lw=1.6)
         for confidence, accuracy, n in bins:
             axes.plot(
-                confidence, accuracy, marker(place), color=colour(place),
-                ms=3 + 5 * math.sqrt(n / most), mfc=colour(place) if n >= FEW else PAPER, zorder=3,
+                confidence, accuracy, shape, color=ink, ms=3 + 5 * math.sqrt(n / most),
+                mfc=ink if n >= FEW else PAPER, zorder=3,
             )  # fmt: skip
         axes.set_title(printable(name, limit=15), fontsize=12, pad=5)
-        for which in "xy":
-            _number_axis(axes, which, "fraction", ticks=2, suffix=False)
+        _number_axis(axes, "x", "fraction", ticks=2, suffix=False)
+        _number_axis(axes, "y", "fraction", ticks=2, suffix=False)
         axes.tick_params(axis="y", labelleft=x == 0)
         said = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
         parts.append(f"{name}: {', '.join(said) or 'no example'}")
-    return _svg(figure, key, title, "; ".join(parts) + ".")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
-@matplotlib.rc_context(_RC)
+@matplotlib.rc_context(svg.RC)
 def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
     """Lines over training steps, each named at its right end.
 
@@ -328,8 +282,8 @@ def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
       x_axis: What runs along the bottom.
     """
     right = 16 + (7 * max(len(line.name) for line in lines) if len(lines) > 1 else 0)
-    figure = _figure(WIDTH, 190)
-    axes = _axes(figure, 52, 8, WIDTH - 52 - right, 142)
+    figure = svg.new_figure(WIDTH, 190)
+    axes = svg.add_axes(figure, 52, 8, WIDTH - 52 - right, 142)
     axes.set_xlabel(x_axis)
     axes.locator_params(axis="x", nbins=5)
     axes.locator_params(axis="y", nbins=5)
@@ -346,28 +300,12 @@ def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ends = [f"{line.name} from {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines]
-    return _svg(figure, key, title, "; ".join(ends) + ".")
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure of so many CSS pixels: matplotlib's SVG has 72 a inch."""
-    figure = Figure(figsize=(width / 72, height / 72))
-    figure.patch.set_visible(False)
-    return figure
-
-
-def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place given in CSS pixels from the top left corner."""
-    full_width, full_height = (72 * side for side in figure.get_size_inches())
-    bottom = full_height - top - height
-    return figure.add_axes(
-        (left / full_width, bottom / full_height, width / full_width, height / full_height)
-    )
+    return svg.render(figure, key, title, "; ".join(ends) + ".")
 
 
 def _number_axis(
     axes: Axes,
-    which: str,
+    which: Literal["x", "y"],
     unit: str,
     *,
     difference: bool = False,
@@ -379,7 +317,7 @@ def _number_axis(
     axis = axes.xaxis if which == "x" else axes.yaxis
     sign = "" if difference or not suffix else "%"
 
-    def text(value: float, _: int | None) -> str:
+    def text(value: float, _: float) -> str:
         return f"{100 * value:.3g}{sign}" if unit == "fraction" else f"{value:.3g}"
 
     axis.set_major_formatter(text)
@@ -459,64 +397,3 @@ def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
 def _words(m: Measure) -> str:
     interval = f" ({span(m.interval, m.unit)})" if m.interval else ""
     return f"{number(m.value, m.unit)}{interval}"
-
-
-def _svg(figure: Figure, key: str, title: str, description: str) -> str:
-    """The figure as one accessible, themed `<svg>` element without ids that could clash."""
-    key = re.sub(r"[^\w-]+", "-", key)
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # Text stays text: the reader's browser has the glyph that matplotlib's font lacks.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    source = re.sub(r"<!DOCTYPE.*?>", "", buffer.getvalue(), count=1, flags=re.S)
-    root = ElementTree.fromstring(source)
-    width, height = (
-        float(root.attrib.pop(side).removesuffix("pt")) for side in ("width", "height")
-    )
-    root.attrib.pop("version")
-    for defs in root.findall(f"{{{_SVG}}}defs/{{{_SVG}}}style/.."):
-        root.remove(defs)  # a `*{...}` rule that would reach the whole page
-    root.attrib.update(
-        {"width": f"{width:g}", "height": f"{height:g}", "role": "img", "class": "plot"},
-    )
-    root.set("style", f"max-width:{GROWTH * width:.0f}px")
-    root.set("aria-labelledby", f"{key}-title {key}-text")
-    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
-        element = ElementTree.Element(
-            f"{{{_SVG}}}{tag}", {"id": f"{key}-{'title' if tag == 'title' else 'text'}"}
-        )
-        element.text = printable(text)
-        root.insert(place, element)
-    _theme(root, key)
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _LINK[1:].split("}")[0])
-    text = ElementTree.tostring(root, encoding="unicode")
-    return re.sub(r"\s*\n\s*", " ", text)
-
-
-def _theme(root: ElementTree.Element, key: str) -> None:
-    """Colours become CSS variables; ids get the key in front, or go where nothing points at them."""
-    source = ElementTree.tostring(root, encoding="unicode")
-    wanted = set(re.findall(r"url\(#([\w.-]+)\)", source)) | set(
-        re.findall(r'href="#([\w.-]+)"', source)
-    )
-    variable = {light: f"var(--{name},{light})" for name, (light, _) in PALETTE.items()}
-    for element in root.iter():
-        name = element.get("id", "")
-        if name in wanted:
-            element.set("id", f"{key}-{name}")
-        elif not name.startswith(f"{key}-"):
-            element.attrib.pop("id", None)
-        if _LINK in element.attrib:
-            element.set("href", f"#{key}-{element.attrib.pop(_LINK)[1:]}")
-        for attribute in ("style", "clip-path"):
-            if value := element.get(attribute):
-                value = re.sub(r"font-family: [^;]*;? ?", "", value)
-                value = value.replace("url(#", f"url(#{key}-")
-                value = re.sub(r"#[0-9a-f]{6}\b", lambda hit: variable.get(hit[0], hit[0]), value)
-                element.set(attribute, value)
-        if element.get("fill") or element.get("stroke"):  # hatch patterns use attributes
-            for attribute in ("fill", "stroke"):
-                element.set(attribute, variable.get(element.get(attribute, ""), "none"))

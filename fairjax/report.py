@@ -15,6 +15,7 @@ from rich.text import Text
 from fairjax import plots, summary
 from fairjax.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
 from fairjax.results import Measure, Results, Table
+from fairjax.svg import PALETTE
 from fairjax.wording import (
     describe,
     digits,
@@ -39,6 +40,9 @@ class Figure(NamedTuple):
     svg: Markup
     caption: str
     note: str = ""
+
+
+Parts = list[tuple[str, list[Figure]]]
 
 
 class Section(NamedTuple):
@@ -109,7 +113,7 @@ def write_report(
     ).get_template("report.html")
     text = page.render(
         title=title,
-        palette=plots.PALETTE,
+        palette=PALETTE,
         lead=summary.lead(results),
         cards=summary.cards(results),
         findings=summary.findings(results),
@@ -151,7 +155,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
 
 
 def _gap_section(results: Results) -> Section:
-    parts, tables = [], []
+    parts: Parts = []
     for across, bases in summary.across_groups(results).items():
         by_unit: dict[str, list[tuple[str, Measure, float | None]]] = {}
         for base, found in bases.items():
@@ -159,64 +163,42 @@ def _gap_section(results: Results) -> Section:
             if gap is not None and gap.value is not None:
                 row = (describe(base), gap, floor.value if floor else None)
                 by_unit.setdefault(gap.unit, []).append(row)
-        figures = []
+        figures: list[Figure] = []
         for unit, rows in sorted(by_unit.items()):  # rates first
             caption = {"fraction": "Rates", "years": "Ages"}.get(unit, sentence(unit))
-            svg = plots.gaps(f"gap-{across}-{unit}", f"Gaps by {across}: {_lower(caption)}", rows)
+            svg = plots.gaps(
+                f"gap-{len(parts)}-{len(figures)}", f"Gaps by {across}: {_lower(caption)}", rows
+            )
             note = {"fraction": "percentage points"}.get(unit, unit)
             figures.append(Figure(Markup(svg), caption, note))
-        parts.append((f"By {across}", figures))
-        tables.append(_across_table(across, bases))
+        parts.append((f"By {_words(across)}", figures))
     lead = (
         "The gap is the largest group's number less the smallest's. It is never negative, so even "
         "equal groups show one: the hatched bar is the noise floor, how far chance alone goes in "
-        "19 of 20 draws with equal groups of these sizes. A filled dot lies beyond it. The line is "
-        "the gap's own interval."
+        "19 of 20 draws with equal groups of these sizes. A dot beyond it is filled and coloured, "
+        "one within it hollow. The line is the gap's own interval."
     )
-    return Section("gaps", "Gaps, and what chance would give", lead, parts, tables)
-
-
-def _across_table(across: str, bases: Mapping[str, Mapping[str, Measure]]) -> Table:
-    used = [
-        suffix for suffix in summary.SUMMARIES if any(suffix in found for found in bases.values())
-    ]
-    rows = []
-    for base, found in bases.items():
-        cells = []
-        for suffix in used:
-            m = found.get(suffix)
-            if m is None:
-                cells.append("")
-            elif suffix.endswith("p_value"):
-                cells.append("–" if m.value is None else f"{m.value:.2g}")
-            elif suffix == "worst":
-                cells.append(f"{digits(m.value, m.unit)} {group_name(m.group)}")
-            else:
-                cells.append(digits(m.value, m.unit))
-        if any(cells):
-            rows.append([describe(base), *cells])
-    note = "Rates in percent, gaps of rates in percentage points; intervals are in 'Every number'."
-    return Table(f"Across {across}", ["measure", *(summary.SUMMARIES[s] for s in used)], rows, note)
+    return Section("gaps", "Gaps, and what chance would give", lead, parts)
 
 
 def _group_section(results: Results) -> Section:
     overall = {m.name: m for m in summary.overall(results)}
-    parts = []
+    parts: Parts = []
     for attributes, names in summary.by_attributes(results).items():
-        figures = []
+        figures: list[Figure] = []
         for name, rows in names.items() if len(attributes) == 1 else ():
             if all(m.value is None for m in rows):
                 continue
             order = summary.worst_to_best([m for m in rows if not is_thin(m)])
             svg = plots.forest(
-                f"group-{attributes[0]}-{name}",
+                f"group-{len(parts)}-{len(figures)}",
                 f"{describe(name)} by {attributes[0]}",
                 rows,
                 overall=overall.get(name),
                 worst=rows.index(order[0]) if order else None,
             )
             figures.append(Figure(Markup(svg), describe(name), _reading(rows[0])))
-        parts.append((f"By {attributes[0]}", figures))
+        parts.append((f"By {_words(attributes[0])}", figures))
     lead = (
         "A dot is the group's number, the line its interval, the dotted line everyone. Hollow and "
         "dashed: fewer than 30 errors (or examples, where errors aren't counted), too few to judge "
@@ -226,12 +208,12 @@ def _group_section(results: Results) -> Section:
 
 
 def _cell_section(results: Results) -> Section:
-    parts = []
+    parts: Parts = []
     for attributes, names in summary.by_attributes(results).items():
         if len(attributes) != 2:
             continue
         first, second = attributes
-        figures = []
+        figures: list[Figure] = []
         for name, measures in names.items():
             if all(m.value is None for m in measures):
                 continue
@@ -243,7 +225,7 @@ def _cell_section(results: Results) -> Section:
             best = min(ends, default=0.0)
             worst = max([*ends, 1.5 * best])  # so that nearly equal cells look nearly equal
             svg = plots.heat_map(
-                f"cell-{first}-{second}-{name}",
+                f"cell-{len(parts)}-{len(figures)}",
                 f"{describe(name)} by {first} and {second}",
                 [[_cell(at.get((r, c)), best, worst, roomy=roomy) for c in columns] for r in rows],
                 rows=rows,
@@ -252,7 +234,7 @@ def _cell_section(results: Results) -> Section:
                 column_axis=second,
             )
             figures.append(Figure(Markup(svg), describe(name), _reading(measures[0])))
-        parts.append((f"By {first} and {second}", figures))
+        parts.append((f"By {_words(first)} and {_words(second)}", figures))
     lead = (
         "The stronger the colour, the worse the cell among those of its map. Hatched: fewer than "
         "30 errors (or examples, where errors aren't counted), too few to judge by."
@@ -276,7 +258,7 @@ def _badness(m: Measure) -> float:
 
 
 def _confusion_section(confusion: Mapping[str, Any]) -> Section:
-    figures = []
+    figures: list[Figure] = []
     for name, matrix in confusion.items():
         cells = []
         for row in matrix["overall"]:
@@ -285,7 +267,7 @@ def _confusion_section(confusion: Mapping[str, Any]) -> Section:
                 [plots.Cell(f"{100 * n / whole:.0f}%", [f"{n:,}"], n / whole) for n in row]
             )
         svg = plots.heat_map(
-            f"confusion-{name}",
+            f"confusion-{len(figures)}",
             f"Confusion matrix of {_words(name)}",
             cells,
             rows=matrix["classes"],
@@ -301,18 +283,20 @@ def _confusion_section(confusion: Mapping[str, Any]) -> Section:
 
 
 def _calibration_section(calibration: Mapping[str, Any]) -> Section:
-    figures = []
+    figures: list[Figure] = []
     for name, diagram in calibration.items():
-        groups = {"Everyone": diagram["overall"], **diagram["by_group"]}
         svg = plots.reliability(
-            f"calibration-{name}", f"Calibration of {_words(name)} by group", groups
+            f"calibration-{len(figures)}",
+            f"Calibration of {_words(name)} by group",
+            diagram["overall"],
+            diagram["by_group"],
         )
         note = "share right (%) against stated confidence (%)"
         figures.append(Figure(Markup(svg), sentence(_words(name)), note))
     lead = (
-        "When the model is 80% sure, is it right 80 times of 100? Below the dotted line it is surer "
-        "than it should be. Big points hold many examples, hollow ones fewer than 30; the faint "
-        "lines are the other groups."
+        "When the model is 80% sure, is it right 80 times of 100? Below the dotted line it is "
+        "surer than it should be. Big points hold many examples, hollow ones fewer than 30; the "
+        "faint lines are the other groups."
     )
     return Section("calibration", "Is its confidence earned?", lead, [("", figures)])
 
@@ -326,10 +310,12 @@ def _curve_section(rows: Sequence[Mapping[str, Any]]) -> Section:
                 phase, name = _phase(key)
                 lines.setdefault(name, {}).setdefault(phase, []).append((row["step"], value))
     names = sorted(lines, key=lambda name: (name != "loss", metric_of(name) is None))
-    figures = []
+    figures: list[Figure] = []
     for name in names[:MOST_CURVES]:
         drawn = [plots.Line(phase, *_thinned(points)) for phase, points in lines[name].items()]
-        svg = plots.curves(f"curve-{name}", f"{describe(name)} over the run", drawn, x_axis="step")
+        svg = plots.curves(
+            f"curve-{len(figures)}", f"{describe(name)} over the run", drawn, x_axis="step"
+        )
         note = " and ".join(line.name for line in drawn if line.name)
         figures.append(Figure(Markup(svg), describe(name), note))
     left = len(names) - len(figures)

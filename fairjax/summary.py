@@ -17,20 +17,11 @@ from fairjax.wording import (
     span,
 )
 
-# What a measure across groups may be called after its base name; "gender_fpr" + "_difference".
-SUMMARIES = {
-    "mean": "mean of groups",
-    "worst": "worst group",
-    "difference": "largest gap",
-    "difference_noise_floor": "chance alone",
-    "difference_p_value": "p",
-    "ratio": "ratio",
-    "std": "std",
-    "std_noise_floor": "chance alone (std)",
-    "std_p_value": "p (std)",
-    "std_over_mean": "std / mean",
-    "ser": "skewed error ratio",
-}
+# What a summary over groups may be called after its base: "gender_fpr" + "_difference".
+SUMMARIES = (
+    "mean", "worst", "difference", "difference_noise_floor", "difference_p_value", "ratio", "std",
+    "std_noise_floor", "std_p_value", "std_over_mean", "ser",
+)  # fmt: skip
 MOST_GROUPS = 8  # a card names the worst group of an attribute that has at most so many
 MOST_CARDS = 8
 
@@ -98,7 +89,7 @@ def worst_to_best(measures: Sequence[Measure]) -> list[Measure]:
 def cards(results: Results) -> list[Card]:
     """The headline numbers whose direction is known, each with its worst and best groups."""
     groups = {a[0]: names for a, names in by_attributes(results).items() if len(a) == 1}
-    made = []
+    made: list[Card] = []
     for m in overall(results):
         if more_is_better(m.name) is None or len(made) == MOST_CARDS:
             continue
@@ -117,7 +108,10 @@ def cards(results: Results) -> list[Card]:
 
 
 def findings(results: Results) -> list[Finding]:
-    """Every difference between groups in words, the clearest first."""
+    """The differences between groups in words, the clearest first.
+
+    Where some have a noise floor, those without one are left to the plots and tables.
+    """
     groups = by_attributes(results)
     found = []
     for across, bases in across_groups(results).items():
@@ -127,7 +121,8 @@ def findings(results: Results) -> list[Finding]:
                 floor = summaries.get("difference_noise_floor")
                 clear = summaries["difference"].value / (floor and floor.value or float("inf"))
                 found.append((clear, _finding(base, order[0], order[-1], summaries)))
-    return [finding for _, finding in sorted(found, key=lambda pair: -pair[0])]
+    ordered = [finding for _, finding in sorted(found, key=lambda pair: -pair[0])]
+    return [finding for finding in ordered if finding.verdict != "open"] or ordered
 
 
 def lead(results: Results) -> str:

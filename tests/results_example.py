@@ -133,19 +133,40 @@ EXAMPLE_CONFIG = {
     "train": {"steps": 5200, "batch_size": 64},
 }
 EXAMPLE_MANIFEST = {
+    "name": "utkface",
     "source": "utkface.tar",
+    "files": 20151,
+    "usable": 20149,
+    "skipped": [
+        {"file": "61_1_20170109142408075.jpg", "kind": "name", "reason": "no race field"},
+        {"file": "39_1_20170116174525125.jpg", "kind": "name", "reason": "no race field"},
+    ],
     "hash": "sha256:" + "5f3a" * 16,
     "counts": {
-        split: {"race": {race: round(total * share) for race, share in RACE_SHARE.items()},
-                "gender": {"Male": round(0.52 * total), "Female": total - round(0.52 * total)}}
-        for split, total in (("train", 14105), ("validation", 3022), ("test", TOTAL))
+        "race": {race: round(20149 * share) for race, share in RACE_SHARE.items()},
+        "gender": {"Male": 10494, "Female": 9655},
+        "race_gender": {
+            race: {"Male": 11 * k, "Female": 10 * k} for k, race in enumerate(RACES, 5)
+        },
     },
-    "skipped": [{"file": "61_1_20170109142408075.jpg", "reason": "no race field"},
-                {"file": "39_1_20170116174525125.jpg", "reason": "no race field"}],
-    "duplicates": {"groups": 677, "files": 1409, "conflicting_labels": 259},
-}  # fmt: skip
+    "duplicates": {
+        "rule": "equal bytes, or perceptual hashes at most 4 bits apart",
+        "groups": 677,
+        "files": 1409,
+        "members": [[f"a{k}.jpg", f"b{k}.jpg"] for k in range(30)],
+    },
+    "split": {
+        "seed": 0,
+        "ratio": [0.7, 0.15, 0.15],
+        "sizes": {"train": 14105, "validation": 3023, "test": TOTAL},
+        "race_gender": {
+            split: {race: {"Male": 52 * k, "Female": 48 * k} for race in RACES}
+            for split, k in (("train", 14), ("validation", 3), ("test", 3))
+        },
+    },
+}
 EXAMPLE_ENVIRONMENT = {
-    "command": "python -m fairjax.main --config configs/utkface/resnet50.py:small --workdir runs/r50",
+    "command": "python -m fairjax.main --config configs/utkface/resnet50.py:small",
     "git_revision": "0123456789abcdef0123456789abcdef01234567",
     "versions": {"fairjax": "0.1.0", "jax": "0.10.2", "flax": "0.12.8", "python": "3.11.9"},
     "devices": ["CpuDevice(id=0)"],
@@ -164,7 +185,8 @@ def _measure(name, value, n, group, **more):
         errors = round(n * (1 - value if name.endswith("accuracy") else value))
     return Measure(
         name, value, unit, n, group, interval=(max(0.0, value - half), value + half), level=0.95,
-        method=METHOD, n_clusters=round(0.97 * n), n_errors=errors, rule=RULES.get(name, ""), **more,
+        method=METHOD, n_clusters=round(0.97 * n), n_errors=errors, rule=RULES.get(name, ""),
+        **more,
     )  # fmt: skip
 
 
