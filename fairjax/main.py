@@ -16,9 +16,11 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from fairjax import config as config_lib
-from fairjax.data.dataset import DataError
-from fairjax.workdir import (
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on stderr otherwise
+
+from fairjax import config as config_lib  # noqa: E402
+from fairjax.data.dataset import DataError  # noqa: E402
+from fairjax.workdir import (  # noqa: E402
     WorkdirError,
     claim,
     environment,
@@ -147,12 +149,13 @@ def main(argv: Sequence[str]) -> int:
     if not isinstance(CONFIG.value, ConfigDict):  # the flag keeps the error of a missing file
         config_lib.load(flags.FLAGS["config"].config_filename)
     logging.set_verbosity(logging.INFO)
-    # Orbax logs dozens of lines a checkpoint; what goes wrong reaches us as an exception.
-    logging.get_absl_handler().addFilter(lambda record: "orbax" not in record.pathname)
+    # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
+    ours = os.path.dirname(__file__)
+    logging.get_absl_handler().addFilter(lambda record: record.pathname.startswith(ours))
     return run(CONFIG.value, Path(WORKDIR.value))
 
 
-def _guarded(argv: Sequence[str]) -> int:
+def guarded(argv: Sequence[str]) -> int:
     try:
         return main(argv)
     except USER_ERRORS as error:
@@ -170,7 +173,7 @@ def _fail(message: object) -> NoReturn:
     raise SystemExit(2)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def parse(argv: list[str]) -> list[str]:
     """Reads the flags; a wrong one gives a line instead of a traceback."""
     try:
         return flags.FLAGS(argv)
@@ -203,4 +206,4 @@ def _flag_message(error: Exception, argv: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    app.run(_guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=parse)

@@ -1,0 +1,189 @@
+"""The main door, as a user types it: one process, several, and every mistake in one line."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairjax.progress import read_metrics
+from fairjax.results import load_results
+
+ROOT = Path(__file__).parents[1]
+TINY = ROOT / "tests" / "configs" / "tiny.py"
+
+
+def command(workdir, *flags, config=TINY):
+    return [
+        sys.executable, "-m", "fairjax.main", f"--config={config}", f"--workdir={workdir}", *flags
+    ]  # fmt: skip
+
+
+def environment(devices=1, **more):
+    clean = {k: v for k, v in os.environ.items() if k != "FAIRJAX_DATA"}
+    return {**clean, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), **more}
+
+
+def main(workdir, *flags, devices=1, config=TINY, **more):
+    return subprocess.run(
+        command(workdir, *flags, config=config),
+        capture_output=True, text=True, check=False, cwd=ROOT, env=environment(devices, **more),
+    )  # fmt: skip
+
+
+def refused(done):
+    """The one line of a refusal."""
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("fairjax: "), done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[-1]
+
+
+def losses(workdir):
+    lines = read_metrics(workdir / "metrics.jsonl")
+    return {line["step"]: line["loss"] for line in lines if line["kind"] == "train"}
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("one")
+    done = main(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def test_a_run_leaves_what_the_readme_says(one_device):
+    workdir, done = one_device
+    assert {
+        "config.json", "environment.json", "data.json", "metrics.jsonl", "checkpoints",
+        "predictions.npz", "results.json", "report.html", "outcome.json",
+    } <= {path.name for path in workdir.iterdir()}  # fmt: skip
+    assert done.stdout.strip().endswith(f"Report: {workdir / 'report.html'}")
+    results = load_results(workdir / "results.json")
+    assert (
+        results.provenance["data_hash"] == json.loads((workdir / "data.json").read_text())["hash"]
+    )
+    assert results.get("gender_accuracy").n == 36
+
+
+def test_the_same_line_again_prints_the_same_tables_and_trains_nothing(one_device):
+    workdir, first = one_device
+    before = (workdir / "metrics.jsonl").read_bytes()
+    again = main(workdir)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    assert "holds a finished run" in again.stderr
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_four_devices_equal_one(one_device, tmp_path):
+    done = main(tmp_path, devices=4)
+    assert done.returncode == 0, done.stderr
+    expected, got = losses(one_device[0]), losses(tmp_path)
+    assert got.keys() == expected.keys()
+    np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            command(tmp_path, f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={k}"),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment(2),
+        )
+        for k in range(2)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    expected, got = losses(one_device[0]), losses(tmp_path)
+    assert got.keys() == expected.keys()
+    np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
+    environment_said = json.loads((tmp_path / "environment.json").read_text())
+    assert environment_said["devices"]["processes"] == 2
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_saves_says_how_to_go_on_and_two_devices_finish_what_four_began(
+    one_device, tmp_path
+):
+    process = subprocess.Popen(
+        command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env=environment(4),
+    )  # fmt: skip
+    while len(losses(tmp_path)) < 3 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, err
+    assert "all is saved. To go on:" in out
+    assert f"python -m fairjax.main --config={TINY} --workdir={tmp_path}" in out
+    stopped_at = max(losses(tmp_path))
+    done = main(tmp_path, devices=2)
+    assert done.returncode == 0, done.stderr
+    assert f"Resumed from step {stopped_at}" in done.stderr
+    expected, got = losses(one_device[0]), losses(tmp_path)
+    assert got.keys() == expected.keys()
+    np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
+
+
+def test_another_config_in_the_same_workdir_is_refused_by_key(one_device):
+    said = refused(main(one_device[0], "--config.optim.peak_lr=0.5"))
+    assert "optim.peak_lr: 0.02 -> 0.5" in said
+
+
+def test_two_runs_in_one_workdir_at_once_are_refused(tmp_path):
+    import fcntl
+
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        assert "in use by another run (process 4711)" in refused(main(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--config.train.epoch=1"], "did you mean 'train.epochs'"),
+        (["--config.train.batch_size=1e3"], "not a valid int; write for example"),
+        (["--config.train.batch_size=-2"], "config.train.batch_size=-2 must be above 0"),
+        (["--config.backbone.name=resnext"], "did you mean 'resnet'"),
+        (["--config.data.differential.kind=fog"], "fog"),
+        (["--config.input.augment.flip=2.0"], "augment.flip"),
+        (["--wrokdir=x"], "Unknown command line flag 'wrokdir'"),
+        (["--config=missing.py"], "'missing.py' is not there"),
+        (["--processes=2"], "--coordinator, --process is missing"),
+    ],
+)
+def test_a_mistake_gives_one_line_that_says_what_to_type(tmp_path, flags, said):
+    assert said in refused(main(tmp_path / "run", *flags))
+    assert not (tmp_path / "run").exists(), "nothing was touched"
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused(tmp_path):
+    done = main(tmp_path / "run", devices=3)
+    assert "config.train.batch_size=16 must be a multiple of the 3 devices; try 18" in refused(done)
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    assert "cannot be written" in refused(main(tmp_path / "file" / "run"))
+
+
+def test_a_missing_data_root_says_where_the_data_is_from(tmp_path):
+    config = ROOT / "configs" / "utkface" / "resnet50.py"
+    said = refused(main(tmp_path / "run", config=f"{config}:small"))
+    for words in ("FAIRJAX_DATA", "non-commercial research", "--config.data.root"):
+        assert words in said
