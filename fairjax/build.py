@@ -1,6 +1,7 @@
 """From a config to the things a run is made of."""
 
 import functools
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -123,9 +124,21 @@ def targets_of(dataset: Dataset) -> dict[str, Target]:
 
 
 def manifest_of(dataset: Dataset) -> dict[str, Any]:
-    """The account for `data.json`, with what an evaluation must know of the attributes."""
-    attributes = {name: asdict(attribute) for name, attribute in dataset.attributes.items()}
-    return {**dataset.manifest, "attributes": attributes}
+    """The account for `data.json`.
+
+    To the reader's own account it adds what an evaluation must know of the attributes, and a hash
+    of which rows with which labels make up each split.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for split, examples in dataset.splits.items():
+        state.update("\0".join([split, *map(str, examples.ids)]).encode())
+        for name in sorted(examples.labels):
+            state.update(np.asarray(examples.labels[name], "<i8").tobytes())
+    return {
+        **dataset.manifest,
+        "attributes": {name: asdict(attribute) for name, attribute in dataset.attributes.items()},
+        "splits_hash": state.hexdigest(),
+    }
 
 
 def check_labels(dataset: Dataset) -> None:

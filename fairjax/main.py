@@ -25,6 +25,7 @@ from fairjax.workdir import (  # noqa: E402
     claim,
     environment,
     settle_config,
+    settle_data,
     write_json,
 )
 
@@ -115,7 +116,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
             dataset = build.load_dataset(config)
             build.check_labels(dataset)
             write_json(workdir / "environment.json", environment(devices))
-            write_json(workdir / "data.json", build.manifest_of(dataset))
+            settle_data(workdir, build.manifest_of(dataset))
             outcome = train(config, workdir, dataset)
             if not outcome.finished:
                 line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])

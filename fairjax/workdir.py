@@ -80,6 +80,25 @@ def settle_config(workdir: Path, config: Mapping[str, Any]) -> None:
     write_json(path, config)
 
 
+def settle_data(workdir: Path, manifest: Mapping[str, Any]) -> None:
+    """Writes `data.json`, or checks that the run begun there had the same data.
+
+    Raises:
+      WorkdirError: If an image, a label or a split has changed since.
+    """
+    path = workdir / "data.json"
+    if path.exists():
+        before = read_json(path)
+        for key, what in (("hash", "images or labels"), ("splits_hash", "splits")):
+            if before[key] != manifest[key]:
+                raise WorkdirError(
+                    f"--workdir {workdir} holds a run on other data (its {what} differ: "
+                    f"{before[key][:12]} -> {manifest[key][:12]}); choose another folder, or give "
+                    "the same data to resume."
+                )
+    write_json(path, manifest)
+
+
 def write_json(path: Path, tree: Any) -> None:
     """Writes JSON, whole or not at all."""
     partial = path.with_name(path.name + ".partial")

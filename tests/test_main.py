@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -141,6 +142,14 @@ def test_sigterm_saves_says_how_to_go_on_and_two_devices_finish_what_four_began(
 def test_another_config_in_the_same_workdir_is_refused_by_key(one_device):
     said = refused(main(one_device[0], "--config.optim.peak_lr=0.5"))
     assert "optim.peak_lr: 0.02 -> 0.5" in said
+
+
+def test_other_data_under_the_same_config_is_refused(one_device, tmp_path):
+    for name in ("config.json", "data.json"):
+        shutil.copy(one_device[0] / name, tmp_path)
+    manifest = json.loads((tmp_path / "data.json").read_text())
+    (tmp_path / "data.json").write_text(json.dumps({**manifest, "splits_hash": "0" * 32}))
+    assert "holds a run on other data (its splits differ" in refused(main(tmp_path))
 
 
 def test_two_runs_in_one_workdir_at_once_are_refused(tmp_path):
