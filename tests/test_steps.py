@@ -11,7 +11,7 @@ from fairjax.types import Aux, Method
 
 
 def linear_method():
-    """y = w.x with a running mean of the inputs: small enough to work by hand."""
+    """Fits y = w.x, with a running mean of the inputs: small enough to work by hand."""
 
     def init(key, batch):
         return {"w": jnp.zeros(2)}, {"stats": {"mean": jnp.zeros(2)}}

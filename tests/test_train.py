@@ -6,7 +6,6 @@ import signal
 import threading
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
