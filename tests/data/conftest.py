@@ -16,7 +16,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FAIRJAX_DATA", raising=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def picture() -> Callable[[int], Image.Image]:
     """Seed -> a 200 x 200 picture of soft coloured blobs: detail at every scale, nobody's face."""
 
@@ -32,7 +32,7 @@ def picture() -> Callable[[int], Image.Image]:
     return draw
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def jpeg() -> Callable[..., bytes]:
     """An image as JPEG bytes."""
 
@@ -72,11 +72,11 @@ def write_tar() -> Callable[[Path, Mapping[str, bytes]], Path]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def utkface_files(picture: Callable, jpeg: Callable) -> dict[str, bytes]:
     """Two hundred small pictures, twenty a race and gender, under UTKFace names."""
     return {
-        f"{5 + 10 * (k % 4)}_{gender}_{race}_201701{k:02d}00000000{gender}{race}.jpg.chip.jpg": jpeg(
+        f"{5 + 10 * (k % 4)}_{gender}_{race}_201701{k:02d}000000000.jpg.chip.jpg": jpeg(
             picture(1000 * race + 100 * gender + k).resize((64, 64))
         )
         for race in range(5)
