@@ -4,11 +4,12 @@ The search has three steps, each one blind to what a copy may have lost.
 
 1.  A **perceptual hash** of 192 bits: the signs of the lowest frequencies of the cosine transform
     of the picture's centre, 40 x 40 of a 50 x 50 grey thumbnail. Size, brightness, contrast and
-    compression leave the signs alone. The same is done for the mirrored picture, at two offsets.
+    compression leave the signs alone. So that a crop or a mirror does not hide a copy, the second
+    picture of a pair is hashed in several views.
 2.  **Candidates** are the pairs whose hashes differ in at most 44 bits; every pair is looked at.
 3.  A candidate is **verified** on the thumbnails: both are band-passed (so that neither the shape
     that all faces share nor what blur removes counts), one is shifted, turned and scaled onto the
-    other, and the correlation of the centres must exceed 0.92.
+    other, and the correlation of the centres must exceed 0.91.
 
 Groups are the connected sets of such pairs. The time grows with the square of the number of files:
 seconds at 24,000, so hours at a million.
@@ -37,12 +38,21 @@ THUMBNAIL = 50  # pixels a side: a quarter of UTKFace's, so JPEG's own 1/4 decod
 MARGIN = 5  # the border is left out: it holds what a crop or a turn moves
 HASH_BITS = 192
 MAX_DISTANCE = 44  # bits
-MIN_CORRELATION = 0.92
+# how the second picture of a pair is looked at: whether mirrored, and which part of it
+VIEWS: tuple[tuple[bool, dict[str, int]], ...] = (
+    (False, {}),
+    (False, {"margin": 3}),
+    (False, {"margin": 7}),
+    (False, {"down": 2}),
+    (True, {}),
+    (True, {"right": 2}),  # aligned faces sit a little left of the middle, so mirrored ones right
+)
+MIN_CORRELATION = 0.91  # on UTKFace: every copy known beforehand, and few look-alikes (some babies)
 RULE = (
-    f"same bytes, or a {HASH_BITS}-bit perceptual hash (also of the mirrored picture) within "
+    f"same bytes, or a {HASH_BITS}-bit perceptual hash (also of crops and mirrored) within "
     f"{MAX_DISTANCE} bits and a correlation above {MIN_CORRELATION} after alignment"
 )
-_VERSION = 1  # of the cache: raise it when thumbnails, search or format change
+_VERSION = 3  # of the cache: raise it when thumbnails, search or format change
 _FLAT = 1.0  # grey levels: a picture without detail looks like every other such picture
 
 
@@ -131,7 +141,7 @@ def same_picture(
       digests: A hash of each file's bytes; equal ones are copies.
       thumbnails: As `thumbnail` makes them.
     """
-    parent = np.arange(len(digests))
+    parent = list(range(len(digests)))
 
     def root(row: int) -> int:
         while parent[row] != row:
@@ -150,67 +160,80 @@ def same_picture(
     rows = rows[thumbnails[rows].std((1, 2)) > _FLAT]
     pairs, mirrored = candidates(thumbnails[rows])
     pairs = rows[pairs]
+    links = pairs.tolist()
     for batch in np.array_split(np.arange(len(pairs)), len(pairs) // 500 + 1):
-        apart = [k for k in batch if root(pairs[k, 0]) != root(pairs[k, 1])]
+        # a pair that is linked already can add nothing: a thousand copies need no million looks
+        apart = [k for k in batch.tolist() if root(links[k][0]) != root(links[k][1])]
         one = thumbnails[pairs[apart, 0]]
         other = thumbnails[pairs[apart, 1]]
         other = np.where(mirrored[apart, None, None], other[:, :, ::-1], other)
         for k, alike in zip(apart, correlation(one, other) > MIN_CORRELATION, strict=True):
             if alike:
-                join(*pairs[k])
+                join(*links[k])
     return np.array([root(row) for row in range(len(parent))], np.int64)
 
 
 def perceptual_hash(
-    thumbnails: UInt8[np.ndarray, "files height width"], *, offset: int = 0
+    thumbnails: UInt8[np.ndarray, "files height width"],
+    *,
+    margin: int = MARGIN,
+    right: int = 0,
+    down: int = 0,
 ) -> UInt64[np.ndarray, "files words"]:
     """Signs of the lowest frequencies of each picture's centre, the mean left out.
 
     Args:
       thumbnails: As `thumbnail` makes them.
-      offset: How far to the right the centre is taken, in pixels of the thumbnail.
+      margin: How many pixels of the thumbnail are left out on every side.
+      right: How far to the right the centre is taken, in pixels of the thumbnail.
+      down: How far down.
     """
-    inner = slice(MARGIN, THUMBNAIL - MARGIN)
-    across = slice(MARGIN + offset, THUMBNAIL - MARGIN + offset)
-    waves = dctn(thumbnails[:, inner, across].astype(np.float32), axes=(1, 2))[:, :16, :16]
-    down, right = np.indices((16, 16)).reshape(2, -1)
-    lowest = np.argsort(down**2 + right**2, kind="stable")[1 : HASH_BITS + 1]
-    bits = waves.reshape(len(waves), -1)[:, lowest] > 0
-    return np.packbits(np.ascontiguousarray(bits), axis=1).view(np.uint64)
+    side = THUMBNAIL - 2 * margin
+    window = thumbnails[:, margin + down :, margin + right :][:, :side, :side]
+    waves = dctn(window.astype(np.float32), axes=(1, 2))[:, :16, :16]
+    row, column = np.indices((16, 16)).reshape(2, -1)
+    lowest = np.argsort(row**2 + column**2, kind="stable")[1 : HASH_BITS + 1]
+    bits = np.ascontiguousarray(waves.reshape(len(waves), 256)[:, lowest] > 0)
+    return np.packbits(bits, axis=1).view(np.uint64)
 
 
 def candidates(
     thumbnails: UInt8[np.ndarray, "files height width"],
 ) -> tuple[Int64[np.ndarray, "pairs 2"], Bool[np.ndarray, " pairs"]]:
-    """Pairs of rows, the smaller first, whose hashes are near; and whether only mirrored.
+    """Pairs of rows, the smaller first, that look alike; and whether one is to be mirrored.
 
     Pairs come in the order of their distance, so that the surest are tried first.
     """
     plain = perceptual_hash(thumbnails)
-    mirrored = [perceptual_hash(thumbnails[:, :, ::-1], offset=offset) for offset in (0, 2)]
-    found = {}
-    for flip, hashes in ((True, mirrored[0]), (True, mirrored[1]), (False, plain)):
-        for one, other, distance in _near(plain, hashes):
-            found.update({(i, j): (d, flip) for i, j, d in zip(one, other, distance, strict=True)})
-    order = sorted(found, key=lambda pair: (found[pair][0], pair))
+    found: dict[tuple[int, int, bool], int] = {}
+    for mirror, window in VIEWS:
+        view = thumbnails[:, :, ::-1] if mirror else thumbnails
+        for i, j, distance in _near(plain, perceptual_hash(view, **window)):
+            for one, other, bits in zip(i, j, distance, strict=True):
+                key = (min(one, other), max(one, other), mirror)
+                found[key] = min(bits, found.get(key, bits))
+    order = sorted(found, key=lambda key: (found[key], key))
     return (
-        np.array(order, np.int64).reshape(-1, 2),
-        np.array([found[pair][1] for pair in order], bool),
+        np.array([key[:2] for key in order], np.int64).reshape(-1, 2),
+        np.array([key[2] for key in order], bool),
     )
 
 
 def _near(
     one: UInt64[np.ndarray, "files words"], other: UInt64[np.ndarray, "files words"]
 ) -> Iterator[tuple[list[int], list[int], list[int]]]:
-    """Pairs i < j with one[i] near other[j], and their distance in bits, block by block."""
+    """Rows i != j with one[i] near other[j], and their distance in bits, block by block."""
     block = 256
+    theirs = np.ascontiguousarray(other.T)
     for start in range(0, len(one), block):
-        distance = np.zeros((len(one[start : start + block]), len(other) - start), np.uint8)
-        for mine, theirs in zip(one[start : start + block].T, other[start:].T, strict=True):
-            distance += np.bitwise_count(mine[:, None] ^ theirs[None, :])
+        mine = one[start : start + block].T[:, :, None]
+        distance = np.zeros((mine.shape[1], len(other)), np.uint8)
+        for word, their in zip(mine, theirs, strict=True):
+            distance += np.bitwise_count(word ^ their)
         i, j = np.nonzero(distance <= MAX_DISTANCE)
-        i, j = i[i < j], j[i < j]
-        yield (i + start).tolist(), (j + start).tolist(), distance[i, j].tolist()
+        apart = i + start != j
+        i, j = i[apart], j[apart]
+        yield (i + start).tolist(), j.tolist(), distance[i, j].tolist()
 
 
 def correlation(
