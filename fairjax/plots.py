@@ -99,18 +99,10 @@ def forest(
         thin = is_thin(m)
         place = y if len(measures) <= len(GROUPS) else 0  # a long scale of ages needs no colours
         edge = MUTED if thin else INK if is_overall else colour(place)
-        axes.annotate(
-            names[y], (0, y), (-8, 0), ("axes fraction", "data"), "offset points",
-            ha="right", va="center", weight=weight, annotation_clip=False,
-        )  # fmt: skip
-        axes.annotate(
-            digits(m.value, unit), (1, y), (46, 0), ("axes fraction", "data"), "offset points",
-            ha="right", va="center", weight="bold", color=MUTED if thin else INK,
-        )  # fmt: skip
-        axes.annotate(
-            span(m.interval, unit), (1, y), (54, 0), ("axes fraction", "data"), "offset points",
-            ha="left", va="center", color=MUTED, fontsize=10.5,
-        )  # fmt: skip
+        _write(axes, names[y], 0, y, -8, ha="right", weight=weight)
+        _write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold",
+               color=MUTED if thin else INK)  # fmt: skip
+        _write(axes, span(m.interval, unit), 1, y, 54, color=MUTED, fontsize=10.5)
         _dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
     parts = [f"{group_name(m.group)} {_words(m)}" for m in rows]
     return svg.render(figure, key, title, "; ".join(parts) + ".")
@@ -142,24 +134,12 @@ def gaps(
         if floor is not None:
             box = Rectangle((0, y - 0.02), floor, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////")
             axes.add_patch(box)
-        axes.annotate(
-            printable(name, limit=44), (0, y - 0.28), (4, 0), ("axes fraction", "data"),
-            "offset points", ha="left", va="center",
-        )  # fmt: skip
+        _write(axes, printable(name, limit=44), 0, y - 0.28, 4)
         _dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
-        floor_text = "" if floor is None else f"chance {digits(floor, unit)}"
-        axes.annotate(
-            digits(m.value, unit), (1, y), (46, 0), ("axes fraction", "data"), "offset points",
-            ha="right", va="center", weight="bold",
-        )  # fmt: skip
-        axes.annotate(
-            span(m.interval, unit), (1, y - 0.17), (54, 0), ("axes fraction", "data"),
-            "offset points", ha="left", va="center", color=MUTED, fontsize=10.5,
-        )  # fmt: skip
-        axes.annotate(
-            floor_text, (1, y + 0.17), (54, 0), ("axes fraction", "data"), "offset points",
-            ha="left", va="center", color=MUTED, fontsize=10.5,
-        )  # fmt: skip
+        chance = "" if floor is None else f"chance {digits(floor, unit)}"
+        _write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")
+        _write(axes, span(m.interval, unit), 1, y - 0.17, 54, color=MUTED, fontsize=10.5)
+        _write(axes, chance, 1, y + 0.17, 54, color=MUTED, fontsize=10.5)
         said = "" if floor is None else f", chance alone gives up to {number(floor, unit)}"
         parts.append(f"{name} {_words(m)}{said}")
     return svg.render(figure, key, title, "; ".join(parts) + ".")
@@ -281,7 +261,8 @@ def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
       lines: At least one, each with at least one point.
       x_axis: What runs along the bottom.
     """
-    right = 16 + (7 * max(len(line.name) for line in lines) if len(lines) > 1 else 0)
+    names = [printable(line.name, limit=16) for line in lines]
+    right = 16 + (7 * max(map(len, names)) if len(lines) > 1 else 0)
     figure = svg.new_figure(WIDTH, 190)
     axes = svg.add_axes(figure, 52, 8, WIDTH - 52 - right, 142)
     axes.set_xlabel(x_axis)
@@ -317,10 +298,16 @@ def _number_axis(
     axis = axes.xaxis if which == "x" else axes.yaxis
     sign = "" if difference or not suffix else "%"
 
-    def text(value: float, _: float) -> str:
+    def text(value: float, _: float | int | None) -> str:
         return f"{100 * value:.3g}{sign}" if unit == "fraction" else f"{value:.3g}"
 
     axis.set_major_formatter(text)
+
+
+def _write(axes: Axes, text: str, x: int, y: float | int, shift: int, **style: Any) -> None:
+    """Text on row y, so many pixels right of the left (x = 0) or right (x = 1) end of the axes."""
+    axes.annotate(text, (x, y), (shift, 0), ("axes fraction", "data"), "offset points",
+                  va="center", annotation_clip=False, **style)  # fmt: skip
 
 
 def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
@@ -328,7 +315,7 @@ def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
     backed = [m for m in measures if not is_thin(m)] or measures
     ends = [e for m in backed for e in (m.value, *(m.interval or ())) if e is not None]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
-    reach = high - low
+    reach = max(high - low, 0.5 * abs(high))  # one group without an interval has no extent
     others = [e for m in measures for e in (m.value, *(m.interval or ())) if e is not None]
     near = [e for e in others if low - reach <= e <= high + reach]
     low, high = min([low, *near]), max([high, *near])
@@ -336,7 +323,7 @@ def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
     return max(0.0, low - air), min(1.0, high + air) if unit == "fraction" else high + air
 
 
-def _dot(axes: Axes, m: Measure, y: float, edge: str, shape: str, *, hollow: bool) -> None:
+def _dot(axes: Axes, m: Measure, y: float | int, edge: str, shape: str, *, hollow: bool) -> None:
     """A value and its interval on row y; arrows where either leaves the plot."""
     low, high = axes.get_xlim()
     ends = [end for end in (m.value, *(m.interval or ())) if end is not None]
@@ -355,7 +342,7 @@ def _dot(axes: Axes, m: Measure, y: float, edge: str, shape: str, *, hollow: boo
         )  # fmt: skip
 
 
-def _cell(axes: Axes, x: int, y: int, cell: Cell, height: float) -> None:
+def _cell(axes: Axes, x: int, y: int, cell: Cell, height: int) -> None:
     """One heat-map cell with its lines of text."""
     thin = cell.strength is None
     fill = (*matplotlib.colors.to_rgb(ACCENT), 0.03 + 0.5 * (cell.strength or 0.0))
@@ -387,7 +374,7 @@ def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
     for index in order:
         floor = max(lines[index].y[-1], floor)
         axes.annotate(
-            printable(lines[index].name, limit=24), (1, floor), (6, 0),
+            printable(lines[index].name, limit=16), (1, floor), (6, 0),
             ("axes fraction", "data"), "offset points", va="center", color=colour(index),
             annotation_clip=False, weight="bold", fontsize=10.5,
         )  # fmt: skip

@@ -308,7 +308,9 @@ def _curve_section(rows: Sequence[Mapping[str, Any]]) -> Section:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if key not in ("step", "epoch", "time") and is_number and abs(value) < float("inf"):
                 phase, name = _phase(key)
-                lines.setdefault(name, {}).setdefault(phase, []).append((row["step"], value))
+                lines.setdefault(name, {}).setdefault(phase, []).append(
+                    (float(row["step"]), float(value))
+                )
     names = sorted(lines, key=lambda name: (name != "loss", metric_of(name) is None))
     figures: list[Figure] = []
     for name in names[:MOST_CURVES]:

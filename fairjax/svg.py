@@ -65,14 +65,16 @@ _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float | int, height: float | int) -> Figure:
     """A figure of so many CSS pixels: matplotlib's SVG has 72 a inch."""
     figure = Figure(figsize=(width / 72, height / 72))
     figure.patch.set_visible(False)
     return figure
 
 
-def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+def add_axes(
+    figure: Figure, left: float | int, top: float | int, width: float | int, height: float | int
+) -> Axes:
     """Axes at a place given in CSS pixels from the top left corner."""
     full_width, full_height = (72 * side for side in figure.get_size_inches())
     bottom = full_height - top - height

@@ -67,7 +67,7 @@ def group_name(group: Mapping[str, str]) -> str:
     return ", ".join(group.values()) if group else "everyone"
 
 
-def number(value: float | None, unit: str, *, difference: bool = False) -> str:
+def number(value: float | int | None, unit: str, *, difference: bool = False) -> str:
     """One number with its unit, rounded for a reader.
 
     Args:
@@ -80,7 +80,7 @@ def number(value: float | None, unit: str, *, difference: bool = False) -> str:
     return (digits(value, unit) + _suffix(unit, difference)).strip()
 
 
-def digits(value: float | None, unit: str) -> str:
+def digits(value: float | int | None, unit: str) -> str:
     """The number alone, rounded as `number` rounds it; fractions times 100."""
     if value is None:
         return "–"

@@ -1,0 +1,80 @@
+import pytest
+
+from fairjax.results import Measure
+from fairjax.wording import (
+    beyond_chance,
+    describe,
+    is_thin,
+    more_is_better,
+    number,
+    printable,
+    span,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "better"),
+    [
+        ("gender_accuracy", "Gender accuracy", True),
+        ("gender_fpr", "Gender false positive rate", False),
+        ("age_mae", "Age mean absolute error", False),
+        ("fnmr", "False non-match rate", False),
+        ("race_balanced_accuracy", "Race balanced accuracy", True),
+        ("age_base_rate", "Age labelled positive", None),
+        ("something_else", "Something else", None),
+    ],
+)
+def test_a_name_is_read_by_its_longest_known_suffix(name, words, better):
+    assert describe(name) == words
+    assert more_is_better(name) is better
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0642, "fraction", "6.4%"),
+        (1.0, "fraction", "100.0%"),
+        (0.0, "fraction", "0.0%"),
+        (0.00123, "fraction", "0.12%"),
+        (0.0000456, "fraction", "0.0046%"),  # a false match rate keeps two digits
+        (6.404, "years", "6.40 years"),
+        (1.5, "ratio", "1.50"),
+        (12345, "count", "12,345"),
+        (None, "fraction", "undefined"),
+    ],
+)
+def test_numbers_are_rounded_for_a_reader(value, unit, text):
+    assert number(value, unit) == text
+
+
+def test_differences_of_rates_are_percentage_points():
+    assert number(0.088, "fraction", difference=True) == "8.8 points"
+    assert number(3.4, "years", difference=True) == "3.40 years"
+
+
+def test_a_span_has_no_unit_and_may_be_absent():
+    assert span((0.059, 0.069), "fraction") == "5.9 to 6.9"
+    assert span(None, "years") == ""
+
+
+def test_thin_counts_errors_where_they_are_counted_and_examples_elsewhere():
+    assert is_thin(Measure("a_fpr", 0.1, "fraction", n=900, n_errors=29))
+    assert not is_thin(Measure("a_fpr", 0.1, "fraction", n=900, n_errors=30))
+    assert is_thin(Measure("a_mae", 5.0, "years", n=29))
+    assert not is_thin(Measure("a_mae", 5.0, "years", n=30))
+
+
+def test_a_gap_is_beyond_chance_only_above_a_known_floor():
+    assert beyond_chance(0.05, 0.04) is True
+    assert beyond_chance(0.04, 0.04) is False
+    assert beyond_chance(0.05, None) is None
+    assert beyond_chance(None, 0.04) is None
+
+
+def test_printable_text_holds_no_control_characters_and_keeps_letters():
+    assert printable("a\x1b[31mb\x00\u202ec") == "a\ufffd[31mb\ufffd\ufffdc"
+    assert printable("one\ntwo\tthree") == "one two three"
+    assert printable("日本 Ωmega ñ") == "日本 Ωmega ñ"
+    assert printable("\udc80") == "\ufffd"
+    assert printable("abcdef", limit=4) == "abc…"
+    assert printable("abcd", limit=4) == "abcd"
