@@ -1,0 +1,88 @@
+"""Randomness that is a function of what it is for: hashed permutations and uniforms.
+
+A number drawn here depends on (seed, purpose, epoch, row) and on nothing else: not on how many rows
+are asked for at once, on process counts, on worker order, or on numpy's generators, whose streams
+are free to change between versions. So a resumed run, or one on other hardware, sees the same data.
+"""
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt64
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mix(state: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+    """The finaliser of splitmix64, a bijection of the 64-bit integers.
+
+    Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    """
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def _stream(
+    key: UInt64[np.ndarray, "..."], index: Int64[np.ndarray, "..."]
+) -> UInt64[np.ndarray, "..."]:
+    """The `index`-th number of the splitmix64 generator that starts at `key`."""
+    return _mix(key + (index.astype(np.uint64) + np.uint64(1)) * GOLDEN)
+
+
+def _key(seed: int, purpose: str) -> UInt64[np.ndarray, "1"]:
+    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
+    return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
+
+
+@lru_cache(maxsize=4)  # a batch may straddle two epochs, and two splits may be read in turn
+def permutation(seed: int, epoch: int, n: int) -> Int64[np.ndarray, " rows"]:
+    """The order of `n` rows in an epoch: a read-only array holding 0 to n - 1 once each."""
+    key = _stream(_key(seed, "shuffle"), np.array([epoch]))
+    order = np.argsort(_stream(key, np.arange(n)), kind="stable")
+    order.setflags(write=False)
+    return order
+
+
+def rows_at(
+    positions: Int64[np.ndarray, " batch"], *, n: int, seed: int, shuffle: bool
+) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
+    """Where the endless stream of examples stands at the given positions.
+
+    The stream is epoch after epoch without a gap: position p is place p % n of epoch p // n.
+
+    Args:
+      positions: Counted from 0 at the start of training.
+      n: How many rows there are, at least 1.
+      seed: Of the run.
+      shuffle: Whether an epoch is permuted or in order.
+
+    Returns:
+      The epoch of each position, and its row in [0, n).
+    """
+    epochs, places = np.divmod(positions, n)
+    if not shuffle:
+        return epochs, places
+    rows = np.empty_like(places)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        rows[here] = permutation(seed, int(epoch), n)[places[here]]
+    return epochs, rows
+
+
+def uniforms(
+    seed: int,
+    purpose: str,
+    epochs: Int64[np.ndarray, " batch"],
+    rows: Int64[np.ndarray, " batch"],
+    count: int,
+) -> Float64[np.ndarray, "batch draws"]:
+    """`count` independent numbers in [0, 1) for each (epoch, row), multiples of 2**-53.
+
+    Asking for more of them leaves the first ones as they are. Another `purpose` gives other numbers
+    for the same example, such as a second view of it.
+    """
+    keys = _stream(_stream(_key(seed, purpose), epochs), rows)
+    bits = _stream(keys[:, None], np.arange(count)[None, :])
+    return (bits >> np.uint64(11)) * 2.0**-53
