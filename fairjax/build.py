@@ -19,7 +19,7 @@ from fairjax.data.dataset import DataError, Dataset
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
 from fairjax.models.preprocess import normalise
-from fairjax.protocols import PROTOCOLS
+from fairjax.score import bind_protocol
 from fairjax.types import Method, Target
 
 _GIVEN = {
@@ -28,10 +28,6 @@ _GIVEN = {
     "method": (METHODS, {"backbone", "targets", "preprocess"}),
     "optim.algorithm": (optim.OPTIMIZERS, {"lr", "weight_decay", "mask"}),
     "optim.schedule": (optim.SCHEDULES, {"peak_lr", "total_steps", "steps_per_epoch"}),
-    "eval.protocol": (
-        {name: protocol.evaluate for name, protocol in PROTOCOLS.items()},
-        {"predictions", "attributes", "limits", "seed"},
-    ),
 }
 
 
@@ -60,6 +56,7 @@ def check_sections(config: ConfigDict) -> None:
     """Refuses an unknown name or setting in any section; touches neither device nor file."""
     for path in _GIVEN:
         bound(config, path)
+    bind_protocol(config)
     build_augment(config)
 
 

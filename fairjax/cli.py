@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.data.files import printable
+from fairjax.workdir import WorkdirError, read_json
 
 _LISTED = 20  # names shown of a long list; --json has them all
 
@@ -22,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (DataError, OSError) as error:
+    except (ConfigError, DataError, OSError, WorkdirError) as error:
         print(f"fairjax: {error}", file=sys.stderr)
         return 1
     return 0
@@ -61,7 +64,24 @@ def _parser() -> argparse.ArgumentParser:
         help="share of files in [0, 1] that may be bad (default: %(default)s)",
     )
     check.set_defaults(run=_check)
+    report = verbs.add_parser(
+        "report",
+        help="compute a run's numbers, tables and report again",
+        description="Computes results.json and report.html of a finished run again from its saved "
+        "predictions and prints the tables. It needs neither the model nor an image.",
+        epilog="Example: fairjax report runs/quickstart",
+    )
+    report.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
+    report.set_defaults(run=_report)
     return parser
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from fairjax.score import report  # matplotlib is not every verb's business
+
+    config = ConfigDict(read_json(arguments.folder / "config.json"))
+    path = report(config, arguments.folder, Console())
+    print(f"\nReport: {path}")
 
 
 def _check(arguments: argparse.Namespace) -> None:

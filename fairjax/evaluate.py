@@ -1,6 +1,5 @@
-"""From a checkpoint to predictions, numbers, tables and a report."""
+"""From weights to predictions, on all devices."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -8,21 +7,13 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from fairjax import sharding
-from fairjax.build import bound
 from fairjax.data.dataset import Dataset, Examples
 from fairjax.data.pipeline import eval_batches
-from fairjax.progress import read_metrics
-from fairjax.protocols import PROTOCOLS
-from fairjax.report import print_tables, write_report
-from fairjax.results import Results, save_results
+from fairjax.score import Columns, write_predictions
 from fairjax.steps import make_predict_step
 from fairjax.types import Method, PyTree
-from fairjax.workdir import WorkdirError, read_json
-
-Columns = dict[str, np.ndarray]
 
 
 def predict_split(
@@ -77,65 +68,6 @@ def validation_metrics(columns: Columns) -> dict[str, float]:
                 np.mean(np.argmax(column, axis=-1) == columns[attribute])
             )
     return metrics
-
-
-def write_predictions(path: Path, columns: Columns) -> None:
-    """Saves the columns that every table is computed from, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **columns)
-    partial.replace(path)
-
-
-def score(config: ConfigDict, workdir: Path) -> Results:
-    """Numbers from the run's saved predictions and manifest; needs no model and no image.
-
-    Raises:
-      WorkdirError: If the run has no predictions yet.
-    """
-    path = workdir / "predictions.npz"
-    if not path.exists():
-        raise WorkdirError(f"{path} is missing; run the training line again to finish the run.")
-    with np.load(path) as stored:  # allow_pickle stays off: nothing read can run code
-        columns = dict(stored)
-    manifest = read_json(workdir / "data.json")
-    environment = read_json(workdir / "environment.json")
-    results = bound(config, "eval.protocol")(
-        columns,
-        attributes={name: tuple(a["values"]) for name, a in manifest["attributes"].items()},
-        limits=[f"{name} labels: {a['assigned_by']}" for name, a in manifest["attributes"].items()],
-        seed=config.seed,
-    )
-    return replace(
-        results,
-        provenance={
-            "data_hash": manifest["hash"],
-            "fairjax": environment["fairjax"],
-            "git_revision": environment["git_revision"],
-            "command": environment["command"],
-            **read_json(workdir / "outcome.json"),
-        },
-    )
-
-
-def report(config: ConfigDict, workdir: Path) -> Path:
-    """Writes `results.json` and `report.html`, prints the tables, and returns the report's path."""
-    results = score(config, workdir)
-    save_results(workdir / "results.json", results)
-    tables = PROTOCOLS[config.eval.protocol.name].tables(results, published=config.eval.published)
-    path = workdir / "report.html"
-    write_report(
-        path,
-        title=config.title or workdir.name,
-        results=results,
-        tables=tables,
-        curves=read_metrics(workdir / "metrics.jsonl"),
-        config=config.to_dict(),
-        manifest=read_json(workdir / "data.json"),
-        environment=read_json(workdir / "environment.json"),
-    )
-    print_tables(tables, Console())
-    return path
 
 
 def evaluate(

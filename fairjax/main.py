@@ -15,11 +15,15 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
+from rich.console import Console
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on stderr otherwise
+os.environ.setdefault(
+    "TF_ENABLE_ONEDNN_OPTS", "0"
+)  # or TensorFlow greets on stderr; it only reads data
 
 from fairjax import config as config_lib  # noqa: E402
 from fairjax.data.dataset import DataError  # noqa: E402
+from fairjax.score import report  # noqa: E402
 from fairjax.workdir import (  # noqa: E402
     WorkdirError,
     claim,
@@ -94,7 +98,6 @@ def run(config: ConfigDict, workdir: Path) -> int:
     join_processes()
     import jax
 
-    from fairjax.evaluate import report
     from fairjax.train import train
 
     started = time.monotonic()
@@ -130,7 +133,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
                     "seconds": time.monotonic() - started,
                 },
             )
-        path = report(config, workdir)
+        path = report(config, workdir, Console())
     print(f"\nReport: {path}")
     return 0
 

@@ -9,7 +9,6 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "fairjax"
 LEAVES = {"types", "results"}
-SETUP = {"config", "data", "methods", "models", "protocols", "optim", *LEAVES}
 MAY_IMPORT = {
     "types": set(),
     "results": set(),
@@ -29,11 +28,12 @@ MAY_IMPORT = {
     "steps": {"state", "types"},
     "checkpoint": {"state", "types"},
     "workdir": {"config", "types"},
-    "build": SETUP,
-    "evaluate": {"build", "steps", "sharding", "progress", "report", "workdir", *SETUP},
-    "train": {"build", "checkpoint", "evaluate", "progress", "sharding", "state", "steps", *SETUP},
-    "main": {"build", "config", "data", "evaluate", "train", "workdir"},
-    "cli": {"build", "config", "data", "evaluate", "report", "results", "workdir"},
+    "score": {"config", "progress", "protocols", "report", "workdir", *LEAVES},
+    "build": {"config", "data", "methods", "models", "optim", "score", "types"},
+    "evaluate": {"build", "data", "score", "sharding", "steps", "types"},
+    "train": {"build", "checkpoint", "data", "evaluate", "progress", "sharding", "state", "steps"},
+    "main": {"build", "config", "data", "score", "train", "workdir"},
+    "cli": {"config", "data", "score", "workdir"},
 }
 
 
