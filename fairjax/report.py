@@ -303,7 +303,7 @@ def _calibration_section(calibration: Mapping[str, Any]) -> Section:
 
 def _curve_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for row in rows:
+    for row in (row for row in rows if "step" in row):
         for key, value in row.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if key not in ("step", "epoch", "time") and is_number and abs(value) < float("inf"):
@@ -342,15 +342,17 @@ def _thinned(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 def _method_section(results: Results) -> Section:
     made: dict[tuple[str, str, str], list[str]] = {}
     for m in results.measures:
+        summarised = re.sub("_(noise_floor|p_value)$", "", m.name)
+        rule = m.rule.replace(summarised, "the summary")  # so that like rules share a row
         interval = ", ".join(part for part in (level(m) if m.level else "", m.method) if part)
-        names = made.setdefault((m.rule, interval, "" if m.ddof is None else str(m.ddof)), [])
+        names = made.setdefault((rule, interval, "" if m.ddof is None else str(m.ddof)), [])
         if m.name not in names:
             names.append(m.name)
-    rows = [[", ".join(names), *how] for how, names in made.items()]
-    columns = ["numbers", "rule", "interval or resampling", "ddof"]
+    rows = [[*how, ", ".join(names)] for how, names in made.items()]
+    columns = ["rule", "interval or resampling", "ddof", "numbers"]
     tables = [Table("Rules and intervals", columns, rows)] if rows else []
     lists = [listing("Protocol", results.protocol)] if results.protocol else []
-    return Section("method", "How each number was made", "", tables=tables, lists=lists)
+    return Section("method", "How each number was made", tables=tables, lists=lists)
 
 
 def _all_numbers(measures: Sequence[Measure]) -> Table:
