@@ -1,7 +1,7 @@
 """How fast phantom faces are drawn: python benchmarks/phantom.py, one JSON line a size.
 
-Drawing runs on one core, whose own time is counted: other work on the machine costs little. A case draws 256 to 4096 pictures, one a person, five times after a
-warm-up.
+Drawing uses one core, and that core's own time is counted, so that other work on the machine
+costs little. A case draws 256 to 4096 pictures, one a person, five times after a warm-up.
 """
 
 import json

@@ -25,10 +25,11 @@ to within one; age is uniform on 1..100 and independent of both. Splits are runs
             head_taper       +0.05 round, -0.05 angular
             brow_thickness   -0.015 round, +0.015 angular
             lip              +0.016 round, -0.016 angular
-    age     eye_size         times 1.36 - 0.68 y, where y = (age + looks_older) / 100
-            eye_y            higher by 0.18 (y - 0.5)
+    age     eye_size         times 1.42 - 0.82 y, where y = (age + looks_older) / 100
+            eye_y            higher by 0.24 (y - 0.5)
+            nose_length      times 0.75 + 0.5 y
             creases          under the eyes, 0.9 (y - 0.12) strong, from 0
-            hair             by g = (age + greys_older - 40) / 45, clipped to 0..1: paler, higher
+            hair             paler and higher by pales x (age + greys_older - 40) / 45, within 0..1
 
 The mean colour of a picture says nothing of gender and age and little of group, a linear model of
 the pixels does somewhat better, a small convolutional network far better: the tests hold the

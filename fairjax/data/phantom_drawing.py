@@ -193,8 +193,8 @@ def _backdrop(sheet: _Sheet) -> None:
     planes, u, v = sheet.head(-1.9, 1.9, 0.7, 3.4)
     shoulders = 1 - (u / 1.15) ** 2 - ((v - 1.9) / 0.8) ** 2
     _paint(planes, _soft(shoulders, 2.5 * sheet.edge), p["shirt"])
-    planes, u, v = sheet.head(-0.4, 0.4, 0.6, 1.5)
-    _paint(planes, _soft(np.minimum(0.3 - np.abs(u), 1.35 - v), sheet.edge), p["ear"])
+    planes, u, v = sheet.head(-0.5, 0.5, 0.1, 1.6)
+    _paint(planes, _soft(np.minimum(0.3 - np.abs(u), 0.5 - np.abs(v - 0.85)), sheet.edge), p["ear"])
 
 
 def _head(sheet: _Sheet) -> None:

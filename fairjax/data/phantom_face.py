@@ -38,20 +38,21 @@ PERSON_NORMAL = {  # mean, standard deviation
     "ear_size": (0.17, 0.035),
     "ear_y": (0.02, 0.07),
     "stripe_turn": (0.0, 0.08),
-    "stripe_rate": (2.1, 0.3),  # a half head height
-    "stripe_strength": (0.45, 0.08),
-    "looks_older": (0.0, 7.0),  # years
-    "greys_older": (0.0, 10.0),  # years
+    "stripe_rate": (1.9, 0.25),  # a half head height
+    "stripe_strength": (0.62, 0.10),
+    "looks_older": (0.0, 6.0),  # years
+    "greys_older": (0.0, 15.0),  # years
     "skin_hue": (0.0, 0.19),
     "skin_saturation": (0.52, 0.09),
     "skin_value": (0.80, 0.07),
     "hair_saturation": (0.70, 0.10),
-    "hair_value": (0.50, 0.13),
+    "hair_value": (0.52, 0.18),
 }
 PERSON_UNIFORM = {  # low, high
     "stripe_phase": (0.0, 1.0),  # of a stripe's period
     "paint_hue": (0.2, 0.8),  # of the stripes, from the skin's
     "spike_phase": (0.0, 1.0),
+    "pales": (0.2, 1.0),  # how far the hair can
     "hair_hue": (0.0, 1.0),
     "iris_hue": (0.0, 1.0),
 }
@@ -161,10 +162,11 @@ def _attributes(p: Looks, who: People) -> np.ndarray:
     p["lip"] = np.maximum(p["lip"] - 0.016 * sign, 0.01)
 
     years = np.clip((who.age + p["looks_older"]) / 100, 0, 1.1)
-    p["eye_size"] *= 1.36 - 0.68 * years
-    p["eye_y"] -= 0.18 * (years - 0.5)
+    p["eye_size"] *= 1.42 - 0.82 * years
+    p["eye_y"] -= 0.24 * (years - 0.5)
+    p["nose_length"] *= 0.75 + 0.5 * years
     p["creases"] = 0.9 * np.maximum(years - 0.12, 0)
-    greyness = np.clip((who.age + p["greys_older"] - 40) / 45, 0, 1)
+    greyness = p["pales"] * np.clip((who.age + p["greys_older"] - 40) / 45, 0, 1)
     p["hairline"] -= 0.12 * greyness
 
     x, y = _ACROSS[who.group].T
