@@ -227,7 +227,7 @@ def _pack(fields: Any) -> Any:
 
 
 def _interpolate(pixels: Any, affine: Any, size: int) -> Any:
-    """Samples uint64 pixels [size * size] at the affine coordinates; packed uint32, same shape."""
+    """Samples uint64 pixels [size * size] at the affine coordinates; uint32 [size, size]."""
     import tensorflow as tf
 
     column, row = tf.range(size)[None, :], tf.range(size)[:, None]
@@ -252,7 +252,8 @@ def _interpolate(pixels: Any, affine: Any, size: int) -> Any:
         inside = (left >= -j) & (left < size - j) & (top >= -i) & (top < size - i)
         tap = tf.gather(pixels, (top + i) * size + left + j)
         total += tap * _u64(tf.where(inside, weight, 0))
-    return tf.reshape(_pack(_right(total, WEIGHT)), (-1,))
+    # Flat, the loop over it would divide to find row and column again, at twice the time.
+    return _pack(_right(total, WEIGHT))
 
 
 def _recolour(packed: Any, colour: Any) -> Any:
@@ -262,7 +263,7 @@ def _recolour(packed: Any, colour: Any) -> Any:
     rgb = [tf.cast(_right(packed, 8 * channel) & 0xFF, tf.int32) for channel in range(3)]
     luma = [int(weight) for weight in np.rint(GREY * ONE)]
     total = sum(tf.cast(tf.reduce_sum(c), tf.int64) * w for c, w in zip(rgb, luma, strict=True))
-    mean = total // packed.shape[0]  # in 2**-16, as the matrix
+    mean = total // packed.shape.num_elements()  # in 2**-16, as the matrix
     out = tf.zeros_like(packed)
     for channel in range(3):
         row = colour[channel]
@@ -274,9 +275,10 @@ def _recolour(packed: Any, colour: Any) -> Any:
 
 
 def _bytes_of_pixels(packed: Any) -> Any:
-    """Packed uint32 pixels [n] to their RGB bytes, as uint32 [n * 3 / 4]."""
+    """Packed uint32 pixels of an image to their RGB bytes, as uint32 [size * size * 3 / 4]."""
     import tensorflow as tf
 
+    packed = tf.reshape(packed, (-1,))
     byte = tf.range(packed.shape[0] * 3 // 4) * 4
     pixel = byte // 3
     bits = tf.cast(byte - pixel * 3, tf.uint32) * 8

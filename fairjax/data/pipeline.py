@@ -99,7 +99,7 @@ def train_batches(
     process_index: int,
     process_count: int,
     augment: Augment,
-    cache_mb: float,
+    cache_mb: int,
     shuffle: bool = True,
     threads: int = 0,
 ) -> Batches:
@@ -155,7 +155,7 @@ def eval_batches(
     image_size: int,
     process_index: int,
     process_count: int,
-    cache_mb: float,
+    cache_mb: int,
     threads: int = 0,
 ) -> Batches:
     """Every example once, in order, as it is.
@@ -194,7 +194,7 @@ def eval_batches(
 
 
 def cache_images(
-    examples: Examples, *, image_size: int, cache_mb: float, threads: int = 0
+    examples: Examples, *, image_size: int, cache_mb: int, threads: int = 0
 ) -> Examples:
     """The same examples with their images decoded, resized and in memory, if they fit.
 
@@ -217,7 +217,7 @@ def cache_images(
         return examples
     if needed_mb > cache_mb:
         logging.info(
-            "%d images need %.0f MiB, more than cache_mb=%g: decoding them anew in every epoch.",
+            "%d images need %.0f MiB, more than cache_mb=%d: decoding them anew in every epoch.",
             len(examples),
             needed_mb,
             cache_mb,
