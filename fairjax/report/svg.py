@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fairjax.wording import printable
+from fairjax.report.wording import printable
 
 # CSS variable: (light, dark). Every colour is written once here; the page's style is made from it.
 PALETTE = {

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from fairjax.results import Measure, Results
-from fairjax.wording import (
+from fairjax.report.wording import (
     beyond_chance,
     describe,
     digits,
@@ -16,6 +15,7 @@ from fairjax.wording import (
     number,
     span,
 )
+from fairjax.results import Measure, Results
 
 # What a summary over groups may be called after its base: "gender_fpr" + "_difference".
 SUMMARIES = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairjax.svg import PALETTE
+from fairjax.report.svg import PALETTE
 
 
 def luminance(rgb):

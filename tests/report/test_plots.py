@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from results_example import example_results
 
-from fairjax import plots
-from fairjax.plots import Cell, Line
+from fairjax.report import plots
+from fairjax.report.plots import Cell, Line
 from fairjax.results import Measure
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,7 +1,7 @@
 import pytest
 from results_example import example_results
 
-from fairjax import summary
+from fairjax.report import summary
 from fairjax.results import Measure, Results
 
 

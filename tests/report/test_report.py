@@ -16,7 +16,8 @@ from results_example import (
 )
 from rich.console import Console
 
-from fairjax.report import _thinned, print_tables, write_report
+from fairjax.report import print_tables, write_report
+from fairjax.report.page import _thinned
 from fairjax.results import Measure, Results, Table
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fairjax import plots, summary
-from fairjax.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
-from fairjax.results import Measure, Results, Table
-from fairjax.svg import PALETTE
-from fairjax.wording import (
+from fairjax.report import plots, summary
+from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
+from fairjax.report.svg import PALETTE
+from fairjax.report.wording import (
     describe,
     digits,
     group_name,
@@ -29,6 +28,7 @@ from fairjax.wording import (
     sentence,
     span,
 )
+from fairjax.results import Measure, Results, Table
 
 MOST_CURVES = 9
 MOST_POINTS = 300  # of one curve; more are averaged in equal stretches of rows
@@ -174,9 +174,10 @@ def _gap_section(results: Results) -> Section:
         parts.append((f"By {_words(across)}", figures))
     lead = (
         "The gap is the largest group's number less the smallest's. It is never negative, so even "
-        "equal groups show one: the hatched bar is the noise floor, how far chance alone goes in "
-        "19 of 20 draws with equal groups of these sizes. A dot beyond it is filled and coloured, "
-        "one within it hollow. The line is the gap's own interval."
+        "equal groups show one: the hatched bar is the noise floor, within which chance alone "
+        f"stays in {results.protocol['level']:.0%} of draws with equal groups of these sizes. A "
+        "dot beyond it is filled and coloured, one within it hollow. The line is the gap's own "
+        "interval."
     )
     return Section("gaps", "Gaps, and what chance would give", lead, parts)
 

@@ -1,4 +1,4 @@
-from fairjax.accounts import MOST_ROWS, config_lists, manifest_parts, numeric_columns
+from fairjax.report.accounts import MOST_ROWS, config_lists, manifest_parts, numeric_columns
 from fairjax.results import Table
 
 

@@ -1,7 +1,6 @@
 import pytest
 
-from fairjax.results import Measure
-from fairjax.wording import (
+from fairjax.report.wording import (
     beyond_chance,
     describe,
     is_thin,
@@ -10,6 +9,7 @@ from fairjax.wording import (
     printable,
     span,
 )
+from fairjax.results import Measure
 
 
 @pytest.mark.parametrize(

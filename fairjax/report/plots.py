@@ -13,10 +13,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from fairjax import svg
-from fairjax.results import Measure
-from fairjax.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
-from fairjax.wording import (
+from fairjax.report import svg
+from fairjax.report.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
+from fairjax.report.wording import (
     FEW,
     beyond_chance,
     digits,
@@ -26,6 +25,7 @@ from fairjax.wording import (
     printable,
     span,
 )
+from fairjax.results import Measure
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
 STROKES = ["-", "--", "-.", ":"]
