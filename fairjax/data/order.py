@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64, UInt64
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mix(state: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+def mix(state: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     """The finaliser of splitmix64, a bijection of the 64-bit integers.
 
     Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
@@ -24,11 +24,16 @@ def _mix(state: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     return state ^ (state >> np.uint64(31))
 
 
+def unit_uniform(words: UInt64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """Words as numbers in [0, 1), multiples of 2**-53."""
+    return (words >> np.uint64(11)) * 2.0**-53
+
+
 def _stream(
     key: UInt64[np.ndarray, "..."], index: Int64[np.ndarray, "..."]
 ) -> UInt64[np.ndarray, "..."]:
     """The `index`-th number of the splitmix64 generator that starts at `key`."""
-    return _mix(key + (index.astype(np.uint64) + np.uint64(1)) * GOLDEN)
+    return mix(key + (index.astype(np.uint64) + np.uint64(1)) * GOLDEN)
 
 
 def _key(seed: int, purpose: str) -> UInt64[np.ndarray, "1"]:
@@ -85,4 +90,4 @@ def uniforms(
     """
     keys = _stream(_stream(_key(seed, purpose), epochs), rows)
     bits = _stream(keys[:, None], np.arange(count)[None, :])
-    return (bits >> np.uint64(11)) * 2.0**-53
+    return unit_uniform(bits)

@@ -62,7 +62,8 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from fairjax.data.dataset import Attribute, Dataset, Examples
-from fairjax.data.phantom_drawing import render, unit_uniform, words
+from fairjax.data.order import unit_uniform
+from fairjax.data.phantom_drawing import render, words
 from fairjax.data.phantom_face import GENDERS, GROUPS, People, looks, people
 
 GENERATOR_VERSION = "1"  # goes up whenever any picture or label changes

@@ -14,19 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Float64, Int, UInt8, UInt64
 
+from fairjax.data.order import GOLDEN, mix
+
 # Parameters by name, [rows] each, and colours by name, [3, rows] each: all end in the rows.
 Looks = dict[str, np.ndarray]
 
 COVERS = {"none": 0.70, "glasses": 0.78, "patch": 0.86, "bar": 0.93, "hat": 1.0}  # cumulative
 BLOCK = 131072  # pixels drawn at once: larger spills out of the cache, smaller pays for the calls
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mix(words: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014), modulo 2**64."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
 
 
 def words(
@@ -38,11 +32,6 @@ def words(
         key = mix(key ^ mix(counter.astype(np.uint64) + GOLDEN))
     purpose = np.array([zlib.crc32(name.encode()) for name in names], np.uint64)
     return mix(key + GOLDEN * purpose[:, None])
-
-
-def unit_uniform(words: UInt64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """Words as numbers in [0, 1)."""
-    return (words >> np.uint64(11)) * 2.0**-53
 
 
 def unit_normal(words: UInt64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:

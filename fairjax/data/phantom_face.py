@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from fairjax.data.phantom_drawing import Looks, unit_normal, unit_uniform, words
+from fairjax.data.order import unit_uniform
+from fairjax.data.phantom_drawing import Looks, unit_normal, words
 
 GROUPS = ("amber", "cobalt", "jade", "violet")
 GENDERS = ("round", "angular")
