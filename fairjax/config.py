@@ -51,7 +51,7 @@ def base_config() -> ConfigDict:
             augment=no_augmentation(),
         )
     )
-    config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet"))
+    config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet", width=64))
     config.compute_dtype = "float32"  # or bfloat16; parameters, logits and losses stay float32
 
     config.method = ConfigDict(

@@ -57,7 +57,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.method.tasks = ConfigDict(
             dict(age=regress("age"), gender=classes("gender"), group=classes("group"))
         )
-        config.backbone.depth = 18
+        config.backbone.update(depth=18, width=16)
         config.train.update(epochs=0.5, batch_size=16, best_metric="group_accuracy")
         config.optim.schedule.warmup_epochs = 0.1
         config.eval.protocol.update(group_by="group", resamples=50)

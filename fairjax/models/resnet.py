@@ -24,6 +24,7 @@ class ResNet(nn.Module):
       stem: "imagenet" is 7x7 of stride 2 and a 3x3 max-pool of stride 2; "small" is one 3x3.
       zero_init_residual: Whether the last norm of each block starts at scale 0, so that every
         block starts as its shortcut.
+      width: Channels of the stem; 64 is the published network.
       lowering: How the convolutions are computed; see `fairjax.models.conv.conv`.
 
     Source: He et al. 2015 (arXiv 1512.03385), Table 1. Differs from it in: the stride of a
@@ -34,6 +35,7 @@ class ResNet(nn.Module):
     dtype: Any = jnp.float32
     stem: Literal["imagenet", "small"] = "imagenet"
     zero_init_residual: bool = True
+    width: int = 64
     lowering: Lowering = "auto"
 
     @nn.compact
@@ -60,14 +62,16 @@ class ResNet(nn.Module):
         block = BottleneckBlock if self.depth >= 50 else BasicBlock
 
         if self.stem == "imagenet":
-            x = nn.relu(norm(name="stem_norm")(conv(64, 7, strides=2, name="stem_conv")(images)))
+            x = nn.relu(
+                norm(name="stem_norm")(conv(self.width, 7, strides=2, name="stem_conv")(images))
+            )
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         else:
-            x = nn.relu(norm(name="stem_norm")(conv(64, 3, name="stem_conv")(images)))
+            x = nn.relu(norm(name="stem_norm")(conv(self.width, 3, name="stem_conv")(images)))
         for stage, blocks in enumerate(STAGES[self.depth], start=1):
             for i in range(blocks):
                 x = block(
-                    width=32 * 2**stage,
+                    width=self.width * 2 ** (stage - 1),
                     strides=2 if stage > 1 and i == 0 else 1,
                     conv=conv,
                     norm=norm,

@@ -1,0 +1,41 @@
+"""Every config file loads, validates and runs its smoke from images to report."""
+
+from pathlib import Path
+
+import pytest
+
+from fairjax import build
+from fairjax.config import ConfigError, load, validate
+from fairjax.main import run
+from fairjax.results import load_results
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
+
+
+def by_name(path):
+    return path.relative_to(path.parents[1]).as_posix()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=by_name)
+@pytest.mark.parametrize("arg", ["", "smoke", "seed=7"])
+def test_a_config_is_valid_and_fits_the_code(path, arg):
+    config = load(f"{path}:{arg}")
+    validate(config, device_count=8)
+    build.check_sections(config)
+    assert config.seed == (7 if "seed" in arg else 0)
+    assert config.is_locked
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=by_name)
+def test_an_unknown_argument_is_refused(path):
+    with pytest.raises(ConfigError, match="'huge' is not known"):
+        load(f"{path}:huge")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGS, ids=by_name)
+def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path):
+    config = load(f"{path}:smoke")
+    assert run(config, tmp_path) == 0
+    assert load_results(tmp_path / "results.json").measures
+    assert (tmp_path / "report.html").stat().st_size > 10_000
