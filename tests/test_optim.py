@@ -1,0 +1,94 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fairjax import optim
+
+PARAMS = {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full(2, 2.0)}
+GRADS = {"kernel": jnp.full((2, 2), 1.0), "bias": jnp.full(2, 1.0)}
+SETTINGS = {
+    "sgd": {"momentum": 0.9, "nesterov": False},
+    "adamw": {"b1": 0.9, "b2": 0.999},
+    "lars": {"momentum": 0.9, "trust_coefficient": 0.001},
+    "lamb": {"b1": 0.9, "b2": 0.999},
+}
+
+
+def build(name, *, lr=0.1, weight_decay=0.0, norms=False):
+    mask = functools.partial(optim.decay_mask, norms=norms)
+    return optim.OPTIMIZERS[name](
+        lr=lambda step: lr, weight_decay=weight_decay, mask=mask, **SETTINGS[name]
+    )
+
+
+def step(tx, params=PARAMS, grads=GRADS, steps=1):
+    state = tx.init(params)
+    for _ in range(steps):
+        updates, state = tx.update(grads, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return params
+
+
+def test_every_optimizer_is_tried():
+    assert SETTINGS.keys() == optim.OPTIMIZERS.keys()
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_a_step_goes_downhill(name):
+    after = step(build(name))
+    assert all(
+        (a < b).all() for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(PARAMS), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_weight_decay_leaves_biases_alone_unless_asked(name):
+    plain, decayed = step(build(name)), step(build(name, weight_decay=0.5))
+    np.testing.assert_array_equal(plain["bias"], decayed["bias"])
+    assert not np.allclose(plain["kernel"], decayed["kernel"]) or name in ("lars", "lamb")
+
+
+def test_norms_and_biases_decay_when_asked():
+    plain, decayed = step(build("sgd")), step(build("sgd", weight_decay=0.5, norms=True))
+    assert (decayed["bias"] < plain["bias"]).all()
+
+
+def test_sgd_by_hand_decay_joins_the_gradient_before_the_momentum():
+    # g = 1 + 0.5 * 2 = 2, w = 2 - 0.1 * 2 = 1.8; then g = 1.9, m = 0.9 * 2 + 1.9 = 3.7.
+    after = step(build("sgd", weight_decay=0.5), steps=2)
+    np.testing.assert_allclose(after["kernel"], 1.8 - 0.1 * 3.7, rtol=1e-6)
+
+
+def test_cosine_warms_up_and_comes_down():
+    lr = optim.cosine(
+        peak_lr=1.0, total_steps=100, steps_per_epoch=10.0, warmup_epochs=1.0, final_factor=0.1
+    )
+    assert float(lr(0)) == 0.0
+    np.testing.assert_allclose([lr(5), lr(10), lr(55), lr(100)], [0.5, 1.0, 0.55, 0.1], rtol=1e-5)
+
+
+def test_cosine_without_warm_up_starts_at_its_peak():
+    lr = optim.cosine(
+        peak_lr=2.0, total_steps=10, steps_per_epoch=10.0, warmup_epochs=0.0, final_factor=0.0
+    )
+    np.testing.assert_allclose([lr(0), lr(10)], [2.0, 0.0], atol=1e-6)
+
+
+def test_steps_drop_once_the_epoch_has_passed():
+    lr = optim.steps(
+        peak_lr=0.1, total_steps=40, steps_per_epoch=10.0, at_epochs=(2.0, 3.0), factor=0.1,
+        warmup_epochs=0.0,
+    )  # fmt: skip
+    np.testing.assert_allclose([lr(19), lr(20), lr(30)], [0.1, 0.01, 0.001], rtol=1e-5)
+
+
+def test_clipping_bounds_the_global_norm():
+    clipped = optim.clipped(build("sgd", lr=1.0), clip_norm=1.0)
+    moved = jax.tree.map(jnp.subtract, PARAMS, step(clipped))
+    norm = np.sqrt(sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(moved)))
+    np.testing.assert_allclose(norm, 1.0, rtol=1e-5)
+    untouched = optim.clipped(build("sgd", lr=1.0), clip_norm=0.0)
+    np.testing.assert_allclose(step(untouched)["bias"], 1.0)
