@@ -287,6 +287,8 @@ def load(
       ValueError: If an option is none of the above.
     """
     ratio, stratify, dedup = _split_options(**split)
+    if on_error not in ("skip", "raise"):
+        raise ValueError(f"data.on_error={on_error!r} must be 'skip' or 'raise'.")
     found = survey(find(root))
     refuse(found, on_error=on_error, max_bad=max_bad)
     manifest = account(found)
