@@ -20,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.input.normalise = "half"
     config.backbone.depth = 18
     config.optim.peak_lr = 1e-3
-    config.optim.schedule = ConfigDict(cosine(warmup_epochs=1.0))
+    config.optim.schedule = cosine(warmup_epochs=1.0)
     config.train.epochs = 6.0
     config.train.batch_size = 64
     if options.smoke:

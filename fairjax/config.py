@@ -129,7 +129,7 @@ def utkface(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
-def attribute_protocol(**changes: Any) -> dict[str, Any]:
+def attribute_protocol(**changes: Any) -> ConfigDict:
     """The `eval.protocol` section of attribute models: the UTKFace study's readings."""
     section = dict(
         name="utkface",
@@ -141,7 +141,7 @@ def attribute_protocol(**changes: Any) -> dict[str, Any]:
         age_positive_from=30.0,  # years; for age_rate="threshold"
         age_bins=(0, 10, 20, 30, 40, 50, 60),  # lower edges in years; the last bin is open
     )
-    return {**section, **changes}
+    return ConfigDict({**section, **changes})
 
 
 def no_augmentation() -> dict[str, Any]:
@@ -159,51 +159,53 @@ def no_augmentation() -> dict[str, Any]:
     )
 
 
-def regress(attribute: str, *, weight: float = 1.0, loss: str = "mse") -> dict[str, Any]:
+def regress(attribute: str, *, weight: float = 1.0, loss: str = "mse") -> ConfigDict:
     """A task: the number `attribute`, standardised by the training split's mean and deviation."""
-    return dict(kind="regression", attribute=attribute, weight=weight, loss=loss)
+    return ConfigDict(dict(kind="regression", attribute=attribute, weight=weight, loss=loss))
 
 
-def classes(attribute: str, *, weight: float = 1.0) -> dict[str, Any]:
+def classes(attribute: str, *, weight: float = 1.0) -> ConfigDict:
     """A task: the class `attribute`, by cross-entropy."""
-    return dict(kind="classes", attribute=attribute, weight=weight)
+    return ConfigDict(dict(kind="classes", attribute=attribute, weight=weight))
 
 
-def bins(attribute: str, *, edges: tuple[float, ...], weight: float = 1.0) -> dict[str, Any]:
+def bins(attribute: str, *, edges: tuple[float, ...], weight: float = 1.0) -> ConfigDict:
     """A task: the bin of a number, by cross-entropy; an edge belongs to the bin above it."""
-    return dict(kind="bins", attribute=attribute, edges=edges, weight=weight)
+    return ConfigDict(dict(kind="bins", attribute=attribute, edges=edges, weight=weight))
 
 
-def sgd(*, momentum: float = 0.9, nesterov: bool = False) -> dict[str, Any]:
+def sgd(*, momentum: float = 0.9, nesterov: bool = False) -> ConfigDict:
     """SGD with momentum; weight decay joins the gradient before the momentum (coupled L2)."""
-    return dict(name="sgd", momentum=momentum, nesterov=nesterov)
+    return ConfigDict(dict(name="sgd", momentum=momentum, nesterov=nesterov))
 
 
-def adamw(*, b1: float = 0.9, b2: float = 0.999) -> dict[str, Any]:
+def adamw(*, b1: float = 0.9, b2: float = 0.999) -> ConfigDict:
     """Adam with decoupled weight decay."""
-    return dict(name="adamw", b1=b1, b2=b2)
+    return ConfigDict(dict(name="adamw", b1=b1, b2=b2))
 
 
-def lars(*, momentum: float = 0.9, trust_coefficient: float = 1e-3) -> dict[str, Any]:
+def lars(*, momentum: float = 0.9, trust_coefficient: float = 1e-3) -> ConfigDict:
     """Layer-wise adaptive rates for SGD at large batches."""
-    return dict(name="lars", momentum=momentum, trust_coefficient=trust_coefficient)
+    return ConfigDict(dict(name="lars", momentum=momentum, trust_coefficient=trust_coefficient))
 
 
-def lamb(*, b1: float = 0.9, b2: float = 0.999) -> dict[str, Any]:
+def lamb(*, b1: float = 0.9, b2: float = 0.999) -> ConfigDict:
     """Layer-wise adaptive rates for Adam at large batches."""
-    return dict(name="lamb", b1=b1, b2=b2)
+    return ConfigDict(dict(name="lamb", b1=b1, b2=b2))
 
 
-def cosine(*, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> dict[str, Any]:
+def cosine(*, warmup_epochs: float = 0.0, final_factor: float = 0.0) -> ConfigDict:
     """Linear warm-up, then half a cosine down to `final_factor` times the peak."""
-    return dict(name="cosine", warmup_epochs=warmup_epochs, final_factor=final_factor)
+    return ConfigDict(dict(name="cosine", warmup_epochs=warmup_epochs, final_factor=final_factor))
 
 
 def steps(
     at_epochs: tuple[float, ...], *, factor: float = 0.1, warmup_epochs: float = 0.0
-) -> dict[str, Any]:
+) -> ConfigDict:
     """Linear warm-up, then the rate times `factor` at each of `at_epochs`."""
-    return dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
+    return ConfigDict(
+        dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
+    )
 
 
 def load(file_and_arg: str) -> ConfigDict:
@@ -214,11 +216,12 @@ def load(file_and_arg: str) -> ConfigDict:
     """
     file, _, arg = file_and_arg.partition(":")
     try:
-        return runpy.run_path(file)["get_config"](arg)
+        get_config = runpy.run_path(file).get("get_config")
+        if get_config is None:
+            raise ConfigError(f"config file {file!r} has no function get_config(arg).")
+        return get_config(arg)
     except FileNotFoundError:
         raise ConfigError(f"config file {file!r} is not there; see the folder configs/.") from None
-    except KeyError:
-        raise ConfigError(f"config file {file!r} has no function get_config(arg).") from None
     except ConfigError:
         raise
     except Exception as error:  # whatever a config file may raise, its own line says where

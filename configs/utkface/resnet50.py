@@ -41,7 +41,7 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.compute_dtype = "bfloat16"
     config.train.best_metric = "race_accuracy"
-    config.eval.protocol = ConfigDict(attribute_protocol())
+    config.eval.protocol = attribute_protocol()
     config.eval.published = "resnet50"
     if options.small:
         config.compute_dtype = "float32"
@@ -49,7 +49,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.input.augment.update(crop_scale=(0.8, 1.0), crop_ratio=(0.9, 1.1))
         config.train.update(epochs=16.0, batch_size=64, ema_decay=0.999)
         config.method.label_smoothing = 0.05
-        config.optim.update(peak_lr=1e-3, schedule=ConfigDict(cosine(warmup_epochs=1.0)))
+        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=1.0))
     if options.smoke:
         config.data = phantom(image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"

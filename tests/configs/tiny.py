@@ -13,9 +13,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.input.image_size = 32
     config.input.augment.update(flip=0.5, rotation_degrees=10.0)
     config.backbone.update(depth=18, width=8)
-    config.optim.update(
-        algorithm=ConfigDict(sgd()), peak_lr=0.02, schedule=ConfigDict(cosine(warmup_epochs=0.0))
-    )
+    config.optim.algorithm = sgd()
+    config.optim.update(peak_lr=0.02, schedule=cosine(warmup_epochs=0.0))
     config.train.update(
         epochs=2.0, batch_size=16, log_every=1, evaluate_every=1.0, tensorboard=False
     )
