@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,17 @@ def test_fewer_than_two_groups_have_no_gap() -> None:
     found = grouped.summaries(part, across="g", sampling=sampling(np.arange(2)))
     assert {m.name: m.value for m in found}["said_difference"] is None
     assert all("fewer than two groups" in m.note for m in found)
+
+
+def test_a_biased_quantity_has_a_recentred_interval() -> None:
+    values = np.random.default_rng(0).random(50)
+    plain = grouped.mean_of("said", values, rule="r", lower_is_better=True)
+    # the distance of a mean from its own value: resamples lie on one side of 0
+    off = replace(plain, value=lambda s: np.abs(plain.value(s) - values.mean()), values=None)
+    everyone, cluster = np.zeros(50, np.int64), sampling(np.arange(50))
+    biased, recentred = (
+        grouped.measure_groups(replace(off, recentre=flag), everyone, [{}], cluster).measures[0]
+        for flag in (False, True)
+    )
+    assert biased.interval[0] > biased.value == 0
+    assert recentred.interval[0] == 0 < recentred.interval[1] < biased.interval[1]
