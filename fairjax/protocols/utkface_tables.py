@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from fairjax.protocols.grouped import FEW
 from fairjax.results import Measure, Results, Table
 
 # Source: the UTKFace study, Tables 1 to 3, as printed. Its Tables 1 and 2 cannot come from one
@@ -29,7 +30,6 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "age_fnr": {"White": 0.08, "Black": 0.27, "Asian": 0.28, "Indian": 0.23, "Others": 0.23},
     },
 }
-_FEW = 30
 _UNDEFINED = "–"
 _WORDS = {"mae": "MAE", "fpr": "FPR", "fnr": "FNR", "f1": "F1", "ece": "ECE"}
 _Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
@@ -49,7 +49,7 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
                      for m in results.measures}  # fmt: skip
     group_by, groups = results.protocol["group_by"], results.protocol["groups"]
     level = f"Brackets: {100 * results.protocol['level']:g} % interval, "
-    level += f"{results.protocol['interval']}. * = fewer than {_FEW} errors or examples."
+    level += f"{results.protocol['interval']}. * = fewer than {FEW} errors or examples."
     paper = PUBLISHED.get(published, {})
     found = [
         _headline(index, group_by, paper, level),
@@ -198,7 +198,7 @@ def _cell(measure: Measure | None) -> str:
     if measure is None or measure.value is None:
         return _UNDEFINED
     backed = measure.n if measure.n_errors is None else measure.n_errors
-    text = _plain(measure.value, measure.unit) + ("*" if backed < _FEW else "")
+    text = _plain(measure.value, measure.unit) + ("*" if backed < FEW else "")
     if measure.interval is None:
         return text
     low, high = (_plain(end, measure.unit) for end in measure.interval)

@@ -99,13 +99,19 @@ def test_tables_1_to_3_are_what_masking_the_group_gives(
     assert results.get("age_fnr").rule == "FN / (FN + TP), positive = age >= 30"
 
 
-def test_gaps_agree_with_fairlearn(predictions: dict[str, np.ndarray], results: Results) -> None:
-    label, said = predictions["gender"], predictions["prob_gender"].argmax(axis=1)
+@pytest.mark.parametrize("positive", [0, 1])
+def test_gaps_agree_with_fairlearn(predictions: dict[str, np.ndarray], positive: int) -> None:
+    results = evaluate(predictions, gender_positive=positive, resamples=5)
+    label = predictions["gender"] == positive
+    said = predictions["prob_gender"].argmax(axis=1) == positive
     for name in ("demographic_parity_difference", "demographic_parity_ratio",
                  "equal_opportunity_difference", "equalized_odds_difference",
                  "equalized_odds_ratio"):  # fmt: skip
         theirs = getattr(fairlearn, name)(label, said, sensitive_features=predictions["race"])
         np.testing.assert_allclose(results.get(f"gender_{name}", across="race").value, theirs)
+
+
+def test_spread_and_worst_group_are_those_of_the_printed_rates(results: Results) -> None:
     accuracies = [results.get("gender_accuracy", race=race).value for race in RACES]
     spread = results.get("gender_accuracy_std", across="race")
     np.testing.assert_allclose(spread.value, np.std(accuracies, ddof=1))
@@ -282,25 +288,25 @@ def test_a_rate_without_errors_gets_an_exact_interval_over_clusters() -> None:
 
 def test_a_planted_gap_is_found_and_its_absence_is_not() -> None:
     rng = np.random.default_rng(7)  # not that of the labels
-    p = predict(3000)
-    wrong = rng.random(3000) < np.where(p["race"] == 1, 0.25, 0.05)
+    p = predict(2000)
+    wrong = rng.random(2000) < np.where(p["race"] == 1, 0.25, 0.05)
     p["prob_gender"] = np.eye(2, dtype=np.float32)[np.where(wrong, 1 - p["gender"], p["gender"])]
     gap, floor, p_value = (
-        evaluate(p, resamples=500).get(f"gender_accuracy_difference{suffix}", across="race")
+        evaluate(p, resamples=200).get(f"gender_accuracy_difference{suffix}", across="race")
         for suffix in ("", "_noise_floor", "_p_value")
     )
     assert gap.interval is not None
     assert 0 < gap.interval[0] < 0.2 < gap.interval[1]
-    assert gap.value > floor.value and p_value.value == pytest.approx(1 / 501)
-    wrong = rng.random(3000) < 0.1
+    assert gap.value > floor.value and p_value.value == pytest.approx(1 / 201)
+    wrong = rng.random(2000) < 0.1
     p["prob_gender"] = np.eye(2, dtype=np.float32)[np.where(wrong, 1 - p["gender"], p["gender"])]
-    results = evaluate(p, resamples=500)
+    results = evaluate(p, resamples=200)
     gap = results.get("gender_accuracy_difference", across="race")
     assert gap.interval is not None and gap.interval[0] == 0
     assert gap.value < results.get("gender_accuracy_difference_noise_floor", across="race").value
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**31 - 1))
 def test_the_order_of_rows_doesn_t_matter(seed: int) -> None:
     p = predict(80, seed=1)
@@ -312,7 +318,7 @@ def test_the_order_of_rows_doesn_t_matter(seed: int) -> None:
         assert a.interval == pytest.approx(b.interval)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.permutations(range(5)))
 def test_renaming_groups_permutes_their_numbers(order: list[int]) -> None:
     p = predict(120, seed=2)
@@ -327,7 +333,7 @@ def test_renaming_groups_permutes_their_numbers(order: list[int]) -> None:
             assert value == pytest.approx(second[key]), key
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(0, 1000))
 def test_a_dataset_held_twice_keeps_its_rates_and_intervals(seed: int) -> None:
     p = predict(80, seed)
