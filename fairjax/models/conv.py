@@ -1,12 +1,11 @@
-"""Convolution whose lowering follows the backend: patches and a matmul on CPU, elsewhere XLA's own.
+"""Convolution and max-pool whose lowering follows the backend; parameters and results do not.
 
-XLA's CPU convolutions reach a small fraction of what its matmul does, forwards and above all
-backwards. Here a convolution is one matmul between patches and the kernel, and so are both of its
-gradients; autodiff of the patches would scatter instead. Parameters and results are the same
-whichever way is taken.
+XLA's CPU backend is quick at matrix products and at most 3x3 convolutions, but a hundred times
+slower at convolutions over maps of two or three pixels, and at the backward pass of a max-pool.
+There a convolution is a matmul of patches with the kernel, and the pool is elementwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -35,13 +34,17 @@ def conv(
       strides: Step in both directions, at least 1.
       padding: Zeros added on each of the four sides.
       lowering: "lax" is `lax.conv_general_dilated`; "patches" gathers patches and multiplies
-        them with the kernel, in both passes; "auto" takes "patches" on CPU, "lax" elsewhere.
+        them with the kernel; "auto" is the faster of the two for this shape on the CPU, and "lax"
+        elsewhere. "patches" has no forward-mode derivative.
 
     Returns:
       Maps of `(n + 2 * padding - size) // strides + 1` rows and columns.
     """
+    size = kernel.shape[0]
     if lowering == "auto":
-        lowering = "patches" if jax.default_backend() == "cpu" else "lax"
+        shortest = (min(x.shape[1:3]) + 2 * padding - size) // strides + 1
+        on_cpu = jax.default_backend() == "cpu"
+        lowering = "patches" if on_cpu and (size == 1 or shortest < 4) else "lax"
     if lowering == "patches":
         return _conv_patches(x, kernel, strides, padding)
     return lax.conv_general_dilated(
@@ -61,8 +64,7 @@ class Conv(nn.Module):
       kernel_size: Rows, and columns, of the kernel.
       strides: Step in both directions.
       padding: Zeros on each of the four sides; None is `(kernel_size - 1) // 2`, which keeps the
-        size at stride 1 when the kernel is odd, and at stride 2 is not "SAME", which pads
-        unevenly.
+        size at stride 1 when the kernel is odd. It is not "SAME", which at stride 2 pads unevenly.
       use_bias: Whether to add a bias to each channel.
       dtype: Of the computation and the result; None follows the input and the parameters.
       param_dtype: Of the parameters.
@@ -95,44 +97,49 @@ class Conv(nn.Module):
         return y if bias is None else y + bias[None, None, None]
 
 
-def _patches(
-    x: Array, taps: Sequence[tuple[int, int]], size: tuple[int, int], strides: int
-) -> Array:
-    """Row after row of what each output pixel sees at `taps`; beyond the edges `x` is zero."""
-    ends = [
-        [(min(0, low), max(0, high + (rows - 1) * strides + 1 - n)) for low, high in [span]]
-        for span, rows, n in zip(
-            [(min(t), max(t)) for t in zip(*taps, strict=True)], size, x.shape[1:3], strict=True
-        )
-    ]
-    (((top, bottom),), ((left, right),)) = ends
-    x = jnp.pad(x, ((0, 0), (-top, bottom), (-left, right), (0, 0)))
-    pieces = [
-        lax.slice(
-            x,
-            (0, i - top, j - left, 0),
-            (
-                x.shape[0],
-                i - top + (size[0] - 1) * strides + 1,
-                j - left + (size[1] - 1) * strides + 1,
-                x.shape[3],
-            ),
-            (1, strides, strides, 1),
-        )
-        for i, j in taps
-    ]
-    return jnp.concatenate(pieces, axis=-1)
+def max_pool(x: Images, *, lowering: Lowering = "auto") -> Maps:
+    """The 3x3 max-pool of stride 2 and padding 1 that follows a ResNet's first convolution.
+
+    Where several pixels of a window share its maximum, the first in reading order receives the
+    gradient, by either lowering.
+
+    Args:
+      x: Maps, channels last, at least one pixel in size.
+      lowering: "lax" is `lax.reduce_window`; "patches" compares shifted slices, in both passes;
+        "auto" is "patches" on CPU, where XLA's backward pass sorts on one core.
+
+    Returns:
+      Maps of `ceil(height / 2)` rows and `ceil(width / 2)` columns.
+    """
+    if lowering == "auto":
+        lowering = "patches" if jax.default_backend() == "cpu" else "lax"
+    if lowering == "patches":
+        return _max_pool_slices(x)
+    return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
 
-def _forward_patches(x: Array, size: int, strides: int, padding: int) -> Array:
-    out = [(n + 2 * padding - size) // strides + 1 for n in x.shape[1:3]]
-    taps = [(i - padding, j - padding) for i in range(size) for j in range(size)]
-    return _patches(x, taps, (out[0], out[1]), strides)
+def _shifted_slices(
+    x: Array, *, size: int, strides: int, padding: int, fill: float = 0.0
+) -> list[Array]:
+    """What the output pixels see at each place of the window, in reading order."""
+    sides = (padding, padding)
+    x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=fill)
+    rows, columns = ((n - size) // strides * strides + 1 for n in x.shape[1:3])
+    return [
+        x[:, i : i + rows : strides, j : j + columns : strides]
+        for i in range(size)
+        for j in range(size)
+    ]
+
+
+def _patches(x: Array, size: int, strides: int, padding: int) -> Array:
+    slices = _shifted_slices(x, size=size, strides=strides, padding=padding)
+    return slices[0] if size == 1 else jnp.concatenate(slices, axis=-1)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv_patches(x: Array, kernel: Array, strides: int, padding: int) -> Array:
-    patches = _forward_patches(x, kernel.shape[0], strides, padding)
+    patches = _patches(x, kernel.shape[0], strides, padding)
     return jnp.dot(patches, kernel.reshape(-1, kernel.shape[-1]))
 
 
@@ -146,57 +153,61 @@ def _conv_patches_backward(
     strides: int, padding: int, saved: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
     x, kernel = saved
-    return (
-        _input_gradient(dy, kernel, x.shape, strides, padding),
-        _kernel_gradient(x, dy, kernel.shape[0], strides, padding),
-    )
+    to_patches = partial(_patches, size=kernel.shape[0], strides=strides, padding=padding)
+    patches = to_patches(x)
+    over_pixels = (((0, 1, 2), (0, 1, 2)), ((), ()))
+    if patches.shape[-1] > dy.shape[-1]:  # the CPU's matmul is faster with the longer side last
+        d_kernel = lax.dot_general(dy, patches, over_pixels).T
+    else:
+        d_kernel = lax.dot_general(patches, dy, over_pixels)
+    d_patches = jnp.dot(dy, kernel.reshape(-1, kernel.shape[-1]).T)
+    (dx,) = jax.linear_transpose(to_patches, x)(d_patches)
+    return dx, d_kernel.reshape(kernel.shape)
 
 
 _conv_patches.defvjp(_conv_patches_forward, _conv_patches_backward)
 
 
-def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int) -> Array:
-    """Patches against the output's gradient, summed over every output pixel."""
-    patches = _forward_patches(x, size, strides, padding)
-    over_pixels = (((0, 1, 2), (0, 1, 2)), ((), ()))
-    if patches.shape[-1] > dy.shape[-1]:  # on CPU the matmul likes the longer side last
-        gradient = lax.dot_general(dy, patches, over_pixels).T
-    else:
-        gradient = lax.dot_general(patches, dy, over_pixels)
-    return gradient.reshape(size, size, x.shape[-1], dy.shape[-1])
+@jax.custom_vjp
+def _max_pool_slices(x: Array) -> Array:
+    slices = _shifted_slices(x, size=3, strides=2, padding=1, fill=-jnp.inf)
+    return jnp.stack(slices).max(axis=0)
 
 
-def _input_gradient(
-    dy: Array, kernel: Array, shape: tuple[int, ...], strides: int, padding: int
-) -> Array:
-    """The convolution of `dy` with the turned kernel, one phase of the stride at a time.
+def _max_pool_slices_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
+    y = _max_pool_slices(x)
+    return y, (x, y)
 
-    Input row r meets kernel row i at output row (r + padding - i) / strides, when that is whole:
-    so the rows of one residue modulo the stride see the same few kernel rows, and each such phase
-    is a convolution of stride 1. None of its products is with an inserted zero.
-    """
-    batch, height, width, channels = shape
-    phase_size = (-(-height // strides), -(-width // strides))
 
-    def meets(phase: int) -> list[tuple[int, int]]:
-        """(kernel row, offset of the output row) for the rows of this residue."""
-        reach = [(i, phase + padding - i) for i in range(kernel.shape[0])]
-        return [(i, offset // strides) for i, offset in reach if offset % strides == 0]
+def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array]:
+    x, y = saved
+    slices = _shifted_slices(x, size=3, strides=2, padding=1, fill=-jnp.inf)
+    winner = jnp.full(y.shape, 9, jnp.uint8)
+    for place in reversed(range(9)):  # so that the first of equals is written last
+        winner = jnp.where(slices[place] == y, jnp.uint8(place), winner)
+    # Without the barrier XLA computes `winner` anew at each of its nine uses.
+    winner = lax.optimization_barrier(winner)
 
-    phases = []
-    for rows in map(meets, range(strides)):
-        for columns in map(meets, range(strides)):
-            if not rows or not columns:  # a stride longer than the kernel skips these pixels
-                phases.append(jnp.zeros((batch, *phase_size, channels), dy.dtype))
-                continue
-            taps = [(row, column) for _, row in rows for _, column in columns]
-            turned = jnp.concatenate([kernel[i, j] for i, _ in rows for j, _ in columns], axis=-1)
-            patches = _patches(dy, taps, phase_size, 1)
-            phases.append(lax.dot_general(patches, turned, (((3,), (1,)), ((), ()))))
-    if strides == 1:
-        return phases[0]
-    grid = jnp.stack(phases, axis=3).reshape(batch, *phase_size, strides, strides, channels)
-    full = grid.transpose(0, 1, 3, 2, 4, 5).reshape(
-        batch, phase_size[0] * strides, phase_size[1] * strides, channels
-    )
-    return full[:, :height, :width]
+    # An even row is the middle (1) of its window; an odd one the last (2) of the window above and
+    # the first (0) of the one below. Columns likewise: the four parities have 1, 2, 2, 4 windows.
+    rows, columns = y.shape[1:3]
+    end = ((0, 0), (0, 1), (0, 1), (0, 0))
+    winner = jnp.pad(winner, end, constant_values=9)
+    dy = jnp.pad(dy, end)
+    windows = [[(1, 0)], [(2, 0), (0, 1)]]
+    parities = []
+    for vertical in windows:
+        for horizontal in windows:
+            total = jnp.zeros(y.shape, dy.dtype)
+            for i, down in vertical:
+                for j, right in horizontal:
+                    part = (slice(None), slice(down, down + rows), slice(right, right + columns))
+                    total += jnp.where(winner[part] == 3 * i + j, dy[part], 0)
+            parities.append(total)
+    batch, height, width, channels = x.shape
+    grid = jnp.stack(parities, axis=3).reshape(batch, rows, columns, 2, 2, channels)
+    grid = grid.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * rows, 2 * columns, channels)
+    return (grid[:, :height, :width],)
+
+
+_max_pool_slices.defvjp(_max_pool_slices_forward, _max_pool_slices_backward)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.conv import Conv, Lowering
+from fairjax.models.conv import Conv, Lowering, max_pool
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -65,7 +65,7 @@ class ResNet(nn.Module):
             x = nn.relu(
                 norm(name="stem_norm")(conv(self.width, 7, strides=2, name="stem_conv")(images))
             )
-            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+            x = max_pool(x, lowering=self.lowering)
         else:
             x = nn.relu(norm(name="stem_norm")(conv(self.width, 3, name="stem_conv")(images)))
         for stage, blocks in enumerate(STAGES[self.depth], start=1):
