@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,16 +13,16 @@ from ml_collections import ConfigDict
 
 from fairjax import optim
 from fairjax.config import ConfigError, bind_section, leaf
-from fairjax.data import DATASETS
+from fairjax.data import CHECKS, DATASETS
 from fairjax.data.augment import Augment
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
 from fairjax.models.preprocess import normalise
-from fairjax.score import bind_protocol
+from fairjax.score import bind_protocol, evaluate_columns
 from fairjax.types import Method, Target
 
-_GIVEN = {
+_GIVEN: dict[str, tuple[Mapping[str, Callable[..., Any]], set[str]]] = {
     "data": (DATASETS, {"seed"}),
     "backbone": (BACKBONES, {"dtype"}),
     "method": (METHODS, {"backbone", "targets", "preprocess"}),
@@ -38,26 +38,35 @@ def bound(config: ConfigDict, path: str) -> Callable:
       ConfigError: If the name or a key is wrong.
     """
     registry, given = _GIVEN[path]
-    function = bind_section(registry, leaf(config, path), f"config.{path}", given=given)
+    return _told(path, bind_section(registry, leaf(config, path), f"config.{path}", given=given))
 
-    @functools.wraps(function.func)
+
+def check_sections(config: ConfigDict) -> None:
+    """Refuses unknown names, unknown settings and impossible values; touches no device or file.
+
+    Raises:
+      ConfigError: Says what to type instead.
+    """
+    for path in _GIVEN:
+        bound(config, path)
+    _told("data", bind_section(CHECKS, config.data, "config.data", given=()))()
+    bind_protocol(config)
+    build_augment(config)
+
+
+def _told(path: str, function: Callable) -> Callable:
+    """The function, its ValueErrors told as mistakes in the config."""
+
     def call(*arguments: Any, **context: Any) -> Any:
         try:
             return function(*arguments, **context)
         except DataError:
             raise
-        except ValueError as error:  # a value that the function refuses
-            raise ConfigError(f"config.{path}: {error}") from error
+        except ValueError as error:
+            prefix = "" if str(error).startswith("config.") else f"config.{path}: "
+            raise ConfigError(f"{prefix}{error}") from error
 
     return call
-
-
-def check_sections(config: ConfigDict) -> None:
-    """Refuses an unknown name or setting in any section; touches neither device nor file."""
-    for path in _GIVEN:
-        bound(config, path)
-    bind_protocol(config)
-    build_augment(config)
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
@@ -136,6 +145,26 @@ def manifest_of(dataset: Dataset) -> dict[str, Any]:
         "attributes": {name: asdict(attribute) for name, attribute in dataset.attributes.items()},
         "splits_hash": state.hexdigest(),
     }
+
+
+def rehearse(config: ConfigDict, dataset: Dataset) -> None:
+    """Scores the test labels as if a model had predicted them.
+
+    So a protocol that does not fit the data is refused before training and not after it.
+
+    Raises:
+      ConfigError: If the protocol refuses.
+    """
+    test = dataset.splits["test"]
+    columns = {"id": test.ids, "cluster": test.cluster, **test.labels}
+    for name, attribute in dataset.attributes.items():
+        if attribute.values:
+            columns[f"prob_{name}"] = np.eye(len(attribute.values))[test.labels[name]]
+        else:
+            columns[f"pred_{name}"] = test.labels[name].astype(np.float64)
+    settings = {**config.eval.protocol.to_dict(), "resamples": 1}
+    brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
+    _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(dataset.attributes)
 
 
 def check_labels(dataset: Dataset) -> None:

@@ -54,6 +54,22 @@ def predict_split(
     }
 
 
+def metric_names(
+    method: Method, variables: PyTree, examples: Examples, image_size: int
+) -> list[str]:
+    """What `validation_metrics` will measure, from shapes alone."""
+    batch = {
+        "image": jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.uint8),
+        "mask": jax.ShapeDtypeStruct((1,), bool),
+        **{
+            name: jax.ShapeDtypeStruct((1,), label.dtype) for name, label in examples.labels.items()
+        },
+    }
+    shapes = jax.eval_shape(method.predict, variables, batch)
+    columns = {name: np.zeros(shape.shape) for name, shape in shapes.items()}
+    return list(validation_metrics({**columns, **{n: np.zeros(1) for n in examples.labels}}))
+
+
 def validation_metrics(columns: Columns) -> dict[str, float]:
     """Point values to watch while training: every mean loss, `<x>_mae` and `<x>_accuracy`."""
     metrics = {}

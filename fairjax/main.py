@@ -64,18 +64,13 @@ def join_processes() -> None:
     """
     import jax
 
-    given = {
-        "coordinator": COORDINATOR.value or os.environ.get("JAX_COORDINATOR_ADDRESS"),
-        "processes": _number(PROCESSES.value, "JAX_NUM_PROCESSES"),
-        "process": _number(PROCESS.value, "JAX_PROCESS_ID"),
-    }
+    coordinator = COORDINATOR.value or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    processes = _number(PROCESSES.value, "JAX_NUM_PROCESSES")
+    process = _number(PROCESS.value, "JAX_PROCESS_ID")
+    given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if not missing:
-        jax.distributed.initialize(
-            coordinator_address=given["coordinator"],
-            num_processes=given["processes"],
-            process_id=given["process"],
-        )
+        jax.distributed.initialize(coordinator, processes, process)
     elif DISTRIBUTED.value:
         jax.distributed.initialize()
     elif len(missing) < len(given):
@@ -118,6 +113,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
         else:
             dataset = build.load_dataset(config)
             build.check_labels(dataset)
+            build.rehearse(config, dataset)
             write_json(workdir / "environment.json", environment(devices))
             settle_data(workdir, build.manifest_of(dataset))
             outcome = train(config, workdir, dataset)
@@ -144,19 +140,19 @@ def main(argv: Sequence[str]) -> int:
         raise config_lib.ConfigError(
             f"{argv[1]!r} is not a flag; write --config FILE --workdir DIR --config.key=value."
         )
-    for flag, value in (("--config", CONFIG.value), ("--workdir", WORKDIR.value)):
-        if not value:
-            raise config_lib.ConfigError(
-                f"{flag} is missing; try: python -m fairjax.main --config configs/quickstart.py "
-                "--workdir runs/quickstart"
-            )
-    if not isinstance(CONFIG.value, ConfigDict):  # the flag keeps the error of a missing file
-        config_lib.load(flags.FLAGS["config"].config_filename)
+    config, workdir = CONFIG.value, WORKDIR.value
+    if not config or not workdir:
+        raise config_lib.ConfigError(
+            "--config and --workdir are needed; try: python -m fairjax.main "
+            "--config configs/quickstart.py --workdir runs/quickstart"
+        )
+    if not isinstance(config, ConfigDict):  # the flag keeps the error of a missing file
+        config = config_lib.load(config_flags.get_config_filename(flags.FLAGS["config"]))
     logging.set_verbosity(logging.INFO)
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
     logging.get_absl_handler().addFilter(lambda record: record.pathname.startswith(ours))
-    return run(CONFIG.value, Path(WORKDIR.value))
+    return run(config, Path(workdir))
 
 
 def guarded(argv: Sequence[str]) -> int:

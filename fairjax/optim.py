@@ -48,7 +48,7 @@ def steps(
     return lambda step: warmup(step) * drops(step)
 
 
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {
     "cosine": cosine,
     "steps": steps,
 }
@@ -98,7 +98,7 @@ def lamb(
     return optax.lamb(lr, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adamw": adamw,
     "lamb": lamb,
     "lars": lars,

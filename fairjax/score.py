@@ -1,6 +1,7 @@
 """From saved predictions to numbers, tables and a report: no model, no image, no JAX."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from fairjax.config import bind_section
+from fairjax.data.dataset import Attribute
 from fairjax.progress import read_metrics
 from fairjax.protocols import PROTOCOLS
 from fairjax.report import print_tables, write_report
@@ -32,11 +34,25 @@ def bind_protocol(config: ConfigDict) -> "functools.partial[Results]":
     )
 
 
+def evaluate_columns(
+    config: ConfigDict, columns: Columns, attributes: Mapping[str, Attribute]
+) -> Results:
+    """The configured protocol on predictions; the results' provenance is empty."""
+    return bind_protocol(config)(
+        columns,
+        attributes={name: tuple(attribute.values) for name, attribute in attributes.items()},
+        limits=[
+            f"{name} labels: {attribute.assigned_by}" for name, attribute in attributes.items()
+        ],
+        seed=config.seed,
+    )
+
+
 def write_predictions(path: Path, columns: Columns) -> None:
     """Saves the columns that every table is computed from, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **columns)
+        np.savez_compressed(file, allow_pickle=False, **columns)
     partial.replace(path)
 
 
@@ -53,12 +69,8 @@ def score(config: ConfigDict, workdir: Path) -> Results:
         columns = dict(stored)
     manifest = read_json(workdir / "data.json")
     environment = read_json(workdir / "environment.json")
-    results = bind_protocol(config)(
-        columns,
-        attributes={name: tuple(a["values"]) for name, a in manifest["attributes"].items()},
-        limits=[f"{name} labels: {a['assigned_by']}" for name, a in manifest["attributes"].items()],
-        seed=config.seed,
-    )
+    attributes = {name: Attribute(**kept) for name, kept in manifest["attributes"].items()}
+    results = evaluate_columns(config, columns, attributes)
     return replace(
         results,
         provenance={

@@ -4,7 +4,7 @@ import functools
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +21,10 @@ from ml_collections import ConfigDict
 from fairjax import sharding
 from fairjax.build import build_augment, build_method, build_optimizer, build_schedule
 from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better
+from fairjax.config import ConfigError
 from fairjax.data.dataset import Dataset
 from fairjax.data.pipeline import cache_images, train_batches
-from fairjax.evaluate import evaluate, predict_split, validation_metrics
+from fairjax.evaluate import evaluate, metric_names, predict_split, validation_metrics
 from fairjax.progress import RunLog
 from fairjax.state import init_state
 from fairjax.steps import make_train_step
@@ -95,6 +96,10 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
         stop_signals() as stop,
     ):
         abstract = abstract_state(jax.eval_shape(create, init_key), whole)
+        require_metric(
+            settings.best_metric,
+            metric_names(method, abstract.variables, dataset.splits["validation"], size),
+        )
         restored = checkpoints.restore(abstract)
         if restored:
             state, position = restored
@@ -193,7 +198,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
         chosen = position["step"]
         if config.eval.weights == "best" and checkpoints.best_step not in (None, chosen):
             chosen = checkpoints.best_step
-            state, _ = checkpoints.restore(abstract, step=chosen)
+            state, _ = checkpoints.restore(abstract, step=chosen) or (state, None)
         evaluate(config, workdir, dataset, method, state.variables)
         return Outcome(position["step"], finished=True, signal_number=0, checkpoint=chosen)
 
@@ -246,18 +251,22 @@ def finite(
     return values
 
 
+def require_metric(best: str, known: Sequence[str]) -> None:
+    """Refuses, before the first step, to watch a metric that will not be measured.
+
+    Raises:
+      ConfigError: Names those that will.
+    """
+    if best not in known:
+        raise ConfigError(
+            f"config.train.best_metric={best!r} is not measured; choose from: {', '.join(known)}."
+        )
+
+
 def judged(
     position: Mapping[str, Any], metrics: Mapping[str, float], *, best: str, patience: int
 ) -> dict[str, Any]:
-    """The position after a look at the validation split: best value, how stale, whether to stop.
-
-    Raises:
-      ValueError: If the metric to watch was not measured.
-    """
-    if best not in metrics:
-        raise ValueError(
-            f"config.train.best_metric={best!r} is not measured; choose from: {', '.join(metrics)}."
-        )
+    """The position after a look at the validation split: best value, how stale, whether to stop."""
     value, previous = metrics[best], position["best"]
     better = previous is None or (value < previous if lower_is_better(best) else value > previous)
     stale = 0 if better else position["stale"] + 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fairjax import build, train
-from fairjax.config import load
+from fairjax.config import ConfigError, load
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.progress import read_metrics
 from fairjax.types import Target
@@ -126,11 +126,16 @@ def test_best_weights_are_evaluated_when_asked(tmp_path):
     assert outcome.checkpoint == min(looks, key=looks.get)
 
 
-def test_an_unknown_best_metric_is_said():
-    with pytest.raises(ValueError, match="'f1' is not measured; choose from: loss, age_mae"):
-        train.judged(
-            {"best": None, "stale": 0}, {"loss": 1.0, "age_mae": 5.0}, best="f1", patience=0
-        )
+def test_an_unknown_best_metric_is_said_before_the_first_step(tmp_path):
+    with pytest.raises(ConfigError, match="'f1' is not measured; choose from: .*age_mae"):
+        run(tiny_config(**{"train.best_metric": "f1"}), tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_protocol_that_does_not_fit_the_data_is_refused_before_training():
+    config = tiny_config(**{"eval.protocol.group_by": "race"})
+    with pytest.raises(ConfigError, match="group_by='race' must be a classified attribute: one of"):
+        build.rehearse(config, build.load_dataset(config))
 
 
 def test_judged_counts_looks_without_improvement():

@@ -200,8 +200,13 @@ def load(
     Raises:
       ValueError: If a setting is out of its range, or a split would lack a group.
     """
-    apart = _check(root, seed, images_per_identity, image_size, differential)
-    sizes = _split_sizes(identities, split)
+    check(
+        root=root, image_size=image_size, identities=identities,
+        images_per_identity=images_per_identity, split=split, differential=differential,
+    )  # fmt: skip
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed={seed} must be from 0 up to 2**63.")
+    apart, sizes = Differential(**differential), _split_sizes(identities, split)
     ends = np.cumsum(list(sizes.values()))
     splits = {}
     for name, end in zip(sizes, ends, strict=True):
@@ -234,19 +239,24 @@ def load(
     )
 
 
-def _check(
+def check(
+    *,
     root: str,
-    seed: int,
-    images_per_identity: int,
     image_size: int,
+    identities: int,
+    images_per_identity: int,
+    split: Sequence[float],
     differential: Mapping[str, Any],
-) -> Differential:
+) -> None:
+    """Refuses settings that `load` would refuse, before anything is drawn.
+
+    Raises:
+      ValueError: If a setting is out of its range, or a split would lack a group.
+    """
     if root:
         raise ValueError(
             f"config.data.root={root!r}: phantom faces are drawn, not read; leave it ''."
         )
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"config.data.seed={seed} must be from 0 up to 2**63.")
     if images_per_identity < 1:
         raise ValueError(
             f"config.data.images_per_identity={images_per_identity} must be 1 or more."
@@ -257,7 +267,8 @@ def _check(
             f"config.data.differential has the keys {sorted(differential)}; "
             "it needs kind, group and size."
         )
-    return Differential(**differential)
+    Differential(**differential)
+    _split_sizes(identities, split)
 
 
 def _check_size(image_size: int) -> None:

@@ -39,11 +39,7 @@ def assign(
     Raises:
       ValueError: If the ratio is no such triple.
     """
-    if len(ratio) != 3 or min(ratio) <= 0 or abs(sum(ratio) - 1) > 1e-6:
-        raise ValueError(
-            f"split.ratio={tuple(ratio)} must be three positive shares that add up to 1, such as "
-            "(0.8, 0.1, 0.1)."
-        )
+    check_ratio(ratio)
     first: dict[int, int] = {}
     size: dict[int, int] = {}
     for row in np.argsort(ids, kind="stable").tolist():
@@ -64,6 +60,19 @@ def assign(
             chosen[number] = int(np.searchsorted(cuts, place, side="right"))
             before += size[number]
     return np.array([chosen[number] for number in cluster.tolist()], np.int64)
+
+
+def check_ratio(ratio: Sequence[float]) -> None:
+    """Refuses what is not three positive shares that add up to 1.
+
+    Raises:
+      ValueError: Says what to write.
+    """
+    if len(ratio) != 3 or min(ratio) <= 0 or abs(sum(ratio) - 1) > 1e-6:
+        raise ValueError(
+            f"config.data.split.ratio={tuple(ratio)} must be three positive shares that add up to "
+            "1, such as (0.8, 0.1, 0.1)."
+        )
 
 
 def _draw(seed: int, text: str) -> float:

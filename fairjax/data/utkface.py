@@ -23,7 +23,7 @@ from fairjax.data import duplicates
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
 from fairjax.data.files import ImageFiles, open_files, printable
 from fairjax.data.split import RULE as SPLIT_RULE
-from fairjax.data.split import SPLITS, assign
+from fairjax.data.split import SPLITS, assign, check_ratio
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     "age": Attribute(
@@ -324,12 +324,30 @@ def load(
     return Dataset(name="utkface", attributes=ATTRIBUTES, splits=splits, manifest=manifest)
 
 
+def check(*, root: str, split: Mapping[str, Any], on_error: str, max_bad: float) -> None:
+    """Refuses settings that `load` would refuse, before a file is touched.
+
+    Raises:
+      ValueError: If an option is none of those that `load` names.
+    """
+    del root  # only reading tells
+    wanted = {"ratio", "stratify", "dedup"}
+    if set(split) != wanted:
+        raise ValueError(f"config.data.split has the keys {sorted(split)}; it needs {wanted}.")
+    ratio, _, _ = _split_options(**split)
+    check_ratio(ratio)
+    if on_error not in ("skip", "raise"):
+        raise ValueError(f"config.data.on_error={on_error!r} must be 'skip' or 'raise'.")
+    if not 0 <= max_bad <= 1:
+        raise ValueError(f"config.data.max_bad={max_bad} must be a share in [0, 1].")
+
+
 def _split_options(
     *, ratio: Sequence[float], stratify: bool, dedup: Literal["group", "first"]
 ) -> tuple[Sequence[float], bool, str]:
     """Names a misspelt or forgotten key of the split, as any keyword-only call does."""
     if dedup not in ("group", "first"):
-        raise ValueError(f"data.split.dedup={dedup!r} must be 'group' or 'first'.")
+        raise ValueError(f"config.data.split.dedup={dedup!r} must be 'group' or 'first'.")
     return list(ratio), stratify, dedup
 
 

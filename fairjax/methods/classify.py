@@ -173,6 +173,7 @@ def build(
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
+        outputs: dict[str, jax.Array]
         outputs, model_state = model.apply(
             {"params": params, **model_state},
             preprocess(batch["image"]),
@@ -190,7 +191,7 @@ def build(
         return total, Aux(model_state, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        outputs = model.apply(variables, preprocess(batch["image"]), train=False)
+        outputs: Any = model.apply(variables, preprocess(batch["image"]), train=False)
         total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {}
         for name, task in heads.items():

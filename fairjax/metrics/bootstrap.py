@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num, UInt8
-from scipy import sparse  # type: ignore[import-untyped]  # scipy ships no types
+from scipy import sparse
 
 _BLOCK = 256  # resamples handled at a time: bounds the memory
 _DRAWS, _PERMUTATIONS = 0, 1  # the purposes that a seed is split by
