@@ -61,7 +61,7 @@ class Batches(Iterator[dict[str, np.ndarray]]):
     ) -> None:
         self.waited_s = 0.0
         self._examples = examples
-        self._batches = iter(dataset)
+        self._batches = dataset.as_numpy_iterator()
         self._steps = iter(steps)
         self._plan = plan
         self._feed = feed
@@ -72,7 +72,7 @@ class Batches(Iterator[dict[str, np.ndarray]]):
         _, rows = self._plan(next(self._steps))
         start = time.perf_counter()
         try:
-            image = next(self._batches).numpy()
+            image = next(self._batches)
         except tf.errors.OpError as error:
             if self._feed.failure is not None:  # so this is only its echo
                 raise self._feed.failure from None

@@ -114,12 +114,15 @@ def test_matrix_is_the_composition_of_its_parts():
     augment = Augment(flip=0.5, rotation_degrees=30.0, crop_scale=(0.5, 0.5))
     matrix = affine_matrices(augment, draws(flip=0.1, rotation=1.0, crop_x=0.0, crop_y=1.0), 64)
     side, centre = np.sqrt(0.5), 31.5
-    # A mark 10 right of the middle of the output, turned back by 30 degrees, mirrored and scaled,
-    # lies so far from the middle of a crop at the image's left and lower edge.
-    turned = np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)]) * 10
+    # A mark 10 right of and 4 below the middle of the output, turned by 30 degrees, mirrored and
+    # scaled, lies so far from the middle of a crop at the image's left and lower edge.
+    cos, sin = np.sqrt(0.75), 0.5
+    turned = np.array([10 * cos - 4 * sin, 10 * sin + 4 * cos])
     corner = np.array([-0.5 + 64 * side / 2, 63.5 - 64 * side / 2])
     np.testing.assert_allclose(
-        matrix[0] / 65536 @ [centre + 10, centre, 1], corner + side * turned * [-1, 1], atol=1e-3
+        matrix[0] / 65536 @ [centre + 10, centre + 4, 1],
+        corner + side * turned * [-1, 1],
+        atol=1e-3,
     )
 
 
