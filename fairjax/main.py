@@ -23,6 +23,7 @@ os.environ.setdefault(
 
 from fairjax import config as config_lib  # noqa: E402
 from fairjax.data.dataset import DataError  # noqa: E402
+from fairjax.host import keep_freed_memory  # noqa: E402
 from fairjax.score import report  # noqa: E402
 from fairjax.workdir import (  # noqa: E402
     WorkdirError,
@@ -87,6 +88,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
       ConfigError, DataError, WorkdirError: For what a user can put right.
     """
     config_lib.validate(config)
+    keep_freed_memory()
     from fairjax import build  # JAX, from here on
 
     build.check_sections(config)

@@ -41,7 +41,8 @@ MAY_IMPORT = {
         "state",
         "steps",
     },
-    "main": {"build", "config", "data", "score", "train", "workdir"},
+    "host": set(),
+    "main": {"build", "config", "data", "host", "score", "train", "workdir"},
     "cli": {"config", "data", "score", "workdir"},
 }
 
