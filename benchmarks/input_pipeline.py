@@ -10,8 +10,9 @@ is what one writes first: Pillow in two DataLoader workers. Three cases, one JSO
     cold     ours decodes each time as well: the first epoch, or data larger than the cache
     shared   the peer keeps resized images in memory as well
 
-The two take turns within one run, and each starts its turn with batches that are not counted, so
-that neither is credited with what it prefetched while the other was measured.
+The two take turns within one run. Before a turn both fill their prefetch buffers to the brim, so
+that neither works during the other's turn; the turn starts with batches that are not counted, so
+that neither is credited with what it prefetched.
 
 Images: 200x200 JPEGs of $FAIRJAX_DATA/utkface.tar, else smoothed noise. Needs the `bench` extra.
 """
@@ -35,6 +36,7 @@ from PIL import Image
 SIZE, BATCH, WORKERS = 224, 64, 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 UNCOUNTED = 8  # more batches than either side prefetches
+SETTLE_S = 2.0  # more than two workers need for the batches that they prefetch
 
 
 def jpegs(n: int) -> tuple[list[bytes], str]:
@@ -145,6 +147,7 @@ def peer(files: list[bytes], *, cached: bool) -> Iterator[Any]:
 
 
 def images_per_second(batches: Iterator[Any], count: int) -> float:
+    time.sleep(SETTLE_S)
     for _ in range(UNCOUNTED):
         next(batches)
     start = time.perf_counter()
@@ -204,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--batches", type=int, default=12, help="counted in each turn")
+    parser.add_argument("--batches", type=int, default=16, help="counted in each turn")
     parser.add_argument("--case", choices=("cached", "cold", "shared"), action="append")
     args = parser.parse_args()
     files, source = jpegs(args.images)
