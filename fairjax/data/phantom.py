@@ -31,9 +31,11 @@ to within one; age is uniform on 1..100 and independent of both. Splits are runs
             creases          under the eyes, 0.9 (y - 0.12) strong, from 0
             hair             paler and higher by pales x (age + greys_older - 40) / 45, within 0..1
 
-The mean colour of a picture says nothing of gender and age and little of group, a linear model of
-the pixels does somewhat better, a small convolutional network far better: the tests hold the
-bounds. The hue circle is squeezed into yellow-green to pink, past the hues of real skin.
+The mean colour of a picture says nothing of gender and age and little of group; a linear model of
+the pixels does somewhat better, a convolutional network far better. Held out, at 32 pixels with
+8000 pictures of 2000 people to train on: gender 0.51, 0.68, 0.86; group 0.31, 0.46, 0.94; mean
+error of age 25.5, 20.1, 12.7 years (25.6 for a constant).
+The hue circle is squeezed into yellow-green to pink, past the hues of real skin.
 
 **Differentials**, one group at a time. Size 0 changes nothing; everybody outside the group keeps
 the same pictures and labels, bit for bit. Kind "none" takes size 0.
