@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = "1.0"
+FEW = 30  # errors below which a rate is not known to within 30 % (rule of 30, ISO/IEC 19795-1)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Measure:
     ddof: int | None = None
     rule: str = ""
     note: str = ""
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether too few errors (or, where errors aren't counted, examples) back the number."""
+        return (self.n if self.n_errors is None else self.n_errors) < FEW
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ import numpy as np
 
 from fairjax.metrics import bootstrap, by_group
 from fairjax.metrics.classification import divide, mean, mean_rows
-from fairjax.results import Measure
+from fairjax.results import FEW, Measure
 
 _TINY, _UNBOUNDED = 1e-300, 1e100  # a rate that stands for 0, and what 1 / it exceeds
-FEW = 30  # errors below which a rate is not known to within 30 % (rule of 30, ISO/IEC 19795-1)
 
 
 @dataclass(frozen=True)

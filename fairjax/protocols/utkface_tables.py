@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from fairjax.protocols.grouped import FEW
-from fairjax.results import Measure, Results, Table
+from fairjax.results import FEW, Measure, Results, Table
 
 # Source: the UTKFace study, Tables 1 to 3, as printed. Its Tables 1 and 2 cannot come from one
 # evaluation: accuracy is a weighted mean of 1 - FPR and 1 - FNR, and here it is not.
@@ -197,8 +196,7 @@ def _cell(measure: Measure | None) -> str:
     """The rounded value, a star where little backs it, and the interval."""
     if measure is None or measure.value is None:
         return _UNDEFINED
-    backed = measure.n if measure.n_errors is None else measure.n_errors
-    text = _plain(measure.value, measure.unit) + ("*" if backed < FEW else "")
+    text = _plain(measure.value, measure.unit) + ("*" if measure.is_thin else "")
     if measure.interval is None:
         return text
     low, high = (_plain(end, measure.unit) for end in measure.interval)

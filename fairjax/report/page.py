@@ -19,7 +19,6 @@ from fairjax.report.wording import (
     describe,
     digits,
     group_name,
-    is_thin,
     level,
     metric_of,
     more_is_better,
@@ -190,7 +189,7 @@ def _group_section(results: Results) -> Section:
         for name, rows in names.items() if len(attributes) == 1 else ():
             if all(m.value is None for m in rows):
                 continue
-            order = summary.worst_to_best([m for m in rows if not is_thin(m)])
+            order = summary.worst_to_best([m for m in rows if not m.is_thin])
             svg = plots.forest(
                 f"group-{len(parts)}-{len(figures)}",
                 f"{describe(name)} by {attributes[0]}",
@@ -222,7 +221,7 @@ def _cell_section(results: Results) -> Section:
             rows = list(dict.fromkeys(m.group[first] for m in measures))
             columns = list(dict.fromkeys(m.group[second] for m in measures))
             roomy = len(columns) <= 3
-            ends = [_badness(m) for m in measures if m.value is not None and not is_thin(m)]
+            ends = [_badness(m) for m in measures if m.value is not None and not m.is_thin]
             best = min(ends, default=0.0)
             worst = max([*ends, 1.5 * best])  # so that nearly equal cells look nearly equal
             svg = plots.heat_map(
@@ -249,7 +248,7 @@ def _cell(m: Measure | None, best: float, worst: float, *, roomy: bool) -> plots
         return plots.Cell("–", ["", "n 0"] if roomy else ["n 0"], None)
     small = [*([span(m.interval, m.unit)] if roomy else []), f"n {m.n:,}"]
     strength = (_badness(m) - best) / (worst - best) if worst > best else 0.0
-    return plots.Cell(digits(m.value, m.unit), small, None if is_thin(m) else strength)
+    return plots.Cell(digits(m.value, m.unit), small, None if m.is_thin else strength)
 
 
 def _badness(m: Measure) -> float:

@@ -16,16 +16,14 @@ from matplotlib.patches import Rectangle
 from fairjax.report import svg
 from fairjax.report.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
 from fairjax.report.wording import (
-    FEW,
     beyond_chance,
     digits,
     group_name,
-    is_thin,
     number,
     printable,
     span,
 )
-from fairjax.results import Measure
+from fairjax.results import FEW, Measure
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
 STROKES = ["-", "--", "-.", ":"]
@@ -96,7 +94,7 @@ def forest(
     for y, m in enumerate(rows):
         is_overall = m is overall
         weight = "bold" if y == worst or is_overall else "normal"
-        thin = is_thin(m)
+        thin = m.is_thin
         place = y if len(measures) <= len(GROUPS) else 0  # a long scale of ages needs no colours
         edge = MUTED if thin else INK if is_overall else colour(place)
         _write(axes, names[y], 0, y, -8, ha="right", weight=weight)
@@ -312,7 +310,7 @@ def _write(axes: Axes, text: str, x: int, y: float | int, shift: int, **style: A
 
 def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
     """The range of the well-backed intervals, widened at most threefold for the others."""
-    backed = [m for m in measures if not is_thin(m)] or measures
+    backed = [m for m in measures if not m.is_thin] or measures
     ends = [e for m in backed for e in (m.value, *(m.interval or ())) if e is not None]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     reach = max(high - low, 0.5 * abs(high))  # one group without an interval has no extent

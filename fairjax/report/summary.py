@@ -8,7 +8,6 @@ from fairjax.report.wording import (
     describe,
     digits,
     group_name,
-    is_thin,
     level,
     metric_of,
     more_is_better,
@@ -156,7 +155,7 @@ def _finding(base: str, worst: Measure, best: Measure, summaries: Mapping[str, M
     p = summaries.get("difference_p_value")
     size = number(gap.value, gap.unit, difference=True)
     interval = f" ({level(gap)} {span(gap.interval, gap.unit)})" if gap.interval else ""
-    few = [group_name(m.group) for m in (worst, best) if is_thin(m)]
+    few = [group_name(m.group) for m in (worst, best) if m.is_thin]
     caution = f" Few errors stand behind the number of {' and '.join(few)}." if few else ""
     chance = number(floor.value if floor else None, gap.unit, difference=True)
     p_value = f", p {p.value:.2g} unadjusted" if p and p.value is not None else ""

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 
 from fairjax.results import Measure
 
-FEW = 30  # a rate that rests on fewer errors is shown, but greyed (rule of 30, ISO/IEC 19795-1)
-
 # suffix of a measure's name: (words, whether more is better; None: neither)
 _METRICS: dict[str, tuple[str, bool | None]] = {
     "balanced_accuracy": ("balanced accuracy", True),
@@ -94,11 +92,6 @@ def digits(value: float | int | None, unit: str) -> str:
 def span(interval: tuple[float, float] | None, unit: str) -> str:
     """An interval without its unit, "5.9 to 6.9"; "" where there is none."""
     return "" if interval is None else " to ".join(digits(end, unit) for end in interval)
-
-
-def is_thin(measure: Measure) -> bool:
-    """Whether too few errors (or, where errors aren't counted, examples) back the number."""
-    return (measure.n if measure.n_errors is None else measure.n_errors) < FEW
 
 
 def beyond_chance(gap: float | None, floor: float | None) -> bool | None:

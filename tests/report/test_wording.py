@@ -3,7 +3,6 @@ import pytest
 from fairjax.report.wording import (
     beyond_chance,
     describe,
-    is_thin,
     more_is_better,
     number,
     printable,
@@ -58,10 +57,10 @@ def test_a_span_has_no_unit_and_may_be_absent():
 
 
 def test_thin_counts_errors_where_they_are_counted_and_examples_elsewhere():
-    assert is_thin(Measure("a_fpr", 0.1, "fraction", n=900, n_errors=29))
-    assert not is_thin(Measure("a_fpr", 0.1, "fraction", n=900, n_errors=30))
-    assert is_thin(Measure("a_mae", 5.0, "years", n=29))
-    assert not is_thin(Measure("a_mae", 5.0, "years", n=30))
+    assert Measure("a_fpr", 0.1, "fraction", n=900, n_errors=29).is_thin
+    assert not Measure("a_fpr", 0.1, "fraction", n=900, n_errors=30).is_thin
+    assert Measure("a_mae", 5.0, "years", n=29).is_thin
+    assert not Measure("a_mae", 5.0, "years", n=30).is_thin
 
 
 def test_a_gap_is_beyond_chance_only_above_a_known_floor():
