@@ -84,6 +84,33 @@ def test_the_same_line_again_prints_the_same_tables_and_trains_nothing(one_devic
     assert (workdir / "metrics.jsonl").read_bytes() == before
 
 
+def fairjax(*arguments):
+    """The console script, in a process that must not load JAX."""
+    code = "import sys; from fairjax.cli import main; s = main(); assert 'jax' not in sys.modules"
+    return subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit(s)", *map(str, arguments)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+
+
+def test_fairjax_report_makes_the_same_numbers_from_the_predictions_alone(one_device, tmp_path):
+    copy = tmp_path / "run"
+    kept = shutil.ignore_patterns("checkpoints", "results.json", "report.html")
+    shutil.copytree(one_device[0], copy, ignore=kept)
+    done = fairjax("report", copy)
+    assert done.returncode == 0, done.stderr
+    assert (copy / "results.json").read_bytes() == (one_device[0] / "results.json").read_bytes()
+    assert (copy / "report.html").exists()
+
+
+def test_fairjax_report_of_a_folder_that_holds_no_run_is_refused(tmp_path):
+    done = fairjax("report", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"fairjax: {tmp_path}/config.json is missing; is {tmp_path} the folder of a run?\n"
+    )
+
+
 @pytest.mark.slow
 def test_four_devices_equal_one(one_device, tmp_path):
     done = main(tmp_path, devices=4)

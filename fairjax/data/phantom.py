@@ -207,7 +207,7 @@ def load(
         images_per_identity=images_per_identity, split=split, differential=differential,
     )  # fmt: skip
     if not 0 <= seed < 2**63:
-        raise ValueError(f"seed={seed} must be from 0 up to 2**63.")
+        raise ValueError(f"config.seed={seed} must be from 0 up to 2**63.")
     apart, sizes = Differential(**differential), _split_sizes(identities, split)
     ends = np.cumsum(list(sizes.values()))
     splits = {}
