@@ -29,16 +29,16 @@ def count(tree: dict) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "trunk", "dim"),
+    ("depth", "trunk", "dim"),
     [
-        ("resnet18", 11_176_512, 512),
-        ("resnet34", 21_284_672, 512),
-        ("resnet50", 23_508_032, 2048),
-        ("resnet101", 44_549_160 - 1000 * 2049, 2048),
+        (18, 11_176_512, 512),
+        (34, 21_284_672, 512),
+        (50, 23_508_032, 2048),
+        (101, 44_549_160 - 1000 * 2049, 2048),
     ],
 )
-def test_trunk_has_the_published_number_of_parameters(name, trunk, dim):
-    module = BACKBONES[name]()
+def test_trunk_has_the_published_number_of_parameters(depth, trunk, dim):
+    module = BACKBONES["resnet"](depth=depth)
     variables = shapes(module)
     assert count(variables["params"]) == trunk
     features, _ = jax.eval_shape(
