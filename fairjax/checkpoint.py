@@ -12,9 +12,10 @@ from jax.sharding import NamedSharding
 from orbax.checkpoint import checkpoint_managers as policies
 
 from fairjax.state import TrainState
+from fairjax.workdir import WorkdirError
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(WorkdirError):
     """There are checkpoints, and none of them can be read."""
 
 

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,7 +54,7 @@ DISTRIBUTED = flags.DEFINE_bool(
 )
 
 # What a user can put right; anything else is our fault and keeps its traceback.
-USER_ERRORS = (config_lib.ConfigError, DataError, WorkdirError)
+USER_ERRORS = (config_lib.ConfigError, DataError, FloatingPointError, WorkdirError)
 
 
 def join_processes() -> None:
@@ -81,18 +81,23 @@ def join_processes() -> None:
         )
 
 
-def run(config: ConfigDict, workdir: Path) -> int:
+def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = None) -> int:
     """Trains, evaluates and reports; returns the exit status.
+
+    Args:
+      config: The config; it is checked before a device or a file is touched.
+      workdir: The run's folder.
+      join: Joins the other processes; called between those checks and the first use of a device.
 
     Raises:
       ConfigError, DataError, WorkdirError: For what a user can put right.
     """
     config_lib.validate(config)
-    keep_freed_memory()
     from fairjax import build  # JAX, from here on
 
     build.check_sections(config)
-    join_processes()
+    if join is not None:
+        join()
     import jax
 
     from fairjax.train import train
@@ -154,10 +159,12 @@ def main(argv: Sequence[str]) -> int:
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
     logging.get_absl_handler().addFilter(lambda record: record.pathname.startswith(ours))
-    return run(config, Path(workdir))
+    keep_freed_memory()
+    return run(config, Path(workdir), join=join_processes)
 
 
 def guarded(argv: Sequence[str]) -> int:
+    """`main`, a user's mistake being one line and exit status 2."""
     try:
         return main(argv)
     except USER_ERRORS as error:

@@ -66,6 +66,7 @@ def example_results() -> Results:
             "name": "utkface",
             "split": "test",
             "group_by": "race",
+            "level": 0.95,
             "gender_positive": "Female",
             "age_rate": "threshold",
             "age_positive_from": 30,

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "protocols": {"metrics", *LEAVES},
     "methods": {"models", "losses", "types"},
     "steps": {"state", "types"},
-    "checkpoint": {"state", "types"},
+    "checkpoint": {"state", "types", "workdir"},
     "workdir": {"config", "types"},
     "score": {"config", "data", "progress", "protocols", "report", "workdir", *LEAVES},
     "build": {"config", "data", "methods", "models", "optim", "score", "types"},
