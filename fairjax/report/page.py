@@ -171,10 +171,13 @@ def _gap_section(results: Results) -> Section:
             note = {"fraction": "percentage points"}.get(unit, unit)
             figures.append(Figure(Markup(svg), caption, note))
         parts.append((f"By {_words(across)}", figures))
+    # A floor is the quantile that its rule names at the intervals' own level.
+    levels = {m.level for m in results.measures if m.across and m.level}
+    share = f"{min(levels):.0%}" if levels else "most"
     lead = (
         "The gap is the largest group's number less the smallest's. It is never negative, so even "
         "equal groups show one: the hatched bar is the noise floor, within which chance alone "
-        f"stays in {results.protocol['level']:.0%} of draws with equal groups of these sizes. A "
+        f"stays in {share} of draws with equal groups of these sizes. A "
         "dot beyond it is filled and coloured, one within it hollow. The line is the gap's own "
         "interval."
     )
