@@ -69,7 +69,10 @@ def score(config: ConfigDict, workdir: Path) -> Results:
         columns = dict(stored)
     manifest = read_json(workdir / "data.json")
     environment = read_json(workdir / "environment.json")
-    attributes = {name: Attribute(**kept) for name, kept in manifest["attributes"].items()}
+    attributes = {
+        name: Attribute(**{**kept, "values": tuple(kept["values"])})
+        for name, kept in manifest["attributes"].items()
+    }
     results = evaluate_columns(config, columns, attributes)
     return replace(
         results,
