@@ -66,8 +66,9 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
 
     mesh = sharding.make_mesh()
     whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
-    init_key, train_key = jax.random.split(jax.random.key(config.seed))
-    train_key = jax.device_put(train_key, whole)
+    init_key, train_key = jax.jit(  # jitted, so that the keys are global arrays
+        lambda: tuple(jax.random.split(jax.random.key(config.seed))), out_shardings=whole
+    )()
     method = build_method(config, dataset)
     schedule = build_schedule(config, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
     tx = build_optimizer(config, schedule)
@@ -145,8 +146,8 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 if position["stopped"]:
                     break
                 local = next(batches)
+                batch = sharding.global_batch(mesh, local)
                 with jax.transfer_guard("disallow"):
-                    batch = sharding.global_batch(mesh, local)
                     state, scalars = train_step(state, batch, train_key)
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
