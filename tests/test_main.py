@@ -1,5 +1,6 @@
 """The main door, as a user types it: one process, several, and every mistake in one line."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -125,15 +126,22 @@ def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, tmp_p
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    processes = [
-        subprocess.Popen(
-            command(tmp_path, f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={k}"),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment(2),
-        )
-        for k in range(2)
-    ]  # fmt: skip
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    logs = [tmp_path / f"process{k}.log" for k in range(2)]
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for k, log in enumerate(logs):
+            flags = [f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={k}"]
+            process = subprocess.Popen(
+                command(tmp_path / "run", *flags),
+                stdout=stack.enter_context(log.open("w")), stderr=subprocess.STDOUT,
+                cwd=ROOT, env=environment(2),
+            )  # fmt: skip
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            processes.append(process)
+        codes = [process.wait(timeout=600) for process in processes]
+    assert codes == [0, 0], "\n".join(log.read_text()[-2000:] for log in logs)
+    tmp_path /= "run"
     expected, got = losses(one_device[0]), losses(tmp_path)
     assert got.keys() == expected.keys()
     np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
@@ -146,14 +154,14 @@ def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, tmp_p
 def test_sigterm_saves_says_how_to_go_on_and_two_devices_finish_what_four_began(
     one_device, tmp_path
 ):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env=environment(4),
-    )  # fmt: skip
-    while len(losses(tmp_path)) < 3 and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=120)
+    ) as process:  # fmt: skip
+        while len(losses(tmp_path)) < 3 and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM, err
     assert "all is saved. To go on:" in out
     assert f"python -m fairjax.main --config={TINY} --workdir={tmp_path}" in out
