@@ -28,6 +28,7 @@ from fairjax.evaluate import evaluate, metric_names, predict_split, validation_m
 from fairjax.progress import RunLog
 from fairjax.state import init_state
 from fairjax.steps import make_train_step
+from fairjax.types import PyTree
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 last, evaluates = step == total_steps, step % evaluate_every == 0
                 logs = step % settings.log_every == 0 or last
                 overdue = time.monotonic() - saved_at > settings.checkpoint_every
-                halt, overdue = agreed(stop.number, overdue, speak=logs)
+                halt, overdue = agreed(stop.number, overdue, speak=logs, after=scalars)
                 if not (logs or evaluates or halt or overdue):
                     continue
                 window.add(finite(*pending))  # nothing is logged, judged or saved unchecked
@@ -307,11 +308,16 @@ def stop_signals() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-def agreed(halt: int, overdue: bool, *, speak: bool) -> tuple[int, bool]:
-    """Whether any process wants to halt or save; several processes speak only when all `speak`."""
+def agreed(halt: int, overdue: bool, *, speak: bool, after: PyTree) -> tuple[int, bool]:
+    """Whether any process wants to halt or save; several processes speak only when all `speak`.
+
+    They do so `after` these arrays are there: two programs with collectives under way at once can
+    wait for each other for ever.
+    """
     if jax.process_count() == 1:
         return halt, overdue
     if not speak:
         return 0, False
+    jax.block_until_ready(after)
     flags = multihost_utils.process_allgather(np.array([halt, overdue], np.int32))
     return int(flags[:, 0].max()), bool(flags[:, 1].max())

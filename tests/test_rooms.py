@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "sharding",
         "state",
         "steps",
+        "types",
     },
     "host": set(),
     "main": {"build", "config", "data", "host", "score", "train", "workdir"},
