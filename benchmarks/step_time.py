@@ -195,18 +195,22 @@ def profile(run: Callable[[], Any], compiled: Any, repeats: int) -> dict[str, fl
 
 
 def kind_of(operation: str, definition: str) -> str:
-    """The kind of work that one line of compiled HLO does."""
+    """The kind of work that one operation of the compiled step does."""
     found = re.search(r'op_name="([^"]*)"', definition)
     source = found[1] if found else ""
-    direction = "backward" if "transpose(" in source else "forward"
-    heavy = "ynn" in operation or operation.startswith(("dot", "conv"))
-    if heavy and "reduce" not in source and "orm" not in source:
-        # XLA drops the name of a kernel's gradient when it turns the convolution round.
-        return f"convolution {direction}" if source else "convolution kernel gradient"
-    for part, kind in [("orm", "norm"), ("onv", "around convolutions"), ("pool", "pool")]:
-        if part in source:
-            return f"{kind} {direction}"
-    return f"elementwise {direction}"
+    heavy = "ynn" in operation or operation.startswith(("dot", "convolution"))
+    if not source:  # XLA drops the names when it turns round a convolution for its gradient
+        return "convolution backward" if heavy else "unnamed copies"
+    if "jvp(" not in source:
+        return "update"
+    direction = "backward" if "transpose(jvp" in source else "forward"
+    if "Norm_" in source or "_norm" in source:
+        return f"norm {direction}"
+    if heavy:
+        return f"convolution {direction}"
+    if "Conv_" in source or "_conv" in source:
+        return f"slices around convolutions {direction}"
+    return f"pool, ReLU, sums and loss {direction}"
 
 
 def main() -> None:

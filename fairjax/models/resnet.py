@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.conv import Conv, Lowering, max_pool
+from fairjax.models.norm import BatchNorm
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -51,13 +52,7 @@ class ResNet(nn.Module):
         if self.depth not in STAGES:
             raise ValueError(f"depth={self.depth} is not a ResNet here; try one of {[*STAGES]}.")
         conv = partial(Conv, dtype=self.dtype, lowering=self.lowering)
-        norm = partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            dtype=self.dtype,
-        )
+        norm = partial(BatchNorm, train=train, dtype=self.dtype)
         last_scale = nn.initializers.zeros if self.zero_init_residual else nn.initializers.ones
         block = BottleneckBlock if self.depth >= 50 else BasicBlock
 

@@ -12,10 +12,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from fairjax.models import BACKBONES
 from fairjax.models.conv import Conv, max_pool
+from fairjax.models.norm import BatchNorm
 from fairjax.models.resnet import BottleneckBlock, ResNet
 
-EVAL_NORM = partial(nn.BatchNorm, use_running_average=True, momentum=0.9, epsilon=1e-5)
-TRAIN_NORM = partial(nn.BatchNorm, use_running_average=False, momentum=0.9, epsilon=1e-5)
+EVAL_NORM = partial(BatchNorm, train=False)
+TRAIN_NORM = partial(BatchNorm, train=True)
 
 
 def shapes(module: nn.Module, size: int = 64) -> dict:
