@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fairjax", description="Train fair face models in JAX and audit any face model."
+        prog="fairjax",
+        description="Train fair face models in JAX and audit any face model.",
+        epilog="To train, evaluate and report: python -m fairjax.main --help",
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     data = verbs.add_parser(
