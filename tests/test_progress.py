@@ -41,9 +41,10 @@ def test_tensorboard_gets_the_same_numbers(tmp_path):
     with open_log(tmp_path, tensorboard=True) as log:
         log.scalars(7, "train", {"loss": 2.5})
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
 
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     (event,) = events.Tensors("train/loss")
     assert event.step == 7
-    assert event.tensor_proto.float_val[0] == 2.5
+    assert tensor_util.make_ndarray(event.tensor_proto) == 2.5
