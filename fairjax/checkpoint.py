@@ -1,5 +1,6 @@
 """Orbax checkpoints of the train state, the data position and the config."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from fairjax.workdir import WorkdirError
 
 
 class CheckpointError(WorkdirError):
-    """There are checkpoints, and none of them can be read."""
+    """A checkpoint cannot be read or written; the message says why and what to do."""
 
 
 class Checkpoints:
@@ -76,6 +77,26 @@ class Checkpoints:
         """The step of the checkpoint with the best validation metric, or None."""
         return self._manager.best_step()
 
+    def require_room(self, state: TrainState) -> None:
+        """Makes sure that one more checkpoint fits on the disk, before work is lost for want of it.
+
+        Args:
+          state: A state, or its shapes.
+
+        Raises:
+          CheckpointError: Says how much is needed, and from which step the run can go on.
+        """
+        needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._manager.directory).free
+        if free < 1.1 * needed:  # tensorstore's own files come on top
+            kept = "nothing is saved yet"
+            if self.latest_step is not None:
+                kept = f"step {self.latest_step} is saved, and the same line goes on from there"
+            raise CheckpointError(
+                f"a checkpoint takes {needed / 2**20:.0f} MiB and {self._manager.directory} has "
+                f"{free / 2**20:.0f} MiB free; make room ({kept})."
+            )
+
     def save(
         self,
         state: TrainState,
@@ -96,6 +117,7 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
+        self.require_room(state)
         self._manager.save(
             step,
             args=ocp.args.Composite(

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from absl import logging
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -48,12 +49,15 @@ class RunLog:
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[said]}"),
+                console=Console(stderr=True),
                 transient=True,
             )
             self._task = self._progress.add_task(
                 "training", total=total_steps, completed=start_step, said=""
             )
             self._progress.start()
+            # Rich now stands in for stderr; log lines must go through it, or they cut the bar.
+            logging.get_absl_handler().python_handler.setStream(sys.stderr)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -66,6 +70,7 @@ class RunLog:
     ) -> None:
         if self._progress:
             self._progress.stop()
+            logging.get_absl_handler().python_handler.setStream(sys.stderr)
         if self._board:
             self._board.close()
         if self._file:

@@ -102,6 +102,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             settings.best_metric,
             metric_names(method, abstract.variables, dataset.splits["validation"], size),
         )
+        checkpoints.require_room(abstract)
         restored = checkpoints.restore(abstract)
         if restored:
             state, position = restored

@@ -1,10 +1,12 @@
+from collections import namedtuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from fairjax import sharding
+from fairjax import checkpoint, sharding
 from fairjax.checkpoint import CheckpointError, Checkpoints, abstract_state, lower_is_better
 from fairjax.state import TrainState
 
@@ -75,6 +77,17 @@ def test_a_checkpoint_cut_short_gives_way_to_the_one_before(tmp_path, caplog):
         checkpoints.wait()
     with opened(tmp_path) as checkpoints:
         assert int(checkpoints.restore(abstract())[0].step) == 2
+
+
+def test_a_disk_too_full_for_a_checkpoint_is_said_before_one_is_begun(tmp_path, monkeypatch):
+    with opened(tmp_path) as checkpoints:
+        save(checkpoints, 1)
+        checkpoints.wait()
+        usage = namedtuple("usage", "total used free")
+        monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 80))
+        with pytest.raises(CheckpointError, match="0 MiB free; make room .step 1 is saved"):
+            save(checkpoints, 2)
+    assert {path.name for path in tmp_path.iterdir() if path.name.isdigit()} == {"1"}
 
 
 def test_when_none_can_be_read_that_is_said(tmp_path):

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from fairjax import build, train
-from fairjax.config import ConfigError, load
+from fairjax import build, main, train
+from fairjax.config import ConfigError, bins, load
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.progress import read_metrics
+from fairjax.results import load_results
 from fairjax.types import Target
 
 TINY = Path(__file__).parent / "configs" / "tiny.py"
@@ -166,3 +168,14 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
     bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
     with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
         build.check_labels(bad)
+
+
+@pytest.mark.slow
+def test_one_task_of_age_bins_runs_to_its_table(tmp_path):
+    config = tiny_config(**{"train.epochs": 0.3, "train.best_metric": "age_bin_loss"})
+    edges = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+    config.method.tasks = ConfigDict(dict(age_bin=bins("age", edges=edges)))
+    assert main.run(config, tmp_path) == 0
+    results = load_results(tmp_path / "results.json")
+    assert results.protocol["tasks"] == ["age_bin"]
+    assert results.get("age_bin_weighted_f1_std", across="group").ddof == 1

@@ -135,7 +135,9 @@ def lead(results: Results) -> str:
         numbers = ", ".join(
             f"{_lower(describe(m.name))} {number(m.value, m.unit)}" for m in said[:3]
         )
-        parts.append(f"Over {max(m.n for m in said):,} examples ({name}{split}): {numbers}.")
+        parts.append(
+            f"Over {max(m.n for m in said):,} examples (protocol {name}{split}): {numbers}."
+        )
     judged = [f for f in found if f.verdict != "open"]
     if judged:
         beyond = sum(f.verdict == "beyond" for f in judged)

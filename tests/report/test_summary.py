@@ -67,7 +67,10 @@ def test_findings_begin_with_the_clearest():
 
 def test_the_lead_counts_what_the_findings_say():
     lead = summary.lead(example_results())
-    assert "Over 3,021 examples (utkface, test split): age mean absolute error 6.40 years" in lead
+    assert (
+        "Over 3,021 examples (protocol utkface, test split): age mean absolute error 6.40 years"
+        in lead
+    )
     assert "Of 12 gaps between groups, 9 exceed the noise floor" in lead
     assert "The clearest is race accuracy by race." in lead
 
