@@ -1,5 +1,7 @@
 """From weights to predictions, on all devices."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -13,7 +15,7 @@ from fairjax.data.dataset import Dataset, Examples
 from fairjax.data.pipeline import eval_batches
 from fairjax.score import Columns, write_predictions
 from fairjax.steps import make_predict_step
-from fairjax.types import Method, PyTree
+from fairjax.types import Batch, Method, PyTree
 
 
 def predict_split(
@@ -25,12 +27,7 @@ def predict_split(
       Columns with one row an example, in the split's order: "id", "cluster", every label, and what
       `Method.predict` names.
     """
-    whole = sharding.replicated(mesh)
-    predict_step = jax.jit(
-        make_predict_step(method),
-        in_shardings=(whole, sharding.by_batch(mesh)),
-        out_shardings=whole,
-    )
+    predict_step = _compiled_predict_step(method, mesh)
     parts: list[Columns] = [
         jax.device_get(predict_step(variables, sharding.global_batch(mesh, local)))
         for local in eval_batches(
@@ -52,6 +49,18 @@ def predict_split(
         **{name: np.asarray(label) for name, label in examples.labels.items()},
         **outputs,
     }
+
+
+@functools.cache  # one compilation a run, not one a look at the validation split
+def _compiled_predict_step(
+    method: Method, mesh: Mesh
+) -> Callable[[PyTree, Batch], dict[str, jax.Array]]:
+    whole = sharding.replicated(mesh)
+    return jax.jit(
+        make_predict_step(method),
+        in_shardings=(whole, sharding.by_batch(mesh)),
+        out_shardings=whole,
+    )
 
 
 def metric_names(
