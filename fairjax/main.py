@@ -133,7 +133,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
                 {
                     "step": outcome.step,
                     "evaluated_step": outcome.checkpoint,
-                    "seconds": time.monotonic() - started,
+                    "seconds_since_resumed": time.monotonic() - started,
                 },
             )
         path = report(config, workdir, Console())

@@ -138,7 +138,7 @@ def gap_interval(
     whose distribution the resamples give as S(resampled - observed). The interval is the value
     plus and minus its `level` quantile: conservative, never below its nominal coverage but for
     sampling. The percentile interval of such a gap lies above the truth, entirely so where groups
-    are equal: with five groups it then covers in none of 300 simulated samples, this one in 94 %.
+    are equal: the tests simulate that, and hold this interval to its level.
 
     Args:
       value: S(observed).
