@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 FEW = 30  # errors below which a rate is not known to within 30 % (rule of 30, ISO/IEC 19795-1)
 
 
@@ -31,6 +31,10 @@ class Measure:
       ddof: Delta degrees of freedom of a standard deviation; None otherwise.
       rule: The decision rule or definition that a reader needs: "positive = age >= 30".
       note: Anything that limits the number.
+      at: The operating point it was taken at: "FMR 1e-3", "threshold 0.31"; "" where there is none.
+      threshold: The score from which on a pair is accepted there.
+      threshold_source: Where that threshold comes from: "all non-mated pairs", "fixed", a file.
+      system: Which of several audited systems it is about; "" where there is one.
     """
 
     name: str
@@ -47,6 +51,10 @@ class Measure:
     ddof: int | None = None
     rule: str = ""
     note: str = ""
+    at: str = ""
+    threshold: float | None = None
+    threshold_source: str = ""
+    system: str = ""
 
     @property
     def is_thin(self) -> bool:
@@ -74,12 +82,16 @@ class Results:
     limits: Sequence[str]
     provenance: dict[str, Any]
 
-    def get(self, name: str, *, across: str = "", **group: str) -> Measure:
-        """The one measure with this name, group and sweep; KeyError names what is missing."""
-        for measure in self.measures:
-            if measure.name == name and measure.across == across and dict(measure.group) == group:
-                return measure
-        raise KeyError(f"no measure {name!r} for group {group} across {across!r}")
+    def get(
+        self, name: str, *, across: str = "", at: str = "", system: str = "", **group: str
+    ) -> Measure:
+        """The one measure that is all this; KeyError names what is missing."""
+        wanted = (name, across, at, system, group)
+        for m in self.measures:
+            if (m.name, m.across, m.at, m.system, dict(m.group)) == wanted:
+                return m
+        place = "".join(f", {word} {text!r}" for word, text in (("at", at), ("of", system)) if text)
+        raise KeyError(f"no measure {name!r} for group {group} across {across!r}{place}")
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,14 @@ def test_results_come_back_as_they_were(tmp_path):
 def test_the_file_follows_the_schema_of_the_readme(tmp_path):
     save_results(tmp_path / "results.json", make_results())
     tree = json.loads((tmp_path / "results.json").read_text())
-    assert tree["schema_version"] == "1.0"
+    assert tree["schema_version"] == "1.1"
     assert set(tree) == {
         "schema_version", "kind", "protocol", "measures", "arrays", "limits", "provenance",
     }  # fmt: skip
     assert set(tree["measures"][0]) == {
         "name", "value", "unit", "n", "group", "across", "interval", "level", "method",
-        "n_clusters", "n_errors", "ddof", "rule", "note",
+        "n_clusters", "n_errors", "ddof", "rule", "note", "at", "threshold", "threshold_source",
+        "system",
     }  # fmt: skip
 
 

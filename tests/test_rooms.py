@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "fairjax"
-LEAVES = {"types", "results"}
+LEAVES = {"types", "results", "comparisons"}
 MAY_IMPORT = {
     "types": set(),
     "results": set(),
+    "comparisons": set(),
     "config": set(),
     "models": {"types"},
     "losses": {"types"},
-    "metrics": {"types"},
-    "data": {"types"},
+    "metrics": {"comparisons", "types"},
+    "data": {"comparisons", "types"},
     "optim": {"types"},
     "sharding": {"types"},
     "state": {"types"},

@@ -1,10 +1,12 @@
 """What a reader hands to the pipeline: rows, their labels, and how to fetch their images."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from fairjax.comparisons import Pairs
 
 
 class DataError(ValueError):
@@ -72,9 +74,11 @@ class Dataset:
       splits: "train", "validation" and "test".
       manifest: JSON-ready account for `data.json`: source, counts by split and group, a hash of
         names, labels and bytes, what was skipped and why, which rows were held together.
+      pairs: For each split that is there to be compared in pairs, which rows are compared.
     """
 
     name: str
     attributes: Mapping[str, Attribute]
     splits: Mapping[str, Examples]
     manifest: dict[str, Any]
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)

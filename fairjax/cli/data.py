@@ -1,43 +1,22 @@
-"""The `fairjax` command: everything besides training."""
+"""`fairjax data`: look at data sets on disk."""
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fairjax.config import ConfigError
-from fairjax.data.dataset import DataError
 from fairjax.data.files import printable
-from fairjax.workdir import WorkdirError, read_json
 
 _LISTED = 20  # names shown of a long list; --json has them all
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb; the exit code is 0 where it did what was asked, else 1 after one line."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except (ConfigError, DataError, OSError, WorkdirError) as error:
-        print(f"fairjax: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fairjax",
-        description="Train fair face models in JAX and audit any face model.",
-        epilog="To train, evaluate and report: python -m fairjax.main --help",
-    )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
     data = verbs.add_parser(
         "data", help="look at data sets on disk", description="Look at data sets on disk."
     )
@@ -66,24 +45,6 @@ def _parser() -> argparse.ArgumentParser:
         help="share of files in [0, 1] that may be bad (default: %(default)s)",
     )
     check.set_defaults(run=_check)
-    report = verbs.add_parser(
-        "report",
-        help="compute a run's numbers, tables and report again",
-        description="Computes results.json and report.html of a finished run again from its saved "
-        "predictions and prints the tables. It needs neither the model nor an image.",
-        epilog="Example: fairjax report runs/quickstart",
-    )
-    report.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
-    report.set_defaults(run=_report)
-    return parser
-
-
-def _report(arguments: argparse.Namespace) -> None:
-    from fairjax.score import report  # matplotlib is not every verb's business
-
-    config = ConfigDict(read_json(arguments.folder / "config.json"))
-    path = report(config, arguments.folder, Console())
-    print(f"\nReport: {path}")
 
 
 def _check(arguments: argparse.Namespace) -> None:

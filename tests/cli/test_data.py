@@ -72,7 +72,9 @@ def test_names_cannot_write_to_the_terminal(faces, capsys):
     assert r"25_0_0_\x1b[2J[bold].jpg" in out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["data", "check", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["report", "--help"], ["data", "check", "--help"]]
+)
 def test_help_says_what_the_verb_does(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)

@@ -1,0 +1,31 @@
+"""`fairjax report`: a run's numbers, tables and page again."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from fairjax.workdir import read_json
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    report = verbs.add_parser(
+        "report",
+        help="compute a run's numbers, tables and report again",
+        description="Computes results.json and report.html of a finished run again from its saved "
+        "predictions and prints the tables. It needs neither the model nor an image.",
+        epilog="Example: fairjax report runs/quickstart",
+    )
+    report.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
+    report.set_defaults(run=_report)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from fairjax.score import report  # matplotlib is not every verb's business
+
+    config = ConfigDict(read_json(arguments.folder / "config.json"))
+    path = report(config, arguments.folder, Console())
+    print(f"\nReport: {path}")

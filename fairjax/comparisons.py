@@ -1,0 +1,129 @@
+"""What verification is about: images of people, pairs of them, and how alike a system finds them.
+
+A mated pair shows one person twice, a non-mated pair two people. Scores grow with likeness; a pair
+is accepted when its score is at least the threshold. Plain numpy arrays, the same for a run of ours
+and for scores that somebody brings.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+UNKNOWN = -1  # stands for the group of somebody whose group is not known
+_BLOCK = 1 << 16  # pairs scored at a time: bounds the memory
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which images are compared: rows of one table of images.
+
+    Attributes:
+      first: Row of one image of each pair.
+      second: Row of the other.
+      mated: Whether both show one person.
+      fold: Part of the benchmark the pair belongs to, from 0; all 0 where it has no parts.
+    """
+
+    first: Int[np.ndarray, " pairs"]
+    second: Int[np.ndarray, " pairs"]
+    mated: Bool[np.ndarray, " pairs"]
+    fold: Int[np.ndarray, " pairs"]
+
+    def __len__(self) -> int:
+        return len(self.mated)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What one system makes of the images, and who is on them.
+
+    Attributes:
+      ids: Name of each image, unique.
+      subject: Number of the person on it.
+      group: Index into `groups`, or UNKNOWN.
+      groups: The groups' names.
+      embedding: One vector an image; any length, for the cosine is taken.
+    """
+
+    ids: np.ndarray
+    subject: Int[np.ndarray, " images"]
+    group: Int[np.ndarray, " images"]
+    groups: tuple[str, ...]
+    embedding: Float[np.ndarray, "images dim"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Scored pairs of one system: all that verification metrics see.
+
+    Attributes:
+      score: Larger means more alike.
+      mated: Whether the pair shows one person.
+      subject: The numbers of its two people; equal for a mated pair.
+      group: Their groups, indices into `groups`, or UNKNOWN.
+      groups: The groups' names.
+      fold: Part of the benchmark, from 0; all 0 where it has no parts.
+    """
+
+    score: Float[np.ndarray, " pairs"]
+    mated: Bool[np.ndarray, " pairs"]
+    subject: Int[np.ndarray, "pairs 2"]
+    group: Int[np.ndarray, "pairs 2"]
+    groups: tuple[str, ...]
+    fold: Int[np.ndarray, " pairs"]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def take(self, rows: np.ndarray) -> "Comparisons":
+        """The given rows (indices or a boolean mask)."""
+        return replace(
+            self,
+            score=self.score[rows],
+            mated=self.mated[rows],
+            subject=self.subject[rows],
+            group=self.group[rows],
+            fold=self.fold[rows],
+        )
+
+
+def unit_length(
+    embedding: Float[np.ndarray, "images dim"],
+) -> Float[np.ndarray, "images dim"]:
+    """Each row divided by its Euclidean length.
+
+    Raises:
+      ValueError: If a row is all zeros, or not finite: it has no direction.
+    """
+    length = np.linalg.norm(embedding, axis=1, keepdims=True)
+    if not (bad := ~(np.isfinite(length) & (length > 0))[:, 0]).any():
+        return np.asarray(embedding / length)
+    raise ValueError(
+        f"embedding row {np.argmax(bad)} is zero or not finite ({bad.sum()} such rows)."
+    )
+
+
+def compare(embeddings: Embeddings, pairs: Pairs) -> Comparisons:
+    """Scores every pair by the cosine of its two embeddings, in [-1, 1].
+
+    Raises:
+      ValueError: If an embedding is all zeros or not finite.
+    """
+    unit = unit_length(embeddings.embedding)
+    score = np.empty(len(pairs), unit.dtype)
+    for start in range(0, len(pairs), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        score[block] = np.einsum("pd,pd->p", unit[pairs.first[block]], unit[pairs.second[block]])
+    both = np.stack([pairs.first, pairs.second], axis=1)
+    return Comparisons(
+        score=np.clip(score, -1.0, 1.0),
+        mated=pairs.mated,
+        subject=embeddings.subject[both],
+        group=embeddings.group[both],
+        groups=embeddings.groups,
+        fold=pairs.fold,
+    )
