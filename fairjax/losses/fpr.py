@@ -110,12 +110,10 @@ class FprPenalty:
             return jnp.sum(cosines > target[:, None], axis=1, dtype=jnp.int32)
         return jnp.zeros(target.shape, jnp.int32)
 
-    def population(self, cosines: Cosines, target: Rows, mask: Mask) -> Cosines:
-        """The cosines that T ranks; those excluded, and padding, become minus infinity."""
-        kept = mask[:, None]
-        if self.variant == "tface":
-            kept &= cosines <= target[:, None]
-        return jnp.where(kept, lax.stop_gradient(cosines), -jnp.inf)
+    def ceiling(self, target: Rows, mask: Mask) -> Rows:
+        """The largest cosine of each row that T ranks: plus infinity all, minus infinity none."""
+        largest = lax.stop_gradient(target) if self.variant == "tface" else jnp.inf
+        return jnp.where(mask, largest, -jnp.inf)
 
     def rank(self, excluded: Int[Array, " batch"], mask: Mask, *, classes: int) -> Int[Array, ""]:
         """k, exactly: of the whole batch, whose rows exclude so many of all C classes."""
@@ -215,8 +213,9 @@ def fpr_penalty(
     largest_k = penalty.largest_rank(rows, classes)
     excluded = penalty.excluded(others.both, target.both)
     threshold = kth_largest(
-        penalty.population(others.both, target.both, mask),
+        lax.stop_gradient(others.both),
         penalty.rank(excluded, mask, classes=classes),
+        at_most=penalty.ceiling(target.both, mask),
         largest_k=largest_k,
     )
     selected = penalty.select(*others, threshold, target.both, margined)

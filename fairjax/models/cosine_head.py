@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array, Float
 
 Embeddings = Float[Array, "batch dim"]
-Weights = Float[Array, "dim classes"]
+Weights = Float[Array, "classes dim"]
 Cosines = Float[Array, "batch classes"]
 
 
@@ -15,7 +15,7 @@ def two_sided_cosines(embeddings: Embeddings, weights: Weights) -> tuple[Cosines
     Both are one array, and cost one multiplication forward and two back. The gradient of the first
     reaches embeddings and weights; that of the second stops short of the weights.
     """
-    cosines = embeddings @ weights
+    cosines = embeddings @ weights.T
     return cosines, cosines
 
 
@@ -30,7 +30,7 @@ def _backward(
 ) -> tuple[Embeddings, Weights]:
     embeddings, weights = saved
     through_both, through_embedding = grads
-    return (through_both + through_embedding) @ weights.T, embeddings.T @ through_both
+    return (through_both + through_embedding) @ weights, through_both.T @ embeddings
 
 
 two_sided_cosines.defvjp(_forward, _backward)
