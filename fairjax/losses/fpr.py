@@ -32,11 +32,13 @@ class Selected(NamedTuple):
 
     Attributes:
       total: Of F(c).
-      count: Of ones.
+      hits: Of ones.
+      above: Of ones, over all cosines above T, selected or not.
     """
 
     total: Rows
-    count: Rows
+    hits: Rows
+    above: Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class FprPenalty:
 
     Attributes:
       variant: As above.
-      gamma_u: The false-positive rate allowed to the batch as a whole, in (0, 1); "auto" is
+      gamma_u: The false-positive rate allowed to the batch as a whole, below 1; 0 is
         1 / (C - 1), one false positive an image on average.
       alpha: Strength of "paper"; its value was never printed. The others have none.
       alpha_mode: Of "paper": "constant", or "one_plus_target" for alpha (1 + t), the gradient
@@ -68,7 +70,7 @@ class FprPenalty:
     """
 
     variant: Literal["paper", "tface", "mean_sq"]
-    gamma_u: float | Literal["auto"]
+    gamma_u: float
     alpha: float
     alpha_mode: Literal["constant", "one_plus_target"]
     power: float
@@ -76,10 +78,8 @@ class FprPenalty:
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("paper", "tface", "mean_sq"))
         one_of("alpha_mode", self.alpha_mode, ("constant", "one_plus_target"))
-        if self.gamma_u != "auto" and not (
-            isinstance(self.gamma_u, float) and 0 < self.gamma_u < 1
-        ):
-            raise ValueError(f"gamma_u={self.gamma_u!r} must be in (0, 1), or 'auto'.")
+        if not 0 <= self.gamma_u < 1:
+            raise ValueError(f"gamma_u={self.gamma_u} must be 0, for 1/(classes - 1), or below 1.")
         for name, value, low in (("alpha", self.alpha, 0.0), ("power", self.power, 1e-6)):
             if not value >= low:
                 raise ValueError(
@@ -141,6 +141,7 @@ class FprPenalty:
           margined: u before the shift.
         """
         target, margined = (lax.stop_gradient(x)[:, None] for x in (target, margined))
+        threshold = jnp.maximum(threshold, -2.0)  # finite for an empty population, too
         if self.variant == "paper":
             selected = cosines > threshold
         elif self.variant == "tface":
@@ -150,17 +151,20 @@ class FprPenalty:
             selected = (cosines >= threshold) & (cosines < margined)
         values = jnp.where(selected, cosines, 0.0)  # keeps minus infinity out of the power
         total = jnp.sum(jnp.where(selected, self._weight(values), 0.0), axis=1)
-        return Selected(total, jnp.sum(selected, axis=1, dtype=jnp.float32))
+        hits, above = (
+            jnp.sum(which, axis=1, dtype=jnp.float32) for which in (selected, cosines > threshold)
+        )
+        return Selected(total, hits, above)
 
     def shift(self, selected: Selected, through_embedding: Rows, *, classes: int) -> Rows:
-        """R.
+        """The shift r of each row.
 
         Args:
           selected: Sums over all C classes.
           through_embedding: t; its gradient does not reach the class weights.
           classes: C.
         """
-        mean = selected.total / jnp.maximum(selected.count, 1.0)
+        mean = selected.total / jnp.maximum(selected.hits, 1.0)
         if self.variant == "mean_sq":
             return mean
         if self.variant == "tface":
@@ -171,16 +175,17 @@ class FprPenalty:
         return factor * selected.total
 
     def _weight(self, cosines: Cosines) -> Cosines:
-        """F."""
-        power = self.power if self.variant == "paper" else 2.0
-        return jnp.maximum(cosines, 1e-6 if power < 1 else 0.0) ** power
+        """F(c) of "paper"; the others take squares, of negative cosines too."""
+        if self.variant != "paper":
+            return cosines * cosines
+        return jnp.maximum(cosines, 1e-6 if self.power < 1 else 0.0) ** self.power
 
     def _rate(self, classes: int) -> Fraction:
         """gamma_u as the nearest fraction whose terms' product stays within 31 bits."""
-        if self.gamma_u == "auto":
+        if not self.gamma_u:
             return Fraction(1, classes - 1)
-        rate = Fraction(repr(self.gamma_u))
-        return rate.limit_denominator(math.isqrt(int(2**31 / rate)))
+        rate = Fraction(repr(float(self.gamma_u)))
+        return rate.limit_denominator(math.isqrt(int(2**30 / rate)))
 
 
 class Penalty(NamedTuple):
@@ -220,4 +225,4 @@ def fpr_penalty(
     )
     selected = penalty.select(*others, threshold, target.both, margined)
     shift = penalty.shift(selected, target.through_embedding, classes=classes)
-    return Penalty(shift, threshold, selected.count / (classes - 1))
+    return Penalty(shift, threshold, selected.above / (classes - 1))

@@ -272,15 +272,10 @@ def make_margin(*, name: str, **settings: Any) -> Margin:
 
 
 def split_target(cosines: Cosines, labels: Int[Array, " batch"]) -> tuple[Rows, Cosines]:
-    """The target's cosines, and all cosines with minus infinity in the target's place.
-
-    A label outside [0, classes) gives a target of NaN rather than a wrong loss.
-    """
-    inside = (labels >= 0) & (labels < cosines.shape[1])
+    """The target's cosines, and all cosines with minus infinity in the target's place."""
     target = jnp.take_along_axis(cosines, labels[:, None], axis=1, mode="clip")[:, 0]
     rows = jnp.arange(len(labels))
-    others = cosines.at[rows, labels].set(-jnp.inf, mode="drop", unique_indices=True)
-    return jnp.where(inside, target, jnp.nan), others
+    return target, cosines.at[rows, labels].set(-jnp.inf, mode="drop", unique_indices=True)
 
 
 def nontarget_logsumexp(margined: Cosines, *, scale: float) -> Rows:
