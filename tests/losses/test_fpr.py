@@ -1,6 +1,8 @@
-"""The FPR penalty by hand, against independent renderings in numpy and torch, and its symmetries."""
+"""The FPR penalty by hand, against renderings in numpy and torch, and its symmetries."""
 
 import math
+from fractions import Fraction
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +38,8 @@ def make(variant="paper", **changes):
     return FprPenalty(variant=variant, **{**settings, **changes})
 
 
-def losses(penalty, sides, labels, *, scale=10.0, m=0.35, mask=None):
+@partial(jax.jit, static_argnames=("penalty", "scale", "m"))
+def losses(penalty, sides, labels, *, scale=10.0, m=0.15, mask=None):
     """One value a row on CosFace, and the penalty; `sides` are the two-sided cosines."""
     margin = make_margin(name="cosface", scale=scale, margin=m)
     mask = jnp.ones(len(labels), bool) if mask is None else mask
@@ -50,14 +53,21 @@ def losses(penalty, sides, labels, *, scale=10.0, m=0.35, mask=None):
     return softmax_loss(margined - result.shift, logsumexp, scale=scale), result
 
 
+@partial(jax.jit, static_argnames=("penalty", "scale", "m"))
 def mean_loss(penalty, both, through_embedding, labels, **settings):
     return losses(penalty, (both, through_embedding), labels, **settings)[0].mean()
 
 
+@partial(jax.jit, static_argnums=0, static_argnames=("scale", "m"))
+def loss_and_gradients(penalty, cosines, **settings):
+    """The gradients are of what reaches both sides, and of what reaches the embeddings alone."""
+    grad = jax.value_and_grad(mean_loss, argnums=(1, 2))
+    return grad(penalty, cosines, cosines, LABELS, **settings)
+
+
 def gradients(penalty, **settings):
-    """D loss / d cosines through the weights, and through the embeddings."""
-    grad = jax.grad(mean_loss, argnums=(1, 2))
-    through_weights, rest = grad(penalty, COSINES, COSINES, LABELS, **settings)
+    """By the cosines, through the weights and through the embeddings."""
+    _, (through_weights, rest) = loss_and_gradients(penalty, COSINES, **settings)
     return through_weights, through_weights + rest
 
 
@@ -94,13 +104,13 @@ def test_gradients_of_paper_by_hand():
         [6.103840, -3.330571, 0.056894, 0.154655, 0.012695],
         [0.145711, 0.240237, -3.313613, 6.240297, 0.000982],
     ]
-    through_weights, through_embedding = gradients(make())
+    through_weights, through_embedding = gradients(make(), m=0.35)
     np.testing.assert_allclose(through_weights, expected, atol=2e-6)
     np.testing.assert_allclose(through_embedding, expected, atol=2e-6)
 
 
 def test_gradients_of_tface_by_hand():
-    through_weights, through_embedding = gradients(make("tface"), m=0.15)
+    through_weights, through_embedding = gradients(make("tface"))
     np.testing.assert_allclose(
         through_weights,
         [
@@ -121,6 +131,11 @@ def test_gradients_of_tface_by_hand():
     )
 
 
+@jax.jit
+def cosines_of(x, weights):
+    return two_sided_cosines(unit(x).direction, unit(weights).direction)
+
+
 def random_case(key, rows=24, dim=8, classes=40):
     keys = jax.random.split(key, 3)
     x = jax.random.normal(keys[0], (rows, dim))
@@ -131,7 +146,7 @@ def random_case(key, rows=24, dim=8, classes=40):
     return x, weights, labels
 
 
-def by_numpy(variant, c, y, *, gamma_u, m, alpha=1.0, alpha_mode="constant", power=2.0):
+def by_numpy(variant, c, y, *, gamma_u, m=0.15, alpha=1.0, alpha_mode="constant", power=2.0):
     """Threshold, shifts and losses in float64, row by row, as the definition reads."""
     rows, classes = c.shape
     rate = gamma_u or 1 / (classes - 1)
@@ -178,10 +193,10 @@ def by_numpy(variant, c, y, *, gamma_u, m, alpha=1.0, alpha_mode="constant", pow
 def test_values_are_those_of_a_slow_rendering(key, variant, settings, seed):
     x, weights, labels = random_case(jax.random.fold_in(key, seed))
     settings = {"gamma_u": 0.05, **settings}
-    sides = two_sided_cosines(unit(x).direction, unit(weights).direction)
-    got, result = losses(make(variant, **settings), sides, labels, m=0.15)
+    sides = cosines_of(x, weights)
+    got, result = losses(make(variant, **settings), sides, labels)
     cosines = np.asarray(sides[0])
-    threshold, shifts, expected = by_numpy(variant, cosines, np.asarray(labels), m=0.15, **settings)
+    threshold, shifts, expected = by_numpy(variant, cosines, np.asarray(labels), **settings)
     assert float(result.threshold) == threshold
     assert (shifts > 0).any()
     np.testing.assert_allclose(result.shift, shifts, rtol=1e-4, atol=1e-5)
@@ -234,10 +249,10 @@ def test_both_gradients_are_those_of_a_torch_rendering(key, variant, seed):
     penalty = make(variant, gamma_u=0.05)
 
     def loss(x, weights):
-        sides = two_sided_cosines(unit(x).direction, unit(weights).direction)
-        return losses(penalty, sides, labels, m=0.15)[0].mean()
+        sides = cosines_of(x, weights)
+        return losses(penalty, sides, labels)[0].mean()
 
-    ours, (dx, dw) = jax.value_and_grad(loss, argnums=(0, 1))(x, weights)
+    ours, (dx, dw) = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(x, weights)
     tx, tw = (torch.tensor(np.asarray(a), requires_grad=True) for a in (x, weights))
     theirs = torch_loss(variant, tx, tw, torch.tensor(np.asarray(labels, np.int64)), rate=0.05)
     theirs.backward()
@@ -248,9 +263,11 @@ def test_both_gradients_are_those_of_a_torch_rendering(key, variant, seed):
 
 def test_weights_get_less_gradient_than_embeddings_in_tface_alone(key):
     x, weights, labels = random_case(key)
-    cosines = two_sided_cosines(unit(x).direction, unit(weights).direction)[0]
+    cosines, _ = cosines_of(x, weights)
     for variant in VARIANTS:
-        rest = jax.grad(mean_loss, argnums=2)(make(variant, gamma_u=0.05), cosines, cosines, labels)
+        rest = jax.jit(jax.grad(mean_loss, argnums=2), static_argnums=0)(
+            make(variant, gamma_u=0.05), cosines, cosines, labels
+        )
         assert bool((rest != 0).any()) == (variant == "tface")
 
 
@@ -283,12 +300,8 @@ def test_permuting_the_batch_permutes_the_shifts(key, variant):
     order = jax.random.permutation(key, len(labels))
     penalty = make(variant, gamma_u=0.05)
 
-    def run(x, labels):
-        sides = two_sided_cosines(unit(x).direction, unit(weights).direction)
-        return losses(penalty, sides, labels)
-
-    loss, result = run(x, labels)
-    loss_permuted, permuted = run(x[order], labels[order])
+    loss, result = losses(penalty, cosines_of(x, weights), labels)
+    loss_permuted, permuted = losses(penalty, cosines_of(x[order], weights), labels[order])
     np.testing.assert_allclose(permuted.shift, result.shift[order], rtol=1e-5)
     np.testing.assert_allclose(loss_permuted, loss[order], rtol=1e-5)
     np.testing.assert_allclose(permuted.threshold, result.threshold, rtol=1e-6)
@@ -297,12 +310,12 @@ def test_permuting_the_batch_permutes_the_shifts(key, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_padding_counts_for_nothing(key, variant):
     x, weights, labels = random_case(key)
-    sides = two_sided_cosines(unit(x).direction, unit(weights).direction)
+    sides = cosines_of(x, weights)
     mask = jnp.arange(24) % 3 > 0
     penalty = make(variant, gamma_u=0.05)
     loss, padded = losses(penalty, sides, labels, mask=mask)
-    kept = [TwoSided(*sides)[i][mask] for i in (0, 1)]
-    expected, alone = losses(penalty, kept, labels[mask])
+    kept = [side[mask] for side in sides]
+    expected, alone = losses(penalty, tuple(kept), labels[mask])
     assert float(padded.threshold) == float(alone.threshold)
     np.testing.assert_allclose(loss[mask], expected, rtol=1e-5)
 
@@ -310,7 +323,7 @@ def test_padding_counts_for_nothing(key, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_shards_of_the_classes_add_up(key, variant):
     x, weights, labels = random_case(key)
-    cosines = two_sided_cosines(unit(x).direction, unit(weights).direction)[0]
+    cosines, _ = cosines_of(x, weights)
     target, others = split_target(cosines, labels)
     penalty = make(variant, gamma_u=0.05)
     parts = [others[:, :17], others[:, 17:]]
@@ -330,7 +343,7 @@ def test_four_devices_equal_one(key, variant):
     @jax.jit
     def run(x, weights, labels):
         def loss(x, weights):
-            sides = two_sided_cosines(unit(x).direction, unit(weights).direction)
+            sides = cosines_of(x, weights)
             values, result = losses(penalty, sides, labels)
             return values.mean(), result
 
@@ -351,7 +364,7 @@ def test_fractional_powers_have_finite_gradients_even_at_negative_cosines(power)
     penalty = make(gamma_u=0.8, power=power)  # T is negative: zeros and negatives are selected
     _, result = losses(penalty, (cosines, cosines), LABELS)
     assert float(result.threshold) < 0
-    grads = jax.grad(mean_loss, argnums=(1, 2))(penalty, cosines, cosines, LABELS)
+    _, grads = loss_and_gradients(penalty, cosines)
     assert all(np.isfinite(g).all() for g in grads)
     assert np.isfinite(result.shift).all()
 
@@ -360,9 +373,7 @@ def test_fractional_powers_have_finite_gradients_even_at_negative_cosines(power)
 @pytest.mark.parametrize("edge", [-1.0, 1.0])
 def test_losses_and_gradients_are_finite_at_the_edge(variant, edge):
     cosines = jnp.full((3, 5), edge).at[0, 1].set(-edge)
-    value, grads = jax.value_and_grad(mean_loss, argnums=(1, 2))(
-        make(variant), cosines, cosines, LABELS, scale=64.0
-    )
+    value, grads = loss_and_gradients(make(variant), cosines, scale=64.0)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in grads)
 
@@ -371,8 +382,6 @@ def test_losses_and_gradients_are_finite_at_the_edge(variant, edge):
     ("gamma_u", "classes"), [(1e-4, 28_000), (0.0, 28_000), (0.25, 5), (1.5e-4, 9_000), (0.013, 77)]
 )
 def test_the_rank_is_exact_at_every_population(gamma_u, classes):
-    from fractions import Fraction
-
     penalty, rows = make("tface", gamma_u=gamma_u), 512
     rate = Fraction(str(gamma_u)) if gamma_u else Fraction(1, classes - 1)
     for excluded in (0, 1, classes // 2, classes - 2, classes - 1):
