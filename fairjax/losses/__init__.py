@@ -4,6 +4,7 @@ from fairjax.losses.attributes import cross_entropy as cross_entropy
 from fairjax.losses.attributes import masked_sum as masked_sum
 from fairjax.losses.attributes import regression as regression
 from fairjax.losses.fpr import FprPenalty as FprPenalty
+from fairjax.losses.fpr import Penalty as Penalty
 from fairjax.losses.fpr import fpr_penalty as fpr_penalty
 from fairjax.losses.margin import MARGINS as MARGINS
 from fairjax.losses.margin import Margin as Margin

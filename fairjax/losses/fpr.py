@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int
 
 from fairjax.losses.margin import Cosines, Mask, Rows, TwoSided, one_of
 from fairjax.losses.selection import kth_largest
+from fairjax.losses.shards import Axis, total
 
 
 class Selected(NamedTuple):
@@ -123,6 +124,20 @@ class FprPenalty:
         k = whole * rate.numerator - (-rest * rate.numerator) // rate.denominator
         return jnp.maximum(k, 1)  # of an empty population
 
+    def parted(self, threshold: Array, above: Array, below: Array) -> Array:
+        """A number that selects what T does, halfway to the next cosine that T tells from itself.
+
+        So cosines that are made twice, and rounded otherwise, are selected alike.
+
+        Args:
+          threshold: T.
+          above: The least cosine that exceeds it, or 2.
+          below: The largest that it exceeds, or -2.
+        """
+        other = below if self.variant == "mean_sq" else above
+        halfway = (threshold + other) / 2
+        return jnp.where(halfway == other, threshold, halfway)
+
     def select(
         self,
         cosines: Cosines,
@@ -203,9 +218,16 @@ class Penalty(NamedTuple):
 
 
 def fpr_penalty(
-    penalty: FprPenalty, others: TwoSided, target: TwoSided, margined: Rows, mask: Mask
+    penalty: FprPenalty,
+    others: TwoSided,
+    target: TwoSided,
+    margined: Rows,
+    mask: Mask,
+    *,
+    classes: int | None = None,
+    axis: Axis = None,
 ) -> Penalty:
-    """The penalty where one array holds every class.
+    """The penalty where one array a shard holds the cosines.
 
     Args:
       penalty: The variant and its settings.
@@ -213,16 +235,20 @@ def fpr_penalty(
       target: Cosines with the target.
       margined: The target's after the margin.
       mask: False on padding.
+      classes: C; None is the width of the array.
+      axis: The classes lie in shards over this mesh axis.
     """
-    rows, classes = others.both.shape
+    rows, width = others.both.shape
+    classes = width if classes is None else classes
     largest_k = penalty.largest_rank(rows, classes)
-    excluded = penalty.excluded(others.both, target.both)
+    excluded = total(penalty.excluded(others.both, target.both), axis)
     threshold = kth_largest(
         lax.stop_gradient(others.both),
         penalty.rank(excluded, mask, classes=classes),
         at_most=penalty.ceiling(target.both, mask),
         largest_k=largest_k,
+        axis=axis,
     )
-    selected = penalty.select(*others, threshold, target.both, margined)
+    selected = total(penalty.select(*others, threshold, target.both, margined), axis)
     shift = penalty.shift(selected, target.through_embedding, classes=classes)
     return Penalty(shift, threshold, selected.above / (classes - 1))

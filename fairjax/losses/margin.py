@@ -14,12 +14,14 @@ chunks, and a penalty is one subtraction from u.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+from fairjax.losses.shards import Axis, greatest, total
 
 Rows = Float[Array, " batch"]
 Cosines = Float[Array, "batch classes"]
@@ -256,19 +258,33 @@ MARGINS: dict[str, type[Margin]] = {
 }
 
 
-def make_margin(*, name: str, **settings: Any) -> Margin:
-    """The margin of that name.
+def make_margin(**section: Any) -> Margin:
+    """The margin of that `name`.
 
     Raises:
       ValueError: If the name or a setting is unknown, or a setting is missing.
     """
-    if name not in MARGINS:
-        raise ValueError(f"margin.name={name!r} is not known; known: {', '.join(MARGINS)}.")
-    known = {field.name for field in dataclasses.fields(MARGINS[name])}
+    return choose(MARGINS, "margin", **section)
+
+
+T = TypeVar("T")
+
+
+def choose(kinds: Mapping[str, type[T]], what: str, *, name: str, **settings: Any) -> T:
+    """The dataclass of that name, made of its settings.
+
+    Raises:
+      ValueError: If the name or a setting is unknown, or a setting is missing.
+    """
+    if name not in kinds:
+        raise ValueError(f"{what}.name={name!r} is not known; known: {', '.join(kinds)}.")
+    kind: Any = kinds[name]
+    known = {field.name for field in dataclasses.fields(kind)}
     for wrong in sorted(known ^ settings.keys()):
         said = "is missing" if wrong in known else "is not a setting"
-        raise ValueError(f"margin.{wrong} {said}; {name!r} takes: {', '.join(sorted(known))}.")
-    return MARGINS[name](**settings)
+        takes = ", ".join(sorted(known)) or "no settings"
+        raise ValueError(f"{what}.{wrong} {said}; {name!r} takes: {takes}.")
+    return kind(**settings)
 
 
 def split_target(cosines: Cosines, labels: Int[Array, " batch"]) -> tuple[Rows, Cosines]:
@@ -278,9 +294,17 @@ def split_target(cosines: Cosines, labels: Int[Array, " batch"]) -> tuple[Rows, 
     return target, cosines.at[rows, labels].set(-jnp.inf, mode="drop", unique_indices=True)
 
 
-def nontarget_logsumexp(margined: Cosines, *, scale: float) -> Rows:
-    """N: log of the sum of exp(scale * v) over the classes; targets hold minus infinity."""
-    return jax.nn.logsumexp(scale * margined, axis=1)
+def nontarget_logsumexp(margined: Cosines, *, scale: float, axis: Axis = None) -> Rows:
+    """N: log of the sum of exp(scale * v) over the classes; targets hold minus infinity.
+
+    Args:
+      margined: v, of one class or more besides the target.
+      scale: s.
+      axis: The classes lie in shards over this mesh axis; a shard may hold nothing that counts.
+    """
+    logits = scale * margined
+    largest = greatest(jnp.max(logits, axis=1), axis)
+    return largest + jnp.log(total(jnp.sum(jnp.exp(logits - largest[:, None]), axis=1), axis))
 
 
 def softmax_loss(target: Rows, logsumexp: Rows, *, scale: float) -> Rows:

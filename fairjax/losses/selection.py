@@ -1,10 +1,25 @@
 """The k-th largest of many numbers, exactly, in about one pass and without sorting them."""
 
 import math
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
+
+from fairjax.losses.shards import Axis, total
+
+
+class Candidates(NamedTuple):
+    """Of many numbers, few that hold every one above a bound that the k-th largest reaches.
+
+    Attributes:
+      bound: L.
+      values: [candidates]; what exceeds L is among them as often as it stands.
+    """
+
+    bound: Array
+    values: Array
 
 
 def kth_largest(
@@ -13,18 +28,35 @@ def kth_largest(
     *,
     at_most: Float[Array, " batch"],
     largest_k: int,
+    axis: Axis = None,
 ) -> Float[Array, ""]:
     """The k-th largest of what is at most its row's limit, ties counted as often as they stand.
-
-    Each row is cut into groups, and L is the k-th largest of the groups' maxima. At least k numbers
-    are L or more, so the answer is; and what exceeds L lies in the fewer than k groups whose
-    maximum does. So the answer is the k-th largest of those groups' members, or L if that is more.
 
     Args:
       values: float32, without NaN; minus infinity marks what is not to be ranked.
       k: From 1 to `largest_k`, and to the number of values ranked; beyond, it is minus infinity.
       at_most: Each row's limit; plus infinity is none, minus infinity leaves the row out.
       largest_k: Known at compile time.
+      axis: The classes lie in shards over this mesh axis, and k counts through all of them. The
+        shards exchange 64 counts.
+    """
+    found = candidates(values, k, at_most=at_most, largest_k=largest_k, axis=axis)
+    return jnp.maximum(found.bound, kth_by_bisection(found.values, k, axis=axis))
+
+
+def candidates(
+    values: Float[Array, "batch classes"],
+    k: Int[Array, ""] | int,
+    *,
+    at_most: Float[Array, " batch"],
+    largest_k: int,
+    axis: Axis = None,
+) -> Candidates:
+    """What can be the k-th largest; see `kth_largest` for the arguments.
+
+    Each row is cut into groups, and L is the k-th largest of the groups' maxima. At least k numbers
+    are L or more, so the k-th largest is; and what exceeds L lies in the fewer than k groups whose
+    maximum does. So it is the k-th largest of those groups' members, or L if that is more.
     """
     rows, classes = values.shape
     # All maxima are searched, then the members of up to k groups: balance the two.
@@ -35,7 +67,7 @@ def kth_largest(
     limit = at_most[:, None]
     ranked = jnp.where(values <= limit, values, -jnp.inf)
     maxima = jnp.max(ranked[:, :whole].reshape(rows * groups, size), axis=1)
-    low = _kth_by_bisection(maxima, k)
+    low = kth_by_bisection(maxima, k, axis=axis)
     (chosen,) = jnp.nonzero(maxima > low, size=min(largest_k, maxima.size), fill_value=-1)
     row, start = chosen // groups, chosen % groups * size
     members = values[row[:, None], start[:, None] + jnp.arange(size)[None]]
@@ -43,12 +75,19 @@ def kth_largest(
         (chosen[:, None] >= 0) & (members <= at_most[row][:, None]), members, -jnp.inf
     )
     rest = ranked[:, whole:]
-    candidates = jnp.concatenate([members.reshape(-1), rest.reshape(-1)])
-    return jnp.maximum(low, _kth_by_bisection(candidates, k))
+    return Candidates(low, jnp.concatenate([members.reshape(-1), rest.reshape(-1)]))
 
 
-def _kth_by_bisection(values: Float[Array, " values"], k: Int[Array, ""]) -> Float[Array, ""]:
-    """The k-th largest, bit by bit from the highest; a pass over the values for each of 32."""
+def kth_by_bisection(
+    values: Float[Array, " values"], k: Int[Array, ""] | int, *, axis: Axis = None
+) -> Float[Array, ""]:
+    """The k-th largest, bit by bit from the highest; a pass over the values for each of 32.
+
+    Args:
+      values: float32, without NaN.
+      k: From 1 to the number of values.
+      axis: As in `kth_largest`.
+    """
     bits = lax.bitcast_convert_type(values, jnp.int32)
     # Order-preserving: a negative float's other bits count downwards.
     ordered = lax.bitcast_convert_type(
@@ -57,8 +96,9 @@ def _kth_by_bisection(values: Float[Array, " values"], k: Int[Array, ""]) -> Flo
 
     def place(i: Array, found: Array) -> Array:
         trial = found | (jnp.uint32(1) << (31 - i).astype(jnp.uint32))
-        return jnp.where(jnp.sum(ordered >= trial) >= k, trial, found)
+        return jnp.where(total(jnp.sum(ordered >= trial), axis) >= k, trial, found)
 
-    found = lax.bitcast_convert_type(lax.fori_loop(0, 32, place, jnp.uint32(0)), jnp.int32)
+    none = total(jnp.zeros_like(ordered[0]), axis)  # of the type that the shards' counts have
+    found = lax.bitcast_convert_type(lax.fori_loop(0, 32, place, none), jnp.int32)
     bits = jnp.where(found < 0, found ^ jnp.int32(-(2**31)), ~found)
     return lax.bitcast_convert_type(bits, jnp.float32)

@@ -1,0 +1,64 @@
+"""What one shard of the classes is, and what a row asks of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from fairjax.losses import FprPenalty, Margin, Penalty, TwoSided, split_target
+from fairjax.losses.margin import Rows, State
+from fairjax.losses.shards import Axis
+from fairjax.models.cosine_head import two_sided_cosines, unit
+
+
+class Shard(NamedTuple):
+    """Classes of which one device has the weights, or a sample or a chunk of them.
+
+    Attributes:
+      kernel: Their weights, of any length.
+      place: For each row of the batch where its own class is; the number of classes here: nowhere.
+      counted: False on classes that are no class, or are met elsewhere.
+    """
+
+    kernel: Float[Array, "classes dim"]
+    place: Int[Array, " batch"]
+    counted: Bool[Array, " classes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The loss's parts, and over what they are summed.
+
+    Attributes:
+      margin: What becomes of the cosines.
+      penalty: What false positives cost, if anything.
+      classes: How many classes are counted, over all shards.
+      axis: The mesh axis of the shards, if there are any.
+    """
+
+    margin: Margin
+    penalty: FprPenalty | None
+    classes: int
+    axis: Axis
+
+
+# `(margined, state, mask) -> (logsumexp, penalty)`: of all classes but a row's own.
+Reduce = Callable[[Rows, State, jax.Array], tuple[Rows, Penalty | None]]
+
+
+def split_cosines(shard: Shard, embedding: jax.Array) -> tuple[TwoSided, TwoSided]:
+    """Cosines with the own class [batch] and the others [batch, classes].
+
+    The own class's are 0 where it is not here; the others' are minus infinity in its place and on
+    what does not count.
+    """
+    here = shard.place < len(shard.kernel)
+    sides = [
+        split_target(jnp.where(shard.counted[None], cosines, -jnp.inf), shard.place)
+        for cosines in two_sided_cosines(embedding, unit(shard.kernel).direction)
+    ]
+    target, others = zip(*sides, strict=True)
+    return TwoSided(*(jnp.where(here, cosine, 0.0) for cosine in target)), TwoSided(*others)
