@@ -116,11 +116,7 @@ class ViT(nn.Module):
         made_for = self.grid or side
         shape = (1 + made_for**2, self.dim)
         stored = self.param("positions", nn.initializers.normal(0.02), shape, jnp.float32)
-        if made_for == side:
-            return stored
-        square = stored[1:].reshape(made_for, made_for, self.dim)
-        resized = jax.image.resize(square, (side, side, self.dim), "bicubic")
-        return jnp.concatenate([stored[:1], resized.reshape(side**2, self.dim)])
+        return resized_positions(stored, side)
 
 
 class Block(nn.Module):
@@ -186,6 +182,18 @@ def patchify(
     side = height // patch
     tiles = images.reshape(batch, side, patch, side, patch, channels)
     return tiles.swapaxes(2, 3).reshape(batch, side * side, patch * patch * channels)
+
+
+def resized_positions(
+    positions: Float[Array, "tokens dim"], side: int
+) -> Float[Array, "resized_tokens dim"]:
+    """Positions of a class token and a square grid, interpolated (bicubic) to `side` cells a side."""
+    made_for = round((len(positions) - 1) ** 0.5)
+    if made_for == side:
+        return positions
+    square = positions[1:].reshape(made_for, made_for, -1)
+    resized = jax.image.resize(square, (side, side, square.shape[-1]), "bicubic")
+    return jnp.concatenate([positions[:1], resized.reshape(side**2, -1)])
 
 
 def sincos_positions(side: int, dim: int) -> Float[np.ndarray, "tokens {dim}"]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax.models.vit import SIZES, ViT, patchify, sincos_positions
+from fairjax.models.vit import SIZES, ViT, patchify, resized_positions, sincos_positions
 
 
 def sized(size, **fields):
@@ -112,16 +112,17 @@ def test_without_positions_the_order_of_patches_would_not_matter(key, images):
 
 
 def test_learned_positions_are_interpolated_to_another_size(key, images):
-    model = small(depth=0, grid=4, pool="tokens")
-    params = model.init(key, images, train=False)["params"]
-    column = jnp.tile(jnp.linspace(0.0, 1.0, 4), 4)[:, None] * jnp.ones((1, 16))
-    params["embed"]["kernel"] *= 0
-    params["embed"]["bias"] = jax.random.normal(key, 16)
-    params["positions"] = jnp.concatenate([jnp.zeros((1, 16)), column * jnp.arange(16)[None]])
-    tokens = model.apply({"params": params}, jnp.zeros((1, 64, 64, 3)), train=False)
-    grid = tokens[0, 1:].reshape(8, 8, 16)
-    np.testing.assert_allclose(grid, jnp.broadcast_to(grid[:1], grid.shape), atol=1e-5)  # rows
-    assert (jnp.diff(grid[0, :, 15]) > -1e-5).all()  # finer, and still rising along a row
+    ramp = jnp.tile(jnp.arange(4.0), 4)  # grows along each row, the same in every row
+    positions = jnp.stack([jnp.full(17, 3.0), jnp.concatenate([jnp.array([9.0]), ramp])], axis=1)
+    resized = resized_positions(positions, 8)
+    np.testing.assert_allclose(resized[:, 0], 3.0, rtol=1e-6)
+    assert resized[0, 1] == 9.0  # the class token has no place
+    grid = resized[1:, 1].reshape(8, 8)
+    np.testing.assert_allclose(grid, jnp.broadcast_to(grid[:1], grid.shape), atol=1e-6)
+    np.testing.assert_allclose(grid[0, 3:5], [1.25, 1.75], atol=1e-5)  # cell centres, halved
+    variables = small(grid=4).init(key, images, train=False)
+    larger = small(grid=4).apply(variables, jnp.ones((1, 64, 64, 3)), train=False)
+    assert np.isfinite(larger).all()
 
 
 def test_dropped_paths_leave_the_expectation_and_need_training(key, images):
