@@ -187,7 +187,7 @@ def patchify(
 def resized_positions(
     positions: Float[Array, "tokens dim"], side: int
 ) -> Float[Array, "resized_tokens dim"]:
-    """Positions of a class token and a square grid, interpolated (bicubic) to `side` cells a side."""
+    """Positions of a class token and a square grid, the grid interpolated to `side` a side."""
     made_for = round((len(positions) - 1) ** 0.5)
     if made_for == side:
         return positions
