@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "workdir": {"config", "types"},
     "score": {"config", "data", "progress", "protocols", "report", "workdir", *LEAVES},
     "build": {"config", "data", "methods", "models", "optim", "score", "types"},
+    "sensitivity": {"data", "sharding", "types"},
     "evaluate": {"build", "data", "score", "sharding", "steps", "types"},
     "train": {
         "build",
