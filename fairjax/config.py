@@ -64,6 +64,7 @@ def base_config() -> ConfigDict:
             ),
             label_smoothing=0.0,
             dropout=0.0,  # on the pooled features
+            mixup=0.0,  # parameter of the Beta that images are blended by; 0 is off
         )
     )
     config.optim = ConfigDict(
