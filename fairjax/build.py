@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -18,9 +19,10 @@ from fairjax.data.augment import Augment
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
-from fairjax.models.preprocess import normalise
+from fairjax.models.masking import read_map
+from fairjax.models.preprocess import hide_patches, most_sensitive, normalise
 from fairjax.score import bind_protocol, evaluate_columns
-from fairjax.types import Method, Target
+from fairjax.types import Method, PyTree, Target
 
 _GIVEN: dict[str, tuple[Mapping[str, Callable[..., Any]], set[str]]] = {
     "data": (DATASETS, {"seed"}),
@@ -90,10 +92,30 @@ def build_method(config: ConfigDict, dataset: Dataset) -> Method:
     """The method on its backbone, told what the training split looks like."""
     backbone = bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype))
     return bound(config, "method")(
-        backbone=backbone,
-        targets=targets_of(dataset),
-        preprocess=functools.partial(normalise, kind=config.input.normalise),
+        backbone=backbone, targets=targets_of(dataset), preprocess=build_preprocess(config)
     )
+
+
+def build_preprocess(config: ConfigDict) -> Callable[[jax.Array], jax.Array]:
+    """From uint8 images to the backbone's input.
+
+    Raises:
+      ConfigError: If patches are to be hidden and the map does not allow it.
+    """
+    scale = functools.partial(normalise, kind=config.input.normalise)
+    hide = config.input.hide
+    if not hide.sensitivity:
+        return scale
+    try:
+        hidden = most_sensitive(
+            read_map(hide.sensitivity), ratio=hide.ratio, direction=hide.direction
+        )
+    except ValueError as error:
+        raise ConfigError(f"config.input.hide: {error}") from error
+    cover = functools.partial(
+        hide_patches, hidden=hidden, kind=config.input.normalise, value=hide.value
+    )
+    return lambda images: cover(scale(images))
 
 
 def build_schedule(
@@ -105,14 +127,30 @@ def build_schedule(
     )
 
 
-def build_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The optax chain: clipping, decay, momentum, rate."""
+def build_optimizer(
+    config: ConfigDict, schedule: optax.Schedule, params: PyTree
+) -> optax.GradientTransformation:
+    """The optax chain: clipping, decay, momentum, rate; layers apart, and frozen parts.
+
+    Args:
+      config: The config.
+      schedule: Steps taken -> learning rate.
+      params: The parameters' shapes.
+
+    Raises:
+      ConfigError: If the parameters have no such layers or parts.
+    """
     tx = bound(config, "optim.algorithm")(
         lr=schedule,
         weight_decay=config.optim.weight_decay,
         mask=functools.partial(optim.decay_mask, norms=config.optim.decay_norms),
     )
-    return optim.clipped(tx, clip_norm=config.optim.clip_norm)
+    tx = optim.clipped(tx, clip_norm=config.optim.clip_norm)
+    try:
+        tx = optim.layer_decayed(tx, params, factor=config.optim.layer_decay)
+        return optim.frozen(tx, params, prefixes=tuple(config.optim.freeze))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def targets_of(dataset: Dataset) -> dict[str, Target]:
@@ -156,7 +194,7 @@ def rehearse(config: ConfigDict, dataset: Dataset) -> None:
       ConfigError: If the protocol refuses.
     """
     test = dataset.splits["test"]
-    columns = {"id": test.ids, "cluster": test.cluster, **test.labels}
+    columns = {"id": test.ids, "cluster": test.cluster, **test.labels, "loss": np.zeros(len(test))}
     for name, attribute in dataset.attributes.items():
         if attribute.values:
             columns[f"prob_{name}"] = np.eye(len(attribute.values))[test.labels[name]]

@@ -49,6 +49,8 @@ def base_config() -> ConfigDict:
             normalise="imagenet",  # imagenet: channel mean and deviation; half: (x/255 - 0.5)/0.5
             cache_mb=4096,  # decoded images stay in memory up to this size
             augment=no_augmentation(),
+            # Covers patches of every image, in training and in evaluation; sensitivity="" is off.
+            hide=dict(sensitivity="", ratio=0.25, direction="sensitive", value="mean"),
         )
     )
     config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet", width=64))
@@ -74,6 +76,8 @@ def base_config() -> ConfigDict:
             weight_decay=0.05,
             decay_norms=False,  # True decays biases and normalisation scales too (face recipes)
             clip_norm=0.0,  # global gradient norm; 0 is off
+            layer_decay=1.0,  # factor of the rate for each block further down; 1 is off
+            freeze=(),  # parameters that stay as they are: ("backbone",) is a linear probe
             schedule=cosine(warmup_epochs=5.0),
         )
     )
@@ -145,6 +149,12 @@ def attribute_protocol(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
+def reconstruction_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of masked autoencoders: their error by group."""
+    section = dict(name="reconstruction", group_by="race", resamples=2000, level=0.95)
+    return ConfigDict({**section, **changes})
+
+
 def no_augmentation() -> dict[str, Any]:
     """Every augmentation, off."""
     return dict(
@@ -173,6 +183,47 @@ def classes(attribute: str, *, weight: float = 1.0) -> ConfigDict:
 def bins(attribute: str, *, edges: tuple[float, ...], weight: float = 1.0) -> ConfigDict:
     """A task: the bin of a number, by cross-entropy; an edge belongs to the bin above it."""
     return ConfigDict(dict(kind="bins", attribute=attribute, edges=edges, weight=weight))
+
+
+def vit(size: str = "tiny", **changes: Any) -> ConfigDict:
+    """The `backbone` section of a Vision Transformer: tiny, small, base or large."""
+    dim, depth, heads = {
+        "tiny": (192, 12, 3),
+        "small": (384, 12, 6),
+        "base": (768, 12, 12),
+        "large": (1024, 24, 16),
+    }[size]
+    section = dict(
+        name="vit",
+        dim=dim,
+        depth=depth,
+        heads=heads,
+        patch=16,
+        pool="cls",  # or mean: of the patch tokens; masked_autoencoder sets its own
+        positions="learned",  # or sincos
+        drop_path=0.0,
+        dropout=0.0,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def masked_autoencoder(**changes: Any) -> ConfigDict:
+    """The `method` section of masked autoencoding, on a ViT."""
+    section = dict(
+        name="masked_autoencoder",
+        decoder_dim=128,
+        decoder_depth=4,
+        decoder_heads=4,
+        ratio=0.75,  # share of the patches removed
+        scheme="random",  # or mask_sensitive, mask_nonsensitive
+        sensitivity="",  # the map's .npz, for these two
+        strength=1.0,  # 0 is random, inf always removes the same patches
+        weights="value",  # or rank
+        reverse="neg_log",  # or reflect
+        scope="batch",  # or image: who shares a mask
+        normalise_target=True,
+    )
+    return ConfigDict({**section, **changes})
 
 
 def sgd(*, momentum: float = 0.9, nesterov: bool = False) -> ConfigDict:
@@ -322,6 +373,9 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
     )
     one_of("compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
     one_of("input.normalise", data_input.normalise, ("imagenet", "half"))
+    one_of("input.hide.direction", data_input.hide.direction, ("sensitive", "nonsensitive"))
+    one_of("input.hide.value", data_input.hide.value, ("mean", "black"))
+    need(0 < optim.layer_decay <= 1, "optim.layer_decay", optim.layer_decay, "in (0, 1]")
     one_of("eval.weights", evaluation.weights, ("last", "best"))
     if evaluation.weights == "best":
         need(train.keep_best > 0, "train.keep_best", train.keep_best, "1 for eval.weights='best'")

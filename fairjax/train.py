@@ -72,15 +72,10 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
     )()
     method = build_method(config, dataset)
     schedule = build_schedule(config, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-    tx = build_optimizer(config, schedule)
     size = config.input.image_size
-    create = functools.partial(
-        init_state,
-        method,
-        tx,
-        batch={"image": jnp.zeros((1, size, size, 3), jnp.uint8)},  # only its shape matters
-        averaged=settings.ema_decay > 0,
-    )
+    blank = {"image": jnp.zeros((1, size, size, 3), jnp.uint8)}  # only its shape matters
+    tx = build_optimizer(config, schedule, jax.eval_shape(method.init, init_key, blank)[0])
+    create = functools.partial(init_state, method, tx, batch=blank, averaged=settings.ema_decay > 0)
     train_step = jax.jit(
         make_train_step(method, tx, accumulate=settings.accumulate, ema_decay=settings.ema_decay),
         in_shardings=(whole, by_batch, whole),  # state, batch, key

@@ -7,7 +7,6 @@ attends to are removed more often, or less often.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -84,7 +83,7 @@ def build(
     )
     logits = None
     if sensitivity:
-        found = read_map(sensitivity)
+        found = masking.read_map(sensitivity)
         logits = masking.log_weights(found, scheme=scheme, weights=weights, reverse=reverse)
 
     def selection(key: jax.Array, images: jax.Array, rows: int) -> masking.Selection:
@@ -131,15 +130,3 @@ def build(
         return {"loss": error(variables, batch, chosen, None)}
 
     return Method(init, loss, predict)
-
-
-def read_map(path: str) -> np.ndarray:
-    """The sensitivity map of an .npz file, [patches].
-
-    Raises:
-      ValueError: If the file holds none.
-    """
-    with np.load(Path(path)) as stored:  # allow_pickle stays off: nothing read can run code
-        if "sensitivity" not in stored or stored["sensitivity"].ndim != 1:
-            raise ValueError(f"{path} holds no array 'sensitivity' [patches].")
-        return np.asarray(stored["sensitivity"], np.float64)

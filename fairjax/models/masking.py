@@ -6,6 +6,7 @@ probabilities that follow the weights (Plackett-Luce), since adding Gumbel noise
 taking the largest is such a draw.
 """
 
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import jax
@@ -129,3 +130,15 @@ def log_weights(
     if reverse == "reflect":
         return np.log(share.max() + share.min() - share + _TINY)
     return -np.log(share + _TINY)
+
+
+def read_map(path: str) -> np.ndarray:
+    """The sensitivity map of an .npz file, [patches].
+
+    Raises:
+      ValueError: If the file holds none.
+    """
+    with np.load(Path(path)) as stored:  # allow_pickle stays off: nothing read can run code
+        if "sensitivity" not in stored or stored["sensitivity"].ndim != 1:
+            raise ValueError(f"{path} holds no array 'sensitivity' [patches].")
+        return np.asarray(stored["sensitivity"], np.float64)

@@ -9,13 +9,6 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-SIZES = {  # dim, depth, heads
-    "tiny": (192, 12, 3),
-    "small": (384, 12, 6),
-    "base": (768, 12, 12),
-    "large": (1024, 24, 16),
-}
-
 
 class ViT(nn.Module):
     """The encoder: from images, or from some of their patches, to one feature vector or to tokens.

@@ -6,6 +6,9 @@ list[Table]`.
 
 from types import ModuleType
 
-from fairjax.protocols import utkface
+from fairjax.protocols import reconstruction, utkface
 
-PROTOCOLS: dict[str, ModuleType] = {"utkface": utkface}
+PROTOCOLS: dict[str, ModuleType] = {
+    "reconstruction": reconstruction,
+    "utkface": utkface,
+}

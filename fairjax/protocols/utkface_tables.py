@@ -31,7 +31,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 _UNDEFINED = "–"
 _WORDS = {"mae": "MAE", "fpr": "FPR", "fnr": "FNR", "f1": "F1", "ece": "ECE"}
-_Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
+Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
 
 
 def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") -> list[Table]:
@@ -44,24 +44,23 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
       results: From `utkface.evaluate`, or read back from a file.
       published: Whose published numbers to show in the study's own tables; "" shows none.
     """
-    index: _Index = {(m.name, m.across, tuple(sorted(m.group.items()))): m
-                     for m in results.measures}  # fmt: skip
+    index = index_of(results)
     group_by, groups = results.protocol["group_by"], results.protocol["groups"]
     level = f"Brackets: {100 * results.protocol['level']:g} % interval, "
     level += f"{results.protocol['interval']}. * = fewer than {FEW} errors or examples."
     paper = PUBLISHED.get(published, {})
     found = [
         _headline(index, group_by, paper, level),
-        _by_group(
+        by_group(
             index, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
         ),
         _rates(index, "gender", group_by, groups, paper),
         _rates(index, "age", group_by, groups, paper),
         _age_bins(index, group_by, groups),
-        _gaps(results.measures, group_by, results.protocol["noise_floor"]),
+        gaps(results.measures, group_by, results.protocol["noise_floor"]),
         _intersections(results.measures, index, group_by, groups),
         _by_decade(results.measures),
-        _by_group(
+        by_group(
             index, group_by, groups,
             [f"{name}_ece" for name in results.protocol["tasks"]],
             f"Equal-width bins: {results.protocol['calibration_bins']}. The error grows as n "
@@ -72,7 +71,12 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
     return [table for table in found if table.rows]
 
 
-def _headline(index: _Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
+def index_of(results: Results) -> Index:
+    """The measures by name, sweep and group."""
+    return {(m.name, m.across, tuple(sorted(m.group.items()))): m for m in results.measures}
+
+
+def _headline(index: Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
     names = ["age_mae", "gender_accuracy", f"{group_by}_accuracy", "age_bin_accuracy"]
     rows = [
         [_title(m), _cell(m), *([_plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
@@ -83,8 +87,8 @@ def _headline(index: _Index, group_by: str, paper: Mapping[str, Any], level: str
     return Table("Everyone", columns, rows, level)
 
 
-def _by_group(
-    index: _Index,
+def by_group(
+    index: Index,
     group_by: str,
     groups: Sequence[str],
     names: Sequence[str],
@@ -103,7 +107,7 @@ def _by_group(
 
 
 def _rates(
-    index: _Index, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
+    index: Index, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
 ) -> Table:
     """FPR and FNR of one decision by group: the study's Tables 2 and 3."""
     names = [f"{decision}_fpr", f"{decision}_fnr"]
@@ -125,13 +129,13 @@ def _rates(
     return Table(title, columns, rows, "; ".join(index[name, "", ()].rule for name in names))
 
 
-def _age_bins(index: _Index, group_by: str, groups: Sequence[str]) -> Table:
+def _age_bins(index: Index, group_by: str, groups: Sequence[str]) -> Table:
     """The study's Table 4: four figures by group, then mean, std and std/mean over the groups."""
     names = ["age_bin_accuracy", *(f"age_bin_weighted_{m}" for m in ("precision", "recall", "f1"))]
     title = f"Age bins by {group_by}"
     if (names[0], "", ()) not in index:
         return Table(title, [], [])
-    base = _by_group(index, group_by, groups, names, "")
+    base = by_group(index, group_by, groups, names, "")
     rows = list(base.rows)
     for suffix, word in [("mean", "mean"), ("std", "std (ddof 1)"), ("std_over_mean", "std/mean")]:
         rows.append([word, *(_cell(index[f"{n}_{suffix}", group_by, ()]) for n in names), ""])
@@ -139,7 +143,7 @@ def _age_bins(index: _Index, group_by: str, groups: Sequence[str]) -> Table:
     return Table(title, base.columns, rows, note)
 
 
-def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
+def gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
     """Differences between groups, each beside the value that equal groups would stay below."""
     by_name = {m.name: m for m in measures if m.across == group_by}
     rows = []
@@ -161,7 +165,7 @@ def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
 
 
 def _intersections(
-    measures: Sequence[Measure], index: _Index, group_by: str, groups: Sequence[str]
+    measures: Sequence[Measure], index: Index, group_by: str, groups: Sequence[str]
 ) -> Table:
     cells = [m for m in measures if set(m.group) == {group_by, "gender"} and group_by != "gender"]
     names, genders = [list(dict.fromkeys(x)) for x in

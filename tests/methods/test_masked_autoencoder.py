@@ -37,7 +37,7 @@ def sensitivity(tmp_path):
 
 def test_a_step_down_the_gradient_lowers_the_loss(key):
     method, batch = build(), make_batch()
-    params, state = method.init(key, batch)
+    params, state = jax.jit(method.init)(key, batch)
     step = jax.jit(jax.value_and_grad(method.loss, has_aux=True))
     (before, aux), gradient = step(params, state, batch, key)
     stepped = jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient)
@@ -48,7 +48,7 @@ def test_a_step_down_the_gradient_lowers_the_loss(key):
 
 def test_a_masked_row_counts_for_nothing(key):
     method, batch = build(scope="image"), make_batch()
-    params, state = method.init(key, batch)
+    params, state = jax.jit(method.init)(key, batch)
     batch["mask"] = jnp.array([True, True, False, True])
     spoilt = {**batch, "image": batch["image"].at[2].set(0)}
     np.testing.assert_allclose(
@@ -58,7 +58,7 @@ def test_a_masked_row_counts_for_nothing(key):
 
 def test_prediction_draws_the_same_masks_every_time(key):
     method, batch = build(), make_batch()
-    params, _ = method.init(key, batch)
+    params, _ = jax.jit(method.init)(key, batch)
     first, second = (method.predict({"params": params}, batch)["loss"] for _ in range(2))
     assert first.shape == (4,)
     np.testing.assert_array_equal(first, second)
@@ -68,7 +68,7 @@ def test_masks_follow_the_map(key, sensitivity):
     """With infinite strength the loss sees the 12 most sensitive patches alone."""
     method = build(scheme="mask_sensitive", sensitivity=sensitivity, strength=float("inf"))
     batch = make_batch()
-    params, state = method.init(key, batch)
+    params, state = jax.jit(method.init)(key, batch)
     loss, _ = method.loss(params, state, batch, key)
     kept = batch["image"].at[:, :8].set(0)  # the first row of patches: the least sensitive
     removed = batch["image"].at[:, 8:].add(77)

@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fairjax import config
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
 from fairjax.models.mae import MaskedAutoencoder
 from fairjax.models.masking import select
-from fairjax.models.vit import SIZES, ViT, patchify
+from fairjax.models.vit import ViT, patchify
 
 
-def autoencoder(dim=16, depth=1, heads=2, patch=8, decoder=(8, 1, 2)):
-    encoder = ViT(dim=dim, depth=depth, heads=heads, patch=patch, pool="tokens", positions="sincos")
+def autoencoder(encoder=None, decoder=(8, 1, 2)):
+    encoder = encoder or ViT(dim=16, depth=1, heads=2, patch=8, pool="tokens", positions="sincos")
     width, blocks, decoder_heads = decoder
     return MaskedAutoencoder(
         encoder, decoder_dim=width, decoder_depth=blocks, decoder_heads=decoder_heads
@@ -30,7 +31,9 @@ def autoencoder(dim=16, depth=1, heads=2, patch=8, decoder=(8, 1, 2)):
     ],
 )
 def test_the_number_of_parameters_is_the_published_one(key, size, decoder, total):
-    model = autoencoder(*SIZES[size], patch=16, decoder=decoder)
+    section = config.vit(size, pool="tokens", positions="sincos").to_dict()
+    del section["name"]
+    model = autoencoder(ViT(**section), decoder)
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     selection = jax.eval_shape(partial(select, ratio=0.75), jnp.zeros((1, 196)))
     shapes = jax.eval_shape(partial(model.init, train=False), key, images, selection)

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax.models.vit import SIZES, ViT, patchify, resized_positions, sincos_positions
+from fairjax import config
+from fairjax.models.vit import ViT, patchify, resized_positions, sincos_positions
 
 
 def sized(size, **fields):
-    dim, depth, heads = SIZES[size]
-    return ViT(dim=dim, depth=depth, heads=heads, **fields)
+    section = config.vit(size, **fields).to_dict()
+    assert section.pop("name") == "vit"
+    return ViT(**section)
 
 
 def count(module, side=224):
