@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,10 +91,16 @@ def build_augment(config: ConfigDict) -> Augment:
 
 def build_method(config: ConfigDict, dataset: Dataset) -> Method:
     """The method on its backbone, told what the training split looks like."""
-    backbone = bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype))
     return bound(config, "method")(
-        backbone=backbone, targets=targets_of(dataset), preprocess=build_preprocess(config)
+        backbone=build_backbone(config),
+        targets=targets_of(dataset),
+        preprocess=build_preprocess(config),
     )
+
+
+def build_backbone(config: ConfigDict) -> nn.Module:
+    """From images to features."""
+    return bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype))
 
 
 def build_preprocess(config: ConfigDict) -> Callable[[jax.Array], jax.Array]:
@@ -200,6 +207,12 @@ def rehearse(config: ConfigDict, dataset: Dataset) -> None:
             columns[f"prob_{name}"] = np.eye(len(attribute.values))[test.labels[name]]
         else:
             columns[f"pred_{name}"] = test.labels[name].astype(np.float64)
+    looked_at = config.eval.sensitivity.attribute
+    if looked_at and (config.backbone.name != "vit" or f"prob_{looked_at}" not in columns):
+        raise ConfigError(
+            f"config.eval.sensitivity.attribute={looked_at!r} needs config.backbone.name='vit' and "
+            f"a class attribute: one of {', '.join(k[5:] for k in columns if k[:5] == 'prob_')}."
+        )
     settings = {**config.eval.protocol.to_dict(), "resamples": 1}
     brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
     _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(dataset.attributes)

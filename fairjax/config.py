@@ -103,6 +103,14 @@ def base_config() -> ConfigDict:
             weights="last",  # or best: the checkpoint with the best validation metric
             protocol=attribute_protocol(group_by="group"),
             published="",  # resnet50 or tfc prints the source's numbers beside ours
+            # Where a ViT that classifies this attribute looks, as sensitivity.npz; "" is off.
+            sensitivity=dict(
+                attribute="",
+                source="cls",  # or mean_query, rollout
+                layers="all",  # or last
+                images="all",  # or correct: those that it classifies rightly
+                symmetrise=False,  # the mean with its mirror image
+            ),
         )
     )
     return config.lock()
@@ -377,6 +385,10 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
     one_of("input.hide.value", data_input.hide.value, ("mean", "black"))
     need(0 < optim.layer_decay <= 1, "optim.layer_decay", optim.layer_decay, "in (0, 1]")
     one_of("eval.weights", evaluation.weights, ("last", "best"))
+    looks = evaluation.sensitivity
+    one_of("eval.sensitivity.source", looks.source, ("cls", "mean_query", "rollout"))
+    one_of("eval.sensitivity.layers", looks.layers, ("all", "last"))
+    one_of("eval.sensitivity.images", looks.images, ("all", "correct"))
     if evaluation.weights == "best":
         need(train.keep_best > 0, "train.keep_best", train.keep_best, "1 for eval.weights='best'")
 

@@ -10,7 +10,8 @@ from absl import logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from fairjax import sharding
+from fairjax import sensitivity, sharding
+from fairjax.build import build_backbone, build_preprocess
 from fairjax.data.dataset import Dataset, Examples
 from fairjax.data.pipeline import eval_batches
 from fairjax.score import Columns, write_predictions
@@ -99,8 +100,43 @@ def evaluate(
     config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
 ) -> None:
     """Predicts the test split with the given weights and saves the predictions."""
+    if config.eval.sensitivity.attribute:
+        write_sensitivity(config, workdir, dataset, method, variables)
     logging.info("Evaluating on %d test images.", len(dataset.splits["test"]))
     mesh = sharding.make_mesh()
     columns = predict_split(config, dataset.splits["test"], mesh, method, variables)
     if jax.process_index() == 0:
         write_predictions(workdir / "predictions.npz", columns)
+
+
+def write_sensitivity(
+    config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
+) -> None:
+    """Saves where the classifier looks in the training split, as `config.eval.sensitivity` says."""
+    looks, attribute = config.eval.sensitivity, config.eval.sensitivity.attribute
+    logging.info("Collecting attention over %d training images.", len(dataset.splits["train"]))
+    values = dataset.attributes[attribute].values
+    found = sensitivity.collect(
+        backbone=build_backbone(config),
+        method=method,
+        variables=variables,
+        preprocess=build_preprocess(config),
+        examples=dataset.splits["train"],
+        attribute=attribute,
+        values=len(values),
+        mesh=sharding.make_mesh(),
+        batch_size=config.eval.batch_size,
+        image_size=config.input.image_size,
+        cache_mb=config.input.cache_mb,
+        source=looks.source,
+        last_layer=looks.layers == "last",
+        correct_only=looks.images == "correct",
+        symmetrise=looks.symmetrise,
+    )
+    if jax.process_index() == 0:
+        made = {**looks.to_dict(), "data_hash": dataset.manifest["hash"], "run": config.to_dict()}
+        path = workdir / "sensitivity.npz"
+        sensitivity.save(path, found, values=values, made=made)
+        logging.info(
+            "%s: largest over mean weight %.2f.", path, found.overall.max() * found.overall.size
+        )

@@ -5,8 +5,10 @@ face; its attention over all layers, heads and training images becomes one map, 
 which patches a masked autoencoder should see less often, or more often.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -22,7 +24,6 @@ from fairjax.data.pipeline import eval_batches
 from fairjax.types import Batch, Method, PyTree
 
 Source = Literal["cls", "mean_query", "rollout"]
-SOURCES = ("cls", "mean_query", "rollout")
 Attention = Float[Array, "layers batch heads queries keys"]
 
 
@@ -60,6 +61,7 @@ def collect(
     source: Source,
     last_layer: bool,
     correct_only: bool,
+    symmetrise: bool,
 ) -> Sensitivity:
     """Averages a classifier's attention over images, batch by batch, on all devices.
 
@@ -81,6 +83,7 @@ def collect(
         (Abnar and Zuidema 2020, arXiv 2005.00928).
       last_layer: Whether the last layer alone counts instead of the mean over layers.
       correct_only: Whether an image counts only if the classifier is right about it.
+      symmetrise: Whether maps are averaged with their mirror images.
     """
     whole = sharding.replicated(mesh)
     seeing = backbone.clone(maps=True)
@@ -112,12 +115,40 @@ def collect(
         totals, n = totals + total, n + counted  # in float64
     if last_layer:
         totals = totals[:, -1:]
+    if symmetrise:
+        totals = symmetrised(totals)
     return Sensitivity(
         overall=_shares(totals.sum(axis=(0, 1))),
         by_value=_shares(totals.sum(axis=1)),
         by_layer=_shares(totals.sum(axis=0)),
         n=n,
     )
+
+
+def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping[str, Any]) -> None:
+    """Writes a map as .npz, whole or not at all.
+
+    Args:
+      path: The file.
+      found: The map: "sensitivity", "by_value", "by_layer", "n", and "rank" (patches by falling
+        weight).
+      values: Names of the attribute's values: "values".
+      made: How it was made, JSON-ready: "made".
+    """
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            allow_pickle=False,
+            sensitivity=found.overall,
+            by_value=found.by_value,
+            by_layer=found.by_layer,
+            n=found.n,
+            rank=np.argsort(-found.overall, kind="stable"),
+            values=np.array(values),
+            made=np.array(json.dumps(made)),
+        )
+    partial.replace(path)
 
 
 def attention_of(backbone: nn.Module, params: PyTree, images: jax.Array) -> Attention:

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "score": {"config", "data", "progress", "protocols", "report", "workdir", *LEAVES},
     "build": {"config", "data", "methods", "models", "optim", "score", "types"},
     "sensitivity": {"data", "sharding", "types"},
-    "evaluate": {"build", "data", "score", "sharding", "steps", "types"},
+    "evaluate": {"build", "data", "score", "sensitivity", "sharding", "steps", "types"},
     "train": {
         "build",
         "checkpoint",

@@ -1,5 +1,7 @@
 """Attention becomes a map: by hand, exactly over batches and devices, and by group."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 from fairjax import sharding
 from fairjax.data.dataset import Examples
 from fairjax.methods import METHODS
+from fairjax.models.masking import read_map
 from fairjax.models.preprocess import normalise
 from fairjax.models.vit import ViT
-from fairjax.sensitivity import attention_of, collect, patch_weights, symmetrised
+from fairjax.sensitivity import attention_of, collect, patch_weights, save, symmetrised
 from fairjax.types import Target
 
 SIZE, ROWS = 16, 22  # 2 x 2 patches of 8 pixels; not a multiple of the batch
@@ -31,6 +34,7 @@ def scene():
         tasks={"race": task},
         label_smoothing=0.0,
         dropout=0.0,
+        mixup=0.0,
     )
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (ROWS, SIZE, SIZE, 3), dtype=np.uint8)
@@ -48,7 +52,7 @@ def scene():
 
 def gathered(scene, mesh=None, **changes):
     backbone, method, variables, examples, _ = scene
-    settings = dict(source="cls", last_layer=False, correct_only=False) | changes
+    settings = dict(source="cls", last_layer=False, correct_only=False, symmetrise=False) | changes
     return collect(
         backbone=backbone, method=method, variables=variables, preprocess=preprocess,
         examples=examples, attribute="race", values=3, mesh=mesh or sharding.make_mesh(),
@@ -119,6 +123,17 @@ def test_patches_can_be_asked_instead_of_the_class_token():
 def test_the_last_layer_alone(scene):
     found = gathered(scene, last_layer=True)
     np.testing.assert_allclose(found.overall, gathered(scene).by_layer[-1], rtol=1e-6)
+
+
+def test_a_saved_map_is_what_a_masked_autoencoder_reads(scene, tmp_path):
+    found = gathered(scene, symmetrise=True)
+    np.testing.assert_allclose(found.overall[0::2], found.overall[1::2])  # 2 x 2 patches
+    save(tmp_path / "map.npz", found, values=("A", "B", "C"), made={"source": "cls"})
+    np.testing.assert_array_equal(read_map(str(tmp_path / "map.npz")), found.overall)
+    with np.load(tmp_path / "map.npz") as stored:
+        assert json.loads(str(stored["made"])) == {"source": "cls"}
+        assert stored["values"].tolist() == ["A", "B", "C"]
+        assert sorted(stored["rank"]) == [0, 1, 2, 3]
 
 
 def test_a_symmetric_map_is_the_mean_with_its_mirror_image():

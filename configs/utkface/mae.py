@@ -46,8 +46,8 @@ def get_config(arg: str = "") -> ConfigDict:
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
-        config.backbone = vit("tiny", dim=128, depth=6, heads=4, patch=8, positions="sincos")
-        config.method.update(decoder_dim=64, decoder_depth=2, decoder_heads=4)
+        config.backbone = vit("tiny", dim=96, depth=4, heads=4, patch=8, positions="sincos")
+        config.method.update(decoder_dim=48, decoder_depth=2, decoder_heads=4)
         config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=2.0))
         config.train.update(epochs=30.0, batch_size=256, evaluate_every=5.0)
     if options.smoke:
