@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "workdir": {"config", "types"},
     "score": {"config", "data", "progress", "protocols", "report", "workdir", *LEAVES},
     "build": {"config", "data", "methods", "models", "optim", "score", "types"},
+    "interop": set(),
     "sensitivity": {"data", "sharding", "types"},
     "evaluate": {"build", "data", "score", "sensitivity", "sharding", "steps", "types"},
     "train": {
@@ -79,7 +80,8 @@ def test_config_files_import_only_the_config_room():
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli"]
+    "module",
+    ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli", ".interop"],
 )
 def test_light_rooms_load_neither_jax_nor_tensorflow(module):
     code = (
