@@ -23,6 +23,7 @@ class ConfigError(ValueError):
 # Keys that may differ between a run and its resumption: they change no number.
 FREE_TO_CHANGE = (
     "data.root",
+    "data.benchmark.root",
     "input.cache_mb",
     "train.log_every",
     "train.checkpoint_every",
@@ -125,6 +126,66 @@ def utkface(**changes: Any) -> ConfigDict:
         split=dict(ratio=(0.8, 0.1, 0.1), stratify=True, dedup="group"),
         on_error="skip",
         max_bad=0.01,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def identities(**changes: Any) -> ConfigDict:
+    """The `data` section of a tree of people to train on: one folder a person, or a .tar."""
+    section = dict(
+        name="identities",
+        root="",
+        groups="",  # or folder (above the person's), or a table with the columns identity, group
+        min_images=2,  # people with fewer are left out
+        max_images=0,  # of a person with more this many are kept; 0 keeps all
+        held_out=200,  # people kept for validation
+        overlap="refuse",  # or drop, allow: people who are also in the benchmark
+        on_error="skip",
+        max_bad=0.01,
+        benchmark=phantom_pairs(),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def phantom_identities(**changes: Any) -> ConfigDict:
+    """The `data` section of generated people to train on."""
+    section = dict(
+        name="phantom_identities",
+        root="",
+        image_size=64,
+        identities=1000,  # those held out included
+        images_per_identity=8,
+        held_out=160,
+        differential=dict(kind="none", group="amber", size=0.0),
+        benchmark=phantom_pairs(),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def phantom_pairs(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of generated people whom nobody was trained on."""
+    section = dict(
+        name="phantom",
+        root="",
+        image_size=64,
+        identities=400,
+        images_per_identity=5,
+        folds=10,
+        pairs_per_fold=60,  # mated ones of each group in each part, and as many non-mated ones
+        differential=dict(kind="none", group="amber", size=0.0),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def lfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of LFW-style pairs: a tree of people, and lists of pairs."""
+    section = dict(
+        name="lfw",
+        root="",
+        pairs="",  # one list, or a folder of <Group>_pairs.txt
+        groups="",  # for one list: a table with the columns identity, group
+        folds=(),  # the parts used, counted from 1; () is all
+        on_error="raise",  # or skip: lines that cannot be used
     )
     return ConfigDict({**section, **changes})
 
