@@ -220,6 +220,94 @@ def no_augmentation() -> dict[str, Any]:
     )
 
 
+def cosine_margin(margin: ConfigDict, *, label: str = "identity", tta: str = "sum") -> ConfigDict:
+    """The `method` section of a face embedding by margin softmax."""
+    return ConfigDict(dict(name="cosine_margin", margin=margin, label=label, tta=tta))
+
+
+def fpr_penalty(
+    margin: ConfigDict | None = None, *, variant: str = "paper", **changes: Any
+) -> ConfigDict:
+    """The `method` section of a margin softmax, CosFace by default, with the FPR penalty."""
+    section = dict(
+        margin=margin or cosface(),
+        variant=variant,  # paper, tface (the authors' release) or mean_sq (MixFairFace's)
+        gamma_u=1e-4 if variant == "paper" else 0.0,  # FPR of the batch; 0 is 1/(classes - 1)
+        alpha=1.0,  # strength, of paper alone; the paper does not print its value
+        alpha_mode="constant",  # or one_plus_target: alpha (1 + target cosine)
+        power=2.0,  # of the selected cosines, of paper alone
+        label="identity",
+        tta="sum",  # with the mirror image: sum, concat or none
+        log_groups="group",  # rates are logged by this attribute; it never enters the loss
+    )
+    return ConfigDict({"name": "fpr_penalty", **section, **changes})
+
+
+def softmax(*, scale: float = 64.0) -> ConfigDict:
+    """No margin: softmax on normalised embeddings and weights."""
+    return ConfigDict(dict(name="softmax", scale=scale))
+
+
+def cosface(*, margin: float = 0.35, scale: float = 64.0) -> ConfigDict:
+    """CosFace; the fairness papers use 0.35, others 0.4."""
+    return ConfigDict(dict(name="cosface", margin=margin, scale=scale))
+
+
+def arcface(
+    *, margin: float = 0.5, scale: float = 64.0, fallback: str = "linear", grad: str = "exact"
+) -> ConfigDict:
+    """ArcFace; fallback linear, easy or none; grad exact or straight_through."""
+    return ConfigDict(
+        dict(name="arcface", margin=margin, scale=scale, fallback=fallback, grad=grad)
+    )
+
+
+def curricularface(
+    *, margin: float = 0.5, scale: float = 64.0, momentum: float = 0.01
+) -> ConfigDict:
+    """CurricularFace; momentum 0.01 is the authors', 0.1 TFace's."""
+    return ConfigDict(dict(name="curricularface", margin=margin, scale=scale, momentum=momentum))
+
+
+def adaface(
+    *,
+    margin: float = 0.4,
+    scale: float = 64.0,
+    concentration: float = 0.333,
+    momentum: float = 0.01,
+) -> ConfigDict:
+    """AdaFace."""
+    section = dict(margin=margin, scale=scale, concentration=concentration, momentum=momentum)
+    return ConfigDict({"name": "adaface", **section})
+
+
+def magface(
+    *,
+    scale: float = 64.0,
+    low: float = 10.0,
+    high: float = 110.0,
+    low_margin: float = 0.45,
+    high_margin: float = 0.8,
+    weight: float = 35.0,
+) -> ConfigDict:
+    """MagFace."""
+    lengths = dict(low=low, high=high, low_margin=low_margin, high_margin=high_margin)
+    return ConfigDict({"name": "magface", "scale": scale, **lengths, "weight": weight})
+
+
+def iresnet(
+    depth: int = 34,
+    *,
+    dialect: str = "tface",
+    dropout: float = 0.4,
+    width: int = 64,
+    dim: int = 512,
+) -> ConfigDict:
+    """The `backbone` section of face recognition; width and dim shrink it for reduced runs."""
+    section = dict(depth=depth, dialect=dialect, dropout=dropout, width=width, dim=dim)
+    return ConfigDict({"name": "iresnet", **section})
+
+
 def regress(attribute: str, *, weight: float = 1.0, loss: str = "mse") -> ConfigDict:
     """A task: the number `attribute`, standardised by the training split's mean and deviation."""
     return ConfigDict(dict(kind="regression", attribute=attribute, weight=weight, loss=loss))

@@ -222,8 +222,11 @@ class Window:
         self.steps.append(scalars)
 
     def means(self) -> dict[str, float]:
-        """Each scalar's mean over the window's steps."""
-        return {name: float(np.mean([s[name] for s in self.steps])) for name in self.steps[0]}
+        """Each scalar's mean over the window's steps that had rows for it."""
+        known = {
+            name: [s[name] for s in self.steps if not math.isnan(s[name])] for name in self.steps[0]
+        }
+        return {name: float(np.mean(values)) for name, values in known.items() if values}
 
     def speed(self, batch_size: int) -> dict[str, float]:
         """Images a second over all devices, and the share of the time spent waiting for data."""
@@ -237,13 +240,14 @@ class Window:
 def finite(
     step: int, scalars: Mapping[str, jax.Array], ids: np.ndarray, saved: int | None
 ) -> dict[str, float]:
-    """The step's scalars on the host.
+    """The step's scalars on the host; NaN is one of which the batch had no rows.
 
     Raises:
-      FloatingPointError: If one is NaN or infinite.
+      FloatingPointError: If a loss or the gradient is NaN or infinite.
     """
     values = {name: float(value) for name, value in jax.device_get(scalars).items()}
-    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    must_be = [name for name in values if name.endswith("loss") or name == "grad_norm"]
+    wrong = [name for name in must_be if not math.isfinite(values[name])]
     if wrong:
         shown = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
         kept = "there is no checkpoint yet" if saved is None else f"step {saved} is saved"

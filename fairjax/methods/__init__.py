@@ -1,7 +1,12 @@
 """What is optimised: one module a recipe."""
 
-from fairjax.methods import classify
+from collections.abc import Callable
 
-METHODS = {
+from fairjax.methods import classify, cosine_margin, fpr_penalty
+from fairjax.types import Method
+
+METHODS: dict[str, Callable[..., Method]] = {
     "classify": classify.build,
+    "cosine_margin": cosine_margin.build,
+    "fpr_penalty": fpr_penalty.build,
 }

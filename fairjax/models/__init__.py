@@ -1,7 +1,11 @@
 """Linen modules: backbones, heads, masking."""
 
+from flax import linen as nn
+
+from fairjax.models.iresnet import IResNet
 from fairjax.models.resnet import ResNet
 
-BACKBONES = {
+BACKBONES: dict[str, type[nn.Module]] = {
+    "iresnet": IResNet,
     "resnet": ResNet,
 }
