@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Int, Num
 
 from fairjax.metrics.bootstrap import exact_interval
 
@@ -58,12 +58,12 @@ class ClusteredRate:
 
     @property
     def rate(self) -> float:
-        """errors / trials; NaN without trials."""
+        """Fraction of trials that are errors; NaN without trials."""
         return self.errors / self.trials if self.trials else np.nan
 
     @property
     def design_effect(self) -> float:
-        """The variance over that of as many independent trials; at least 1, NaN at rates 0 and 1."""
+        """Variance over that of as many independent trials: 1 or more; NaN at rates 0 and 1."""
         alone = self.rate * (1 - self.rate)
         return self.variance * self.trials / alone if alone > 0 else np.nan
 
@@ -85,9 +85,7 @@ class ClusteredRate:
         if not self.trials:
             return None
         if self.errors in (0, self.trials):
-            return exact_interval(
-                all_counted=self.errors > 0, trials=self.independent, level=level
-            )
+            return exact_interval(all_counted=self.errors > 0, trials=self.independent, level=level)
         low, high = wilson_interval(self.rate, self.effective_trials, level=level)
         return float(low), float(high)
 
@@ -175,14 +173,15 @@ def wilson_interval(
 
 
 def _disjoint(person: np.ndarray) -> int:
-    """The size of a set of dyads without a common person, taken greedily."""
+    """The size of a set of dyads without a common person, taken greedily in random order."""
+    person = np.random.default_rng(0).permutation(person)  # or the rounds would be many
     free = np.ones(person.max() + 1, bool)
     count = 0
     while len(person):
-        # of the dyads left, those that come first for both of their people
+        row = np.arange(len(person))
         first = np.full(len(free), len(person))
-        np.minimum.at(first, person.ravel(), np.repeat(np.arange(len(person)), 2))
-        chosen = person[(first[person] == np.arange(len(person))[:, None]).all(axis=1)]
+        np.minimum.at(first, person, row[:, None])
+        chosen = person[(first[person] == row[:, None]).all(axis=1)]  # before all that touch them
         count += len(chosen)
         free[chosen] = False
         person = person[free[person].all(axis=1)]

@@ -17,11 +17,12 @@ mated rows below the threshold. So
 row operations of about 5 ns, where the plain way takes B T (N_nonmated + N_mated) and a sort.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Num, UInt8
+from jaxtyping import Bool, Float, Int, Num, UInt8
 from scipy import sparse
 
 from fairjax.comparisons import Comparisons
@@ -30,6 +31,7 @@ from fairjax.metrics.verification import (
     InsufficientDataError,
     ThresholdRule,
     allowed,
+    check_scores,
     next_above,
 )
 
@@ -81,7 +83,7 @@ def draw_subjects(
     "multinomial" draws as many people as the group has, with replacement. "double_or_nothing" takes
     each person twice or not at all, with even chances: groups keep their size on average. Drawn
     from numpy's `default_rng([seed, 2])`, people in ascending order of group, then number, so that
-    the order of pairs plays no part. Somebody with two groups counts to the first of them.
+    the order of pairs plays no part. Somebody with several groups counts to the first of them.
 
     Args:
       comparisons: The pairs; their scores play no part.
@@ -95,16 +97,38 @@ def draw_subjects(
     Source: Conti and Clemencon, ICLR 2024 (arXiv 2211.07245); Fogliato et al. (arXiv 2306.01198)
       for the double-or-nothing weights.
     """
-    raise NotImplementedError
+    if not len(comparisons) or resamples < 1:
+        raise ValueError(
+            f"a bootstrap needs pairs and resamples; got {len(comparisons)} and {resamples}."
+        )
+    person, stratum = _people(comparisons)
+    order = np.argsort(stratum, kind="stable")
+    _, start, size = np.unique(stratum[order], return_index=True, return_counts=True)
+    start, size = np.repeat(start, size), np.repeat(size, size)
+    rng = np.random.default_rng([seed, _PEOPLE])
+    # Nobody is drawn more than 255 times out of more than 255 draws (p < 1e-500).
+    weights = np.empty((resamples, len(stratum)), np.uint8)
+    for b in range(resamples):
+        if kind == "double_or_nothing":
+            weights[b, order] = 2 * rng.integers(2, size=len(stratum))
+        else:
+            taken = start + (rng.random(len(stratum)) * size).astype(np.int64)
+            weights[b, order] = np.bincount(taken, minlength=len(stratum))
+    return SubjectDraws(weights, person)
 
 
 def observed(comparisons: Comparisons) -> SubjectDraws:
-    """The one 'resample' that holds everybody once: gives the point values."""
-    raise NotImplementedError
+    """The one "resample" that holds everybody once: what it gives are the values of the data.
+
+    Raises:
+      ValueError: If `mated` contradicts the people.
+    """
+    person, stratum = _people(comparisons)
+    return SubjectDraws(np.ones((1, len(stratum)), np.uint8), person)
 
 
 def resampled_sums(
-    values: Num[np.ndarray, " pairs"],
+    values: Num[np.ndarray, " pairs"] | Bool[np.ndarray, " pairs"],
     cell: Int[np.ndarray, " pairs"],
     draws: SubjectDraws,
     *,
@@ -118,7 +142,25 @@ def resampled_sums(
       draws: From `draw_subjects` over the same pairs.
       cells: How many cells there are.
     """
-    raise NotImplementedError
+    people = draws.weights.shape[1]
+    rows = np.flatnonzero((cell >= 0) & (values != 0))
+    (first, second), cell = draws.person[rows].T, cell[rows]
+    values = values[rows].astype(np.float64)
+    mated, couple = first == second, first != second
+    alone = sparse.csr_array((values[mated], (cell[mated], first[mated])), shape=(cells, people))
+    # One row a (cell, person) that occurs: the quadratic form of a cell is the sum of its rows.
+    key, row = np.unique(cell[couple] * people + first[couple], return_inverse=True)
+    of_cell, of_person = np.divmod(key, people)
+    together = sparse.csr_array((values[couple], (row, second[couple])), shape=(len(key), people))
+    by_cell = sparse.csr_array(
+        (np.ones(len(key)), (of_cell, np.arange(len(key)))), shape=(cells, len(key))
+    )
+    sums = np.empty((len(draws), cells))
+    for start in range(0, len(draws), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        weights = draws.weights[block].T.astype(np.float64)
+        sums[block] = (alone @ weights + by_cell @ (weights[of_person] * (together @ weights))).T
+    return sums
 
 
 def rates_at(
@@ -139,7 +181,14 @@ def rates_at(
         not out of the rates over all pairs.
       cells: How many cells there are.
     """
-    raise NotImplementedError
+    check_scores(comparisons.score)
+    errors = np.empty((len(draws), len(thresholds), 2, cells + 1))
+    for t, threshold in enumerate(thresholds[:, None].astype(np.float64)):  # compared in float64
+        wrong = (comparisons.score >= threshold) != comparisons.mated
+        errors[:, t] = _sums_by_kind(wrong, comparisons.mated, cell, draws, cells)
+    every = np.ones(len(comparisons), bool)
+    totals = _sums_by_kind(every, comparisons.mated, cell, draws, cells)
+    return _rates(np.tile(thresholds.astype(np.float64), (len(draws), 1)), errors, totals)
 
 
 def rates_at_fmr(
@@ -164,15 +213,128 @@ def rates_at_fmr(
       cells: How many cells there are.
       rule: See `verification.threshold_at_fmr`.
     """
-    raise NotImplementedError
+    check_scores(comparisons.score)
+    every = np.ones(len(comparisons), bool)
+    totals = _sums_by_kind(every, comparisons.mated, cell, draws, cells)
+    score, place = comparisons.score, np.where(cell < 0, cells, cell)
+    rows = np.flatnonzero(~comparisons.mated)
+    rows = rows[np.argsort(-score[rows], kind="stable")]  # most alike first
+    (first, second), nonmated_place = draws.person[rows].T.copy(), place[rows]
+    nonmated = _Falling(score[rows])
+    rows = np.flatnonzero(comparisons.mated)
+    rows = rows[np.argsort(score[rows], kind="stable")]  # least alike first
+    person, mated_place = draws.person[rows, 0], place[rows]
+    mated = score[rows].astype(np.float64)
+
+    threshold = np.full((len(draws), len(targets)), np.nan)
+    errors = np.full((len(draws), len(targets), 2, cells + 1), np.nan)
+    tail = min(len(first), int(1.3 * max(targets, default=0) * len(first)) + 1)
+    for b, weights in enumerate(draws.weights):
+        times = weights.astype(np.float64)
+        limits = {}  # of the accepted pairs, by target
+        for t, target in enumerate(targets):
+            with contextlib.suppress(InsufficientDataError):  # stays NaN in this resample
+                limits[t] = allowed(target, totals[b, 0].sum(), rule=rule)
+        if not limits:
+            continue
+        while True:
+            weight = times[first[:tail]] * times[second[:tail]]
+            reached = np.cumsum(weight)
+            if tail == len(first) or reached[-1] > max(limits.values()):
+                break
+            tail = min(len(first), 2 * tail)
+        points = list(limits)
+        threshold[b, points] = [nonmated.threshold(reached, k, rule) for k in limits.values()]
+        accepted = nonmated.accepted(threshold[b, points])
+        rejected = np.searchsorted(mated, threshold[b, points])
+        errors[b, points, 0] = _sums_to(accepted, weight, nonmated_place, cells + 1)
+        missed = times[person[: rejected.max()]]
+        errors[b, points, 1] = _sums_to(rejected, missed, mated_place, cells + 1)
+    return _rates(threshold, errors, totals)
 
 
-def group_cell(
-    group: Int[np.ndarray, "pairs 2"], *, groups: int
-) -> Int[np.ndarray, " pairs"]:
+def group_cell(group: Int[np.ndarray, "pairs 2"], *, groups: int) -> Int[np.ndarray, " pairs"]:
     """Numbers the unordered couples of groups: a * groups + b with a <= b; -1 for an unknown one.
 
-    A mated pair lies in its group's own cell g * (groups + 1), as do the pairs within a group.
+    A mated pair lies in its group's own cell g * (groups + 1), as do non-mated pairs within it.
     """
     low, high = group.min(axis=1), group.max(axis=1)
     return np.where(low < 0, -1, low * groups + high)
+
+
+class _Falling:
+    """Non-mated scores in descending order, and the thresholds among them by weight."""
+
+    def __init__(self, score: np.ndarray) -> None:
+        self.score = score
+        self.negated = -score.astype(np.float64)
+        self.tie_start = np.searchsorted(self.negated, self.negated)
+
+    def threshold(self, reached: np.ndarray, k: int, rule: ThresholdRule) -> float:
+        """As `verification.threshold_in_tail`, each score as often as its weight says.
+
+        Args:
+          reached: Weight of each row and those before it; exceeds k, or ends with the last row.
+          k: Weight that may be accepted.
+          rule: Which rule.
+        """
+        if rule != "at_most":
+            kth = self.score[np.searchsorted(reached, k)]
+            return float(kth) if rule == "ceil_ge" else next_above(kth)
+        over = np.searchsorted(reached, k, side="right")  # the first row that is too many
+        ties = len(reached) if over == len(reached) else self.tie_start[over]
+        if ties == 0 or reached[ties - 1] == 0:
+            return next_above(self.score[over])
+        return float(self.score[np.searchsorted(reached, reached[ties - 1])])
+
+    def accepted(self, threshold: np.ndarray) -> np.ndarray:
+        """How many rows each threshold accepts."""
+        return np.searchsorted(self.negated, -threshold, side="right")
+
+
+def _people(comparisons: Comparisons) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of each pair's two people, and the group of each person."""
+    same = comparisons.subject[:, 0] == comparisons.subject[:, 1]
+    if (wrong := same != comparisons.mated).any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"pair {row} is marked {'mated' if comparisons.mated[row] else 'non-mated'} but shows "
+            f"subjects {comparisons.subject[row].tolist()} ({wrong.sum()} such pairs)."
+        )
+    names, person = np.unique(comparisons.subject, return_inverse=True)
+    person = person.reshape(comparisons.subject.shape)
+    stratum = np.full(len(names), len(comparisons.groups))
+    np.minimum.at(stratum, person, comparisons.group)
+    return person, stratum
+
+
+def _sums_by_kind(
+    values: np.ndarray, mated: np.ndarray, cell: np.ndarray, draws: SubjectDraws, cells: int
+) -> np.ndarray:
+    """Sums [resamples, (non-mated, mated), cells + 1], pairs in no cell coming last."""
+    place = np.where(cell < 0, cells, cell) + (cells + 1) * mated
+    return resampled_sums(values, place, draws, cells=2 * (cells + 1)).reshape(-1, 2, cells + 1)
+
+
+def _sums_to(ends: np.ndarray, weight: np.ndarray, place: np.ndarray, places: int) -> np.ndarray:
+    """Sums [ends, places] of the weights of rows 0 .. end - 1."""
+    sums, start = np.zeros((len(ends), places)), 0
+    total = np.zeros(places)
+    for t in np.argsort(ends):
+        rows = slice(start, ends[t])
+        total = total + np.bincount(place[rows], weight[rows], places)
+        sums[t], start = total, ends[t]
+    return sums
+
+
+def _rates(threshold: np.ndarray, errors: np.ndarray, totals: np.ndarray) -> ResampledRates:
+    """Rates from sums [resamples, points, 2, cells + 1] and [resamples, 2, cells + 1]."""
+    by_cell = divide(errors, totals[:, None])
+    overall = divide(errors.sum(axis=-1), totals.sum(axis=-1)[:, None])
+    return ResampledRates(
+        threshold=threshold,
+        fmr=overall[:, :, 0],
+        fnmr=overall[:, :, 1],
+        cell_fmr=by_cell[:, :, 0, :-1],
+        cell_fnmr=by_cell[:, :, 1, :-1],
+    )

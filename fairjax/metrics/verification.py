@@ -152,8 +152,7 @@ def threshold_in_tail(
       InsufficientDataError: If `fmr` asks for less than one pair.
       ValueError: If `fmr` is no fraction, or a score is NaN.
     """
-    if np.isnan(largest).any():
-        raise ValueError("a non-mated score is NaN; scores must be numbers.")
+    check_scores(largest)
     k = min(allowed(fmr, pairs, rule=rule), pairs)
     if rule == "ceil_ge":
         return float(largest[k - 1])
@@ -168,6 +167,12 @@ def threshold_in_tail(
 def next_above(score: np.floating) -> float:
     """The next number of the score's own precision: `>=` it is `>` the score."""
     return float(np.nextafter(score, score.dtype.type(np.inf)))
+
+
+def check_scores(scores: Float[np.ndarray, " pairs"]) -> None:
+    """Raises ValueError where a score is NaN, which is neither below nor above a threshold."""
+    if (bad := np.isnan(scores)).any():
+        raise ValueError(f"score {np.argmax(bad)} is NaN ({bad.sum()} such scores).")
 
 
 def true_match_rate(
@@ -227,7 +232,9 @@ def thin(curve: Curve, *, points: int) -> Curve:
     """
     if len(curve.threshold) <= points:
         return curve
-    length = np.concatenate([[0.0], np.cumsum(np.hypot(*map(_logit_steps, (curve.fmr, curve.fnmr))))])
+    length = np.concatenate(
+        [[0.0], np.cumsum(np.hypot(*map(_logit_steps, (curve.fmr, curve.fnmr))))]
+    )
     wanted = np.linspace(0, length[-1], points)
     keep = np.unique(np.minimum(np.searchsorted(length, wanted), len(length) - 1))
     return Curve(curve.threshold[keep], curve.fmr[keep], curve.fnmr[keep])
@@ -293,9 +300,8 @@ def d_prime(
 
 def _below(scores: np.ndarray, threshold: Thresholds) -> np.ndarray:
     """How many scores are smaller than each threshold."""
+    check_scores(scores)
     ordered = np.sort(scores)
-    if len(ordered) and np.isnan(ordered[-1]):
-        raise ValueError(f"{np.isnan(scores).sum()} scores are NaN; scores must be numbers.")
     return np.asarray(np.searchsorted(ordered, np.asarray(threshold, np.float64), side="left"))
 
 
