@@ -20,13 +20,13 @@ from ml_collections import ConfigDict
 
 from fairjax import sharding
 from fairjax.build import build_augment, build_method, build_optimizer, build_schedule
-from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better
+from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
 from fairjax.config import ConfigError
 from fairjax.data.dataset import Dataset
 from fairjax.data.pipeline import cache_images, train_batches
 from fairjax.evaluate import evaluate, metric_names, predict_split, validation_metrics
 from fairjax.progress import RunLog
-from fairjax.state import init_state
+from fairjax.state import init_state, start_from
 from fairjax.steps import make_train_step
 from fairjax.types import PyTree
 
@@ -100,7 +100,13 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
         abstract = abstract_state(jax.eval_shape(create, init_key), whole)
         require_metric(
             settings.best_metric,
-            metric_names(method, abstract.variables, dataset.splits["validation"], size),
+            metric_names(
+                method,
+                abstract.variables,
+                dataset.splits["validation"],
+                dataset.pairs.get("validation"),
+                image_size=size,
+            ),
         )
         checkpoints.require_room(abstract)
         restored = checkpoints.restore(abstract)
@@ -109,6 +115,9 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
             state = jax.jit(create, out_shardings=whole)(init_key)
+            if config.init.run:
+                other = read_variables(Path(config.init.run))
+                state = start_from(state, other, part=config.init.part)
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
         logging.info(
             "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",
@@ -178,7 +187,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 metrics = None
                 if evaluates or last:
                     columns = predict_split(config, validation, mesh, method, state.variables)
-                    metrics = validation_metrics(columns)
+                    metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     log.scalars(step, "validation", metrics)
                     position = judged(
                         position, metrics, best=settings.best_metric, patience=settings.patience
