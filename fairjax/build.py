@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Any
 
 import flax.linen as nn
@@ -14,16 +14,17 @@ import optax
 from ml_collections import ConfigDict
 
 from fairjax import optim
-from fairjax.config import ConfigError, bind_section, leaf
+from fairjax.comparisons import UNKNOWN
+from fairjax.config import ConfigError, bind_section, keys, leaf
 from fairjax.data import CHECKS, DATASETS
 from fairjax.data.augment import Augment
-from fairjax.data.dataset import DataError, Dataset
+from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
 from fairjax.models.masking import read_map
 from fairjax.models.preprocess import hide_patches, most_sensitive, normalise
-from fairjax.score import bind_protocol, evaluate_columns
-from fairjax.types import Method, PyTree, Target
+from fairjax.score import Columns, bind_protocol, compares, evaluate_columns
+from fairjax.types import Batch, Method, PyTree, Target
 
 _GIVEN: dict[str, tuple[Mapping[str, Callable[..., Any]], set[str]]] = {
     "data": (DATASETS, {"seed"}),
@@ -178,56 +179,111 @@ def manifest_of(dataset: Dataset) -> dict[str, Any]:
     """The account for `data.json`.
 
     To the reader's own account it adds what an evaluation must know of the attributes, and a hash
-    of which rows with which labels make up each split.
+    of which rows with which labels make up each split, and which of them are compared.
     """
     state = hashlib.blake2b(digest_size=16)
     for split, examples in dataset.splits.items():
         state.update("\0".join([split, *map(str, examples.ids)]).encode())
         for name in sorted(examples.labels):
             state.update(np.asarray(examples.labels[name], "<i8").tobytes())
+    for split, pairs in dataset.pairs.items():
+        state.update(f"pairs of {split}".encode())
+        for column in astuple(pairs):
+            state.update(np.asarray(column, "<i8").tobytes())
     return {
         **dataset.manifest,
-        "attributes": {name: asdict(attribute) for name, attribute in dataset.attributes.items()},
+        "attributes": {name: asdict(attribute) for name, attribute in tested(dataset).items()},
         "splits_hash": state.hexdigest(),
     }
 
 
-def rehearse(config: ConfigDict, dataset: Dataset) -> None:
-    """Scores the test labels as if a model had predicted them.
+def tested(dataset: Dataset) -> dict[str, Attribute]:
+    """The attributes that the test split has labels of: all but who the training people are."""
+    labels = dataset.splits["test"].labels
+    return {
+        name: attribute
+        for name, attribute in dataset.attributes.items()
+        if (labels[name] != UNKNOWN).any()
+    }
 
-    So a protocol that does not fit the data is refused before training and not after it.
+
+def abstract_batch(examples: Examples, *, rows: int, image_size: int) -> Batch:
+    """Shapes and types of a batch of the split."""
+    shapes = {"image": jax.ShapeDtypeStruct((rows, image_size, image_size, 3), np.uint8)}
+    shapes |= {"mask": jax.ShapeDtypeStruct((rows,), bool)}
+    shapes |= {
+        name: jax.ShapeDtypeStruct((rows,), label.dtype) for name, label in examples.labels.items()
+    }
+    return shapes
+
+
+def rehearse(config: ConfigDict, dataset: Dataset) -> None:
+    """Goes through training in shapes alone, and scores the test split as if it were predicted.
+
+    So a method or a protocol that does not fit the data is refused before training.
 
     Raises:
-      ConfigError: If the protocol refuses.
+      ConfigError: If one refuses.
     """
+    batch = abstract_batch(
+        dataset.splits["train"],
+        rows=config.train.batch_size // config.train.accumulate,
+        image_size=config.input.image_size,
+    )
+    method, key = build_method(config, dataset), jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(method.init, key, batch)
+    _told("method", functools.partial(jax.eval_shape, method.loss))(*variables, batch, key)
+    attribute = config.eval.sensitivity.attribute
+    values = {name for name, known in tested(dataset).items() if known.values}
+    if attribute and (config.backbone.name != "vit" or attribute not in values):
+        raise ConfigError(
+            f"config.eval.sensitivity.attribute={attribute!r} needs config.backbone.name='vit' and "
+            f"a class attribute: one of {', '.join(sorted(values))}."
+        )
+    settings = {**config.eval.protocol.to_dict(), "resamples": 1}
+    brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
+    columns = _embedded(dataset) if compares(config) else _predicted(dataset)
+    _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(
+        dataset.pairs.get("test"), tested(dataset)
+    )
+
+
+def _embedded(dataset: Dataset) -> Columns:
+    """The test split as if each image had an embedding."""
+    test = dataset.splits["test"]
+    drawn = np.random.default_rng(0).standard_normal((len(test), 8), np.float32)
+    return {"id": test.ids, "cluster": test.cluster, **test.labels, "embedding": drawn}
+
+
+def _predicted(dataset: Dataset) -> Columns:
+    """The test split as if every label had been predicted."""
     test = dataset.splits["test"]
     columns = {"id": test.ids, "cluster": test.cluster, **test.labels, "loss": np.zeros(len(test))}
-    for name, attribute in dataset.attributes.items():
+    for name, attribute in tested(dataset).items():
         if attribute.values:
             columns[f"prob_{name}"] = np.eye(len(attribute.values))[test.labels[name]]
         else:
             columns[f"pred_{name}"] = test.labels[name].astype(np.float64)
-    looked_at = config.eval.sensitivity.attribute
-    if looked_at and (config.backbone.name != "vit" or f"prob_{looked_at}" not in columns):
-        raise ConfigError(
-            f"config.eval.sensitivity.attribute={looked_at!r} needs config.backbone.name='vit' and "
-            f"a class attribute: one of {', '.join(k[5:] for k in columns if k[:5] == 'prob_')}."
-        )
-    settings = {**config.eval.protocol.to_dict(), "resamples": 1}
-    brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
-    _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(dataset.attributes)
+    return columns
 
 
-def check_labels(dataset: Dataset) -> None:
-    """Refuses labels outside their range before the first step.
+def check_labels(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuses labels outside their range, and to learn what is not known, before the first step.
 
     Raises:
       DataError: Names the attribute, the value and an image that carries it.
     """
+    ends = (key.rpartition(".")[2] for key in keys(config.method))
+    learned = {
+        leaf(config.method, key)
+        for key, end in zip(keys(config.method), ends, strict=True)
+        if end in ("label", "attribute")
+    }
     for split, examples in dataset.splits.items():
         for name, attribute in dataset.attributes.items():
             labels = examples.labels[name]
-            wrong = np.flatnonzero((labels < attribute.low) | (labels > attribute.high))
+            low = 0 if split == "train" and name in learned else attribute.low
+            wrong = np.flatnonzero((labels < low) | (labels > attribute.high))
             if wrong.size:
                 raise DataError(
                     f"{name}={labels[wrong[0]]} of image {examples.ids[wrong[0]]!r} ({split}, "

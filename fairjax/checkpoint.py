@@ -7,13 +7,15 @@ from types import TracebackType
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from jax.sharding import NamedSharding
 from orbax.checkpoint import checkpoint_managers as policies
 
 from fairjax.state import TrainState
-from fairjax.workdir import WorkdirError
+from fairjax.types import PyTree
+from fairjax.workdir import WorkdirError, read_json
 
 
 class CheckpointError(WorkdirError):
@@ -175,6 +177,37 @@ class Checkpoints:
                 "restore the folder from a copy, or start again with another --workdir."
             )
         return None
+
+
+def read_variables(run: Path) -> PyTree:
+    """The weights with which a finished run was evaluated, on the host.
+
+    Args:
+      run: Its folder.
+
+    Returns:
+      What `TrainState.variables` was: `{"params": ..., **model_state}`.
+
+    Raises:
+      WorkdirError: If the run is missing, not finished or cannot be read.
+    """
+    step = read_json(run / "outcome.json")["evaluated_step"]
+    path = (run / "checkpoints" / str(step) / "state").absolute()
+    with ocp.PyTreeCheckpointer() as reader:
+        try:
+            tree = reader.metadata(path).item_metadata.tree
+            item = {name: tree[name] for name in ("params", "model_state", "average")}
+            if item["average"]:
+                item = {"average": item["average"]}
+            on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
+            found = reader.restore(
+                path,
+                args=ocp.args.PyTreeRestore(item, restore_args=on_host, partial_restore=True),
+            )
+        except Exception as error:  # as above
+            reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
+            raise CheckpointError(f"{path} cannot be read: {reason}.") from error
+    return found["average"] or {"params": found["params"], **found["model_state"]}
 
 
 def lower_is_better(metric: str) -> bool:

@@ -23,6 +23,7 @@ class ConfigError(ValueError):
 # Keys that may differ between a run and its resumption: they change no number.
 FREE_TO_CHANGE = (
     "data.root",
+    "data.benchmark.root",
     "input.cache_mb",
     "train.log_every",
     "train.checkpoint_every",
@@ -142,6 +143,66 @@ def utkface(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
+def identities(**changes: Any) -> ConfigDict:
+    """The `data` section of a tree of people to train on: one folder a person, or a .tar."""
+    section = dict(
+        name="identities",
+        root="",
+        groups="",  # or folder (above the person's), or a table with the columns identity, group
+        min_images=2,  # people with fewer are left out
+        max_images=0,  # of a person with more this many are kept; 0 keeps all
+        held_out=200,  # people kept for validation
+        overlap="refuse",  # or drop, allow: people who are also in the benchmark
+        on_error="skip",
+        max_bad=0.01,
+        benchmark=phantom_pairs(),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def phantom_identities(**changes: Any) -> ConfigDict:
+    """The `data` section of generated people to train on."""
+    section = dict(
+        name="phantom_identities",
+        root="",
+        image_size=64,
+        identities=1000,  # those held out included
+        images_per_identity=8,
+        held_out=160,
+        differential=dict(kind="none", group="amber", size=0.0),
+        benchmark=phantom_pairs(),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def phantom_pairs(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of generated people whom nobody was trained on."""
+    section = dict(
+        name="phantom",
+        root="",
+        image_size=64,
+        identities=400,
+        images_per_identity=5,
+        folds=10,
+        pairs_per_fold=60,  # mated ones of each group in each part, and as many non-mated ones
+        differential=dict(kind="none", group="amber", size=0.0),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def lfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of LFW-style pairs: a tree of people, and lists of pairs."""
+    section = dict(
+        name="lfw",
+        root="",
+        pairs="",  # one list, or a folder of <Group>_pairs.txt
+        groups="",  # for one list: a table with the columns identity, group
+        folds=(),  # the parts used, counted from 1; () is all
+        on_error="raise",  # or skip: lines that cannot be used
+    )
+    return ConfigDict({**section, **changes})
+
+
 def attribute_protocol(**changes: Any) -> ConfigDict:
     """The `eval.protocol` section of attribute models: the UTKFace study's readings."""
     section = dict(
@@ -176,6 +237,94 @@ def no_augmentation() -> dict[str, Any]:
         saturation=0.0,
         grey=0.0,  # probability of a grey image
     )
+
+
+def cosine_margin(margin: ConfigDict, *, label: str = "identity", tta: str = "sum") -> ConfigDict:
+    """The `method` section of a face embedding by margin softmax."""
+    return ConfigDict(dict(name="cosine_margin", margin=margin, label=label, tta=tta))
+
+
+def fpr_penalty(
+    margin: ConfigDict | None = None, *, variant: str = "paper", **changes: Any
+) -> ConfigDict:
+    """The `method` section of a margin softmax, CosFace by default, with the FPR penalty."""
+    section = dict(
+        margin=margin or cosface(),
+        variant=variant,  # paper, tface (the authors' release) or mean_sq (MixFairFace's)
+        gamma_u=1e-4 if variant == "paper" else 0.0,  # FPR of the batch; 0 is 1/(classes - 1)
+        alpha=1.0,  # strength, of paper alone; the paper does not print its value
+        alpha_mode="constant",  # or one_plus_target: alpha (1 + target cosine)
+        power=2.0,  # of the selected cosines, of paper alone
+        label="identity",
+        tta="sum",  # with the mirror image: sum, concat or none
+        log_groups="group",  # rates are logged by this attribute; it never enters the loss
+    )
+    return ConfigDict({"name": "fpr_penalty", **section, **changes})
+
+
+def softmax(*, scale: float = 64.0) -> ConfigDict:
+    """No margin: softmax on normalised embeddings and weights."""
+    return ConfigDict(dict(name="softmax", scale=scale))
+
+
+def cosface(*, margin: float = 0.35, scale: float = 64.0) -> ConfigDict:
+    """CosFace; the fairness papers use 0.35, others 0.4."""
+    return ConfigDict(dict(name="cosface", margin=margin, scale=scale))
+
+
+def arcface(
+    *, margin: float = 0.5, scale: float = 64.0, fallback: str = "linear", grad: str = "exact"
+) -> ConfigDict:
+    """ArcFace; fallback linear, easy or none; grad exact or straight_through."""
+    return ConfigDict(
+        dict(name="arcface", margin=margin, scale=scale, fallback=fallback, grad=grad)
+    )
+
+
+def curricularface(
+    *, margin: float = 0.5, scale: float = 64.0, momentum: float = 0.01
+) -> ConfigDict:
+    """CurricularFace; momentum 0.01 is the authors', 0.1 TFace's."""
+    return ConfigDict(dict(name="curricularface", margin=margin, scale=scale, momentum=momentum))
+
+
+def adaface(
+    *,
+    margin: float = 0.4,
+    scale: float = 64.0,
+    concentration: float = 0.333,
+    momentum: float = 0.01,
+) -> ConfigDict:
+    """AdaFace."""
+    section = dict(margin=margin, scale=scale, concentration=concentration, momentum=momentum)
+    return ConfigDict({"name": "adaface", **section})
+
+
+def magface(
+    *,
+    scale: float = 64.0,
+    low: float = 10.0,
+    high: float = 110.0,
+    low_margin: float = 0.45,
+    high_margin: float = 0.8,
+    weight: float = 35.0,
+) -> ConfigDict:
+    """MagFace."""
+    lengths = dict(low=low, high=high, low_margin=low_margin, high_margin=high_margin)
+    return ConfigDict({"name": "magface", "scale": scale, **lengths, "weight": weight})
+
+
+def iresnet(
+    depth: int = 34,
+    *,
+    dialect: str = "tface",
+    dropout: float = 0.4,
+    width: int = 64,
+    dim: int = 512,
+) -> ConfigDict:
+    """The `backbone` section of face recognition; width and dim shrink it for reduced runs."""
+    section = dict(depth=depth, dialect=dialect, dropout=dropout, width=width, dim=dim)
+    return ConfigDict({"name": "iresnet", **section})
 
 
 def regress(attribute: str, *, weight: float = 1.0, loss: str = "mse") -> ConfigDict:

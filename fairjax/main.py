@@ -119,7 +119,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
             dataset = build.load_dataset(config)
-            build.check_labels(dataset)
+            build.check_labels(config, dataset)
             build.rehearse(config, dataset)
             write_json(workdir / "environment.json", environment(devices))
             settle_data(workdir, build.manifest_of(dataset))

@@ -4,6 +4,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from absl import logging
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fairjax.types import Batch, Method, PyTree
 
@@ -46,3 +48,48 @@ def init_state(
     params, model_state = method.init(key, batch)
     average = {"params": params, **model_state} if averaged else None
     return TrainState(jnp.int32(0), params, model_state, tx.init(params), average)
+
+
+def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
+    """A fresh state with another model's weights and statistics in place of its own.
+
+    Weights go by their paths. The part must be the same on both sides, leaf by leaf; what the
+    other model has besides is left behind and named in the log.
+
+    Args:
+      state: As `init_state` made it.
+      other: `{"params": ..., **model_state}` of the other model.
+      part: A module at the top of both models, such as "backbone", or "all".
+
+    Raises:
+      ValueError: If there is no such part, or it differs; names the first path and what is wrong.
+    """
+    own, given = (
+        {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
+        for tree in ({"params": state.params, **state.model_state}, other)
+    )
+    parts = ", ".join(repr(name) for name in ["all", *state.params])
+    if not own:
+        raise ValueError(f"config.init.part={part!r} is no part of this model; it has {parts}.")
+    for path in sorted(own.keys() | given.keys()):
+        ours, theirs = (
+            "absent" if path not in side else f"{side[path].shape}" for side in (own, given)
+        )
+        if ours != theirs:
+            raise ValueError(
+                f"config.init.run cannot be started from: {'/'.join(path)} is {ours} here and "
+                f"{theirs} there; build the same {part}, or choose another config.init.part of "
+                f"{parts}."
+            )
+    left = sorted({path[1] for path in flatten_dict(other)} - {path[1] for path in given})
+    logging.info("Started from %d arrays of %r; left behind: %s.", len(own), part, left or "none")
+    placed = {
+        path: jax.device_put(given[path].astype(leaf.dtype), leaf.sharding)
+        for path, leaf in own.items()
+    }
+    whole = flatten_dict({"params": state.params, **state.model_state})
+    variables = unflatten_dict({**whole, **placed})
+    # The step donates its state, so that the average must not share its arrays.
+    average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
+    params = variables.pop("params")
+    return state.replace(params=params, model_state=variables, average=average)

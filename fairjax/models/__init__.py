@@ -1,9 +1,13 @@
 """Linen modules: backbones, heads, masking."""
 
+from flax import linen as nn
+
+from fairjax.models.iresnet import IResNet
 from fairjax.models.resnet import ResNet
 from fairjax.models.vit import ViT
 
-BACKBONES = {
+BACKBONES: dict[str, type[nn.Module]] = {
+    "iresnet": IResNet,
     "resnet": ResNet,
     "vit": ViT,
 }

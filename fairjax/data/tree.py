@@ -1,0 +1,123 @@
+"""A tree of one folder a person, and tables of groups."""
+
+import csv
+import io
+from pathlib import Path
+
+from fairjax.data.dataset import DataError
+from fairjax.data.faces import Faces, gather
+from fairjax.data.files import ImageFiles, find_source, open_files, printable, read_text
+
+HELP = (
+    "Give a folder or an uncompressed .tar with one folder a person, <person>/<image>.jpg; a "
+    "relative path is also looked for in the folder named by FAIRJAX_DATA."
+)
+ATTRIBUTE = "group"
+
+
+def read_tree(root: str, groups: str) -> Faces:
+    """The people of a tree, with their groups.
+
+    Args:
+      root: Folder or .tar with one folder a person.
+      groups: "folder" where the folder above a person's is the group's; or a CSV table with the
+        columns `identity` and `group`; or "" where groups are not known.
+
+    Raises:
+      DataError: If a place is missing or the table cannot be read.
+    """
+    path = find_source("identities", root, places=(), key="config.data.root", told=HELP)
+    files = open_files(path)
+    person_of, skipped = people(files)
+    group_of, assigned_by = groups_of(set(person_of.values()), groups, skipped)
+    return gather(
+        files,
+        person_of,
+        group_of=group_of,
+        groups=sorted(set(group_of.values())),
+        attribute=ATTRIBUTE,
+        assigned_by=assigned_by,
+        skipped=skipped,
+    )
+
+
+def people(files: ImageFiles) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+    """For each file of a tree the person, named by the folders it lies in; and what has none."""
+    person_of, skipped = (
+        {},
+        [(name, "identity", "a person without an image") for name in files.empty],
+    )
+    for name in files.names:
+        person = name.rpartition("/")[0]
+        if not person:
+            skipped.append((name, "name", "not in a person's folder"))
+        elif not name.isprintable():
+            skipped.append((name, "name", "unprintable characters in the name"))
+        else:
+            person_of[name] = person
+    return person_of, skipped
+
+
+def groups_of(
+    names: set[str], groups: str, skipped: list[tuple[str, str, str]]
+) -> tuple[dict[str, str], str]:
+    """For each person the group, where it is known, and who says so.
+
+    Args:
+      names: The people.
+      groups: "folder", a table's path, or "".
+      skipped: People of the table who are not there are added.
+
+    Raises:
+      DataError: If a person has no folder above, or the table cannot be used.
+    """
+    if not groups:
+        return {}, "nobody: groups are not known"
+    if groups == "folder":
+        if flat := sorted(name for name in names if "/" not in name):
+            raise DataError(
+                f"groups='folder' asks for <group>/<person>/<image>; {printable(flat[0])!r} lies "
+                "in no group's folder."
+            )
+        return {n: n.split("/")[-2] for n in names}, "The folders of the source."
+    path = find_source("identities", groups, places=(), key="config.data.groups", told=HELP)
+    table = read_table(path)
+    group_of = {}
+    for name in names:
+        bare = name.rpartition("/")[2]
+        if group := table.get(name) or table.get(bare):
+            group_of[name] = group
+    known = names | {name.rpartition("/")[2] for name in names}
+    skipped += [
+        (name, "identity", f"in {path.name}, without an image")
+        for name in sorted(table.keys() - known)
+    ]
+    return group_of, f"The table {path.name}."
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """For each identity of a CSV table its group, "" where it has none.
+
+    Args:
+      path: A table with the columns `identity` and `group`, one row a person or one an image.
+
+    Raises:
+      DataError: If a column is missing, a person has two groups, or the file is no table.
+    """
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    if missing := {"identity", "group"} - set(rows.fieldnames or ()):
+        raise DataError(
+            f"{path}: the table has no column {' and no column '.join(sorted(missing))}; its first "
+            f"line is {printable(','.join(rows.fieldnames or ()))!r}."
+        )
+    group_of: dict[str, str] = {}
+    for row in rows:
+        name, group = row["identity"], row["group"]
+        if name is None or group is None:
+            raise DataError(f"{path}:{rows.line_num}: the row has too few fields.")
+        if group_of.setdefault(name, group) != group:
+            raise DataError(
+                f"{path}:{rows.line_num}: {printable(name)!r} is in group {printable(group)!r}, "
+                f"and in {printable(group_of[name])!r} further up; a person has one group."
+            )
+    return group_of
