@@ -53,6 +53,8 @@ def base_config() -> ConfigDict:
         )
     )
     config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet", width=64))
+    # Start from the weights of another run's folder: its "backbone" (or another module), or "all".
+    config.init = ConfigDict(dict(run="", part="backbone"))
     config.compute_dtype = "float32"  # or bfloat16; parameters, logits and losses stay float32
 
     config.method = ConfigDict(
