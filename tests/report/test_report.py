@@ -17,7 +17,7 @@ from results_example import (
 from rich.console import Console
 
 from fairjax.report import print_tables, write_report
-from fairjax.report.page import _thinned
+from fairjax.report.sections import _thinned
 from fairjax.results import Measure, Results, Table
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
