@@ -110,7 +110,7 @@ def gaps(
     title: str,
     rows: Sequence[tuple[str, Measure, float | None]],
     *,
-    fair: float = 0.0,
+    fair: float | int = 0,
 ) -> str:
     """Each gap with its interval, against the size that chance alone would give it.
 
@@ -156,7 +156,7 @@ def heat_map(
     columns: Sequence[str],
     row_axis: str,
     column_axis: str,
-    cell_width: float = 0.0,
+    cell_width: float | int = 0,
 ) -> str:
     """A grid of numbers, filled by strength; cells without enough data are hatched.
 

@@ -167,7 +167,7 @@ def digits(value: float | int | None, unit: str) -> str:
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "index":  # a pure number in [0, 1] that may be very near 1
-        return f"{value:.4f}"
+        return f"{value:.3f}" if value < 0.99 else f"{value:.5f}"
     return f"{value:,.2f}"
 
 

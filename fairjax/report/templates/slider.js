@@ -55,6 +55,7 @@
           const errors = rate === null ? 0 : Math.round(rate * group[side.trials]);
           const [cell, expected, counted] = rows[k].querySelectorAll(`.${side.rate}`);
           cell.firstElementChild.textContent = percent(rate) + (rate !== null && errors < data.few ? "*" : "");
+          cell.lastElementChild.hidden = rate === null;
           cell.lastElementChild.style.width = `${top > 0 && rate !== null ? 100 * rate / top : 0}%`;
           expected.textContent = rate === null ? "–" : count(data.per * rate);
           counted.textContent = `${errors.toLocaleString("en-US")} of ${group[side.trials].toLocaleString("en-US")}`;
