@@ -111,7 +111,7 @@ def trade_off(
       The plot, and where its bottom axis lies on it.
     """
     names = [printable(curve.name, limit=15) for curve in curves]
-    left, right = 62.0, 24 + 7.0 * max(map(len, names))
+    left, right = 62.0, 26 + 7.0 * max(map(len, names))
     top = 10.0 + 12 * len(guides or {})
     figure = svg.new_figure(WIDTH, top + _HEIGHT + 44)
     axes = svg.add_axes(figure, left, top, WIDTH - left - right, _HEIGHT)
@@ -133,7 +133,7 @@ def trade_off(
     looks = [_look(curve.name, place) for place, curve in enumerate(curves)]
     for curve, look in zip(shown, looks, strict=True):
         _draw(axes, curve, *look)
-    _name_curves(axes, names, shown, [edge for edge, _ in looks])
+    _name_curves(axes, names, shown, looks)
     parts = [_said(curve, x[0], y[0], bool(guides)) for curve in curves]
     height = top + _HEIGHT + 44
     sides = left / WIDTH, 1 - right / WIDTH, top / height, 44 / height
@@ -293,21 +293,25 @@ def _draw(axes: Axes, curve: _Placed, edge: str, shape: str) -> None:
 
 
 def _name_curves(
-    axes: Axes, names: Sequence[str], curves: Sequence[_Placed], edges: Sequence[str]
+    axes: Axes,
+    names: Sequence[str],
+    curves: Sequence[_Placed],
+    looks: Sequence[tuple[str, str]],
 ) -> None:
     """The curves' names at the right, in the order of their curves, each led to its own."""
     (_, end), (low, high) = axes.get_xlim(), axes.get_ylim()
     named = [
-        (name, edge, curve.dots[0] if curve.dots else curve.points[len(curve.points) // 2][:2])
-        for name, edge, curve in zip(names, edges, curves, strict=True)
+        (name, look, curve.dots[0] if curve.dots else curve.points[len(curve.points) // 2][:2])
+        for name, look, curve in zip(names, looks, curves, strict=True)
         if curve.points
     ]
     scale = (high - low) / _HEIGHT  # of one pixel
     heights = pushed_apart([(y - low) / scale for _, _, (_, y) in named], _LINE, _HEIGHT)
-    for (name, edge, (x, y)), height in zip(named, heights, strict=True):
+    for (name, (edge, shape), (x, y)), height in zip(named, heights, strict=True):
         level = low + height * scale
         axes.plot([x, end], [y, level], color=edge, lw=0.7, ls=(0, (4, 2)), zorder=1)
-        write(axes, name, 1, level, 6, color=edge, weight="bold", fontsize=10.5)
+        axes.plot(end, level, shape, color=edge, ms=5, clip_on=False, zorder=4)
+        write(axes, name, 1, level, 9, color=edge, weight="bold", fontsize=10.5)
 
 
 def _said(curve: Curve, x: str, y: str, over_threshold: bool) -> str:

@@ -94,8 +94,8 @@ def metric_of(name: str) -> str | None:
     it ("accuracy_insightface" -> "accuracy").
     """
     found = [m for m in _METRICS if name == m or name.endswith("_" + m)]
-    variant = "accuracy" if name.startswith("accuracy_") else None
-    return max(found, key=len, default=variant)
+    is_variant = name.startswith("accuracy_") and parts_of(name).base == name
+    return max(found, key=len, default="accuracy" if is_variant else None)
 
 
 def more_is_better(name: str) -> bool | None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from itertools import count
 
 import pytest
@@ -32,6 +33,8 @@ class Browser:
             close_fds=False, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(theirs_in), os.close(theirs_out)
+        self.watch = threading.Timer(60, self.process.kill)
+        self.watch.start()
         self.out, self.into = os.fdopen(read, "rb"), os.fdopen(write, "wb")
         self.ids = count(1)
         self.session = None
@@ -50,7 +53,7 @@ class Browser:
         while True:
             answer = b""
             while not answer.endswith(b"\0"):
-                answer += self.out.read(1)
+                answer += self.out.read(1) or pytest.fail("the browser went away")
             answer = json.loads(answer[:-1])
             if answer.get("id") == message["id"]:
                 assert "error" not in answer, answer
@@ -69,6 +72,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
 
     def close(self):
+        self.watch.cancel()
         self.process.terminate()
         self.process.wait()
         self.out.close(), self.into.close()
@@ -90,7 +94,6 @@ SAYS = "new Promise(d => setTimeout(() => d(document.querySelector('.says').text
 TEXT = "document.querySelector('input[type=range]').getAttribute('aria-valuetext')"
 
 
-@pytest.mark.slow
 def test_the_slider_says_by_keys_and_buttons_who_pays(browser):
     (system,) = audited_systems(verification_example())
     fmr = system.by_group("fmr", "FMR 1e-2")[0]
