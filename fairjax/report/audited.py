@@ -67,10 +67,14 @@ class Audited:
         """Every summary over the groups at this operating point."""
         return [m for m in self.measures if m.across == self.attribute and m.at == at]
 
-    def threshold(self, at: str) -> Measure | None:
-        """Some measure taken there that says at which threshold, and whence."""
-        there = (m for m in self.measures if m.at == at and m.threshold is not None)
-        return next(there, None)
+    @functools.cached_property
+    def thresholds(self) -> dict[str, tuple[float, str]]:
+        """{operating point: (threshold, where it comes from)}, less those that have none."""
+        found: dict[str, tuple[float, str]] = {}
+        for m in self.measures:
+            if m.at and m.threshold is not None:
+                found.setdefault(m.at, (m.threshold, m.threshold_source or "not said"))
+        return {at: found[at] for at in self.points if at in found}
 
 
 def audited_systems(results: Results) -> list[Audited]:

@@ -49,14 +49,11 @@ def write_report(
     verification = results.kind == "verification"
     said = verification_summary if verification else summary
     shown = verification_sections if verification else attribute_sections
-    lists, data_tables = manifest_parts(manifest or {})
-    settings = config_lists(config) if config else []
     sections = [
         *shown.sections(results),
         curve_section(curves),
         Section("tables", "Tables", tables=tables),
-        Section("data", "Data", tables=data_tables, lists=lists),
-        Section("settings", "Settings", "The resolved config.", lists=settings),
+        *_run_sections(config or {}, manifest or {}),
         method_section(results),
     ]
     script = (_TEMPLATES / "slider.js").read_text() if any(s.sliders for s in sections) else ""
@@ -79,6 +76,15 @@ def write_report(
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(text.encode("utf-8", "backslashreplace"))  # file names may be any bytes
     partial.replace(path)
+
+
+def _run_sections(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Section]:
+    """The data and the settings of a run; nothing where there was none."""
+    lists, tables = manifest_parts(manifest)
+    return [
+        Section("data", "Data", tables=tables, lists=lists),
+        Section("settings", "Settings", "The resolved config.", lists=config_lists(config)),
+    ]
 
 
 def _template() -> Any:

@@ -170,7 +170,7 @@ def heat_map(
       column_axis: What the columns are.
       cell_width: Pixels of one cell; 0 shares out the usual width.
     """
-    names = [printable(name, limit=14) for name in rows]
+    names = [printable(name, limit=20 if cell_width else 14) for name in rows]
     left = 32 + 6.6 * max(len(name) for name in names)
     width = cell_width or min((WIDTH - left - 2) / len(columns), 112)
     height = 24 + 14 * max(len(cell.small) for row in cells for cell in row)

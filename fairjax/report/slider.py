@@ -24,13 +24,12 @@ def slider_data(system: Audited) -> dict[str, Any]:
         for k, t in enumerate(rates["threshold"])
     }
     points = {}
-    for at in system.points:
+    for at, (threshold, _) in system.thresholds.items():
         found = [{m.group[system.attribute]: m for m in system.by_group(rate, at)}
                  for rate in ("fmr", "fnmr")]  # fmt: skip
-        place = system.threshold(at)
-        if place and place.threshold is not None and all(set(groups) <= set(f) for f in found):
-            rows[place.threshold] = [(found[0][g].value, found[1][g].value) for g in groups]
-            points[at] = place.threshold
+        if all(set(groups) <= set(by_group) for by_group in found):
+            rows[threshold] = [(found[0][g].value, found[1][g].value) for g in groups]
+            points[at] = threshold
     thresholds = sorted(rows)
     return {
         "thresholds": [float(f"{t:.6g}") for t in thresholds],
@@ -55,21 +54,20 @@ def slider_data(system: Audited) -> dict[str, Any]:
 def point_tables(system: Audited) -> list[Table]:
     """One table an operating point: rates, and expected errors in so many comparisons."""
     tables = []
-    for at in system.points:
-        place = system.threshold(at)
+    for at, (threshold, source) in system.thresholds.items():
         fmr, fnmr = system.by_group("fmr", at), system.by_group("fnmr", at)
-        if place is None or place.threshold is None or len(fmr) != len(fnmr):
+        if len(fmr) != len(fnmr):
             continue
         rows = [
             [a.group[system.attribute], *_cells(a), *_cells(b)]
             for a, b in zip(fmr, fnmr, strict=True)
         ]
         tables.append(Table(
-            f"{at}: threshold {place.threshold:.4g}",
+            f"{at}: threshold {threshold:.4g}",
             [system.attribute, "FMR", f"false matches in {PER:,}", "counted",
              "FNMR", f"false non-matches in {PER:,}", "counted"],
             rows,
-            f"Threshold from: {place.threshold_source or 'not said'}. * = fewer than {FEW} errors.",
+            f"Threshold from: {source}. * = fewer than {FEW} errors.",
         ))  # fmt: skip
     return tables
 

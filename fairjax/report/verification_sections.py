@@ -36,19 +36,13 @@ def sections(results: Results) -> list[Section]:
 def _rate_section(systems: Sequence[Audited]) -> Section:
     parts: Parts = []
     for system in systems:
-        for at in system.points:
-            place = system.threshold(at)
-            where = (
-                f": threshold {place.threshold:.4g}, from {place.threshold_source}" if place else ""
-            )
-            names = [(rate, at) for rate in (*RATES, "tmr")]
-            parts.append(
-                (system.titled(f"At {at}{where}"), forests(system, f"rate-{len(parts)}", names))
-            )
-        names = [(name, "") for name in ("eer", "auc", "d_prime")]
-        parts.append(
-            (system.titled("Without a threshold"), forests(system, f"rate-{len(parts)}", names))
-        )
+        for at, (threshold, source) in system.thresholds.items():
+            figures = forests(system, f"rate-{len(parts)}", [(r, at) for r in (*RATES, "tmr")])
+            heading = f"At {at}: threshold {threshold:.4g}, from {source}"
+            parts.append((system.titled(heading), figures))
+        free = [(name, "") for name in ("eer", "auc", "d_prime")]
+        figures = forests(system, f"rate-{len(parts)}", free)
+        parts.append((system.titled("Without a threshold"), figures))
     lead = (
         "One threshold for everyone; what each group gets at it. A dot is the group's rate, the "
         "line its interval, the dotted line everyone. The false match rate is counted over pairs "
@@ -80,8 +74,7 @@ def _rate_figure(system: Audited, rate: str, key: str) -> Figure:
     """One rate of every group over the threshold."""
     rates = system.arrays["rates"]
     trials = rates["n_nonmated" if rate == "fmr" else "n_mated"]
-    points = {at: m.threshold for at in system.points
-              if (m := system.threshold(at)) and m.threshold is not None}  # fmt: skip
+    points = {at: threshold for at, (threshold, _) in system.thresholds.items()}
     curves = []
     for group, values in rates[rate].items():
         known = [(t, v) for t, v in zip(rates["threshold"], values, strict=True) if v is not None]
@@ -179,7 +172,7 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
             f"matrix-{len(parts)}",
             system.titled(f"False match rate between groups at {matrix['at']}"),
             cells, rows=names, columns=names, row_axis=f"one side: {system.attribute}",
-            column_axis=f"other side: {system.attribute}", cell_width=88,
+            column_axis=f"other side: {system.attribute}", cell_width=100,
         )  # fmt: skip
         note = f"%; at {matrix['at']}, threshold {matrix['threshold']:.4g}; errors of pairs"
         figure = Figure(Markup(svg), "False match rate of each pair of groups", note, wide=True)
@@ -208,8 +201,7 @@ def _score_section(systems: Sequence[Audited]) -> Section:
         bins = system.arrays.get("histograms")
         if not bins:
             continue
-        thresholds = [m.threshold for at in system.points
-                      if (m := system.threshold(at)) and m.threshold is not None]  # fmt: skip
+        thresholds = [threshold for threshold, _ in system.thresholds.values()]
         groups = {name: (counts, bins["nonmated"][name]) for name, counts in bins["mated"].items()}
         svg = verification_plots.histograms(
             f"scores-{len(parts)}", system.titled(f"Scores by {system.attribute}"),

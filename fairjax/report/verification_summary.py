@@ -134,16 +134,15 @@ def _compared(system: Audited, protocol: str) -> str:
 
 
 def _at_threshold(system: Audited, at: str) -> str:
-    place = system.threshold(at)
+    """What everyone gets at an operating point."""
     fmr, fnmr = (system.everyone(rate, at) for rate in RATES)
-    if place is None or place.threshold is None or fmr is None or fnmr is None:
+    if at not in system.thresholds or fmr is None or fnmr is None:
         return ""
-    source = f", from {place.threshold_source}" if place.threshold_source else ""
-    name = f"{system.name} accepts" if system.name else "The system accepts"
+    threshold, source = system.thresholds[at]
     return (
-        f"{name} a pair whose score is at least {place.threshold:.4g} ({at}{source}): it takes "
-        f"{number(fmr.value, fmr.unit)} of non-mated pairs for one person and "
-        f"{number(fnmr.value, fnmr.unit)} of mated pairs for two."
+        f"{system.name or 'The system'} accepts a pair whose score is at least {threshold:.4g} "
+        f"({at}, from {source}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for one "
+        f"person and {number(fnmr.value, fnmr.unit)} of mated pairs for two."
     )
 
 

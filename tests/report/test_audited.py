@@ -19,7 +19,7 @@ def test_points_without_any_number_come_last():
     measures = [Measure("fmr", None, at="FMR 1e-6", **place), Measure("fmr", 0.1, at="b", **place)]
     (system,) = audited_systems(Results("verification", {}, measures, {}, [], {}))
     assert system.points == ["b", "FMR 1e-6"]
-    assert system.threshold("FMR 1e-6") is None
+    assert system.thresholds == {}
 
 
 def test_each_system_has_its_own_measures_and_arrays():

@@ -21,7 +21,7 @@ def test_the_slider_says_at_an_operating_point_what_the_measures_say(system):
             for group, m in zip(data["groups"], system.by_group(rate, point["name"]), strict=True):
                 here = group[rate][point["place"]]
                 assert here is None if m.value is None else here == pytest.approx(m.value, rel=1e-5)
-        expected = system.threshold(point["name"]).threshold
+        expected = system.thresholds[point["name"]][0]
         assert data["thresholds"][point["place"]] == pytest.approx(expected, rel=1e-5)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from itertools import count
 
 import pytest
@@ -42,7 +43,8 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
             "sessionId"
         ]
-        self.run("new Promise(d => document.readyState == 'complete' ? d() : onload = d)")
+        while not self.run("document.querySelector('.scripted') !== null"):
+            time.sleep(0.02)
 
     def call(self, method, **params):
         message = {"id": next(self.ids), "method": method, "params": params}
