@@ -13,7 +13,7 @@ from fairjax.report.slider import point_tables, slider_data
 from fairjax.report.spread_sections import forests
 from fairjax.report.verification_plots import EVERYONE, LINEAR, LOG, PROBIT, Curve, Scale
 from fairjax.report.verification_summary import RATES
-from fairjax.report.wording import describe, digits
+from fairjax.report.wording import describe, digits, span
 from fairjax.results import FEW, Results
 
 
@@ -163,10 +163,11 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
             for rate, k in zip(line, counts, strict=True) if rate and k >= FEW
         ]  # fmt: skip
         low, high = min(backed, default=0.0), max(backed, default=0.0)
+        columns = (matrix[key] for key in ("fmr", "errors", "n", "low", "high"))
         cells = [
-            [_matrix_cell(rate, k, n, low, max(high, low + 0.5))
-             for rate, k, n in zip(*line, strict=True)]
-            for line in zip(rates, matrix["errors"], matrix["n"], strict=True)
+            [_matrix_cell(*cell, scale=(low, max(high, low + 0.5)))
+             for cell in zip(*line, strict=True)]
+            for line in zip(*columns, strict=True)
         ]  # fmt: skip
         svg = plots.heat_map(
             f"matrix-{len(parts)}",
@@ -174,7 +175,9 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
             cells, rows=names, columns=names, row_axis=f"one side: {system.attribute}",
             column_axis=f"other side: {system.attribute}", cell_width=100,
         )  # fmt: skip
-        note = f"%; at {matrix['at']}, threshold {matrix['threshold']:.4g}; errors of pairs"
+        note = (
+            f"%; at {matrix['at']}, threshold {matrix['threshold']:.4g}; interval; errors of pairs"
+        )
         figure = Figure(Markup(svg), "False match rate of each pair of groups", note, wide=True)
         parts.append((system.name, [figure]))
     lead = (
@@ -186,13 +189,21 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
 
 
 def _matrix_cell(
-    rate: float | None, errors: int | None, n: int | None, low: float, high: float
+    rate: float | None,
+    errors: int | None,
+    n: int | None,
+    low: float | None,
+    high: float | None,
+    *,
+    scale: tuple[float, float],
 ) -> plots.Cell:
-    """A cell filled by log10 of its rate, from `low` to `high`."""
+    """A rate with its interval and counts, filled by its log10 along the scale."""
     if rate is None or not n:
         return plots.Cell("–", ["", "no pair"], None)
-    strength = (math.log10(rate) - low) / (high - low) if rate and (errors or 0) >= FEW else None
-    return plots.Cell(digits(rate, "fraction"), [f"{errors or 0:,} of", f"{n:,}"], strength)
+    interval = span((low, high), "fraction") if low is not None and high is not None else ""
+    backed = rate > 0 and (errors or 0) >= FEW
+    strength = (math.log10(rate) - scale[0]) / (scale[1] - scale[0]) if backed else None
+    return plots.Cell(digits(rate, "fraction"), [interval, f"{errors or 0:,} of {n:,}"], strength)
 
 
 def _score_section(systems: Sequence[Audited]) -> Section:

@@ -4,6 +4,7 @@ from verification_example import GROUPS, verification_example
 from fairjax.report.audited import audited_systems
 from fairjax.report.verification_plots import EVERYONE
 from fairjax.report.verification_sections import _matrix_cell, _trade_off_curves, sections
+from fairjax.report.wording import span
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +49,14 @@ def test_operating_points_lie_where_the_global_threshold_puts_the_group(system):
     [(0.1, 100, 1.0), (0.01, 100, 0.5), (0.001, 30, 0.0), (0.001, 29, None), (0.0, 0, None)],
 )
 def test_a_cell_is_filled_by_the_logarithm_of_its_rate(rate, errors, strength):
-    cell = _matrix_cell(rate, errors, 9000, -3.0, -1.0)
+    cell = _matrix_cell(rate, errors, 9000, 0.5 * rate, 2 * rate, scale=(-3.0, -1.0))
     assert cell.strength == (None if strength is None else pytest.approx(strength))
-    assert cell.small == [f"{errors} of", "9,000"]
+    assert cell.small[1] == f"{errors} of 9,000"
+    assert cell.small[0] == span((0.5 * rate, 2 * rate), "fraction")
 
 
 def test_a_cell_without_pairs_says_so():
-    assert _matrix_cell(None, 0, 0, -3.0, -1.0).small[1] == "no pair"
+    assert _matrix_cell(None, 0, 0, None, None, scale=(0.0, 1.0)).small[1] == "no pair"
 
 
 def test_each_system_gets_its_own_slider_and_matrix():
