@@ -77,6 +77,11 @@ class Audited:
         return {at: found[at] for at in self.points if at in found}
 
 
+def whence(at: str, source: str) -> str:
+    """Where a threshold comes from: "FMR 1e-3, from all non-mated pairs", or "fixed"."""
+    return source if at.startswith("threshold ") else f"{at}, from {source}"
+
+
 def audited_systems(results: Results) -> list[Audited]:
     """The audited systems in order of appearance; one named "" where there is but one."""
     attribute = results.protocol.get("attribute", "group")

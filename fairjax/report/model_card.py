@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from fairjax.report import summary, verification_summary
 from fairjax.report.accounts import leaves, plain
+from fairjax.report.audited import whence
 from fairjax.report.wording import (
     describe,
     digits,
@@ -78,9 +79,11 @@ def _metrics(results: Results) -> Iterator[str]:
     for name, found in made.items():
         m = found[0]
         how = [m.rule, f"{level(m)}: {m.method}" if m.interval and m.method else ""]
-        places = {m.at: f"{m.at}, threshold {m.threshold:.4g} from {m.threshold_source}"
-                  for m in found if m.threshold is not None}  # fmt: skip
-        how += [f"at {'; '.join(places.values())}"] if places else []
+        places = {
+            m.at: f"{m.threshold:.4g} ({whence(m.at, m.threshold_source)})"
+            for m in found if m.at and m.threshold is not None
+        }  # fmt: skip
+        how += [f"at the thresholds {listed(list(places.values()))}"] if places else []
         said = "; ".join(filter(None, how))
         yield f"- {escaped(describe(name))}{': ' if said else ''}{escaped(said)}."
 

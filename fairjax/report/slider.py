@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Sequence
 from typing import Any
 
-from fairjax.report.audited import Audited
+from fairjax.report.audited import Audited, whence
 from fairjax.report.wording import digits, number
 from fairjax.results import FEW, Measure, Table
 
@@ -63,11 +63,11 @@ def point_tables(system: Audited) -> list[Table]:
             for a, b in zip(fmr, fnmr, strict=True)
         ]
         tables.append(Table(
-            f"{at}: threshold {threshold:.4g}",
+            f"Threshold {threshold:.4g} ({whence(at, source)})",
             [system.attribute, "FMR", f"false matches in {PER:,}", "counted",
              "FNMR", f"false non-matches in {PER:,}", "counted"],
             rows,
-            f"Threshold from: {source}. * = fewer than {FEW} errors.",
+            f"* = fewer than {FEW} errors.",
         ))  # fmt: skip
     return tables
 

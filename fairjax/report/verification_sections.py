@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fairjax.report import plots, spread_sections, verification_plots
-from fairjax.report.audited import Audited, audited_systems
+from fairjax.report.audited import Audited, audited_systems, whence
 from fairjax.report.sections import Figure, Parts, Section, Slider
 from fairjax.report.slider import point_tables, slider_data
 from fairjax.report.spread_sections import forests
@@ -38,7 +38,7 @@ def _rate_section(systems: Sequence[Audited]) -> Section:
     for system in systems:
         for at, (threshold, source) in system.thresholds.items():
             figures = forests(system, f"rate-{len(parts)}", [(r, at) for r in (*RATES, "tmr")])
-            heading = f"At {at}: threshold {threshold:.4g}, from {source}"
+            heading = f"At threshold {threshold:.4g} ({whence(at, source)})"
             parts.append((system.titled(heading), figures))
         free = [(name, "") for name in ("eer", "auc", "d_prime")]
         figures = forests(system, f"rate-{len(parts)}", free)

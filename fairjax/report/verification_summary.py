@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from fairjax.report.audited import Audited, audited_systems, changes
+from fairjax.report.audited import Audited, audited_systems, changes, whence
 from fairjax.report.summary import BADGES, Card, Finding, worst_to_best
 from fairjax.report.wording import (
     describe,
@@ -141,7 +141,7 @@ def _at_threshold(system: Audited, at: str) -> str:
     threshold, source = system.thresholds[at]
     return (
         f"{system.name or 'The system'} accepts a pair whose score is at least {threshold:.4g} "
-        f"({at}, from {source}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for one "
+        f"({whence(at, source)}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for one "
         f"person and {number(fnmr.value, fnmr.unit)} of mated pairs for two."
     )
 

@@ -1,6 +1,6 @@
 from verification_example import GROUPS, verification_example
 
-from fairjax.report.audited import audited_systems, changes
+from fairjax.report.audited import audited_systems, changes, whence
 from fairjax.results import Measure, Results
 
 
@@ -30,3 +30,8 @@ def test_each_system_has_its_own_measures_and_arrays():
     assert one.everyone("fnmr", "FMR 1e-2").value != two.everyone("fnmr", "FMR 1e-2").value
     assert not [m for m in two.measures if m.name.endswith("_change")]
     assert list(changes(results)) == ["B minus A"]
+
+
+def test_a_fixed_threshold_is_its_own_operating_point():
+    assert whence("FMR 1e-3", "calibration.csv") == "FMR 1e-3, from calibration.csv"
+    assert whence("threshold 0.31", "fixed") == "fixed"

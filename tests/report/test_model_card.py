@@ -37,7 +37,7 @@ def test_a_card_of_verification_says_the_numbers_and_what_limits_them():
     fmr = results.get("fmr", at="FMR 1e-2", race="African")
     low, high = (f"{100 * end:.1f}" for end in fmr.interval)
     assert rf"| African | {100 * fmr.value:.1f} \[{low}, {high}\] |" in card
-    assert "threshold 0.3043 from all non-mated pairs" in card
+    assert "at the thresholds 0.3043 (FMR 1e-2, from all non-mated pairs) and 0.3867" in card
     assert "annotators' guess" in card
     assert "FMR 1e-3: no pair speaks about the false match rate of South-East Asian" in card
     assert "### By race, FMR 1e-6" not in card  # a table of dashes says nothing

@@ -39,8 +39,7 @@ def test_thresholds_ascend_and_every_group_has_a_rate_at_each(system):
 
 def test_the_tables_in_its_place_count_the_same_errors(system):
     first, second = point_tables(system)
-    assert first.title == "FMR 1e-2: threshold 0.3043"
-    assert "all non-mated pairs" in first.note
+    assert first.title == "Threshold 0.3043 (FMR 1e-2, from all non-mated pairs)"
     m = system.by_group("fmr", "FMR 1e-2")[0]
     assert first.rows[0][:4] == ["African", "2.9%", "286", f"{m.n_errors} of 24,000"]
     assert first.rows[4][1:4] == ["undefined", "–", "–"]

@@ -109,7 +109,7 @@ def test_the_minimum_report_is_there(full):
     results = verification_example()
     fmr = results.get("fmr", at="FMR 1e-3", race="African")
     for said in (
-        "threshold 0.3867, from all non-mated pairs",
+        "At threshold 0.3867 (FMR 1e-3, from all non-mated pairs)",
         f"{fmr.n_errors} of",
         "African, Asian: 0.022 0.016 to 0.031 2 of 9,000",  # the matrix in words
         "South-East Asian and Pacific Islander: – no pair",
