@@ -141,8 +141,8 @@ def _at_threshold(system: Audited, at: str) -> str:
     threshold, source = system.thresholds[at]
     return (
         f"{system.name or 'The system'} accepts a pair whose score is at least {threshold:.4g} "
-        f"({whence(at, source)}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for one "
-        f"person and {number(fnmr.value, fnmr.unit)} of mated pairs for two."
+        f"({whence(at, source)}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for "
+        f"one person and {number(fnmr.value, fnmr.unit)} of mated pairs for two."
     )
 
 
