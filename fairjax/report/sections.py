@@ -133,7 +133,7 @@ def method_section(results: Results) -> Section:
     """The protocol, and every rule, interval and ddof with the numbers it stands for."""
     made: dict[tuple[str, str, str], list[str]] = {}
     for m in results.measures:
-        summarised = re.sub("_(noise_floor|p_value(_holm)?)$", "", m.name)
+        summarised = re.sub("_(noise_floor|p_value(_holm|_bh)?)$", "", m.name)
         rule = m.rule.replace(summarised, "the summary")  # so that like rules share a row
         interval = ", ".join(part for part in (level(m) if m.level else "", m.method) if part)
         names = made.setdefault((rule, interval, "" if m.ddof is None else str(m.ddof)), [])

@@ -9,7 +9,7 @@ from fairjax.report import plots, verification_plots
 from fairjax.report.audited import Audited, changes
 from fairjax.report.sections import Figure, Parts, Section, reading, without_empty_columns
 from fairjax.report.summary import worst_to_best
-from fairjax.report.verification_summary import RATES, judged_against_chance
+from fairjax.report.verification_summary import P_VALUES, RATES, judged_against_chance
 from fairjax.report.wording import describe, group_name, is_difference, number, parts_of, span
 from fairjax.results import Measure, Results, Table
 
@@ -167,19 +167,20 @@ def _spread_table(system: Audited, at: str, measures: Sequence[Measure]) -> Tabl
     rows = []
     for m in measures:
         floor = system.summary(f"{m.name}_noise_floor", at)
-        p, holm = (system.summary(f"{m.name}_{end}", at) for end in ("p_value", "p_value_holm"))
+        p_values = [system.summary(f"{m.name}_{suffix}", at) for suffix in P_VALUES]
         rows.append([
             _title(m),
             number(m.value, m.unit, difference=is_difference(m.name)),
             span(m.interval, m.unit),
             number(floor.value, m.unit, difference=is_difference(m.name)) if floor else "–",
-            *(f"{x.value:.2g}" if x and x.value is not None else "–" for x in (p, holm)),
+            *("" if p is None else _p(p.value) for p in p_values),
             {True: "▲ beyond", False: "○ not beyond", None: "–"}[judged_against_chance(m, floor)],
             "" if m.ddof is None else str(m.ddof),
             m.note,
         ])  # fmt: skip
     columns = [
-        "measure", "value", "interval", "noise floor", "p", "p, Holm", "chance", "ddof", "note"
+        "measure", "value", "interval", "noise floor",
+        "p", "p, Holm", "p, Benjamini-Hochberg", "chance", "ddof", "note"
     ]  # fmt: skip
     note = (
         "Where groups are equal the fairness discrepancy rate is 1 (and near 1 whenever the FMR is "
@@ -211,6 +212,10 @@ def _title(m: Measure) -> str:
     return describe(m.name).replace(
         describe(base), base.upper() if base in RATES else describe(base)
     )
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _percent(rate: float | None) -> str:

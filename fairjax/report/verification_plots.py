@@ -25,7 +25,7 @@ from fairjax.report.marks import (
     write,
 )
 from fairjax.report.svg import INK, LINE, MUTED, PAPER, WARN, WIDTH
-from fairjax.report.wording import digits, group_name, number, printable, span
+from fairjax.report.wording import digits, excludes_zero, group_name, number, printable, span
 from fairjax.results import Measure
 
 EVERYONE = "everyone"
@@ -209,7 +209,7 @@ def change(key: str, title: str, measures: Sequence[Measure]) -> str:
     axes.axvline(0, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
     number_axis(axes, "x", unit, difference=True, ticks=3)
     for y, m in enumerate(measures):
-        clear = m.interval is not None and not m.interval[0] <= 0 <= m.interval[1]
+        clear = excludes_zero(m)
         write(axes, names[y], 0, y, -8, ha="right", weight="normal" if m.group else "bold")
         write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")
         write(axes, span(m.interval, unit), 1, y, 54, color=MUTED, fontsize=10.5)
@@ -219,7 +219,7 @@ def change(key: str, title: str, measures: Sequence[Measure]) -> str:
 
 
 class _Placed(NamedTuple):
-    """A curve's points and dots where they lie on the axes, each with its `backed`."""
+    """A curve where it lies on the axes: (x, y, backed) of each point, and its dots."""
 
     points: list[tuple[float, float, bool]]
     dots: list[tuple[float, float]]
@@ -272,7 +272,7 @@ def _ticks(
 
 
 def _look(name: str, place: int) -> tuple[str, str]:
-    """Colour and marker; everyone's curve comes first and is drawn in ink."""
+    """Colour and marker; everyone's curve is drawn in ink."""
     return (INK, "d") if name == EVERYONE else (colour(place), marker(place))
 
 
@@ -288,8 +288,8 @@ def _draw(axes: Axes, curve: _Placed, edge: str, shape: str) -> None:
         if one[2] != other[2]:
             at = (one if one[2] else other)[:2]
             axes.plot(*at, shape, ms=7, mfc=PAPER, mec=edge, mew=1.4, zorder=3)
-    for dot_ in curve.dots:
-        axes.plot(*dot_, shape, ms=7, mfc=edge, mec=edge, zorder=4)
+    for at in curve.dots:
+        axes.plot(*at, shape, ms=7, mfc=edge, mec=edge, zorder=4)
 
 
 def _name_curves(

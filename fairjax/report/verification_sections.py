@@ -56,7 +56,7 @@ def _rate_section(systems: Sequence[Audited]) -> Section:
 def _threshold_section(systems: Sequence[Audited]) -> Section:
     sliders = []
     for place, system in enumerate(systems):
-        if "rates" not in system.arrays:
+        if not system.groups or "rates" not in system.arrays:
             continue
         figures = [_rate_figure(system, rate, f"over-{place}-{rate}") for rate in RATES]
         sliders.append(Slider(
@@ -155,7 +155,7 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
     parts: Parts = []
     for system in systems:
         matrix = system.arrays.get("matrix")
-        if not matrix or not matrix["groups"]:
+        if not system.groups or not matrix:
             continue
         names, rates = matrix["groups"], matrix["fmr"]
         backed = [
@@ -210,7 +210,7 @@ def _score_section(systems: Sequence[Audited]) -> Section:
     parts: Parts = []
     for system in systems:
         bins = system.arrays.get("histograms")
-        if not bins:
+        if not system.groups or not bins:
             continue
         thresholds = [threshold for threshold, _ in system.thresholds.values()]
         groups = {name: (counts, bins["nonmated"][name]) for name, counts in bins["mated"].items()}

@@ -8,6 +8,7 @@ from fairjax.report.summary import BADGES, Card, Finding, worst_to_best
 from fairjax.report.wording import (
     describe,
     digits,
+    excludes_zero,
     group_name,
     is_difference,
     level,
@@ -15,6 +16,7 @@ from fairjax.report.wording import (
     lower,
     more_is_better,
     number,
+    sentence,
     span,
 )
 from fairjax.results import FEW, Measure, Results
@@ -22,6 +24,11 @@ from fairjax.results import FEW, Measure, Results
 MOST_GROUPS = 8  # a card names the worst group where there are at most so many
 RATES = ("fmr", "fnmr")
 _THRESHOLD_FREE = ("accuracy", "eer", "auc", "d_prime")
+P_VALUES = {
+    "p_value": " unadjusted",
+    "p_value_holm": " after Holm",
+    "p_value_bh": " after Benjamini-Hochberg",
+}
 _VERDICTS: dict[str, tuple[Literal["beyond", "within", "open"], str]] = {
     "exceeds": ("beyond", "▲ Exceeds the tolerance"),
     "within": ("within", "○ Within the tolerance"),
@@ -164,11 +171,9 @@ def _who_pays(system: Audited, rate: str, at: str) -> str:
 
 def _ends(worst: Measure, best: Measure) -> str:
     """The worst and the best group with their numbers and the factor between them."""
-    factor = (
-        f"{worst.value / best.value:.2g} times the rate of"
-        if worst.value and best.value
-        else ("against")
-    )
+    factor = "against"
+    if worst.value and best.value:
+        factor = f"{worst.value / best.value:.2g} times the rate of"
     return (
         f"{group_name(worst.group)} ({_rate_text(worst)}), {factor} {group_name(best.group)} "
         f"({_rate_text(best)})"
@@ -198,20 +203,19 @@ def _rate_finding(system: Audited, rate: str, at: str, order: Sequence[Measure])
 
 
 def _against_chance(system: Audited, summary: Measure, floor: Measure, at: str, rate: str) -> str:
-    what = lower(describe(summary.name).removeprefix(describe(rate) + ": "))
-    difference = is_difference(summary.name)
-    said = number(summary.value, summary.unit, difference=difference)
-    interval = (
-        f" ({level(summary)} {span(summary.interval, summary.unit)})" if summary.interval else ""
+    """A summary, its noise floor and its p-values in words."""
+    what = sentence(describe(summary.name).removeprefix(describe(rate) + ": "))
+    said, chance = (
+        number(m.value, m.unit, difference=is_difference(summary.name)) for m in (summary, floor)
     )
+    ends = f" ({level(summary)} {span(summary.interval, summary.unit)})" if summary.interval else ""
     p = [
-        f"p {m.value:.2g}{words}"
-        for suffix, words in (("p_value", " unadjusted"), ("p_value_holm", " after Holm"))
+        f"p {m.value:.2g}{how}"
+        for suffix, how in P_VALUES.items()
         if (m := system.summary(f"{summary.name}_{suffix}", at)) and m.value is not None
     ]
     return (
-        f"{what[:1].upper()}{what[1:]}: {said}{interval}. Equal groups of these sizes show up to "
-        f"{number(floor.value, floor.unit, difference=difference)} by chance"
+        f"{what}: {said}{ends}. Equal groups of these sizes show up to {chance} by chance"
         f"{'; ' + ', '.join(p) if p else ''}."
     )
 
@@ -235,8 +239,3 @@ def _rate_text(m: Measure) -> str:
     """A rate and its interval: "0.52%, 95% interval 0.31 to 0.80"."""
     interval = f", {level(m)} {span(m.interval, m.unit)}" if m.interval else ""
     return f"{number(m.value, m.unit)}{interval}"
-
-
-def excludes_zero(m: Measure) -> bool:
-    """Whether a change's interval lies on one side of zero."""
-    return m.interval is not None and not m.interval[0] <= 0 <= m.interval[1]

@@ -59,11 +59,12 @@ _TAILS = {
     "noise_floor": "noise floor",
     "p_value": "p-value",
     "p_value_holm": "p-value after Holm",
+    "p_value_bh": "p-value after Benjamini-Hochberg",
     "change": "change",
 }
 _NAME = re.compile(
     rf"(.+?)(?:_({'|'.join(sorted(SUMMARIES, key=len, reverse=True))}))?"
-    r"((?:_smoothed)?(?:_noise_floor|_p_value_holm|_p_value|_change)?)"
+    r"((?:_smoothed)?(?:_noise_floor|_p_value(?:_holm|_bh)?|_change)?)"
 )
 
 
@@ -184,6 +185,11 @@ def beyond_chance(gap: float | None, floor: float | None) -> bool | None:
       floor: What the same summary stays below when groups are equal.
     """
     return None if gap is None or floor is None else gap > floor
+
+
+def excludes_zero(measure: Measure) -> bool:
+    """Whether its interval lies on one side of zero."""
+    return measure.interval is not None and not measure.interval[0] <= 0 <= measure.interval[1]
 
 
 def level(measure: Measure) -> str:
