@@ -13,6 +13,7 @@ from absl import logging
 from jax.sharding import NamedSharding
 from orbax.checkpoint import checkpoint_managers as policies
 
+from fairjax.interop import from_timm, read_tensors
 from fairjax.state import TrainState
 from fairjax.types import PyTree
 from fairjax.workdir import WorkdirError, read_json
@@ -180,10 +181,11 @@ class Checkpoints:
 
 
 def read_variables(run: Path) -> PyTree:
-    """The weights with which a finished run was evaluated, on the host.
+    """The weights with which a finished run was evaluated, or those of a file, on the host.
 
     Args:
-      run: Its folder.
+      run: The run's folder; or a ViT or MAE as timm, DeiT and MAE name it, .safetensors, .npz or
+        .pth, of which nothing but tensors is read.
 
     Returns:
       What `TrainState.variables` was: `{"params": ..., **model_state}`.
@@ -191,6 +193,13 @@ def read_variables(run: Path) -> PyTree:
     Raises:
       WorkdirError: If the run is missing, not finished or cannot be read.
     """
+    if run.suffix in (".safetensors", ".npz", ".pth"):
+        try:
+            params, leftovers = from_timm(read_tensors(run))
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+        logging.info("%s: no place for %s.", run, ", ".join(leftovers) or "nothing")
+        return {"params": params}
     step = read_json(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
     with ocp.PyTreeCheckpointer() as reader:

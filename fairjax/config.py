@@ -55,6 +55,9 @@ def base_config() -> ConfigDict:
         )
     )
     config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet", width=64))
+    # Start from another run's folder, or from a file of a ViT or MAE as timm, DeiT and MAE name it:
+    # its "backbone" (or another module), or "all".
+    config.init = ConfigDict(dict(run="", part="backbone"))
     config.compute_dtype = "float32"  # or bfloat16; parameters, logits and losses stay float32
 
     config.method = ConfigDict(

@@ -1,5 +1,7 @@
 """The train state: arrays only, and how it is born."""
 
+from collections.abc import Collection
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -53,8 +55,8 @@ def init_state(
 def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     """A fresh state with another model's weights and statistics in place of its own.
 
-    Weights go by their paths. The part must be the same on both sides, leaf by leaf; what the
-    other model has besides is left behind and named in the log.
+    Weights go by their paths. What only one of the two models has stays fresh here, or is left
+    behind there, and is named in the log: a pre-trained encoder ends otherwise than a classifier.
 
     Args:
       state: As `init_state` made it.
@@ -62,7 +64,8 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
       part: A module at the top of both models, such as "backbone", or "all".
 
     Raises:
-      ValueError: If there is no such part, or it differs; names the first path and what is wrong.
+      ValueError: If there is no such part, nothing in it is on both sides, or an array's shapes
+        differ; names the first path and what is wrong.
     """
     own, given = (
         {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
@@ -71,21 +74,29 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     parts = ", ".join(repr(name) for name in ["all", *state.params])
     if not own:
         raise ValueError(f"config.init.part={part!r} is no part of this model; it has {parts}.")
-    for path in sorted(own.keys() | given.keys()):
-        ours, theirs = (
-            "absent" if path not in side else f"{side[path].shape}" for side in (own, given)
+    shared = own.keys() & given.keys()
+    if not shared:
+        raise ValueError(
+            f"config.init.run shares no array of {part!r} with this model; build the same {part}, "
+            f"or choose another config.init.part of {parts}."
         )
-        if ours != theirs:
+    for path in sorted(shared):
+        if own[path].shape != given[path].shape:
             raise ValueError(
-                f"config.init.run cannot be started from: {'/'.join(path)} is {ours} here and "
-                f"{theirs} there; build the same {part}, or choose another config.init.part of "
-                f"{parts}."
+                f"config.init.run cannot be started from: {'/'.join(path)} is {own[path].shape} "
+                f"here and {given[path].shape} there; build the same {part}."
             )
-    left = sorted({path[1] for path in flatten_dict(other)} - {path[1] for path in given})
-    logging.info("Started from %d arrays of %r; left behind: %s.", len(own), part, left or "none")
+    logging.info(
+        "Started from %d arrays of %r; fresh: %s; left behind: %s.",
+        len(shared),
+        part,
+        _names(own.keys() - shared),
+        _names(flatten_dict(other).keys() - shared),
+    )
     placed = {
         path: jax.device_put(given[path].astype(leaf.dtype), leaf.sharding)
         for path, leaf in own.items()
+        if path in shared
     }
     whole = flatten_dict({"params": state.params, **state.model_state})
     variables = unflatten_dict({**whole, **placed})
@@ -93,3 +104,9 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
     params = variables.pop("params")
     return state.replace(params=params, model_state=variables, average=average)
+
+
+def _names(paths: Collection[tuple[str, ...]]) -> str:
+    """The modules that hold these arrays, in a few words."""
+    modules = sorted({"/".join(path[1:3]) for path in paths})
+    return ", ".join(modules[:8]) + (", ..." if len(modules) > 8 else "") if modules else "none"

@@ -112,7 +112,10 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             state = jax.jit(create, out_shardings=whole)(init_key)
             if config.init.run:
                 other = read_variables(Path(config.init.run))
-                state = start_from(state, other, part=config.init.part)
+                try:
+                    state = start_from(state, other, part=config.init.part)
+                except ValueError as error:
+                    raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
         logging.info(
             "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",

@@ -29,7 +29,9 @@ def errors_needed(within: float, *, confidence: float = 0.9) -> int:
     return round((_z((1 + confidence) / 2) / within) ** 2)
 
 
-def lowest_rate(trials: float, *, design_effect: float = 1.0, errors: int = 30) -> float | None:
+def lowest_rate(
+    trials: int | float, *, design_effect: int | float = 1.0, errors: int = 30
+) -> float | None:
     """The lowest rate that so many trials back by `errors` errors; None where they back none.
 
     With design effect 1 it is where a curve's 30-error mark stands, errors / trials.
@@ -63,11 +65,11 @@ def upper_if_zero(trials: int, *, level: float = 0.95, two_sided: bool = False) 
 
 
 def people_to_resolve(
-    ratio: float,
+    ratio: int | float,
     *,
     rate: float,
-    trials_per_person: float,
-    design_effect: float,
+    trials_per_person: int | float,
+    design_effect: int | float,
     power: float = 0.8,
     level: float = 0.95,
 ) -> int:

@@ -154,7 +154,10 @@ def from_sums(
 
 
 def wilson_interval(
-    rate: Num[np.ndarray, "..."] | float, trials: Num[np.ndarray, "..."] | float, *, level: float
+    rate: Num[np.ndarray, "..."] | float,
+    trials: Num[np.ndarray, "..."] | int | float,
+    *,
+    level: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval of a rate; the trials need not be whole, which SciPy asks for.
 
@@ -169,7 +172,7 @@ def wilson_interval(
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
     centre = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
     reach = np.sqrt(z2 / trials * (rate * (1 - rate) + z2 / (4 * trials))) / (1 + z2 / trials)
-    return np.maximum(centre - reach, 0.0), np.minimum(centre + reach, 1.0)
+    return np.asarray(np.maximum(centre - reach, 0.0)), np.asarray(np.minimum(centre + reach, 1.0))
 
 
 def _disjoint(person: np.ndarray) -> int:

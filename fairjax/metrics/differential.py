@@ -40,7 +40,7 @@ def max_over_min(rates: Rates) -> Gap:
 def geometric_mean(rates: Rates) -> Gap:
     """The n-th root of the product of n rates; 0 where one is 0."""
     with np.errstate(divide="ignore"):
-        return np.exp(by_group.group_mean(np.log(rates)))
+        return np.asarray(np.exp(by_group.group_mean(np.log(rates))))
 
 
 def max_over_geomean(rates: Rates) -> Gap:
@@ -90,7 +90,7 @@ def fairness_discrepancy_rate(fmrs: Rates, fnmrs: Rates, *, alpha: float = 0.5) 
     Source: de Freitas Pereira and Marcel (arXiv 2011.02395).
     """
     a, b = (_compared(x, by_group.difference(x)) for x in (fmrs, fnmrs))
-    return 1 - (alpha * a + (1 - alpha) * b)
+    return np.asarray(1 - (alpha * a + (1 - alpha) * b))
 
 
 def fairness_discrepancy_rate_area(
@@ -125,7 +125,7 @@ def inequity_rate(fmrs: Rates, fnmrs: Rates, *, alpha: float = 0.5) -> Gap:
 
     Source: Grother (NIST), as quoted by Howard et al. (arXiv 2203.05051).
     """
-    return max_over_min(fmrs) ** alpha * max_over_min(fnmrs) ** (1 - alpha)
+    return np.asarray(max_over_min(fmrs) ** alpha * max_over_min(fnmrs) ** (1 - alpha))
 
 
 def garbe(fmrs: Rates, fnmrs: Rates, *, alpha: float = 0.5) -> Gap:
@@ -140,7 +140,7 @@ def garbe(fmrs: Rates, fnmrs: Rates, *, alpha: float = 0.5) -> Gap:
 
     Source: Howard et al. (arXiv 2203.05051).
     """
-    return alpha * gini(fmrs) + (1 - alpha) * gini(fnmrs)
+    return np.asarray(alpha * gini(fmrs) + (1 - alpha) * gini(fnmrs))
 
 
 def worst_error_rate_multiplier(
@@ -164,7 +164,7 @@ def worst_error_rate_multiplier(
         _compared(x, divide(np.fmax.reduce(x, axis=-1), geometric_mean(x + epsilon)))
         for x in (fmrs, fnmrs)
     )
-    return a**alpha * b ** (1 - alpha)
+    return np.asarray(a**alpha * b ** (1 - alpha))
 
 
 def bias_degree(

@@ -134,7 +134,9 @@ GAPS: Mapping[str, Gap] = MappingProxyType({
     "max_over_geomean": Gap(_above_mean, _log, np.exp),
     "sum_abs_log10": Gap(_off_mean, _log),
     "gini": Gap(_apart, _relative, high=1.0),
-    "fairness_discrepancy_rate": Gap(_halves(by_group.difference), finish=lambda x: 1 - x, high=1.0),
+    "fairness_discrepancy_rate": Gap(
+        _halves(by_group.difference), finish=lambda x: 1 - x, high=1.0
+    ),
     "inequity_rate": Gap(_halves(by_group.difference), _log, np.exp),
     "garbe": Gap(_halves(_apart), _relative, high=1.0),
 })  # fmt: skip
@@ -172,10 +174,13 @@ def centred(
     pooled = np.sum(rates[known] * trials[known]) / np.sum(trials[known])
     spread, target = rates * (1 - rates), pooled * (1 - pooled)
     null = pooled + (resampled - rates) * np.sqrt(divide(target, spread))
-    effect = np.nanvar(resampled[:, spread > 0], axis=0) * trials[spread > 0] / spread[spread > 0]
+    varied = spread > 0
+    effects = np.nanvar(resampled[:, varied], axis=0) * trials[varied] / spread[varied]
+    effect = max(1.0, float(effects.mean())) if varied.any() else 1.0
+    rng = np.random.default_rng([seed, _NULL])
     for g in np.flatnonzero(spread == 0):
-        n = max(1, round(float(trials[g] / max(1.0, np.mean(effect)))))
-        null[:, g] = np.random.default_rng([seed, _NULL, g]).binomial(n, pooled, len(null)) / n
+        n = max(1, round(float(trials[g]) / effect))
+        null[:, g] = rng.binomial(n, pooled, len(null)) / n
     return np.clip(null, 0.0, 1.0)
 
 
@@ -214,7 +219,7 @@ def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
 
 
 def benjamini_hochberg(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """P-values adjusted so that the expected share of false claims among claims stays below a level.
+    """P-values adjusted so that the expected share of false ones among the claims is held down.
 
     For screening. NaN stays NaN and is no test.
 

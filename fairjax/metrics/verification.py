@@ -69,7 +69,7 @@ def fnmr(mated: Float[np.ndarray, " mated_pairs"], threshold: Thresholds) -> np.
     return divide(_below(mated, threshold), np.float64(len(mated)))
 
 
-def allowed(fmr: float, pairs: float, *, rule: ThresholdRule = "at_most") -> int:
+def allowed(fmr: float, pairs: int | float, *, rule: ThresholdRule = "at_most") -> int:
     """How many of `pairs` non-mated pairs a target rate counts off, k = floor or ceil(fmr pairs).
 
     A product within 1e-12 (relative) of an integer is that integer.
@@ -259,7 +259,9 @@ def equal_error_rate(
       InsufficientDataError: If there is no mated or no non-mated pair.
     """
     curve = error_curve(mated, nonmated)
-    best = int(np.argmin(np.abs(curve.fmr - curve.fnmr)))
+    # in whole pairs, so that rounding doesn't choose among equals
+    accepted, rejected = np.rint(curve.fmr * len(nonmated)), np.rint(curve.fnmr * len(mated))
+    best = int(np.argmin(np.abs(accepted * len(mated) - rejected * len(nonmated))))
     return float(curve.fmr[best] + curve.fnmr[best]) / 2, float(curve.threshold[best])
 
 

@@ -147,8 +147,15 @@ class Folds:
             place = rank + 1  # column 0 rejects nothing
         else:
             value = 2 * score - 2 if v.distance else score  # minus the squared distance
-            self.cuts = -v.grid[::-1] if v.distance else v.grid
-            place = np.searchsorted(self.cuts, value, side="left" if v.distance else "right")
+            cuts = -v.grid[::-1] if v.distance else v.grid
+            place = np.searchsorted(cuts, value, side="left" if v.distance else "right")
+            # Walking as the script does, the accuracy first rises to a maximum at one of these.
+            if v.distance:
+                rises = np.unique([*(place[mated] - 1), len(cuts) - 1])
+            else:
+                rises = np.unique([0, *place[~mated]])
+            rises = rises[(rises >= 0) & (rises < len(cuts))]
+            self.cuts, place = cuts[rises], np.searchsorted(rises, place)
         # a pair is rejected in the columns from its place on
         width = len(self.cuts) + 1
         self._key = (fold * 2 + mated) * width + place
