@@ -172,7 +172,7 @@ def _spread_table(system: Audited, at: str, measures: Sequence[Measure]) -> Tabl
             span(m.interval, m.unit),
             number(floor.value, m.unit, difference=is_difference(m.name)) if floor else "–",
             *("" if p is None else _p(p.value) for p in p_values),
-            {True: "▲ beyond", False: "○ not beyond", None: "–"}[judged_against_chance(m, floor)],
+            {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}[judged_against_chance(m, floor)],
             "" if m.ddof is None else str(m.ddof),
             m.note,
         ])  # fmt: skip
