@@ -13,6 +13,11 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from fairjax.plan import Claim as Claim
+from fairjax.plan import Column as Column
+from fairjax.plan import Row as Row
+from fairjax.plan import Study as Study
+
 T = TypeVar("T")
 
 
@@ -357,6 +362,13 @@ def steps(
     return ConfigDict(
         dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
     )
+
+
+def study(config: ConfigDict, plan: Study) -> ConfigDict:
+    """The config of a study: what its runs share, and its plan."""
+    with config.unlocked():
+        config.study = plan
+    return config
 
 
 def load(file_and_arg: str) -> ConfigDict:
