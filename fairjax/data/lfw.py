@@ -4,13 +4,13 @@ Source: Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild" (200
 """
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
 from fairjax.data.files import find_source, open_files, printable, read_text
-from fairjax.data.pairs import Line, Problem, find_rows, parse_pairs, refuse_problems
-from fairjax.data.tree import ATTRIBUTE, groups_of, people
+from fairjax.data.pairs import Line, Problem, match, parse_pairs, refuse_problems
+from fairjax.data.tree import ATTRIBUTE, groups_of, numbered, people
 
 HELP = (
     "Give the folder or uncompressed .tar of images, <person>/<person>_0001.jpg, and the list of "
@@ -39,10 +39,7 @@ def load(
     """
     del seed
     benchmark, problems = read(root=root, pairs=pairs, groups=groups, folds=folds)
-    refuse_problems(
-        f"lfw: {benchmark.faces.source}", problems, on_error=on_error, kept=len(benchmark.pairs),
-        told="fairjax data check lfw",
-    )  # fmt: skip
+    refuse_problems(benchmark, problems, on_error=on_error)
     return benchmark
 
 
@@ -99,13 +96,7 @@ def read(
         attribute=ATTRIBUTE,
         assigned_by=assigned_by,
     )
-    row = {
-        (person_of[name], number): at
-        for at, name in enumerate(faces.ids.tolist())
-        if (number := image_number(name)) is not None
-    }
-    found, problems = find_rows(lines, row.get)
-    return Benchmark("lfw", faces, found), problems
+    return match("lfw", faces, lines, numbered(person_of))
 
 
 def read_lists(path: Path) -> tuple[list[Line], dict[str, str]]:
@@ -132,9 +123,3 @@ def read_lists(path: Path) -> tuple[list[Line], dict[str, str]]:
     if not lines:
         raise DataError(f"{path}: no list of pairs (<Group>{SUFFIX}) in it. {HELP}")
     return lines, group_of
-
-
-def image_number(name: str) -> int | None:
-    """The number at the end of an image's name: 7 of "m.07k59_k/m.07k59_k_0007.jpg"."""
-    digits = PurePosixPath(name).stem.rpartition("_")[2]
-    return int(digits) if digits.isdecimal() else None
