@@ -167,6 +167,21 @@ def rehearse(config: ConfigDict, dataset: Dataset) -> None:
     _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(dataset.attributes)
 
 
+def check_balance(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuses to balance training by what is not a class of the data.
+
+    Raises:
+      ConfigError: Lists what there is.
+    """
+    name = config.input.balance
+    known = [label for label, attribute in dataset.attributes.items() if attribute.values]
+    if name and name not in known:
+        raise ConfigError(
+            f"config.input.balance={name!r} is no class of this dataset; it has: "
+            f"{', '.join(known)}."
+        )
+
+
 def check_labels(dataset: Dataset) -> None:
     """Refuses labels outside their range before the first step.
 

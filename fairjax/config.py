@@ -49,6 +49,7 @@ def base_config() -> ConfigDict:
             image_size=64,  # pixels, height = width
             normalise="imagenet",  # imagenet: channel mean and deviation; half: (x/255 - 0.5)/0.5
             cache_mb=4096,  # decoded images stay in memory up to this size
+            balance="",  # a label whose classes come equally often, such as identity or group
             augment=no_augmentation(),
         )
     )

@@ -98,7 +98,7 @@ def _read_bins(path: Path) -> tuple[Benchmark, list[Problem]]:
 
 
 def _read_release(path: Path, *, aligned: bool) -> tuple[Benchmark, list[Problem]]:
-    files, lists = open_files(path), open_files(path, suffixes=(".txt",))
+    files = open_files(path)
     person_of = {
         name: f"{race}/{person}"
         for name in files.names
@@ -108,6 +108,7 @@ def _read_release(path: Path, *, aligned: bool) -> tuple[Benchmark, list[Problem
     held = {person.partition("/")[0] for person in person_of.values()}
     if missing := [race for race in RACES if race not in held]:
         raise DataError(f"rfw: {path} holds no image of {', '.join(missing)}. {HELP}")
+    lists = open_files(path, suffixes=(".txt",))
     skipped: list[tuple[str, str, str]] = []
     lines: list[Line] = []
     points: dict[str, list[float]] = {}
