@@ -49,7 +49,7 @@ class Check:
     size: str
     sheets: Sequence[Sheet]
     use: str
-    refuse: Callable[[], None]
+    refuse: Callable[[], object]
 
 
 def add(verbs: Any) -> None:
@@ -155,19 +155,17 @@ def _check_pairs(arguments: argparse.Namespace) -> Check:
     from fairjax.data import bfw, faces, lfw, pairs, rfw
 
     if arguments.dataset == "rfw":
-        found, problems = rfw.read(arguments.path, aligned=True)
+        found = rfw.read(arguments.path, aligned=True)
     elif arguments.dataset == "bfw":
-        found, problems = bfw.read(arguments.path, arguments.pairs)
+        found = bfw.read(arguments.path, arguments.pairs)
     else:
-        found, problems = lfw.read(
-            root=arguments.path, pairs=arguments.pairs, groups=arguments.groups
-        )
+        found = lfw.read(root=arguments.path, pairs=arguments.pairs, groups=arguments.groups)
     attribute = found.faces.attribute
     account = {
         "name": arguments.dataset,
         **faces.account(found.faces),
         "pairs": pairs.account(found.pairs, found.faces),
-        "problems": [problem._asdict() for problem in problems],
+        "problems": [problem._asdict() for problem in found.problems],
     }
     return Check(
         account,
@@ -175,7 +173,7 @@ def _check_pairs(arguments: argparse.Namespace) -> Check:
         f"{len(found.pairs):,} pairs",
         [*_people_sheets(account, attribute), *_pairs_sheets(account, attribute)],
         "test",
-        lambda: pairs.refuse_problems(found, problems, on_error="raise"),
+        lambda: pairs.refuse_problems(found, on_error="raise"),
     )
 
 

@@ -23,11 +23,11 @@ TEMPLATE_SIZE = 112  # pixels a side
 
 
 def align(
-    images: Sequence[UInt8[np.ndarray, "height width 3"]],
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     landmarks: Float[np.ndarray, "images 5 2"],
     *,
     size: int,
-) -> UInt8[np.ndarray, "images size size 3"]:
+) -> UInt8[np.ndarray, "images side side 3"]:
     """Turns, scales and shifts each image so that its landmarks meet the template.
 
     Args:
@@ -68,11 +68,12 @@ def similarity(
     z = np.asarray(target, np.float64) @ (1, 1j)
     apart = z - z.mean(1, keepdims=True)
     spread = (np.abs(apart) ** 2).sum(1)
-    a = (apart.conj() * (w - w.mean())).sum(1) / np.where(spread > 0, spread, np.nan)
-    if not (np.isfinite(a) & (a != 0)).all():
-        bad = int(np.argmin(np.isfinite(a) & (a != 0)))
+    common = (apart.conj() * (w - w.mean())).sum(1)
+    if not (fixed := np.abs(common) > 0).all():
+        bad = int(np.argmin(fixed))
         raise ValueError(f"the landmarks of image {bad} fix no position: {target[bad].tolist()}.")
-    factor, shift = 1 / a, z.mean(1) - w.mean() / a
+    factor = spread / common  # 1 / a
+    shift = z.mean(1) - w.mean() * factor
     return np.stack(
         [
             np.stack([factor.real, -factor.imag, shift.real], axis=1),
@@ -84,7 +85,7 @@ def similarity(
 
 def warp(
     image: UInt8[np.ndarray, "height width 3"], move: Float[np.ndarray, "2 3"], *, size: int
-) -> UInt8[np.ndarray, "size size 3"]:
+) -> UInt8[np.ndarray, "side side 3"]:
     """Samples an image bilinearly on a moved grid; black lies outside.
 
     Args:

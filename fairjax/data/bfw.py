@@ -11,7 +11,7 @@ from pathlib import Path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
 from fairjax.data.files import find_source, open_files, printable, read_text
-from fairjax.data.pairs import Key, Line, Problem, match, refuse_problems
+from fairjax.data.pairs import Key, Line, match, refuse_problems
 
 COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
 ATTRIBUTE = "subgroup"
@@ -38,9 +38,7 @@ def load(*, root: str, seed: int, pairs: str, on_error: str) -> Benchmark:
       DataError: If something is missing, or a row cannot be used.
     """
     del seed
-    benchmark, problems = read(root, pairs)
-    refuse_problems(benchmark, problems, on_error=on_error)
-    return benchmark
+    return refuse_problems(read(root, pairs), on_error=on_error)
 
 
 def check(*, root: str, pairs: str, on_error: str) -> None:
@@ -59,8 +57,8 @@ def check(*, root: str, pairs: str, on_error: str) -> None:
         raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
 
 
-def read(root: str, pairs: str) -> tuple[Benchmark, list[Problem]]:
-    """The benchmark of the rows that can be used, and every row that cannot.
+def read(root: str, pairs: str) -> Benchmark:
+    """The benchmark, with the rows that cannot be used as problems.
 
     Args:
       root: As in `load`.

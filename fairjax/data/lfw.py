@@ -9,7 +9,7 @@ from pathlib import Path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
 from fairjax.data.files import find_source, open_files, printable, read_text
-from fairjax.data.pairs import Line, Problem, match, parse_pairs, refuse_problems
+from fairjax.data.pairs import Line, match, parse_pairs, refuse_problems
 from fairjax.data.tree import ATTRIBUTE, groups_of, numbered, people
 
 HELP = (
@@ -38,9 +38,9 @@ def load(
       DataError: If something is missing, or a line cannot be used.
     """
     del seed
-    benchmark, problems = read(root=root, pairs=pairs, groups=groups, folds=folds)
-    refuse_problems(benchmark, problems, on_error=on_error)
-    return benchmark
+    return refuse_problems(
+        read(root=root, pairs=pairs, groups=groups, folds=folds), on_error=on_error
+    )
 
 
 def check(*, root: str, pairs: str, groups: str, folds: Sequence[int], on_error: str) -> None:
@@ -56,10 +56,8 @@ def check(*, root: str, pairs: str, groups: str, folds: Sequence[int], on_error:
         raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
 
 
-def read(
-    *, root: str, pairs: str, groups: str, folds: Sequence[int] = ()
-) -> tuple[Benchmark, list[Problem]]:
-    """The benchmark of the lines that can be used, and every line that cannot.
+def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Benchmark:
+    """The benchmark, with the lines that cannot be used as problems.
 
     Args:
       root: As in `load`.

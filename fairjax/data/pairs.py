@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 
 from fairjax.comparisons import Pairs
 from fairjax.data.dataset import DataError
-from fairjax.data.faces import Benchmark, Faces
+from fairjax.data.faces import Benchmark, Faces, Problem
 from fairjax.data.files import printable
 from fairjax.data.order import uniforms
 
@@ -26,13 +26,6 @@ class Line(NamedTuple):
     mated: bool
     fold: int
     where: str
-
-
-class Problem(NamedTuple):
-    """A line that cannot be used: where it stands, and why."""
-
-    where: str
-    reason: str
 
 
 def parse_pairs(text: str, *, name: str) -> list[Line]:
@@ -55,7 +48,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     rows = [(at, line.split()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
     head = rows.pop(0)[1] if rows and len(rows[0][1]) <= 2 else []
     if not all(field.isdecimal() for field in head):
-        raise DataError(f"{name}: the first line, {printable(' '.join(head))!r}, is no pair.")
+        raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair.")
     folds = int(head[0]) if len(head) == 2 else 1 if head else FOLDS
     n = int(head[-1]) if head else len(rows) // (2 * folds)
     if not rows or len(rows) != 2 * n * folds:
@@ -69,7 +62,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
         numbers = [field for at, field in enumerate(fields) if at % 2 or len(fields) == 3 and at]
         if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
             raise DataError(
-                f"{where}: {printable(' '.join(fields))!r} is no pair; a line is `id n m` or "
+                f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or "
                 "`id n other m`."
             )
         other = fields[0] if len(fields) == 3 else fields[2]
@@ -84,9 +77,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     return lines
 
 
-def match(
-    name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, str]
-) -> tuple[Benchmark, list[Problem]]:
+def match(name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, str]) -> Benchmark:
     """Turns the lines of a list into pairs of rows.
 
     Args:
@@ -96,8 +87,8 @@ def match(
       names: For each image, as lines write it, its name among `faces.ids`.
 
     Returns:
-      The benchmark of the lines that can be used, and every line that cannot: it names an image
-      that is not there, one image twice, one person as two or two as one, or an earlier pair.
+      The pairs that can be used, and as problems every line that cannot: it names an image that
+      is not there, one image twice, one person as two or two as one, or an earlier pair.
     """
     row_of = {image: row for row, image in enumerate(faces.ids.tolist())}
     kept: list[tuple[int, int, bool, int]] = []
@@ -124,20 +115,20 @@ def match(
             kept.append((first, second, line.mated, line.fold))
             continue
         problems.append(Problem(line.where, reason))
-    return Benchmark(name, faces, _pairs(kept)), problems
+    return Benchmark(name, faces, _pairs(kept), tuple(problems))
 
 
-def refuse_problems(benchmark: Benchmark, problems: Sequence[Problem], *, on_error: str) -> None:
-    """Stops where the lists of a benchmark have lines that cannot be used.
+def refuse_problems(benchmark: Benchmark, *, on_error: str) -> Benchmark:
+    """The benchmark itself, where its lists can be used.
 
     Args:
-      benchmark: What can be used.
-      problems: What cannot.
+      benchmark: What was read.
       on_error: "raise" refuses any problem, "skip" only a benchmark without a pair.
 
     Raises:
       DataError: One line with the count, the first line and what to do.
     """
+    problems = benchmark.problems
     if problems and (on_error == "raise" or not len(benchmark.pairs)):
         where, reason = problems[0]
         raise DataError(
@@ -146,6 +137,7 @@ def refuse_problems(benchmark: Benchmark, problems: Sequence[Problem], *, on_err
             f"`fairjax data check {benchmark.name}` lists them all; "
             "--config.data.benchmark.on_error=skip leaves them out."
         )
+    return benchmark
 
 
 def draw_pairs(

@@ -175,7 +175,11 @@ def _dataset(
             "split": {split: faces_lib.counts(part) for split, part in parts.items()},
             "pairs": {
                 "validation": pairs_lib.account(validation.pairs, validation.faces),
-                "test": {"benchmark": test.name, **pairs_lib.account(test.pairs, test.faces)},
+                "test": {
+                    "benchmark": test.name,
+                    **pairs_lib.account(test.pairs, test.faces),
+                    "left_out": [problem._asdict() for problem in test.problems],
+                },
             },
         },
         pairs={"validation": validation.pairs, "test": test.pairs},
@@ -191,7 +195,7 @@ def _attributes(parts: Mapping[str, Faces]) -> dict[str, Attribute]:
             low=UNKNOWN,  # of people who are not trained on
             high=len(train.people) - 1,
             unit="",
-            assigned_by=f"The folders or records of {train.source}.",
+            assigned_by="The folders or records of the training source.",
         )
     }
     for attribute in dict.fromkeys(part.attribute for part in parts.values()):

@@ -93,7 +93,7 @@ def open_records(path: Path) -> Records:
         flag, label = _read_headers(path, file.fileno(), keys, offsets)
         where = dict(zip(keys.tolist(), offsets.tolist(), strict=True))
         images, people = keys, _people(path.with_name("property"))
-        if keys[0] == 0 and flag[0] == 2:
+        if keys[0] == 0 and flag[0] >= 2:
             first, last = np.frombuffer(_record(path, file.fileno(), where[0]), "<f4", 2, 24)
             images, people = keys[(keys >= 1) & (keys < first)], people or int(last - first)
             if len(images) != first - 1:
@@ -139,7 +139,7 @@ def read_list(path: Path) -> Listed:
             numbers = [int(float(field)) for field in rest[:2]]
         except ValueError:
             raise DataError(
-                f"{path}:{number}: {printable(line[:80])!r} is no line of a .lst: `path label`, "
+                f"{path}:{number}: {line[:80]!r} is no line of a .lst: `path label`, "
                 "`aligned path label` or `index label path`, apart by tabs."
             ) from None
         person.append(fields[place].replace("\\", "/").rpartition("/")[0].rpartition("/")[2])
@@ -277,7 +277,7 @@ def _people(path: Path) -> int | None:
         return None
     first = read_text(path).strip().split(",")[0]
     if not first.isdecimal():
-        raise DataError(f"{path}: {printable(first[:40])!r} is no number of people.")
+        raise DataError(f"{path}: {first[:40]!r} is no number of people.")
     return int(first)
 
 

@@ -23,8 +23,8 @@ from fairjax.data.align import TEMPLATE_SIZE, align
 from fairjax.data.bins import open_bins
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, Faces, gather
-from fairjax.data.files import ImageFiles, find_source, open_files, printable
-from fairjax.data.pairs import Line, Problem, match, parse_pairs, refuse_problems
+from fairjax.data.files import ImageFiles, find_source, open_files
+from fairjax.data.pairs import Line, match, parse_pairs, refuse_problems
 from fairjax.data.tree import numbered
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
@@ -56,9 +56,7 @@ def load(*, root: str, seed: int, align: bool, on_error: str) -> Benchmark:
       DataError: If something is missing, or cannot be used.
     """
     del seed
-    benchmark, problems = read(root, aligned=align)
-    refuse_problems(benchmark, problems, on_error=on_error)
-    return benchmark
+    return refuse_problems(read(root, aligned=align), on_error=on_error)
 
 
 def check(*, root: str, align: bool, on_error: str) -> None:
@@ -72,8 +70,8 @@ def check(*, root: str, align: bool, on_error: str) -> None:
         raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
 
 
-def read(root: str, *, aligned: bool) -> tuple[Benchmark, list[Problem]]:
-    """The benchmark of the lines that can be used, and every line that cannot.
+def read(root: str, *, aligned: bool) -> Benchmark:
+    """The benchmark, with the lines that cannot be used as problems.
 
     Args:
       root: As in `load`.
@@ -88,7 +86,7 @@ def read(root: str, *, aligned: bool) -> tuple[Benchmark, list[Problem]]:
     return _read_release(path, aligned=aligned)
 
 
-def _read_bins(path: Path) -> tuple[Benchmark, list[Problem]]:
+def _read_bins(path: Path) -> Benchmark:
     paths = {race: path / f"{race}_test.bin" for race in RACES}
     if missing := [file.name for file in paths.values() if not file.exists()]:
         raise DataError(f"rfw: {path} lacks {', '.join(missing)}. {HELP}")
@@ -97,7 +95,7 @@ def _read_bins(path: Path) -> tuple[Benchmark, list[Problem]]:
     return match("rfw", faces, bins.lines, bins.names)
 
 
-def _read_release(path: Path, *, aligned: bool) -> tuple[Benchmark, list[Problem]]:
+def _read_release(path: Path, *, aligned: bool) -> Benchmark:
     files = open_files(path)
     person_of = {
         name: f"{race}/{person}"
@@ -161,7 +159,7 @@ def _short_of_images(person_of: dict[str, str], race: str, text: str) -> list[tu
         person, _, count = line.rpartition("\t")
         if not count.strip().isdecimal():
             raise DataError(
-                f"{race}_people.txt:{number}: {printable(line)!r} is not `id<TAB>number`."
+                f"{race}_people.txt:{number}: {line!r} is not `id<TAB>number`."
             )
         if held[f"{race}/{person}"] < int(count):
             reason = f"{held[f'{race}/{person}']} images, {int(count)} by {race}_people.txt"
@@ -180,7 +178,7 @@ def _landmarks(race: str, text: str) -> dict[str, list[float]]:
             numbers = []
         if len(fields) < 11 or len(numbers) != 10 or not np.isfinite(numbers).all():
             raise DataError(
-                f"{race}_lmk.txt:{number}: {printable(line[:80])!r} is not a path and, at the end, "
+                f"{race}_lmk.txt:{number}: {line[:80]!r} is not a path and, at the end, "
                 "ten numbers: x and y of five points."
             )
         points[_tail(f"{race}/{'/'.join(fields[0].split('/')[-2:])}")] = numbers

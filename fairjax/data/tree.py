@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Faces, gather
-from fairjax.data.files import ImageFiles, find_source, open_files, printable, read_text
+from fairjax.data.files import ImageFiles, find_source, open_files, read_text
 from fairjax.data.pairs import Key
 from fairjax.data.records import find_records, open_listed, require_one_to_one
 
@@ -102,7 +102,7 @@ def groups_of(
     if groups == "folder":
         if flat := sorted(name for name in names if "/" not in name):
             raise DataError(
-                f"groups='folder' asks for <group>/<person>/<image>; {printable(flat[0])!r} lies "
+                f"groups='folder' asks for <group>/<person>/<image>; {flat[0]!r} lies "
                 "in no group's folder."
             )
         return {n: n.split("/")[-2] for n in names}, "The folders of the source."
@@ -134,7 +134,7 @@ def read_table(path: Path) -> dict[str, str]:
     if missing := {"identity", "group"} - set(rows.fieldnames or ()):
         raise DataError(
             f"{path}: the table has no column {' and no column '.join(sorted(missing))}; its first "
-            f"line is {printable(','.join(rows.fieldnames or ()))!r}."
+            f"line is {','.join(rows.fieldnames or ())!r}."
         )
     group_of: dict[str, str] = {}
     for row in rows:
@@ -143,7 +143,7 @@ def read_table(path: Path) -> dict[str, str]:
             raise DataError(f"{path}:{rows.line_num}: the row has too few fields.")
         if group_of.setdefault(name, group) != group:
             raise DataError(
-                f"{path}:{rows.line_num}: {printable(name)!r} is in group {printable(group)!r}, "
-                f"and in {printable(group_of[name])!r} further up; a person has one group."
+                f"{path}:{rows.line_num}: {name!r} is in group {group!r}, "
+                f"and in {group_of[name]!r} further up; a person has one group."
             )
     return group_of

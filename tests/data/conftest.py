@@ -44,6 +44,34 @@ def jpeg() -> Callable[..., bytes]:
     return encode
 
 
+@pytest.fixture(scope="session")
+def face() -> Callable[[int], bytes]:
+    """Seed -> a small JPEG of its own, nobody's face."""
+
+    def draw(seed: int) -> bytes:
+        pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).resize((24, 24)).save(buffer, "JPEG")
+        return buffer.getvalue()
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def people_files(face: Callable[[int], bytes]) -> Callable[..., dict[str, bytes]]:
+    """{person: number of images} -> files <person>/<name>_NNNN.jpg, each picture its own."""
+
+    def files(people: Mapping[str, int], first: int = 0) -> dict[str, bytes]:
+        names = [
+            f"{person}/{person.rpartition('/')[2]}_{k:04d}.jpg"
+            for person, images in people.items()
+            for k in range(1, images + 1)
+        ]
+        return {name: face(first + k) for k, name in enumerate(names)}
+
+    return files
+
+
 @pytest.fixture
 def write_folder() -> Callable[[Path, Mapping[str, bytes]], Path]:
     """Writes named files below a folder, making the folders between."""
