@@ -6,6 +6,7 @@ Source: Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild" (200
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairjax.data.bins import open_bins
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
 from fairjax.data.files import find_source, open_files, printable, read_text
@@ -27,7 +28,8 @@ def load(
     """Reads images and pairs.
 
     Args:
-      root: Folder or .tar of images, <person>/<person>_NNNN.jpg.
+      root: Folder or .tar of images, <person>/<person>_NNNN.jpg; or one of InsightFace's sets,
+        such as agedb_30.bin, which needs no list and has no groups.
       seed: Not used: nothing is drawn.
       pairs: One list, or a folder of <Group>_pairs.txt, which then say who is in which group.
       groups: For one list a table of groups, as in `identities`, or "".
@@ -70,6 +72,13 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
     """
     where = "config.data.benchmark"
     path = find_source("lfw", root, places=("lfw.tar", "lfw"), key=f"{where}.root", told=HELP)
+    if path.suffix == ".bin":
+        bins = open_bins({"": path})
+        faces = gather(
+            bins.files, bins.person_of, group_of={}, groups=(), attribute=ATTRIBUTE,
+            assigned_by="nobody: groups are not known",
+        )  # fmt: skip
+        return match("lfw", faces, bins.lines, bins.names)
     lists = find_source("lfw", pairs, places=("pairs.txt",), key=f"{where}.pairs", told=HELP)
     lines, group_of = read_lists(lists)
     if folds:

@@ -62,8 +62,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
         numbers = [field for at, field in enumerate(fields) if at % 2 or len(fields) == 3 and at]
         if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
             raise DataError(
-                f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or "
-                "`id n other m`."
+                f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or `id n other m`."
             )
         other = fields[0] if len(fields) == 3 else fields[2]
         first, second = (fields[0], int(fields[1])), (other, int(fields[-1]))

@@ -158,9 +158,7 @@ def _short_of_images(person_of: dict[str, str], race: str, text: str) -> list[tu
     for number, line in enumerate(text.splitlines(), 1):
         person, _, count = line.rpartition("\t")
         if not count.strip().isdecimal():
-            raise DataError(
-                f"{race}_people.txt:{number}: {line!r} is not `id<TAB>number`."
-            )
+            raise DataError(f"{race}_people.txt:{number}: {line!r} is not `id<TAB>number`.")
         if held[f"{race}/{person}"] < int(count):
             reason = f"{held[f'{race}/{person}']} images, {int(count)} by {race}_people.txt"
             short.append((f"{race}/{person}", "identity", reason))
@@ -176,10 +174,10 @@ def _landmarks(race: str, text: str) -> dict[str, list[float]]:
             numbers = [float(field) for field in fields[-10:]]
         except ValueError:
             numbers = []
-        if len(fields) < 11 or len(numbers) != 10 or not np.isfinite(numbers).all():
+        if len(fields) < 12 or len(numbers) != 10 or not np.isfinite(numbers).all():
             raise DataError(
-                f"{race}_lmk.txt:{number}: {line[:80]!r} is not a path and, at the end, "
-                "ten numbers: x and y of five points."
+                f"{race}_lmk.txt:{number}: {line[:80]!r} is not a path, a label and, at "
+                "the end, ten numbers: x and y of five points."
             )
         points[_tail(f"{race}/{'/'.join(fields[0].split('/')[-2:])}")] = numbers
     return points

@@ -1,8 +1,9 @@
 """Drawn pictures and UTKFace-like sources; the cache stays in the test's own folder."""
 
 import io
+import pickle
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,18 @@ def people_files(face: Callable[[int], bytes]) -> Callable[..., dict[str, bytes]
         return {name: face(first + k) for k, name in enumerate(names)}
 
     return files
+
+
+@pytest.fixture
+def write_bin() -> Callable[..., Path]:
+    """Writes (image, image, mated) triples as InsightFace's .bin."""
+
+    def write(path: Path, pairs: Sequence[tuple[bytes, bytes, bool]], protocol: int = 4) -> Path:
+        images = [image for pair in pairs for image in pair[:2]]
+        path.write_bytes(pickle.dumps((images, [pair[2] for pair in pairs]), protocol))
+        return path
+
+    return write
 
 
 @pytest.fixture
