@@ -123,6 +123,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
         else:
             dataset = build.load_dataset(config)
             build.check_labels(config, dataset)
+            build.check_balance(config, dataset)
             build.rehearse(config, dataset)
             write_json(workdir / "environment.json", environment(devices))
             settle_data(workdir, build.manifest_of(dataset))
