@@ -4,13 +4,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from fairjax.models import BACKBONES
-from fairjax.models.conv import Conv
-from fairjax.models.iresnet import IResNet, PReLU, Unit
-from fairjax.models.norm import BatchNorm
+from fairjax.models.iresnet import IResNet
 
 
 def shapes(module, size=112):
