@@ -267,6 +267,21 @@ def _predicted(dataset: Dataset) -> Columns:
     return columns
 
 
+def check_balance(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuses to balance training by what is not a class of the data.
+
+    Raises:
+      ConfigError: Lists what there is.
+    """
+    name = config.input.balance
+    known = [label for label, attribute in dataset.attributes.items() if attribute.values]
+    if name and name not in known:
+        raise ConfigError(
+            f"config.input.balance={name!r} is no class of this dataset; it has: "
+            f"{', '.join(known)}."
+        )
+
+
 def check_labels(config: ConfigDict, dataset: Dataset) -> None:
     """Refuses labels outside their range, and to learn what is not known, before the first step.
 

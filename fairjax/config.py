@@ -13,6 +13,11 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from fairjax.plan import Claim as Claim
+from fairjax.plan import Column as Column
+from fairjax.plan import Row as Row
+from fairjax.plan import Study as Study
+
 T = TypeVar("T")
 
 
@@ -49,6 +54,7 @@ def base_config() -> ConfigDict:
             image_size=64,  # pixels, height = width
             normalise="imagenet",  # imagenet: channel mean and deviation; half: (x/255 - 0.5)/0.5
             cache_mb=4096,  # decoded images stay in memory up to this size
+            balance="",  # a label whose classes come equally often, such as identity or group
             augment=no_augmentation(),
             # Covers patches of every image, in training and in evaluation; sensitivity="" is off.
             hide=dict(sensitivity="", ratio=0.25, direction="sensitive", value="mean"),
@@ -163,6 +169,13 @@ def identities(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
+def bupt(**changes: Any) -> ConfigDict:
+    """The `data` section of BUPT-Balancedface or BUPT-Globalface: folders, a .tar, or records."""
+    section = identities(name="bupt", overlap="drop", held_out=400, benchmark=rfw()).to_dict()
+    del section["groups"]  # the release tells them
+    return ConfigDict({**section, **changes})
+
+
 def phantom_identities(**changes: Any) -> ConfigDict:
     """The `data` section of generated people to train on."""
     section = dict(
@@ -202,6 +215,28 @@ def lfw(**changes: Any) -> ConfigDict:
         groups="",  # for one list: a table with the columns identity, group
         folds=(),  # the parts used, counted from 1; () is all
         on_error="raise",  # or skip: lines that cannot be used
+    )
+    return ConfigDict({**section, **changes})
+
+
+def rfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of RFW: the release's folder or .tar, or a folder of .bin."""
+    section = dict(
+        name="rfw",
+        root="",
+        align=True,  # the release's images, by the landmarks in its lists
+        on_error="raise",  # or skip: pairs that cannot be used
+    )
+    return ConfigDict({**section, **changes})
+
+
+def bfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of BFW: the folder of subgroups and the table of pairs."""
+    section = dict(
+        name="bfw",
+        root="",
+        pairs="",  # the table; "" finds the only one in `root`
+        on_error="raise",  # or skip: pairs that cannot be used
     )
     return ConfigDict({**section, **changes})
 
@@ -418,6 +453,13 @@ def steps(
     return ConfigDict(
         dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
     )
+
+
+def study(config: ConfigDict, plan: Study) -> ConfigDict:
+    """The config of a study: what its runs share, and its plan."""
+    with config.unlocked():
+        config.study = plan
+    return config
 
 
 def load(file_and_arg: str) -> ConfigDict:

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -101,6 +102,14 @@ def read_predictions(path: Path) -> tuple[Columns, Pairs | None]:
     return arrays, Pairs(**found) if found else None
 
 
+def attributes_of(manifest: Mapping[str, Any]) -> dict[str, Attribute]:
+    """What is known of the test's images, from a run's `data.json`."""
+    return {
+        name: Attribute(**{**kept, "values": tuple(kept["values"])})
+        for name, kept in manifest["attributes"].items()
+    }
+
+
 def score(config: ConfigDict, workdir: Path) -> Results:
     """Numbers from the run's saved predictions and manifest; needs no model and no image.
 
@@ -111,12 +120,8 @@ def score(config: ConfigDict, workdir: Path) -> Results:
     columns, pairs = read_predictions(path)
     manifest = read_json(workdir / "data.json")
     environment = read_json(workdir / "environment.json")
-    attributes = {
-        name: Attribute(**{**kept, "values": tuple(kept["values"])})
-        for name, kept in manifest["attributes"].items()
-    }
     try:
-        results = evaluate_columns(config, columns, pairs, attributes)
+        results = evaluate_columns(config, columns, pairs, attributes_of(manifest))
     except ValueError as error:
         raise WorkdirError(f"{path} cannot be scored: {error}") from error
     return replace(

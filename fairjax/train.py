@@ -143,6 +143,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 augment=build_augment(config),
                 seed=config.seed,
                 start_step=start,
+                balance=config.input.balance,
                 cache_mb=config.input.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),

@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "types": set(),
     "results": set(),
     "comparisons": set(),
-    "config": set(),
+    "plan": set(),
+    "config": {"plan"},
     "models": {"types"},
     "losses": {"types"},
     "metrics": {"comparisons", "types"},
@@ -57,8 +58,9 @@ MAY_IMPORT = {
         "types",
     },
     "host": set(),
-    "main": {"build", "config", "data", "host", "score", "train", "workdir"},
-    "cli": {"config", "data", "score", "workdir"},
+    "study": {"config", "data", "metrics", "plan", "report", "score", "workdir", *LEAVES},
+    "main": {"build", "config", "data", "host", "score", "study", "train", "workdir"},
+    "cli": {"config", "data", "score", "study", "workdir"},
 }
 
 

@@ -4,17 +4,21 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fairjax.data import lfw, phantom_benchmark
+from fairjax.data import bfw, lfw, phantom_benchmark, rfw
 from fairjax.data.faces import Benchmark
 
 BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
+    "bfw": bfw.load,
     "lfw": lfw.load,
     "phantom": phantom_benchmark.load,
+    "rfw": rfw.load,
 }
 # Each loader's settings, without the seed: refused, if wrong, before a file is touched.
 BENCHMARK_CHECKS: dict[str, Callable[..., None]] = {
+    "bfw": bfw.check,
     "lfw": lfw.check,
     "phantom": phantom_benchmark.check,
+    "rfw": rfw.check,
 }
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -30,7 +30,7 @@ class Faces:
       groups: The groups' names.
       attribute: What the groups are groups of: "race", "group".
       assigned_by: Who says to which group a person belongs.
-      digests: [images] strings: a hash of each image's bytes, or "" where nothing is stored.
+      digests: [images] strings: equal where two images are, such as a hash of their bytes.
       skipped: (name, kind, reason), sorted, of what is in the source and cannot be used.
       read: As in `Examples`.
     """
@@ -64,6 +64,13 @@ class Faces:
         )
 
 
+class Problem(NamedTuple):
+    """A line of a list of pairs that cannot be used: where it stands, and why."""
+
+    where: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """People who are to be told apart, and the pairs of images that this is tried on.
@@ -72,11 +79,13 @@ class Benchmark:
       name: Its key in BENCHMARKS.
       faces: The images.
       pairs: Rows of `faces`.
+      problems: The lines of its lists that cannot be used.
     """
 
     name: str
     faces: Faces
     pairs: Pairs
+    problems: tuple[Problem, ...] = ()
 
 
 def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:

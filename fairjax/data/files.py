@@ -146,7 +146,7 @@ def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
             else:
                 skipped.append((relative, "not a plain file (a broken link or a device)"))
     place = _below_shared_folder(found)
-    stamp = _stamp(path, ((name, *found[place[name]]) for name in sorted(place)))
+    stamp = stamp_of(path, ((name, *found[place[name]]) for name in sorted(place)))
 
     def read(name: str) -> bytes:
         return (path / place[name]).read_bytes()
@@ -165,7 +165,7 @@ def _open_tar(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
         raise
     place = _below_shared_folder(where)
     state = path.stat()
-    stamp = _stamp(path, [("", state.st_size, state.st_mtime_ns)])
+    stamp = stamp_of(path, [("", state.st_size, state.st_mtime_ns)])
 
     def read(name: str) -> bytes:
         offset, size = where[place[name]]
@@ -233,7 +233,8 @@ def _below_shared_folder(names: Iterable[str]) -> dict[str, str]:
     return {name[len(shared) + 1 :] if shared else name: name for name in names}
 
 
-def _stamp(path: Path, rows: Iterable[Sequence[str | int]]) -> str:
+def stamp_of(path: Path, rows: Iterable[Sequence[str | int]]) -> str:
+    """A hash of a place and of what lies there, a row of names and numbers each."""
     state = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16)
     for row in rows:
         state.update("\0".join(map(str, row)).encode("utf-8", "surrogateescape") + b"\n")

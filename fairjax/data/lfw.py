@@ -4,13 +4,14 @@ Source: Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild" (200
 """
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from fairjax.data.bins import open_bins
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
 from fairjax.data.files import find_source, open_files, printable, read_text
-from fairjax.data.pairs import Line, Problem, find_rows, parse_pairs, refuse_problems
-from fairjax.data.tree import ATTRIBUTE, groups_of, people
+from fairjax.data.pairs import Line, match, parse_pairs, refuse_problems
+from fairjax.data.tree import ATTRIBUTE, groups_of, numbered, people
 
 HELP = (
     "Give the folder or uncompressed .tar of images, <person>/<person>_0001.jpg, and the list of "
@@ -27,7 +28,8 @@ def load(
     """Reads images and pairs.
 
     Args:
-      root: Folder or .tar of images, <person>/<person>_NNNN.jpg.
+      root: Folder or .tar of images, <person>/<person>_NNNN.jpg; or one of InsightFace's sets,
+        such as agedb_30.bin, which needs no list and has no groups.
       seed: Not used: nothing is drawn.
       pairs: One list, or a folder of <Group>_pairs.txt, which then say who is in which group.
       groups: For one list a table of groups, as in `identities`, or "".
@@ -38,12 +40,9 @@ def load(
       DataError: If something is missing, or a line cannot be used.
     """
     del seed
-    benchmark, problems = read(root=root, pairs=pairs, groups=groups, folds=folds)
-    refuse_problems(
-        f"lfw: {benchmark.faces.source}", problems, on_error=on_error, kept=len(benchmark.pairs),
-        told="fairjax data check lfw",
-    )  # fmt: skip
-    return benchmark
+    return refuse_problems(
+        read(root=root, pairs=pairs, groups=groups, folds=folds), on_error=on_error
+    )
 
 
 def check(*, root: str, pairs: str, groups: str, folds: Sequence[int], on_error: str) -> None:
@@ -59,10 +58,8 @@ def check(*, root: str, pairs: str, groups: str, folds: Sequence[int], on_error:
         raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
 
 
-def read(
-    *, root: str, pairs: str, groups: str, folds: Sequence[int] = ()
-) -> tuple[Benchmark, list[Problem]]:
-    """The benchmark of the lines that can be used, and every line that cannot.
+def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Benchmark:
+    """The benchmark, with the lines that cannot be used as problems.
 
     Args:
       root: As in `load`.
@@ -75,6 +72,13 @@ def read(
     """
     where = "config.data.benchmark"
     path = find_source("lfw", root, places=("lfw.tar", "lfw"), key=f"{where}.root", told=HELP)
+    if path.suffix == ".bin":
+        bins = open_bins({"": path})
+        faces = gather(
+            bins.files, bins.person_of, group_of={}, groups=(), attribute=ATTRIBUTE,
+            assigned_by="nobody: groups are not known",
+        )  # fmt: skip
+        return match("lfw", faces, bins.lines, bins.names)
     lists = find_source("lfw", pairs, places=("pairs.txt",), key=f"{where}.pairs", told=HELP)
     lines, group_of = read_lists(lists)
     if folds:
@@ -99,13 +103,7 @@ def read(
         attribute=ATTRIBUTE,
         assigned_by=assigned_by,
     )
-    row = {
-        (person_of[name], number): at
-        for at, name in enumerate(faces.ids.tolist())
-        if (number := image_number(name)) is not None
-    }
-    found, problems = find_rows(lines, row.get)
-    return Benchmark("lfw", faces, found), problems
+    return match("lfw", faces, lines, numbered(person_of))
 
 
 def read_lists(path: Path) -> tuple[list[Line], dict[str, str]]:
@@ -132,9 +130,3 @@ def read_lists(path: Path) -> tuple[list[Line], dict[str, str]]:
     if not lines:
         raise DataError(f"{path}: no list of pairs (<Group>{SUFFIX}) in it. {HELP}")
     return lines, group_of
-
-
-def image_number(name: str) -> int | None:
-    """The number at the end of an image's name: 7 of "m.07k59_k/m.07k59_k_0007.jpg"."""
-    digits = PurePosixPath(name).stem.rpartition("_")[2]
-    return int(digits) if digits.isdecimal() else None

@@ -25,7 +25,6 @@ def shared_people(train: Faces, test: Faces) -> dict[int, str]:
     by_name = [
         k for k, name in enumerate(train.people.tolist()) if name.rpartition("/")[2] in names
     ]
-    stored = train.digests != ""
-    alike = stored & np.isin(train.digests, test.digests)
+    alike = np.isin(train.digests, test.digests)
     found = dict.fromkeys(np.unique(train.person[alike]).tolist(), BY_IMAGE)
     return dict(sorted((found | dict.fromkeys(by_name, BY_NAME)).items()))

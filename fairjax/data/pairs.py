@@ -1,6 +1,6 @@
 """Lists of pairs: read from files in the form of LFW's, checked, or drawn from a seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,28 +8,24 @@ from jaxtyping import Bool, Int
 
 from fairjax.comparisons import Pairs
 from fairjax.data.dataset import DataError
-from fairjax.data.faces import Faces
+from fairjax.data.faces import Benchmark, Faces, Problem
 from fairjax.data.files import printable
 from fairjax.data.order import uniforms
 
 FOLDS = 10  # of a list that does not say it
 
 
-class Line(NamedTuple):
-    """One pair of a list: two images, each a person and a number, and the part of the list."""
+Key = tuple[str, int | str]
 
-    first: tuple[str, int]
-    second: tuple[str, int]
+
+class Line(NamedTuple):
+    """One pair of a list: two images, each a person and a number or name, and the list's part."""
+
+    first: Key
+    second: Key
     mated: bool
     fold: int
     where: str
-
-
-class Problem(NamedTuple):
-    """A line that cannot be used: where it stands, and why."""
-
-    where: str
-    reason: str
 
 
 def parse_pairs(text: str, *, name: str) -> list[Line]:
@@ -52,7 +48,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     rows = [(at, line.split()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
     head = rows.pop(0)[1] if rows and len(rows[0][1]) <= 2 else []
     if not all(field.isdecimal() for field in head):
-        raise DataError(f"{name}: the first line, {printable(' '.join(head))!r}, is no pair.")
+        raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair.")
     folds = int(head[0]) if len(head) == 2 else 1 if head else FOLDS
     n = int(head[-1]) if head else len(rows) // (2 * folds)
     if not rows or len(rows) != 2 * n * folds:
@@ -66,8 +62,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
         numbers = [field for at, field in enumerate(fields) if at % 2 or len(fields) == 3 and at]
         if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
             raise DataError(
-                f"{where}: {printable(' '.join(fields))!r} is no pair; a line is `id n m` or "
-                "`id n other m`."
+                f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or `id n other m`."
             )
         other = fields[0] if len(fields) == 3 else fields[2]
         first, second = (fields[0], int(fields[1])), (other, int(fields[-1]))
@@ -81,64 +76,67 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     return lines
 
 
-def find_rows(
-    lines: Sequence[Line], row_of: Callable[[tuple[str, int]], int | None]
-) -> tuple[Pairs, list[Problem]]:
-    """Turns lines into rows of a table of images.
+def match(name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, str]) -> Benchmark:
+    """Turns the lines of a list into pairs of rows.
 
     Args:
+      name: The benchmark's.
+      faces: The images that can be used.
       lines: The lines.
-      row_of: The row of a person's image by its number; None where there is no such image.
+      names: For each image, as lines write it, its name among `faces.ids`.
 
     Returns:
-      The pairs that can be used, and every line that cannot: it names an image that is missing, one
-      image twice, two people who are one, or a pair that came before.
+      The pairs that can be used, and as problems every line that cannot: it names an image that
+      is not there, one image twice, one person as two or two as one, or an earlier pair.
     """
-    kept, problems = [], []
+    row_of = {image: row for row, image in enumerate(faces.ids.tolist())}
+    kept: list[tuple[int, int, bool, int]] = []
+    problems: list[Problem] = []
     seen: dict[tuple[int, int], str] = {}
     for line in lines:
-        first, second = row_of(line.first), row_of(line.second)
-        reason = ""
-        for image, row in ((line.first, first), (line.second, second)):
-            if row is None:
-                reason = reason or f"image {image[1]} of {printable(image[0])} is missing"
-        if first is not None and second is not None:
-            pair = (min(first, second), max(first, second))
-            if first == second:
-                reason = f"image {line.first[1]} of {printable(line.first[0])} with itself"
-            elif not line.mated and line.first[0] == line.second[0]:
-                reason = f"{printable(line.first[0])} is given as two people"
-            elif pair in seen:
-                reason = f"the pair of {seen[pair]} again"
-            else:
-                seen[pair] = line.where
-                kept.append((first, second, line.mated, line.fold))
-        if reason:
-            problems.append(Problem(line.where, reason))
-    return _pairs(kept), problems
+        first, second = (row_of.get(names.get(key, "")) for key in (line.first, line.second))
+        (one, image), (other, _) = line.first, line.second
+        if first is None or second is None:
+            who, image = line.first if first is None else line.second
+            reason = f"image {image} of {printable(who)} is not there, or cannot be read"
+        elif first == second:
+            reason = f"image {image} of {printable(one)} is paired with itself"
+        elif line.mated != (one == other):
+            reason = (
+                f"{printable(one)} and {printable(other)} are given as one person"
+                if line.mated
+                else f"{printable(one)} is given as two people"
+            )
+        elif before := seen.get((min(first, second), max(first, second))):
+            reason = f"the pair of {before} again"
+        else:
+            seen[min(first, second), max(first, second)] = line.where
+            kept.append((first, second, line.mated, line.fold))
+            continue
+        problems.append(Problem(line.where, reason))
+    return Benchmark(name, faces, _pairs(kept), tuple(problems))
 
 
-def refuse_problems(
-    source: str, problems: Sequence[Problem], *, on_error: str, kept: int, told: str
-) -> None:
-    """Stops where a list of pairs has lines that cannot be used.
+def refuse_problems(benchmark: Benchmark, *, on_error: str) -> Benchmark:
+    """The benchmark itself, where its lists can be used.
 
     Args:
-      source: The benchmark's name and place.
-      problems: What `find_rows` found.
-      on_error: "raise" refuses any problem, "skip" none.
-      kept: How many pairs are left.
-      told: The command that lists them all.
+      benchmark: What was read.
+      on_error: "raise" refuses any problem, "skip" only a benchmark without a pair.
 
     Raises:
       DataError: One line with the count, the first line and what to do.
     """
-    if problems and (on_error == "raise" or not kept):
+    problems = benchmark.problems
+    if problems and (on_error == "raise" or not len(benchmark.pairs)):
         where, reason = problems[0]
         raise DataError(
-            f"{source}: {len(problems)} of {len(problems) + kept} pairs cannot be used; the first, "
-            f"{where}: {reason}. `{told}` lists them all; on_error='skip' leaves them out."
+            f"{benchmark.name}: {len(problems)} of {len(problems) + len(benchmark.pairs)} pairs of "
+            f"{benchmark.faces.source} cannot be used; the first, {where}: {reason}. "
+            f"`fairjax data check {benchmark.name}` lists them all; "
+            "--config.data.benchmark.on_error=skip leaves them out."
         )
+    return benchmark
 
 
 def draw_pairs(

@@ -355,16 +355,19 @@ def portraits(
             differential=differential,
         )
 
+    ids = [f"{k:06d}_{j:04d}" for k, j in zip(identity, image, strict=True)]
+    drawn = [GENERATOR_VERSION, seed, image_size, asdict(differential)]
+    scene = hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:16]
     return Faces(
         source="drawn by fairjax.data.phantom",
-        ids=np.array([f"{k:06d}_{j:04d}" for k, j in zip(identity, image, strict=True)]),
+        ids=np.array(ids),
         person=np.repeat(np.arange(len(numbers)), images),
         people=np.array([f"{k:06d}" for k in numbers.tolist()]),
         group=people(numbers, seed=seed).group.astype(np.int64),
         groups=GROUPS,
         attribute="group",
         assigned_by=_DRAWN,
-        digests=np.full(len(identity), ""),
+        digests=np.array([f"{scene}/{name}" for name in ids]),
         skipped=(),
         read=read,
     )

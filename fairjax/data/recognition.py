@@ -25,8 +25,9 @@ from fairjax.data.overlap import shared_people
 from fairjax.data.split import draw
 
 OVERLAP = ("refuse", "drop", "allow")
-FOLDS = 10  # of the validation pairs
-PER_FOLD = 60  # validation pairs of a kind, a group and a part, at most
+FOLDS = 10  # parts of the validation pairs, at most
+PER_FOLD = 60  # of them of a kind, a group and a part, at most
+PEOPLE_PER_FOLD = 8  # at least, where there is more than one part
 
 
 def check(
@@ -175,7 +176,11 @@ def _dataset(
             "split": {split: faces_lib.counts(part) for split, part in parts.items()},
             "pairs": {
                 "validation": pairs_lib.account(validation.pairs, validation.faces),
-                "test": {"benchmark": test.name, **pairs_lib.account(test.pairs, test.faces)},
+                "test": {
+                    "benchmark": test.name,
+                    **pairs_lib.account(test.pairs, test.faces),
+                    "left_out": [problem._asdict() for problem in test.problems],
+                },
             },
         },
         pairs={"validation": validation.pairs, "test": test.pairs},
@@ -191,7 +196,7 @@ def _attributes(parts: Mapping[str, Faces]) -> dict[str, Attribute]:
             low=UNKNOWN,  # of people who are not trained on
             high=len(train.people) - 1,
             unit="",
-            assigned_by=f"The folders or records of {train.source}.",
+            assigned_by="The folders or records of the training source.",
         )
     }
     for attribute in dict.fromkeys(part.attribute for part in parts.values()):
@@ -233,14 +238,14 @@ def used(benchmark: Benchmark) -> Benchmark:
 
 def _drawn(faces: Faces, seed: int) -> Benchmark:
     """Pairs among the held-out people."""
+    folds = min(FOLDS, max(1, len(faces.people) // PEOPLE_PER_FOLD))
     pairs = pairs_lib.draw_pairs(
-        faces.person, faces.group[faces.person], folds=FOLDS, per_fold=PER_FOLD, seed=seed
+        faces.person, faces.group[faces.person], folds=folds, per_fold=PER_FOLD, seed=seed
     )
     if not len(pairs):
         raise DataError(
-            f"{faces.source}: no pair can be drawn among the {len(faces.people)} held-out people; "
-            "raise config.data.held_out (two people of a group are needed in each of the "
-            f"{FOLDS} parts)."
+            f"{faces.source}: no pair can be drawn among the {len(faces.people)} held-out people, "
+            "for no two are of one group; raise config.data.held_out."
         )
     return used(Benchmark("validation", faces, pairs))
 

@@ -2,24 +2,27 @@
 
 import csv
 import io
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Faces, gather
-from fairjax.data.files import ImageFiles, find_source, open_files, printable, read_text
+from fairjax.data.files import ImageFiles, find_source, open_files, read_text
+from fairjax.data.pairs import Key
+from fairjax.data.records import find_records, open_listed, require_one_to_one
 
 HELP = (
-    "Give a folder or an uncompressed .tar with one folder a person, <person>/<image>.jpg; a "
-    "relative path is also looked for in the folder named by FAIRJAX_DATA."
+    "Give a folder or an uncompressed .tar with one folder a person, <person>/<image>.jpg, or a "
+    ".rec with its .idx; a relative path is also looked for in the folder named by FAIRJAX_DATA."
 )
 ATTRIBUTE = "group"
 
 
 def read_tree(root: str, groups: str) -> Faces:
-    """The people of a tree, with their groups.
+    """The people of a tree or of a .rec file, with their groups.
 
     Args:
-      root: Folder or .tar with one folder a person.
+      root: Folder or .tar with one folder a person; or a .rec, or the folder that holds it.
       groups: "folder" where the folder above a person's is the group's; or a CSV table with the
         columns `identity` and `group`; or "" where groups are not known.
 
@@ -27,8 +30,8 @@ def read_tree(root: str, groups: str) -> Faces:
       DataError: If a place is missing or the table cannot be read.
     """
     path = find_source("identities", root, places=(), key="config.data.root", told=HELP)
-    files = open_files(path)
-    person_of, skipped = people(files)
+    records = find_records(path)
+    files, person_of, skipped = _tree(path) if records is None else _records(records)
     group_of, assigned_by = groups_of(set(person_of.values()), groups, skipped)
     return gather(
         files,
@@ -39,6 +42,19 @@ def read_tree(root: str, groups: str) -> Faces:
         assigned_by=assigned_by,
         skipped=skipped,
     )
+
+
+def _tree(path: Path) -> tuple[ImageFiles, dict[str, str], list[tuple[str, str, str]]]:
+    files = open_files(path)
+    return files, *people(files)
+
+
+def _records(path: Path) -> tuple[ImageFiles, dict[str, str], list[tuple[str, str, str]]]:
+    """Named by the list beside the records, or else by their numbers."""
+    records, listed = open_listed(path)
+    person = listed.person if listed else [f"{label:06d}" for label in records.label.tolist()]
+    require_one_to_one(path, records.label, person)
+    return records.files, dict(zip(records.files.names, person, strict=True)), []
 
 
 def people(files: ImageFiles) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
@@ -56,6 +72,16 @@ def people(files: ImageFiles) -> tuple[dict[str, str], list[tuple[str, str, str]
         else:
             person_of[name] = person
     return person_of, skipped
+
+
+def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
+    """The names by person and by the number at their end, 7 of "m.07k59_k/m.07k59_k_0007.jpg"."""
+    found: dict[Key, str] = {}
+    for name, person in person_of.items():
+        digits = PurePosixPath(name).stem.rpartition("_")[2]
+        if digits.isdecimal():
+            found[person, int(digits)] = name
+    return found
 
 
 def groups_of(
@@ -76,7 +102,7 @@ def groups_of(
     if groups == "folder":
         if flat := sorted(name for name in names if "/" not in name):
             raise DataError(
-                f"groups='folder' asks for <group>/<person>/<image>; {printable(flat[0])!r} lies "
+                f"groups='folder' asks for <group>/<person>/<image>; {flat[0]!r} lies "
                 "in no group's folder."
             )
         return {n: n.split("/")[-2] for n in names}, "The folders of the source."
@@ -108,7 +134,7 @@ def read_table(path: Path) -> dict[str, str]:
     if missing := {"identity", "group"} - set(rows.fieldnames or ()):
         raise DataError(
             f"{path}: the table has no column {' and no column '.join(sorted(missing))}; its first "
-            f"line is {printable(','.join(rows.fieldnames or ()))!r}."
+            f"line is {','.join(rows.fieldnames or ())!r}."
         )
     group_of: dict[str, str] = {}
     for row in rows:
@@ -117,7 +143,7 @@ def read_table(path: Path) -> dict[str, str]:
             raise DataError(f"{path}:{rows.line_num}: the row has too few fields.")
         if group_of.setdefault(name, group) != group:
             raise DataError(
-                f"{path}:{rows.line_num}: {printable(name)!r} is in group {printable(group)!r}, "
-                f"and in {printable(group_of[name])!r} further up; a person has one group."
+                f"{path}:{rows.line_num}: {name!r} is in group {group!r}, "
+                f"and in {group_of[name]!r} further up; a person has one group."
             )
     return group_of

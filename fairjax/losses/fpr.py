@@ -17,7 +17,7 @@ another function, and a re-implementation a third; all three are here, by name.
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -69,10 +69,10 @@ class FprPenalty:
     Source: see the module. Differs from it in: "mean_sq" ranks the global batch, not the device's.
     """
 
-    variant: Literal["paper", "tface", "mean_sq"]
+    variant: str
     gamma_u: float
     alpha: float
-    alpha_mode: Literal["constant", "one_plus_target"]
+    alpha_mode: str
     power: float
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ chunks, and a penalty is one subtraction from u.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -110,8 +110,8 @@ class ArcFace(Margin):
     """
 
     margin: float
-    fallback: Literal["linear", "easy", "none"]
-    grad: Literal["exact", "straight_through"]
+    fallback: str
+    grad: str
 
     def __post_init__(self) -> None:
         one_of("fallback", self.fallback, ("linear", "easy", "none"))

@@ -9,7 +9,7 @@ users who trained on MS1M-like data report no gain over CosFace and ArcFace (TFa
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -34,10 +34,10 @@ def build(
     label: str,
     margin: Mapping[str, Any],
     tta: str,
-    variant: Literal["paper", "tface", "mean_sq"],
+    variant: str,
     gamma_u: float,
     alpha: float,
-    alpha_mode: Literal["constant", "one_plus_target"],
+    alpha_mode: str,
     power: float,
     log_groups: str,
 ) -> Method:

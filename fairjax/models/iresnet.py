@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -48,7 +48,7 @@ class IResNet(nn.Module):
 
     depth: int = 34
     dtype: Any = jnp.float32
-    dialect: Literal["tface", "insightface"] = "tface"
+    dialect: str = "tface"
     dropout: float = 0.4
     width: int = 64
     dim: int = 512

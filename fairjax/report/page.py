@@ -10,12 +10,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairjax.report import attribute_sections, summary, verification_sections, verification_summary
-from fairjax.report.accounts import config_lists, listing, manifest_parts, numeric_columns
+from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
 from fairjax.report.sections import Section, all_numbers, curve_section, method_section
+from fairjax.report.summary import Card, Finding
 from fairjax.report.svg import PALETTE
 from fairjax.results import Results, Table
 
 _TEMPLATES = Path(__file__).parent / "templates"
+NO_NUMBERS = Table("", [], [])
 
 
 def write_report(
@@ -56,6 +58,34 @@ def write_report(
         *_run_sections(config or {}, manifest or {}),
         method_section(results),
     ]
+    render(
+        path,
+        title=title,
+        lead=said.lead(results),
+        cards=said.cards(results),
+        findings=said.findings(results),
+        unresolved=verification_summary.unresolved(results) if verification else [],
+        sections=sections,
+        limits=results.limits,
+        provenance=listing("", {**(environment or {}), **results.provenance}),
+        numbers=all_numbers(results.measures),
+    )
+
+
+def render(
+    path: Path,
+    *,
+    title: str,
+    lead: str,
+    findings: Sequence[Finding],
+    sections: Sequence[Section],
+    limits: Sequence[str],
+    provenance: Listing,
+    cards: Sequence[Card] = (),
+    unresolved: Sequence[str] = (),
+    numbers: Table = NO_NUMBERS,
+) -> None:
+    """Writes the page of the given parts, whole or not at all; sections without content go."""
     script = (_TEMPLATES / "slider.js").read_text() if any(s.sliders for s in sections) else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = _template().render(
@@ -63,14 +93,14 @@ def write_report(
         palette=PALETTE,
         policy=f"; script-src 'sha256-{digest}'" if script else "",
         script=Markup(script),
-        lead=said.lead(results),
-        cards=said.cards(results),
-        findings=said.findings(results),
-        unresolved=verification_summary.unresolved(results) if verification else [],
+        lead=lead,
+        cards=cards,
+        findings=findings,
+        unresolved=unresolved,
         sections=[s for s in sections if s],
-        limits=results.limits,
-        provenance=listing("", {**(environment or {}), **results.provenance}),
-        numbers=all_numbers(results.measures),
+        limits=limits,
+        provenance=provenance,
+        numbers=numbers,
         numeric_columns=numeric_columns,
     )
     partial = path.with_name(path.name + ".partial")

@@ -135,7 +135,7 @@ def gaps(
             axes.add_patch(Rectangle(
                 (fair, y - 0.02), floor - fair, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////"
             ))  # fmt: skip
-        write(axes, printable(name, limit=44), 0, y - 0.28, 4)
+        write(axes, printable(name, limit=44), 0, y - 0.28, 4, fontsize=11)
         dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
         chance = "" if floor is None else f"chance {digits(floor, unit)}"
         write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")

@@ -179,5 +179,5 @@ def without_empty_columns(table: Table) -> Table:
 def reading(m: Measure) -> str:
     """Unit and direction of a plot's numbers."""
     better = {True: "more is better", False: "less is better", None: ""}[more_is_better(m.name)]
-    unit = {"fraction": "%"}.get(m.unit, m.unit)
+    unit = {"fraction": "%", "ratio": ""}.get(m.unit, m.unit)
     return ", ".join(part for part in (unit, better) if part)

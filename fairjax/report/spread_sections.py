@@ -1,7 +1,6 @@
 """Differences between groups, accuracies, systems: the sections of an audit that sum up."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -9,7 +8,7 @@ from fairjax.report import plots, verification_plots
 from fairjax.report.audited import Audited, changes
 from fairjax.report.sections import Figure, Parts, Section, reading, without_empty_columns
 from fairjax.report.summary import worst_to_best
-from fairjax.report.verification_summary import P_VALUES, RATES, judged_against_chance
+from fairjax.report.verification_summary import P_VALUES, RATES, as_shown, judged_against_chance
 from fairjax.report.wording import describe, group_name, is_difference, number, parts_of, span
 from fairjax.results import Measure, Results, Table
 
@@ -21,7 +20,6 @@ _FAMILIES = (
     ("Gini coefficients", 0.0, ("gini", "garbe")),
     ("Sums of |log10|", 0.0, ("sum_abs_log10",)),
 )  # fmt: skip
-_INDICES = ("gini", "garbe", "fairness_discrepancy_rate")
 _ADEQUACY = (
     "Rule of 30: with at least 30 errors the true rate lies within 30% of the measured one, with "
     "90% confidence. Rule of 3: no error in N independent trials still allows a rate of 3/N. Pairs "
@@ -54,7 +52,7 @@ def spread(systems: Sequence[Audited]) -> Section:
     tables = []
     for system in systems:
         for at in system.points:
-            shown = [_as_shown(m) for m in system.summaries(at) if _is_summary(m)]
+            shown = [as_shown(m) for m in system.summaries(at) if _is_summary(m)]
             figures: list[Figure] = []
             for heading, fair, family in _FAMILIES:
                 rows = []
@@ -174,7 +172,7 @@ def _spread_table(system: Audited, at: str, measures: Sequence[Measure]) -> Tabl
             span(m.interval, m.unit),
             number(floor.value, m.unit, difference=is_difference(m.name)) if floor else "–",
             *("" if p is None else _p(p.value) for p in p_values),
-            {True: "▲ beyond", False: "○ not beyond", None: "–"}[judged_against_chance(m, floor)],
+            {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}[judged_against_chance(m, floor)],
             "" if m.ddof is None else str(m.ddof),
             m.note,
         ])  # fmt: skip
@@ -199,11 +197,6 @@ def _is_summary(m: Measure, *, worst: bool = False) -> bool:
 def _family(m: Measure) -> str:
     base, summary, _ = parts_of(m.name)
     return summary or base
-
-
-def _as_shown(m: Measure) -> Measure:
-    """Indices are pure numbers, never percent."""
-    return replace(m, unit="index") if _family(m) in _INDICES else m
 
 
 def _title(m: Measure) -> str:

@@ -1,7 +1,8 @@
 """What a verification audit says in words: who pays, beyond chance or tolerance or not."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 from fairjax.report.audited import Audited, audited_systems, changes, whence
 from fairjax.report.summary import BADGES, Card, Finding, worst_to_best
@@ -16,6 +17,7 @@ from fairjax.report.wording import (
     lower,
     more_is_better,
     number,
+    parts_of,
     sentence,
     span,
 )
@@ -23,6 +25,7 @@ from fairjax.results import FEW, Measure, Results
 
 MOST_GROUPS = 8  # a card names the worst group where there are at most so many
 RATES = ("fmr", "fnmr")
+_INDICES = ("gini", "garbe", "fairness_discrepancy_rate")
 _THRESHOLD_FREE = ("accuracy", "eer", "auc", "d_prime")
 P_VALUES = {
     "p_value": " unadjusted",
@@ -32,7 +35,7 @@ P_VALUES = {
 _VERDICTS: dict[str, tuple[Literal["beyond", "within", "open"], str]] = {
     "exceeds": ("beyond", "▲ Exceeds the tolerance"),
     "within": ("within", "○ Within the tolerance"),
-    "inconclusive": ("open", "? Inconclusive: the interval holds the tolerance"),
+    "inconclusive": ("open", "? Inconclusive"),
 }
 
 
@@ -63,9 +66,7 @@ def findings(results: Results) -> list[Finding]:
     found = []
     for system in systems:
         for verdict in system.arrays.get("verdicts", ()):
-            style, badge = _VERDICTS[verdict["verdict"]]
-            title = describe(verdict["measure"]) + (f" at {verdict['at']}" if verdict["at"] else "")
-            found.append(Finding(style, system.titled(title), verdict["words"], badge))
+            found.append(_verdict(system, verdict))
     for system in systems:
         for at in system.points:
             for rate in RATES:
@@ -99,11 +100,12 @@ def unresolved(results: Results) -> list[str]:
     said = []
     for system in audited_systems(results):
         for at in system.points:
+            rates = [m for rate in RATES if (m := system.everyone(rate, at))]
+            if missing := {m.note.rstrip(".") for m in rates if m.value is None}:
+                said.append(system.titled(f"{at}: {'; '.join(sorted(missing))}."))
+                continue
             for rate in RATES:
-                everyone, groups = system.everyone(rate, at), system.by_group(rate, at)
-                if everyone and everyone.value is None:
-                    said.append(system.titled(f"{at}, {lower(describe(rate))}: {everyone.note}."))
-                    continue
+                groups = system.by_group(rate, at)
                 thin = [f"{group_name(m.group)} ({m.n_errors or 0:,})"
                         for m in groups if m.value is not None and m.is_thin]  # fmt: skip
                 empty = [group_name(m.group) for m in groups if m.value is None]
@@ -112,9 +114,8 @@ def unresolved(results: Results) -> list[str]:
                     text = f"fewer than {FEW} errors stand behind {what} {listed(thin)}."
                     said.append(system.titled(f"{at}: {text}"))
                 if empty:
-                    said.append(
-                        system.titled(f"{at}: no pair speaks about {what} {listed(empty)}.")
-                    )
+                    text = f"no pair speaks about {what} {listed(empty)}."
+                    said.append(system.titled(f"{at}: {text}"))
     return said
 
 
@@ -123,6 +124,29 @@ def judged_against_chance(m: Measure, floor: Measure | None) -> bool | None:
     if floor is None or m.value is None or floor.value is None:
         return None
     return m.value < floor.value if more_is_better(m.name) else m.value > floor.value
+
+
+def as_shown(m: Measure) -> Measure:
+    """A summary in the unit that it is told in: indices are pure numbers, never percent."""
+    base, summary, _ = parts_of(m.name)
+    return replace(m, unit="index") if (summary or base) in _INDICES else m
+
+
+def _verdict(system: Audited, verdict: Mapping[str, Any]) -> Finding:
+    """What a tolerance says of a summary, in the summary's own unit."""
+    name, at = verdict["measure"], verdict["at"]
+    style, badge = _VERDICTS[verdict["verdict"]]
+    title = system.titled(describe(name) + (f" at {at}" if at else ""))
+    m = system.summary(name, at)
+    if m is None:
+        return Finding(style, title, verdict["words"], badge)
+    m = as_shown(m)
+    value, tolerance = (
+        number(x, m.unit, difference=is_difference(name)) for x in (m.value, verdict["tolerance"])
+    )
+    ends = f" ({level(m)} {span(m.interval, m.unit)})" if m.interval else ""
+    why = f" {sentence(m.note)}." if m.note and not m.interval else ""
+    return Finding(style, title, f"{value}{ends} against a tolerance of {tolerance}.{why}", badge)
 
 
 def _compared(system: Audited, protocol: str) -> str:

@@ -164,11 +164,11 @@ def digits(value: float | int | None, unit: str) -> str:
     if value is None:
         return "–"
     if unit == "fraction":
-        return f"{100 * value:.2g}" if 0 < abs(value) < 0.01 else f"{100 * value:.1f}"
+        return f"{100 * value:.2g}" if 0 < abs(value) < 0.00995 else f"{100 * value:.1f}"
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "index":  # a pure number in [0, 1] that may be very near 1
-        return f"{value:.3f}" if value < 0.99 else f"{value:.5f}"
+        return f"{value:.3f}" if value < 0.99 else f"{value:.5g}"
     return f"{value:,.2f}"
 
 

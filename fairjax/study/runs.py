@@ -68,7 +68,7 @@ def check(study: Study) -> None:
     """
     titles, before = {column.title for column in study.columns}, list[str]()
     for row in study.rows:
-        if slug(row.name) in map(slug, before):
+        if folder_name(row.name, 0) in {folder_name(name, 0) for name in before}:
             raise ConfigError(f"study: two rows are called {row.name!r}; give them other names.")
         for known, wanted, what in (
             (before, row.needs.values(), "an earlier row"),
@@ -85,9 +85,9 @@ def check(study: Study) -> None:
         raise ConfigError("study: there must be a seed.")
 
 
-def slug(name: str) -> str:
-    """A row's name as a folder's: "FPR penalty (paper)" -> "fpr-penalty-paper"."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+def folder_name(row: str, seed: int) -> str:
+    """Where a run is: "FPR penalty (paper)" with seed 0 -> "fpr-penalty-paper-seed0"."""
+    return re.sub(r"[^a-z0-9.]+", "-", row.lower()).strip("-.") + f"-seed{seed}"
 
 
 def chosen(runs: Sequence[Run], name: str) -> Run:
@@ -118,7 +118,7 @@ def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[
     own = config.copy_and_resolve_references()
     with own.unlocked():
         del own.study
-    needs = {key: f"{slug(other)}-seed{seed}" for key, other in row.needs.items()}
+    needs = {key: folder_name(other, seed) for key, other in row.needs.items()}
     changes = {
         **row.changes,
         "seed": seed,
@@ -133,7 +133,7 @@ def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[
         validate(own)
     except ConfigError as error:
         raise ConfigError(f"study, row {row.name!r}: {error}") from None
-    name = f"{slug(row.name)}-seed{seed}"
+    name = folder_name(row.name, seed)
     own.title = f"{row.name}, seed {seed}"
     return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
 

@@ -18,13 +18,13 @@ def rows_of(table):
 def test_every_summary_is_tabled_with_interval_floor_and_p_values(systems):
     first, _ = spread(systems).tables
     rows = rows_of(first)
-    assert rows["FMR: largest over smallest"]["chance"] == "▲ beyond"
+    assert rows["FMR: largest over smallest"]["chance"] == "▲\u00a0beyond"
     assert rows["FMR: largest over smallest"]["p"] == "0.0005"
-    assert rows["FNMR: largest over smallest"]["chance"] == "○ not beyond"
+    assert rows["FNMR: largest over smallest"]["chance"] == "○\u00a0not\u00a0beyond"
     assert rows["FMR: largest less smallest"]["value"].endswith(" points")
     assert rows["FMR: standard deviation over groups"]["ddof"] == "1"
     assert rows["GARBE, Gini of both rates"]["value"] == "0.380"
-    assert rows["Fairness discrepancy rate"]["chance"] == "▲ beyond"  # below a floor near 1
+    assert rows["Fairness discrepancy rate"]["chance"] == "▲\u00a0beyond"  # below a floor near 1
     assert "note" not in first.columns  # nothing to note at this point
 
 

@@ -118,7 +118,7 @@ def test_the_minimum_report_is_there(full):
         "GARBE, Gini of both rates",
         "Inequity rate",
         "Worst error rate multiplier",
-        "▲ beyond",
+        "▲\u00a0beyond",
         "Accuracy: standard deviation over groups",
         "design effect, FMR",
         "lowest FMR backed",
@@ -127,7 +127,7 @@ def test_the_minimum_report_is_there(full):
         "insufficient data: 1e-6 needs 1000000 pairs",
         "sha256:5f3a",
     ):
-        assert re.sub(r"\s+", " ", said) in re.sub(r"\s+", " ", text), said
+        assert " ".join(said.split()) in " ".join(text.split()), said
 
 
 def test_a_raw_measure_that_is_undefined_stands_beside_its_smoothed_twin(two):

@@ -45,6 +45,7 @@ def test_a_name_is_read_by_its_longest_known_suffix(name, words, better):
         (1.0, "fraction", "100.0%"),
         (0.0, "fraction", "0.0%"),
         (0.00123, "fraction", "0.12%"),
+        (0.00998, "fraction", "1.0%"),
         (0.0000456, "fraction", "0.0046%"),  # a false match rate keeps two digits
         (6.404, "years", "6.40 years"),
         (1.5, "ratio", "1.50"),
@@ -83,7 +84,8 @@ def test_a_smoothed_floor_is_said_to_be_both():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.38, "0.380"), (0.98765, "0.988"), (0.999876, "0.99988"), (None, "–")]
+    ("value", "text"),
+    [(0.38, "0.380"), (0.98765, "0.988"), (0.999876, "0.99988"), (1.0, "1"), (None, "–")],
 )
 def test_an_index_near_one_keeps_its_digits(value, text):
     assert digits(value, "index") == text

@@ -5,7 +5,7 @@
 (() => {
   const percent = (rate) => {
     if (rate === null) return "undefined";
-    const text = rate > 0 && rate < 0.01 ? (100 * rate).toPrecision(2) : (100 * rate).toFixed(1);
+    const text = rate > 0 && rate < 0.00995 ? (100 * rate).toPrecision(2) : (100 * rate).toFixed(1);
     return Number(text) < 0.001 && rate > 0 ? (100 * rate).toExponential(1) + "%" : text + "%";
   };
   const count = (n) => n < 10 ? n.toFixed(n > 0 ? 1 : 0) : Math.round(n).toLocaleString("en-US");
