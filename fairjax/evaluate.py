@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from fairjax import sensitivity, sharding
 from fairjax.build import abstract_batch, build_backbone, build_preprocess
 from fairjax.comparisons import UNKNOWN, Embeddings, Pairs, compare
+from fairjax.data import phantom
 from fairjax.data.dataset import Dataset, Examples
 from fairjax.data.pipeline import eval_batches
 from fairjax.metrics.verification import true_match_rate
@@ -20,6 +21,8 @@ from fairjax.protocols.accuracy import Folds
 from fairjax.score import Columns, write_predictions
 from fairjax.steps import make_predict_step
 from fairjax.types import Batch, Method, PyTree
+
+_PICTURES = 4  # generated faces that a method may show in the report
 
 
 def predict_split(
@@ -143,6 +146,8 @@ def evaluate(
     config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
 ) -> None:
     """Predicts the test split with the given weights and saves the predictions."""
+    if method.pictures:
+        write_pictures(config, workdir, method, variables)
     if config.eval.sensitivity.attribute:
         write_sensitivity(config, workdir, dataset, method, variables)
     logging.info("Evaluating on %d test images.", len(dataset.splits["test"]))
@@ -150,6 +155,21 @@ def evaluate(
     columns = predict_split(config, dataset.splits["test"], mesh, method, variables)
     if jax.process_index() == 0:
         write_predictions(workdir / "predictions.npz", columns, dataset.pairs.get("test"))
+
+
+def write_pictures(config: ConfigDict, workdir: Path, method: Method, variables: PyTree) -> None:
+    """Saves what the method shows of a few generated faces; none where they can't be so large."""
+    size, number = config.input.image_size, np.arange(_PICTURES)
+    if method.pictures is None or not 32 <= size <= 224:
+        return
+    faces = phantom.draw(
+        number, 0 * number, phantom.people(number, seed=0), seed=0, image_size=size,
+        differential=phantom.NEUTRAL,
+    )  # fmt: skip
+    whole = sharding.replicated(sharding.make_mesh())
+    shown = jax.jit(method.pictures, out_shardings=whole)(variables, faces)
+    if jax.process_index() == 0:
+        write_predictions(workdir / "pictures.npz", jax.device_get(shown), None)
 
 
 def write_sensitivity(

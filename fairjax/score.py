@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -124,6 +125,8 @@ def score(config: ConfigDict, workdir: Path) -> Results:
         results = evaluate_columns(config, columns, pairs, attributes_of(manifest))
     except ValueError as error:
         raise WorkdirError(f"{path} cannot be scored: {error}") from error
+    if looks := _sensitivity(workdir / "sensitivity.npz"):
+        results.arrays["sensitivity"] = looks
     return replace(
         results,
         provenance={
@@ -134,6 +137,31 @@ def score(config: ConfigDict, workdir: Path) -> Results:
             **read_json(workdir / "outcome.json"),
         },
     )
+
+
+def _sensitivity(path: Path) -> dict[str, Any]:
+    """Where a classifier looks, JSON-ready; nothing where no map was made."""
+    if not path.exists():
+        return {}
+    with np.load(path) as stored:  # as above
+        made = json.loads(str(stored["made"]))
+        by_value = zip(stored["values"].tolist(), stored["by_value"].tolist(), strict=True)
+        return {
+            "attribute": made["attribute"],
+            "source": made["source"],
+            "layers": made["layers"],
+            "overall": stored["sensitivity"].tolist(),
+            "by_value": {v: w for v, w in by_value if not np.isnan(w).any()},
+            "n": dict(zip(stored["values"].tolist(), stored["n"].tolist(), strict=True)),
+        }
+
+
+def _pictures(path: Path) -> dict[str, np.ndarray]:
+    """What a method shows of generated faces, by caption."""
+    if not path.exists():
+        return {}
+    with np.load(path) as stored:
+        return dict(stored)
 
 
 def report(config: ConfigDict, workdir: Path, console: Console) -> Path:
@@ -151,6 +179,7 @@ def report(config: ConfigDict, workdir: Path, console: Console) -> Path:
         config=config.to_dict(),
         manifest=read_json(workdir / "data.json"),
         environment=read_json(workdir / "environment.json"),
+        pictures=_pictures(workdir / "pictures.npz"),
     )
     print_tables(tables, console)
     return path

@@ -18,7 +18,7 @@ from fairjax.losses import masked_sum
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
 from fairjax.models import masking
 from fairjax.models.mae import MaskedAutoencoder
-from fairjax.models.vit import patchify
+from fairjax.models.vit import patchify, unpatchify
 from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 _EVALUATION = 0  # the key of the masks that predictions are made with
@@ -129,4 +129,34 @@ def build(
         chosen = selection(key, batch["image"], len(batch["image"]))
         return {"loss": error(variables, batch, chosen, None)}
 
-    return Method(init, loss, predict)
+    def pictures(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
+        """Faces, what is left of them, and what the decoder makes of the rest.
+
+        A drawn patch that was to be normalised is shown at the mean and deviation, by channel, of
+        the patches that were kept: its own are not given away.
+        """
+        black, white = (preprocess(jnp.full_like(images, level)) for level in (0, 255))
+        chosen = selection(jax.random.key(_EVALUATION), images, 1)
+        pixels = preprocess(images)
+        guess: Any = model.apply(variables, pixels, chosen, train=False)
+        true = patchify(pixels, patch=patch)
+        kept = jnp.broadcast_to(1 - chosen.mask[..., None], true.shape)
+        if normalise_target:
+            by_channel = true.reshape(*true.shape[:2], -1, pixels.shape[-1])
+            weight = kept.reshape(by_channel.shape)
+            mean = jnp.mean(by_channel, axis=(1, 2), where=weight > 0, keepdims=True)
+            std = jnp.std(by_channel, axis=(1, 2), where=weight > 0, keepdims=True)
+            guess = (guess.reshape(by_channel.shape) * std + mean).reshape(true.shape)
+
+        def shown(patches: jax.Array) -> jax.Array:
+            whole = (unpatchify(patches, patch=patch) - black) / (white - black)
+            return jnp.clip(jnp.round(255 * whole), 0, 255).astype(jnp.uint8)
+
+        grey = patchify((black + white) / 2, patch=patch)
+        return {
+            "face": images,
+            "kept": shown(true * kept + grey * (1 - kept)),
+            "drawn": shown(true * kept + guess * (1 - kept)),
+        }
+
+    return Method(init, loss, predict, pictures)

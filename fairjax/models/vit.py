@@ -177,6 +177,16 @@ def patchify(
     return tiles.swapaxes(2, 3).reshape(batch, side * side, patch * patch * channels)
 
 
+def unpatchify(
+    patches: Float[Array, "batch patches pixels"], *, patch: int
+) -> Float[Array, "batch height width channels"]:
+    """Puts the patches of square images together again: the inverse of `patchify`."""
+    batch, count, pixels = patches.shape
+    side = round(count**0.5)
+    tiles = patches.reshape(batch, side, side, patch, patch, pixels // patch**2)
+    return tiles.swapaxes(2, 3).reshape(batch, side * patch, side * patch, -1)
+
+
 def resized_positions(
     positions: Float[Array, "tokens dim"], side: int
 ) -> Float[Array, "resized_tokens dim"]:

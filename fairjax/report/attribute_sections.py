@@ -6,19 +6,21 @@ from typing import Any
 from markupsafe import Markup
 
 from fairjax.report import plots, summary
+from fairjax.report.pictures import sensitivity_section
 from fairjax.report.sections import Figure, Parts, Section, reading
 from fairjax.report.wording import describe, digits, lower, more_is_better, sentence, span, words
 from fairjax.results import Measure, Results
 
 
 def sections(results: Results) -> list[Section]:
-    """Gaps, groups, intersections, confusion and calibration; empty where nothing is known."""
+    """Gaps, groups, intersections, confusion calibration and attention; empty where nothing is known."""
     return [
         _gap_section(results),
         _group_section(results),
         _cell_section(results),
         _confusion_section(results.arrays.get("confusion", {})),
         _calibration_section(results.arrays.get("calibration", {})),
+        sensitivity_section(results.arrays.get("sensitivity", {})),
     ]
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairjax.report import attribute_sections, summary, verification_sections, verification_summary
 from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
+from fairjax.report.pictures import picture_section
 from fairjax.report.sections import Section, all_numbers, curve_section, method_section
 from fairjax.report.summary import Card, Finding
 from fairjax.report.svg import PALETTE
@@ -30,6 +32,7 @@ def write_report(
     config: Mapping[str, Any] | None = None,
     manifest: Mapping[str, Any] | None = None,
     environment: Mapping[str, Any] | None = None,
+    pictures: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes one self-contained HTML file, whole or not at all.
 
@@ -47,12 +50,14 @@ def write_report(
       config: The resolved config.
       manifest: What `data.json` holds.
       environment: What `environment.json` holds.
+      pictures: By caption uint8 [rows, height, width, 3], of generated faces alone.
     """
     verification = results.kind == "verification"
     said = verification_summary if verification else summary
     shown = verification_sections if verification else attribute_sections
     sections = [
         *shown.sections(results),
+        picture_section(pictures or {}),
         curve_section(curves),
         Section("tables", "Tables", tables=tables),
         *_run_sections(config or {}, manifest or {}),
@@ -91,7 +96,7 @@ def render(
     text = _template().render(
         title=title,
         palette=PALETTE,
-        policy=f"; script-src 'sha256-{digest}'" if script else "",
+        policy="; img-src data:" + (f"; script-src 'sha256-{digest}'" if script else ""),
         script=Markup(script),
         lead=lead,
         cards=cards,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairjax.report.accounts import Listing, numeric_columns
+from fairjax.report.accounts import Listing
 from fairjax.report.page import render
 from fairjax.report.sections import Section
 from fairjax.report.summary import Finding

@@ -144,7 +144,5 @@ def judge(claim: Claim, mean: float, interval: tuple[float, float]) -> Verdict:
 
 def published_difference(claim: Claim, rows: Mapping[str, Row]) -> float | None:
     """The paper's difference, where it prints both numbers."""
-    one, other = (
-        rows[name].published.get(claim.column) for name in (claim.row, claim.than)
-    )
+    one, other = (rows[name].published.get(claim.column) for name in (claim.row, claim.than))
     return None if one is None or other is None else one - other

@@ -51,8 +51,7 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
     results = {row.name: _results(workdir, row, study) for row in study.rows}
     shown = [row for row in study.rows if row.shown]
     cells = {
-        row.name: {c.title: cell(c, row, results[row.name]) for c in study.columns}
-        for row in shown
+        row.name: {c.title: cell(c, row, results[row.name]) for c in study.columns} for row in shown
     }
     claims = test_claims(workdir, study, results)
     tables = [main_table(study, cells), *([claim_table(study, claims)] if claims else [])]
@@ -71,7 +70,9 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
                 {"name": name, "cells": {title: _cell(c) for title, c in line.items()}}
                 for name, line in cells.items()
             ],
-            "claims": [{**asdict(t), "test": TEST.format(resamples=study.resamples)} for t in claims],
+            "claims": [
+                {**asdict(t), "test": TEST.format(resamples=study.resamples)} for t in claims
+            ],
         },
     )
     path = workdir / "report.html"
@@ -162,9 +163,7 @@ def test_claims(
         mean, interval = combined([d for _, d in pairs], moved)
         if len(pairs) == 1:
             why = "one seed: how much another training would change is not in the interval"
-        tested.append(
-            Tested(claim, mean, interval, published, judge(claim, mean, interval), why)
-        )
+        tested.append(Tested(claim, mean, interval, published, judge(claim, mean, interval), why))
     return tested
 
 

@@ -79,6 +79,23 @@ def test_masks_follow_the_map(key, sensitivity):
         assert other != loss
 
 
+def test_pictures_show_kept_patches_as_they_are_and_give_no_removed_one_away(key):
+    method, batch = build(), make_batch()
+    params, _ = jax.jit(method.init)(key, batch)
+    images = batch["image"]
+    shown = jax.jit(method.pictures)({"params": params}, images)
+    assert set(shown) == {"face", "kept", "drawn"}
+    np.testing.assert_array_equal(shown["face"], images)
+    same = np.asarray((shown["kept"] == images).all(axis=-1))[0].reshape(4, 8, 4, 8)
+    kept = same.all(axis=(1, 3))
+    assert kept.sum() == 4  # of 16 patches
+    hidden = ~kept.repeat(8, 0).repeat(8, 1)[None, :, :, None]
+    other = jnp.where(hidden, 255 - images, images)  # the removed patches are other ones
+    again = jax.jit(method.pictures)({"params": params}, other)
+    np.testing.assert_array_equal(again["drawn"], shown["drawn"])
+    np.testing.assert_array_equal(again["kept"], shown["kept"])
+
+
 def test_a_wrong_map_or_backbone_is_refused_in_words(key, sensitivity, tmp_path):
     with pytest.raises(ValueError, match="name='vit'"):
         build(backbone=ResNet(18))

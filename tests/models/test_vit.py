@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fairjax import config
-from fairjax.models.vit import ViT, patchify, resized_positions, sincos_positions
+from fairjax.models.vit import ViT, patchify, resized_positions, sincos_positions, unpatchify
 
 
 def sized(size, **fields):
@@ -52,6 +52,10 @@ def test_patches_run_in_raster_order_and_pixels_by_row_column_channel():
     assert patches.shape == (1, 4, 12)
     np.testing.assert_array_equal(patches[0, 1], images[0, :2, 2:].ravel())
     np.testing.assert_array_equal(patches[0, 2], images[0, 2:, :2].ravel())
+
+
+def test_patches_go_together_again(images):
+    np.testing.assert_array_equal(unpatchify(patchify(images, patch=8), patch=8), images)
 
 
 def test_a_patch_that_does_not_divide_the_image_is_refused_with_those_that_do():
