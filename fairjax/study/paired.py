@@ -45,7 +45,7 @@ def resampled_values(
       resamples: How many resamples.
     """
     config = ConfigDict(read_json(folder / "config.json"))
-    config.eval.protocol.resamples = 0
+    config.eval.protocol.resamples = 1  # intervals are of no use here
     predictions, pairs = read_predictions(folder / "predictions.npz")
     attributes = attributes_of(read_json(folder / "data.json"))
     rows = _rows(config, predictions, pairs, attributes, resamples)
