@@ -411,7 +411,7 @@ def masked_autoencoder(**changes: Any) -> ConfigDict:
         decoder_heads=4,
         ratio=0.75,  # share of the patches removed
         scheme="random",  # or mask_sensitive, mask_nonsensitive
-        sensitivity="",  # the map's .npz, for these two
+        sensitivity="",  # the map's .npz, or the folder of its run, for these two
         strength=1.0,  # 0 is random, inf always removes the same patches
         weights="value",  # or rank
         reverse="neg_log",  # or reflect

@@ -133,12 +133,17 @@ def log_weights(
 
 
 def read_map(path: str) -> np.ndarray:
-    """The sensitivity map of an .npz file, [patches].
+    """The sensitivity map of an .npz file, or of the run whose folder this is: [patches].
 
     Raises:
-      ValueError: If the file holds none.
+      ValueError: If there is no such file, or it holds none.
     """
-    with np.load(Path(path)) as stored:  # allow_pickle stays off: nothing read can run code
+    file = Path(path)
+    if file.is_dir():
+        file /= "sensitivity.npz"
+    if not file.exists():
+        raise ValueError(f"{file}: no such file; a ViT classifier's run leaves one.")
+    with np.load(file) as stored:  # allow_pickle stays off: nothing read can run code
         if "sensitivity" not in stored or stored["sensitivity"].ndim != 1:
             raise ValueError(f"{path} holds no array 'sensitivity' [patches].")
         return np.asarray(stored["sensitivity"], np.float64)

@@ -101,6 +101,10 @@ def value_of(results: Results, column: Column) -> float | None:
 
 
 def _measure(results: Results, column: Column) -> Measure:
+    if column.measure.endswith("_worst"):  # whichever group it is
+        for m in results.measures:
+            if (m.name, m.across, m.at) == (column.measure, column.across, column.at):
+                return m
     return results.get(column.measure, across=column.across, at=column.at, **column.group)
 
 
