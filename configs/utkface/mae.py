@@ -46,10 +46,10 @@ def get_config(arg: str = "") -> ConfigDict:
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
-        config.backbone = vit("tiny", dim=96, depth=4, heads=4, patch=8, positions="sincos")
-        config.method.update(decoder_dim=48, decoder_depth=2, decoder_heads=4)
-        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=2.0))
-        config.train.update(epochs=30.0, batch_size=256, evaluate_every=5.0)
+        config.backbone = vit("tiny", dim=64, depth=3, heads=2, patch=8, positions="sincos")
+        config.method.update(decoder_dim=48, decoder_depth=1, decoder_heads=2)
+        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=0.5))
+        config.train.update(epochs=6.0, batch_size=64, evaluate_every=3.0, tensorboard=False)
     if options.smoke:
         config.data = phantom(image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"

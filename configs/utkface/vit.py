@@ -59,9 +59,10 @@ def get_config(arg: str = "") -> ConfigDict:
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
-        config.backbone.update(dim=96, depth=4, heads=4, patch=8, drop_path=0.0)
-        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=1.0))
-        config.train.update(epochs=10.0, batch_size=128)
+        config.backbone.update(dim=64, depth=3, heads=2, patch=8, drop_path=0.0)
+        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=0.5))
+        config.train.update(epochs=4.0 if age else 6.0, batch_size=64, evaluate_every=2.0)
+        config.train.tensorboard = False
     if options.smoke:
         config.data = phantom(image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"
