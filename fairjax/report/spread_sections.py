@@ -20,6 +20,7 @@ _FAMILIES = (
     ("Gini coefficients", 0.0, ("gini", "garbe")),
     ("Sums of |log10|", 0.0, ("sum_abs_log10",)),
 )  # fmt: skip
+_CHANCE = {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}
 _ADEQUACY = (
     "Rule of 30: with at least 30 errors the true rate lies within 30% of the measured one, with "
     "90% confidence. Rule of 3: no error in N independent trials still allows a rate of 3/N. Pairs "
@@ -172,7 +173,7 @@ def _spread_table(system: Audited, at: str, measures: Sequence[Measure]) -> Tabl
             span(m.interval, m.unit),
             number(floor.value, m.unit, difference=is_difference(m.name)) if floor else "–",
             *("" if p is None else _p(p.value) for p in p_values),
-            {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}[judged_against_chance(m, floor)],
+            _CHANCE[judged_against_chance(m, floor)],
             "" if m.ddof is None else str(m.ddof),
             m.note,
         ])  # fmt: skip

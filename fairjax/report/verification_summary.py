@@ -170,10 +170,16 @@ def _at_threshold(system: Audited, at: str) -> str:
     if at not in system.thresholds or fmr is None or fnmr is None:
         return ""
     threshold, source = system.thresholds[at]
+    takes = [
+        f"{number(m.value, m.unit)} of {kind}"
+        for m, kind in (
+            (fmr, "non-mated pairs for one person"), (fnmr, "mated pairs for two people")
+        )
+        if m.value is not None
+    ]  # fmt: skip
     return (
         f"{system.name or 'The system'} accepts a pair whose score is at least {threshold:.4g} "
-        f"({whence(at, source)}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for "
-        f"one person and {number(fnmr.value, fnmr.unit)} of mated pairs for two."
+        f"({whence(at, source)}): it takes {listed(takes)}."
     )
 
 

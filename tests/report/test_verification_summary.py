@@ -35,7 +35,8 @@ def test_the_lead_says_what_was_compared_at_which_threshold_and_who_pays():
         "2,000 pairs of images of 70 people in 3 groups (g) were compared under the protocol toy: "
         "1,000 show one person (mated), 1,000 two (non-mated).",
         "The system accepts a pair whose score is at least 0.5 (FMR 1e-3, from all non-mated "
-        "pairs): it takes 0.1% of non-mated pairs for one person and 2.0% of mated pairs for two. "
+        "pairs): it takes 0.1% of non-mated pairs for one person and 2.0% of mated pairs for two "
+        "people. "
         "False matches fall most on a (0.4%), 4 times the rate of b (0.1%): more than chance "
         "explains.",
     ]
