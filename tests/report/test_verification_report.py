@@ -199,7 +199,8 @@ def test_what_the_protocol_gives_fills_the_page(tmp_path):
     assert f"{worst.n_errors} of {worst.n}" in text
     assert "At threshold 0.5 (fixed)" in text
     assert "FMR 1e-6: insufficient data" in text
-    assert "▲ Exceeds the tolerance" in text
+    ratio = results.get("fmr_max_over_min", across="race", at="FMR 1e-2", system="Plain")
+    assert f"{ratio.value:.2f}" in text and "against a tolerance of 2.00" in text
 
 
 @pytest.mark.parametrize(
