@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 
 from fairjax.comparisons import Embeddings, unit_length
 from fairjax.metrics.classification import divide
-from fairjax.metrics.subject_bootstrap import group_cell
 from fairjax.metrics.verification import (
     InsufficientDataError,
     ThresholdRule,
@@ -30,8 +29,7 @@ class AllPairs:
     """Counts over all pairs of images at each threshold.
 
     Attributes:
-      fmrs: The target false match rates.
-      threshold: Of each target; NaN where the pairs don't resolve it.
+      threshold: Of each target and each given one; NaN where the pairs don't resolve it.
       groups: The groups' names.
       nonmated: Non-mated pairs of each couple of groups, symmetric; the last row and column are of
         people of unknown group.
@@ -46,7 +44,6 @@ class AllPairs:
       excluded: Pairs of one person under two numbers: neither mated nor non-mated.
     """
 
-    fmrs: tuple[float, ...]
     threshold: Float[np.ndarray, " points"]
     groups: tuple[str, ...]
     nonmated: Int[np.ndarray, "cells cells"]
@@ -64,6 +61,11 @@ class AllPairs:
     def pairs(self) -> int:
         """Non-mated pairs in all."""
         return int(np.triu(self.nonmated).sum())
+
+    @property
+    def within_groups(self) -> int:
+        """Non-mated pairs within the known groups."""
+        return int(np.diag(self.nonmated)[:-1].sum())
 
     def group_fmr(self) -> Float[np.ndarray, "points groups"]:
         """FMR within each group; NaN where it has no pair, or the threshold is unknown."""
@@ -91,6 +93,7 @@ def count_all_pairs(
     embeddings: Embeddings,
     *,
     fmrs: Sequence[float],
+    thresholds: Sequence[float] = (),
     within_groups: bool = False,
     rule: ThresholdRule = "at_most",
     person: Int[np.ndarray, " images"] | None = None,
@@ -103,6 +106,7 @@ def count_all_pairs(
     Args:
       embeddings: Of the images.
       fmrs: Target false match rates, fractions in (0, 1).
+      thresholds: Given thresholds to count at, too; they come after the targets.
       within_groups: Whether thresholds are found on the non-mated pairs within groups alone; the
         counts are over all pairs still.
       rule: See `metrics.verification.threshold_at_fmr`.
@@ -117,7 +121,7 @@ def count_all_pairs(
     if len(embeddings) < 2:
         raise ValueError(f"pairs need two images; got {len(embeddings)}.")
     grid = _Grid(embeddings, person)
-    pool = grid.within if within_groups else grid.pairs
+    pool = int((np.diag(grid.nonmated)[:-1] if within_groups else np.triu(grid.nonmated)).sum())
     kept = 0
     for target in fmrs:
         try:
@@ -125,13 +129,13 @@ def count_all_pairs(
         except InsufficientDataError:
             continue
     tail = _largest(grid, min(kept, pool), within_groups=within_groups)
-    threshold = np.full(len(fmrs), np.nan)
+    threshold = np.array([*(np.nan for _ in fmrs), *thresholds], np.float64)
     for place, target in enumerate(fmrs):
         try:
             threshold[place] = threshold_in_tail(tail, pairs=pool, fmr=target, rule=rule)
         except InsufficientDataError:
             continue
-    return _count(grid, tuple(fmrs), threshold)
+    return _count(grid, threshold)
 
 
 class _Grid:
@@ -162,8 +166,6 @@ class _Grid:
         self.person_nonmated = np.bincount(self.subject) * (len(order) - 1) - np.bincount(
             self.subject[ends], minlength=people
         )
-        self.within = int(np.diag(self.nonmated)[:-1].sum())
-        self.pairs = int(np.triu(self.nonmated).sum())
 
     def _same_person(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows of every pair of images of one person, under whichever numbers."""
@@ -224,7 +226,7 @@ def _top(scores: np.ndarray, kept: int) -> np.ndarray:
     return np.partition(scores, len(scores) - kept)[len(scores) - kept :]
 
 
-def _count(grid: _Grid, fmrs: tuple[float, ...], threshold: np.ndarray) -> AllPairs:
+def _count(grid: _Grid, threshold: np.ndarray) -> AllPairs:
     """The second pass: at how many of the thresholds each pair is accepted, added up."""
     order = np.argsort(threshold)  # NaN last
     known = order[~np.isnan(threshold[order])]
@@ -248,17 +250,16 @@ def _count(grid: _Grid, fmrs: tuple[float, ...], threshold: np.ndarray) -> AllPa
     )
 
     def reaching(counts: np.ndarray, *shape: int) -> np.ndarray:
-        """Pairs at or above each known threshold, in the order of the targets."""
+        """Pairs at or above each known threshold, in the thresholds' order."""
         by_level = counts.reshape(levels + 1, *shape)
         above = np.cumsum(by_level[::-1], axis=0)[::-1][1:]
-        found = np.zeros((len(fmrs), *shape), np.int64)
+        found = np.zeros((len(threshold), *shape), np.int64)
         found[known] = above
         return found
 
     accepted = reaching(cells, size, size)
     accepted = accepted + np.swapaxes(np.triu(accepted, 1), 1, 2)  # images are in order of group
     return AllPairs(
-        fmrs=fmrs,
         threshold=threshold,
         groups=grid.groups,
         nonmated=grid.nonmated,
