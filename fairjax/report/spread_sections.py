@@ -12,13 +12,14 @@ from fairjax.report.verification_summary import P_VALUES, RATES, as_shown, judge
 from fairjax.report.wording import describe, group_name, is_difference, number, parts_of, span
 from fairjax.results import Measure, Results, Table
 
-# Summaries that share an axis: heading, what they are where groups are equal, their names.
+# Summaries that share an axis and a unit: heading, what they are where groups are equal, their names.
 _FAMILIES = (
-    ("Differences", 0.0, ("difference", "std", "bias_degree")),
+    ("Differences", 0.0, ("difference", "std")),
     ("Ratios", 1.0, ("max_over_min", "max_over_geomean", "inequity_rate",
                      "worst_error_rate_multiplier")),
     ("Gini coefficients", 0.0, ("gini", "garbe")),
     ("Sums of |log10|", 0.0, ("sum_abs_log10",)),
+    ("Degree of bias", 0.0, ("bias_degree",)),
 )  # fmt: skip
 _CHANCE = {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}
 _ADEQUACY = (
