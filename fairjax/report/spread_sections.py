@@ -12,7 +12,7 @@ from fairjax.report.verification_summary import P_VALUES, RATES, as_shown, judge
 from fairjax.report.wording import describe, group_name, is_difference, number, parts_of, span
 from fairjax.results import Measure, Results, Table
 
-# Summaries that share an axis and a unit: heading, what they are where groups are equal, their names.
+# Summaries that share an axis and a unit: heading, their value where groups are equal, names.
 _FAMILIES = (
     ("Differences", 0.0, ("difference", "std")),
     ("Ratios", 1.0, ("max_over_min", "max_over_geomean", "inequity_rate",

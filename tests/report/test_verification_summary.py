@@ -151,6 +151,16 @@ def test_cards_hold_the_first_operating_point_and_what_needs_none():
     assert cards[0].ends == [("race", "African 2.9", "Caucasian 0.47")]
 
 
+def test_an_accuracy_that_exists_by_group_alone_is_told_as_their_mean():
+    by_group = [
+        Measure("accuracy", v, "fraction", 9, {"g": g}) for g, v in (("a", 0.9), ("b", 1.0))
+    ]
+    mean = Measure("accuracy_mean", 0.95, "fraction", 18, across="g")
+    (card,) = summary.cards(audit(*by_group, mean))
+    assert (card.name, card.value) == ("Accuracy: mean over groups", "95.0%")
+    assert card.ends == [("g", "a 90.0", "b 100.0")]
+
+
 def test_several_systems_are_told_apart_and_their_changes_counted():
     results = verification_example(systems=("A", "B"))
     said = summary.lead(results).splitlines()
