@@ -68,3 +68,17 @@ def test_changes_are_drawn_by_group_and_tabled_across_groups():
         "False match rate: largest over smallest, change"
     )
     assert not change(verification_example())
+
+
+def test_plots_that_share_an_axis_share_a_unit():
+    place = {"n": 9, "across": "group", "at": "FMR 1e-3"}
+    measures = [
+        Measure("fmr_std", 0.05, "fraction", **place),
+        Measure("fmr_bias_degree", 5.0, "ratio", **place),
+    ]
+    ((_, figures),) = spread(
+        audited_systems(Results("verification", {}, measures, {}, [], {}))
+    ).parts
+    assert [figure.caption for figure in figures] == ["Differences", "Degree of bias"]
+    assert "FMR: standard deviation over groups 5.0%" in figures[0].svg
+    assert "FMR: degree of bias 5.00" in figures[1].svg
