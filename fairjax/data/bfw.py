@@ -120,14 +120,12 @@ def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
         for side in "12":
             person, _, file = (row[f"p{side}"] or "").rpartition("/")
             person, group = "/".join(person.split("/")[-2:]), row[f"att{side}"]
-            if group not in SUBGROUPS or group_of.setdefault(person, group) != group:
+            if group not in SUBGROUPS:
+                raise DataError(f"{where}: att{side} {group!r} is none of {', '.join(SUBGROUPS)}.")
+            if group_of.setdefault(person, group) != group:
                 raise DataError(
-                    f"{where}: att{side} of {printable(person)} is {group!r}"
-                    + (
-                        f", and {group_of[person]!r} further up; a person has one subgroup."
-                        if group in SUBGROUPS
-                        else f"; it is one of {', '.join(SUBGROUPS)}."
-                    )
+                    f"{where}: att{side} of {printable(person)} is {group}, and {group_of[person]} "
+                    "further up; a person has one subgroup."
                 )
             sides.append((person, file))
         lines.append(Line(sides[0], sides[1], row["label"] == "1", int(row["fold"]) - 1, where))

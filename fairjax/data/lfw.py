@@ -94,7 +94,7 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
     person_of = {name: person for name, person in person_of.items() if person in wanted}
     assigned_by = "The lists of pairs, one a group."
     if not group_of:
-        group_of, assigned_by = groups_of(wanted, groups, [])
+        group_of, assigned_by = groups_of(wanted, groups, [], key=f"{where}.groups")
     faces = gather(
         files,
         person_of,
