@@ -99,7 +99,7 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
         files,
         person_of,
         group_of=group_of,
-        groups=list(dict.fromkeys(group_of.values())),
+        groups=sorted(set(group_of.values())),
         attribute=ATTRIBUTE,
         assigned_by=assigned_by,
     )
