@@ -15,6 +15,10 @@ from fairjax.data.pairs import Key, Line, match, refuse_problems
 
 COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
 ATTRIBUTE = "subgroup"
+SUBGROUPS = (
+    "asian_females", "asian_males", "black_females", "black_males",
+    "indian_females", "indian_males", "white_females", "white_males",
+)  # fmt: skip
 ASSIGNED_BY = "By the authors, in eight coarse classes of ethnicity and gender; nobody was asked."
 PLACES = ("bfw", "BFW")
 HELP = (
@@ -86,7 +90,7 @@ def read(root: str, pairs: str) -> Benchmark:
         files,
         person_of,
         group_of=group_of,
-        groups=sorted(set(group_of.values())),
+        groups=SUBGROUPS,
         attribute=ATTRIBUTE,
         assigned_by=ASSIGNED_BY,
     )
@@ -116,10 +120,12 @@ def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
         for side in "12":
             person, _, file = (row[f"p{side}"] or "").rpartition("/")
             person, group = "/".join(person.split("/")[-2:]), row[f"att{side}"]
-            if not group or group_of.setdefault(person, group) != group:
+            if group not in SUBGROUPS:
+                raise DataError(f"{where}: att{side} {group!r} is none of {', '.join(SUBGROUPS)}.")
+            if group_of.setdefault(person, group) != group:
                 raise DataError(
-                    f"{where}: att{side} of {printable(person)} is {group!r}, and "
-                    f"{group_of.get(person)!r} further up; a person has one subgroup."
+                    f"{where}: att{side} of {printable(person)} is {group}, and {group_of[person]} "
+                    "further up; a person has one subgroup."
                 )
             sides.append((person, file))
         lines.append(Line(sides[0], sides[1], row["label"] == "1", int(row["fold"]) - 1, where))

@@ -22,10 +22,10 @@ from fairjax.data.tree import people
 LISTED = ("Caucasian", "Indian", "Asian", "African")  # what the numbers in the .lst stand for
 PLACES = ("bupt", "BUPT-Balancedface", "BUPT-Globalface")
 HELP = (
-    "Ask its authors for it, http://www.whdeng.cn/RFW/ (for non-commercial "
-    "research only), and give the folder or .tar of <Race>/<identity>/<image>.jpg (aligned to "
-    "112 x 112), or the folder of train.rec, train.idx and train_balancedface.lst; or set "
-    f"FAIRJAX_DATA to a folder that holds one of {', '.join(PLACES)}."
+    "Ask its authors for it, http://www.whdeng.cn/RFW/ (for non-commercial research only), and "
+    "give the folder or .tar of <Race>/<identity>/<image>.jpg (aligned to 112 x 112), or the "
+    "folder of train.rec, train.idx and train_balancedface.lst; or set FAIRJAX_DATA to a folder "
+    f"that holds one of {', '.join(PLACES)}."
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Int, Shaped
 
 from fairjax.comparisons import UNKNOWN, Pairs
@@ -98,6 +99,7 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:
     if isinstance(kept, list) and len(kept) == len(files.names):
         outcome = kept
     else:
+        logging.info("Looking at all %d images of %s, this once.", len(files.names), files.path)
         outcome = [
             [digest, reason] for some in duplicates.look(files) for digest, _, reason in some
         ]

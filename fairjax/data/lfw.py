@@ -94,12 +94,12 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
     person_of = {name: person for name, person in person_of.items() if person in wanted}
     assigned_by = "The lists of pairs, one a group."
     if not group_of:
-        group_of, assigned_by = groups_of(wanted, groups, [])
+        group_of, assigned_by = groups_of(wanted, groups, [], key=f"{where}.groups")
     faces = gather(
         files,
         person_of,
         group_of=group_of,
-        groups=list(dict.fromkeys(group_of.values())),
+        groups=sorted(set(group_of.values())),
         attribute=ATTRIBUTE,
         assigned_by=assigned_by,
     )

@@ -59,7 +59,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     lines = []
     for place, (number, fields) in enumerate(rows):
         where = f"{name}:{number}"
-        numbers = [field for at, field in enumerate(fields) if at % 2 or len(fields) == 3 and at]
+        numbers = fields[1:] if len(fields) == 3 else fields[1::2]
         if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
             raise DataError(
                 f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or `id n other m`."

@@ -95,12 +95,13 @@ def open_records(path: Path) -> Records:
         images, people = keys, _people(path.with_name("property"))
         if keys[0] == 0 and flag[0] >= 2:
             first, last = np.frombuffer(_record(path, file.fileno(), where[0]), "<f4", 2, 24)
-            images, people = keys[(keys >= 1) & (keys < first)], people or int(last - first)
-            if len(images) != first - 1:
+            images = keys[(keys >= 1) & (keys < first)]
+            if len(images) != first - 1 or not first <= last < np.inf:
                 raise DataError(
-                    f"{path}: record 0 speaks of {first - 1:.0f} images, but the .idx lists "
-                    f"{len(images)} of them; copy both again."
+                    f"{path}: record 0 speaks of {first - 1:.0f} images and {last - first:.0f} "
+                    f"people, but the .idx lists {len(images)} images; copy both again."
                 )
+            people = people or int(last - first)
         label = label[np.isin(keys, images)]
         _check_labels(path, images, label, people)
     except BaseException:
@@ -236,11 +237,14 @@ def _read_headers(
     listed = np.flatnonzero((flag > 0) & (part == _WHOLE))
     refuse((part == _WHOLE) & (length < _HEADER.size + 4 * flag), "is too short for its labels")
     label[listed] = _gather(content, offsets[listed] + 8 + _HEADER.size, "<f4", 1)[:, 0]
-    for row in np.flatnonzero(part == _FIRST).tolist():
-        record = _record(path, file, int(offsets[row]))
-        flag[row], label[row], *_ = _HEADER.unpack_from(record)
-        if flag[row]:
-            label[row] = struct.unpack_from("<f", record, _HEADER.size)[0]
+    for row in np.flatnonzero(part == _FIRST).tolist():  # few: the magic is rare in a JPEG
+        try:
+            record = _record(path, file, int(offsets[row]))
+            flag[row], label[row], *_ = _HEADER.unpack_from(record)
+            if flag[row]:
+                label[row] = struct.unpack_from("<f", record, _HEADER.size)[0]
+        except (OSError, struct.error) as error:
+            raise DataError(f"{path}: record {keys[row]}: {error}; copy it again.") from error
     return flag, label
 
 

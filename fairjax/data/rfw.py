@@ -174,7 +174,8 @@ def _landmarks(race: str, text: str) -> dict[str, list[float]]:
             numbers = [float(field) for field in fields[-10:]]
         except ValueError:
             numbers = []
-        if len(fields) < 12 or len(numbers) != 10 or not np.isfinite(numbers).all():
+        spread = len(set(zip(numbers[::2], numbers[1::2], strict=True)))
+        if len(fields) < 12 or spread < 2 or not np.isfinite(numbers).all():
             raise DataError(
                 f"{race}_lmk.txt:{number}: {line[:80]!r} is not a path, a label and, at "
                 "the end, ten numbers: x and y of five points."

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Faces, gather
-from fairjax.data.files import ImageFiles, find_source, open_files, read_text
+from fairjax.data.files import ImageFiles, find_source, open_files, printable, read_text
 from fairjax.data.pairs import Key
 from fairjax.data.records import find_records, open_listed, require_one_to_one
 
@@ -32,7 +32,9 @@ def read_tree(root: str, groups: str) -> Faces:
     path = find_source("identities", root, places=(), key="config.data.root", told=HELP)
     records = find_records(path)
     files, person_of, skipped = _tree(path) if records is None else _records(records)
-    group_of, assigned_by = groups_of(set(person_of.values()), groups, skipped)
+    group_of, assigned_by = groups_of(
+        set(person_of.values()), groups, skipped, key="config.data.groups"
+    )
     return gather(
         files,
         person_of,
@@ -59,10 +61,8 @@ def _records(path: Path) -> tuple[ImageFiles, dict[str, str], list[tuple[str, st
 
 def people(files: ImageFiles) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     """For each file of a tree the person, named by the folders it lies in; and what has none."""
-    person_of, skipped = (
-        {},
-        [(name, "identity", "a person without an image") for name in files.empty],
-    )
+    person_of = {}
+    skipped = [(name, "identity", "a person without an image") for name in files.empty]
     for name in files.names:
         person = name.rpartition("/")[0]
         if not person:
@@ -75,17 +75,24 @@ def people(files: ImageFiles) -> tuple[dict[str, str], list[tuple[str, str, str]
 
 
 def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
-    """The names by person and by the number at their end, 7 of "m.07k59_k/m.07k59_k_0007.jpg"."""
+    """The names by person and by the number at their end, 7 of "m.07k59_k/m.07k59_k_0007.jpg".
+
+    Raises:
+      DataError: If two images of a person have one number.
+    """
     found: dict[Key, str] = {}
     for name, person in person_of.items():
         digits = PurePosixPath(name).stem.rpartition("_")[2]
-        if digits.isdecimal():
-            found[person, int(digits)] = name
+        if digits.isdecimal() and found.setdefault((person, int(digits)), name) != name:
+            raise DataError(
+                f"{printable(name)} and {printable(found[person, int(digits)])} are both image "
+                f"{int(digits)} of {printable(person)}; move one of them away."
+            )
     return found
 
 
 def groups_of(
-    names: set[str], groups: str, skipped: list[tuple[str, str, str]]
+    names: set[str], groups: str, skipped: list[tuple[str, str, str]], *, key: str
 ) -> tuple[dict[str, str], str]:
     """For each person the group, where it is known, and who says so.
 
@@ -93,6 +100,7 @@ def groups_of(
       names: The people.
       groups: "folder", a table's path, or "".
       skipped: People of the table who are not there are added.
+      key: The setting that `groups` comes from, for messages.
 
     Raises:
       DataError: If a person has no folder above, or the table cannot be used.
@@ -102,11 +110,12 @@ def groups_of(
     if groups == "folder":
         if flat := sorted(name for name in names if "/" not in name):
             raise DataError(
-                f"groups='folder' asks for <group>/<person>/<image>; {flat[0]!r} lies "
-                "in no group's folder."
+                f"{key}='folder' asks for <group>/<person>/<image>; {flat[0]!r} lies in no "
+                "group's folder."
             )
         return {n: n.split("/")[-2] for n in names}, "The folders of the source."
-    path = find_source("identities", groups, places=(), key="config.data.groups", told=HELP)
+    told = "Give a .csv with the columns identity and group."
+    path = find_source("groups", groups, places=(), key=key, told=told)
     table = read_table(path)
     group_of = {}
     for name in names:

@@ -68,6 +68,12 @@ def test_a_missing_image_is_named_with_its_line(source):
         read(source)
 
 
+def test_two_images_of_one_number_are_refused(source, face):
+    (source / "lfw" / "a" / "a_01.jpg").write_bytes(face(77))
+    with pytest.raises(DataError, match=r"a/a_01\.jpg and a/a_0001\.jpg are both image 1 of a"):
+        read(source)
+
+
 def test_a_person_of_two_groups_is_refused(tmp_path):
     (tmp_path / "x_pairs.txt").write_text("1\na 1 2\na 1 b 1\n")
     (tmp_path / "y_pairs.txt").write_text("1\nc 1 2\nc 1 b 1\n")

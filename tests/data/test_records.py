@@ -174,7 +174,7 @@ def damaged(kind, path):
         ("offset", r"record 2, at byte 9\d+ of \d+, would lie past the end \(1 such\)"),
         ("inside", "record 0, at byte 4 .* does not start as a record"),
         ("twice", "key 3 stands there twice"),
-        ("missing", "record 0 speaks of 5 images, but the .idx lists 4"),
+        ("missing", "record 0 speaks of 5 images and 2 people, but the .idx lists 4 images"),
         ("words", "not lines of a key and a byte offset"),
         ("odd", "not lines of a key and a byte offset"),
         ("empty", "lists no record"),
@@ -191,6 +191,26 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, kind, words):
         open_records(path)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [33, 40, 44, 48, 51])
+def test_a_split_record_that_is_cut_short_or_too_short_is_refused(tmp_path, kept):
+    path = write(tmp_path / "x", {1: image(0, MAGIC * 2 + b"tail", listed=False)})
+    open_records(path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match="record 1.* cut short"):
+        open_records(path)
+    tiny = write(tmp_path / "y", {1: b"abcd" + MAGIC + b"efgh", 2: image(0, b"x")})
+    with pytest.raises(DataError, match=r"record 1: unpack_from requires .*; copy it again"):
+        open_records(tiny)
+
+
+@pytest.mark.parametrize("last", [0.0, float("nan"), float("inf")])
+def test_a_first_record_of_impossible_numbers_is_refused(tmp_path, last):
+    content = insightface([2], payload_of)
+    content[0] = struct.pack("<IfQQff", 2, 0.0, 0, 0, 3, last)
+    with pytest.raises(DataError, match="record 0 speaks of 2 images and"):
+        open_records(write(tmp_path / "x", content))
 
 
 @pytest.mark.parametrize("label", [-1.0, 0.5, 2.0, float("nan"), float("inf"), 2.0**25])

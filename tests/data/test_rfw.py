@@ -115,6 +115,10 @@ def without(release, part):
             "Asian_lmk.txt:20: .* is not a path",
         ),
         (
+            lambda r: edited(r, "Asian/Asian_lmk.txt", lambda t: t + "\na\t0" + "\t7.0" * 10),
+            "Asian_lmk.txt:21: .* is not a path",
+        ),
+        (
             lambda r: edited(r, "Asian/Asian_people.txt", lambda t: t + "\nm.0zz\tmany"),
             "Asian_people.txt:11: .* is not",
         ),
