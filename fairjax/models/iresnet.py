@@ -97,8 +97,10 @@ class IResNet(nn.Module):
             else nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
             name="embedding",
         )(x.reshape(len(x), -1))
-        last_norm = norm(use_scale=False, use_bias=not tface, name="embedding_norm")
-        return last_norm(x.astype(jnp.float32))
+        last_norm = norm(
+            dtype=jnp.float32, use_scale=False, use_bias=not tface, name="embedding_norm"
+        )
+        return last_norm(x)
 
 
 class Unit(nn.Module):
@@ -122,7 +124,8 @@ class Unit(nn.Module):
     @nn.compact
     def __call__(self, x: Maps) -> Float[Array, "batch out_height out_width features"]:
         """Maps `[batch, height, width, channels]` to `width` channels."""
-        y = PReLU()(self.norm()(self.conv(self.width, 3)(self.norm()(x))))
+        y = self.conv(self.width, 3)(self.norm()(x))
+        y = PReLU()(self.norm()(y))
         y = self.norm()(self.conv(self.width, 3, strides=self.strides)(y))
         same_width = x.shape[-1] == self.width
         if same_width and (self.subsample or self.strides == 1):
