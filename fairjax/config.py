@@ -642,8 +642,14 @@ def bind_section(
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Lines `key: old -> new` for what differs and matters to a run's numbers."""
+    """Lines `key: old -> new` for what differs and matters to a run's numbers.
+
+    A key that the old config lacks is one that FairJAX had not yet; its default does what was done
+    then, so that only another value differs.
+    """
+    defaults = dict(_leaves(base_config().to_dict()))
     left, right = dict(_leaves(old)), dict(_leaves(new))
+    left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
     return [
         f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
         for key in sorted(left.keys() | right.keys())
