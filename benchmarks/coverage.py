@@ -1,4 +1,4 @@
-"""How often nominal 95 % intervals of verification rates hold the truth, on pairs that share people.
+"""How often nominal 95 % intervals of verification rates hold the truth, where pairs share people.
 
     python benchmarks/coverage.py
 
@@ -10,7 +10,7 @@ spreadsheets do; the others are those of `fairjax.metrics`. Three cases of 100 p
     fmr          all 4,950 couples with 4 non-mated pairs each, fixed threshold, FMR 1 %
     fnmr_at_fmr  both, the threshold found on the same non-mated pairs for FMR 1 %, FNMR 3.4 %
 
-Scores are normal with variance 1, of which 20 % is the person's (mated) or 15 % each of the two
+Scores are normal with variance 1, of which 30 % is the person's (mated) or 15 % each of the two
 people's and 10 % the couple's (non-mated). The truth is that of new people at the true threshold.
 """
 
@@ -42,7 +42,7 @@ def comparisons(rng: np.random.Generator, *, mated: bool, nonmated: bool) -> Com
         person = np.repeat(np.arange(PEOPLE), MATED_EACH)
         share = rng.normal(size=PEOPLE)[person]
         scores.append(
-            SEPARATION + np.sqrt(0.2) * share + np.sqrt(0.8) * rng.normal(size=len(share))
+            SEPARATION + np.sqrt(0.3) * share + np.sqrt(0.7) * rng.normal(size=len(share))
         )
         persons.append(np.stack([person, person], axis=1))
     if nonmated:
