@@ -61,7 +61,8 @@ def make_train_step(
             average = optax.incremental_update(
                 {"params": params, **model_state}, average, 1.0 - decay
             )
-        logged = {name: total / jnp.maximum(n, 1.0) for name, (total, n) in scalars.items()}
+        # 0 / 0 says that the batch had no such rows.
+        logged = {name: total / n for name, (total, n) in scalars.items()}
         logged["grad_norm"] = optax.tree.norm(grads)
         return TrainState(state.step + 1, params, model_state, opt_state, average), logged
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +64,20 @@ def test_accumulated_micro_batches_equal_one_large_batch(key):
     whole, _ = run(3, key=key)
     parts, _ = run(3, accumulate=4, key=key)
     np.testing.assert_allclose(whole.params["w"], parts.params["w"], rtol=1e-5)
+
+
+def test_a_scalar_of_which_the_batch_has_no_rows_is_nan(key):
+    method = linear_method()
+
+    def loss(params, model_state, batch, key):
+        value, aux = method.loss(params, model_state, batch, key)
+        return value, aux._replace(scalars={"nobody": (jnp.float32(0), jnp.float32(0))})
+
+    tx = optax.sgd(0.1)
+    step = make_train_step(replace(method, loss=loss), tx, accumulate=1, ema_decay=0.0)
+    _, scalars = step(init_state(method, tx, key, {}, averaged=False), batch(), key)
+    assert np.isnan(scalars["nobody"])
+    assert np.isfinite(scalars["grad_norm"])
 
 
 def test_jit_equals_eager(key):

@@ -1,11 +1,14 @@
 """The loop end to end on generated faces, with a backbone small enough for seconds."""
 
 import json
+import math
 import os
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -120,6 +123,21 @@ def test_a_non_finite_loss_names_step_images_and_checkpoint(tmp_path):
         run(config, tmp_path)
 
 
+def test_a_mean_is_over_the_steps_that_had_rows_for_it():
+    window = train.Window(SimpleNamespace(waited_s=0.0))
+    for seen, never in ((1.0, math.nan), (math.nan, math.nan), (3.0, math.nan)):
+        scalars = {"loss": jnp.float32(2), "seen": jnp.float32(seen), "never": jnp.float32(never)}
+        window.add(train.finite(1, scalars, np.array(["a"]), None))
+    assert window.means() == {"loss": 2.0, "seen": 2.0}
+
+
+@pytest.mark.parametrize("name", ["loss", "age_loss", "grad_norm"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_loss_and_no_gradient_may_lack_a_value(name, value):
+    with pytest.raises(FloatingPointError, match=f"{name} not finite at step 7"):
+        train.finite(7, {name: jnp.float32(value)}, np.array(["a"]), None)
+
+
 def test_best_weights_are_evaluated_when_asked(tmp_path):
     config = tiny_config(**{"eval.weights": "best", "train.best_metric": "age_mae"})
     outcome = run(config, tmp_path)
@@ -168,6 +186,18 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
     bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
     with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
         build.check_labels(bad)
+
+
+def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():
+    config = tiny_config()
+    dataset = build.load_dataset(config)
+    for name in ("", "group", "gender"):
+        config.input.balance = name
+        build.check_balance(config, dataset)
+    for name in ("age", "grop"):
+        config.input.balance = name
+        with pytest.raises(ConfigError, match=f"{name}' is no class .*; it has: gender, group"):
+            build.check_balance(config, dataset)
 
 
 @pytest.mark.slow

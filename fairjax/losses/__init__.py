@@ -3,3 +3,12 @@
 from fairjax.losses.attributes import cross_entropy as cross_entropy
 from fairjax.losses.attributes import masked_sum as masked_sum
 from fairjax.losses.attributes import regression as regression
+from fairjax.losses.fpr import FprPenalty as FprPenalty
+from fairjax.losses.fpr import fpr_penalty as fpr_penalty
+from fairjax.losses.margin import MARGINS as MARGINS
+from fairjax.losses.margin import Margin as Margin
+from fairjax.losses.margin import TwoSided as TwoSided
+from fairjax.losses.margin import make_margin as make_margin
+from fairjax.losses.margin import nontarget_logsumexp as nontarget_logsumexp
+from fairjax.losses.margin import softmax_loss as softmax_loss
+from fairjax.losses.margin import split_target as split_target

@@ -1,7 +1,13 @@
 """What is optimised: one module a recipe."""
 
-from fairjax.methods import classify
+from collections.abc import Callable
 
-METHODS = {
+from fairjax.methods import classify, cosine_margin, fpr_penalty, masked_autoencoder
+from fairjax.types import Method
+
+METHODS: dict[str, Callable[..., Method]] = {
     "classify": classify.build,
+    "cosine_margin": cosine_margin.build,
+    "fpr_penalty": fpr_penalty.build,
+    "masked_autoencoder": masked_autoencoder.build,
 }

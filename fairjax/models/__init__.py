@@ -1,7 +1,13 @@
 """Linen modules: backbones, heads, masking."""
 
-from fairjax.models.resnet import ResNet
+from flax import linen as nn
 
-BACKBONES = {
+from fairjax.models.iresnet import IResNet
+from fairjax.models.resnet import ResNet
+from fairjax.models.vit import ViT
+
+BACKBONES: dict[str, type[nn.Module]] = {
+    "iresnet": IResNet,
     "resnet": ResNet,
+    "vit": ViT,
 }

@@ -25,6 +25,8 @@ class BatchNorm(nn.Module):
       epsilon: Added to the variance, which is the biased one.
       dtype: Of the result; None is the input's. Statistics are float32.
       scale_init: Initialiser of the scale.
+      use_scale: Whether there is a scale; without, it is 1 for ever.
+      use_bias: Whether there is a bias; without, it is 0.
     """
 
     train: bool
@@ -32,6 +34,8 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
     dtype: Any = None
     scale_init: Callable[..., Any] = nn.initializers.ones
+    use_scale: bool = True
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
@@ -39,8 +43,11 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        scale = self.param("scale", self.scale_init, channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        scale, bias = jnp.ones(channels, jnp.float32), jnp.zeros(channels, jnp.float32)
+        if self.use_scale:
+            scale = self.param("scale", self.scale_init, channels, jnp.float32)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
 
         wide = x.astype(jnp.float32)
         if self.train:

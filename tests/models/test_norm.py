@@ -41,6 +41,15 @@ def test_variables_have_linens_names_and_shapes(key):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+def test_without_scale_and_bias_it_has_no_parameters_and_only_normalises(key):
+    x = 2 + 3 * jax.random.normal(key, (64, 3))
+    module = BatchNorm(True, use_scale=False, use_bias=False)
+    y, variables = module.init_with_output(key, x)
+    assert "params" not in variables
+    np.testing.assert_allclose(y.mean(axis=0), np.zeros(3), atol=1e-5)
+    np.testing.assert_allclose(y.std(axis=0), np.ones(3), rtol=1e-4)
+
+
 def test_running_statistics_move_by_a_tenth_towards_the_batchs():
     x = jnp.array([[1.0], [3.0]])  # mean 2, biased variance 1
     module = BatchNorm(True)

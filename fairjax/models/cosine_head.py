@@ -1,0 +1,82 @@
+"""Class weights, and their cosines with embeddings, in float32."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+Embeddings = Float[Array, "batch dim"]
+Weights = Float[Array, "classes dim"]
+Cosines = Float[Array, "batch classes"]
+
+
+class Unit(NamedTuple):
+    """Vectors of length 1, and the length they had.
+
+    Attributes:
+      direction: float32 [rows, dim].
+      length: float32 [rows].
+    """
+
+    direction: Array
+    length: Array
+
+
+def unit(vectors: Float[Array, "rows dim"]) -> Unit:
+    """Scales each row to length 1; a row shorter than 1e-12 keeps finite gradients instead."""
+    vectors = vectors.astype(jnp.float32)
+    squared = jnp.sum(vectors * vectors, axis=1)
+    length = jnp.sqrt(jnp.maximum(squared, 1e-24))
+    return Unit(vectors / length[:, None], length)
+
+
+class CosineHead(nn.Module):
+    """One weight vector a class, a row each, started at N(0, 0.01) and float32.
+
+    A class is a row so that shards and samples of the classes are runs of rows. As an array of two
+    axes it is decayed like any kernel.
+
+    Attributes:
+      classes: How many.
+    """
+
+    classes: int
+
+    @nn.compact
+    def __call__(
+        self, embeddings: Float[Array, "batch dim"]
+    ) -> tuple[Unit, Float[Array, "classes dim"]]:
+        """Normalises embeddings `[batch, dim]` and the class weights `[classes, dim]`."""
+        shape = (self.classes, embeddings.shape[1])
+        kernel = self.param("kernel", nn.initializers.normal(0.01), shape, jnp.float32)
+        return unit(embeddings), unit(kernel).direction
+
+
+@jax.custom_vjp
+def two_sided_cosines(embeddings: Embeddings, weights: Weights) -> tuple[Cosines, Cosines]:
+    """The products of unit embeddings and unit weights, twice.
+
+    Both are one array, and cost one multiplication forward and two back. The gradient of the first
+    reaches embeddings and weights; that of the second stops short of the weights.
+    """
+    cosines = embeddings @ weights.T
+    return cosines, cosines
+
+
+def _forward(
+    embeddings: Embeddings, weights: Weights
+) -> tuple[tuple[Cosines, Cosines], tuple[Embeddings, Weights]]:
+    return two_sided_cosines(embeddings, weights), (embeddings, weights)
+
+
+def _backward(
+    saved: tuple[Embeddings, Weights], grads: tuple[Cosines, Cosines]
+) -> tuple[Embeddings, Weights]:
+    embeddings, weights = saved
+    through_both, through_embedding = grads
+    return (through_both + through_embedding) @ weights, through_both.T @ embeddings
+
+
+two_sided_cosines.defvjp(_forward, _backward)

@@ -1,0 +1,145 @@
+"""The improved residual networks of face recognition: norm first, PReLU, no pooling at the end."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from fairjax.models.conv import Conv, Lowering, he_normal
+from fairjax.models.norm import BatchNorm
+
+UNITS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 14, 3),
+    100: (3, 13, 30, 3),
+    200: (6, 26, 60, 6),
+}
+Maps = Float[Array, "batch height width channels"]
+
+
+class IResNet(nn.Module):
+    """From face crops to embeddings, not yet normalised to length 1.
+
+    Every stage halves the map, rounding up: 112 pixels become 56, 28, 14 and 7. The last map is
+    flattened, so the number of parameters grows with the picture's size.
+
+    Attributes:
+      depth: 18, 34, 50, 100 or 200. A 50 has basic units, 14 of them in its third stage: it is not
+        the bottleneck ResNet-50.
+      dtype: Of the computation; parameters, statistics and the result are float32.
+      dialect: "tface" takes every second pixel as the shortcut where only the size changes, and its
+        last norm has neither scale nor bias; He-normal kernels. "insightface" projects there too,
+        and its last norm has a bias; convolutions start at N(0, 0.1). Its released last norm also
+        has a scale, frozen at 1.
+      dropout: Share of the last map dropped in training. The authors: 0.4 for "tface", 0 for
+        "insightface".
+      width: Channels of the stem and of the first stage; 64 is the published network.
+      dim: Of the embedding.
+      lowering: How the convolutions are computed; see `fairjax.models.conv.conv`.
+
+    Source: Deng et al. 2019 (arXiv 1801.07698), section 3.1; the dialects are the programs TFace
+      and insightface. Differs from them in: the flattened map is height, width, channels, and
+      batch statistics are those of the whole batch.
+    """
+
+    depth: int = 34
+    dtype: Any = jnp.float32
+    dialect: str = "tface"
+    dropout: float = 0.4
+    width: int = 64
+    dim: int = 512
+    lowering: Lowering = "auto"
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], *, train: bool
+    ) -> Float[Array, "batch dim"]:
+        """Maps normalised images `[batch, height, width, 3]` to float32 `[batch, dim]`.
+
+        `train=True` normalises with the batch's statistics and moves the running ones, so
+        "batch_stats" must be mutable, and draws from the "dropout" key; `train=False` does neither.
+        The map after stage k, `[batch, height, width, channels]`, is sown as "stage_k" in
+        "intermediates".
+        """
+        if self.depth not in UNITS:
+            raise ValueError(f"depth={self.depth} is not an IResNet; try one of {[*UNITS]}.")
+        if self.dialect not in ("tface", "insightface"):
+            raise ValueError(f"dialect={self.dialect!r} is not known; known: tface, insightface.")
+        tface = self.dialect == "tface"
+        kernel_init = he_normal if tface else nn.initializers.normal(0.1)
+        conv = partial(Conv, dtype=self.dtype, kernel_init=kernel_init, lowering=self.lowering)
+        norm = partial(BatchNorm, train=train, dtype=self.dtype)
+
+        x = PReLU(name="stem_prelu")(
+            norm(name="stem_norm")(conv(self.width, 3, name="stem_conv")(images))
+        )
+        for stage, units in enumerate(UNITS[self.depth], start=1):
+            for i in range(units):
+                x = Unit(
+                    width=self.width * 2 ** (stage - 1),
+                    strides=2 if i == 0 else 1,
+                    subsample=tface,
+                    conv=conv,
+                    norm=norm,
+                    name=f"stage_{stage}_unit_{i + 1}",
+                )(x)
+            self.sow("intermediates", f"stage_{stage}", x)
+        x = nn.Dropout(self.dropout, deterministic=not train)(norm(name="map_norm")(x))
+        x = nn.Dense(
+            self.dim,
+            dtype=self.dtype,
+            kernel_init=he_normal
+            if tface
+            else nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
+            name="embedding",
+        )(x.reshape(len(x), -1))
+        last_norm = norm(
+            dtype=jnp.float32, use_scale=False, use_bias=not tface, name="embedding_norm"
+        )
+        return last_norm(x)
+
+
+class Unit(nn.Module):
+    """Norm, 3x3, norm, PReLU, 3x3 with the stride, norm, beside a shortcut; nothing after the sum.
+
+    Attributes:
+      width: Channels out.
+      strides: Of the second convolution.
+      subsample: Whether a shortcut that keeps its width keeps its pixels too, every `strides`-th,
+        rather than project them.
+      conv: Makes a convolution of so many channels and such a kernel.
+      norm: Makes a batch norm.
+    """
+
+    width: int
+    strides: int
+    subsample: bool
+    conv: Callable[..., Any]
+    norm: Callable[..., Any]
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Float[Array, "batch out_height out_width features"]:
+        """Maps `[batch, height, width, channels]` to `width` channels."""
+        y = self.conv(self.width, 3)(self.norm()(x))
+        y = PReLU()(self.norm()(y))
+        y = self.norm()(self.conv(self.width, 3, strides=self.strides)(y))
+        same_width = x.shape[-1] == self.width
+        if same_width and (self.subsample or self.strides == 1):
+            return x[:, :: self.strides, :: self.strides] + y
+        x = self.conv(self.width, 1, strides=self.strides, name="shortcut_conv")(x)
+        return self.norm(name="shortcut_norm")(x) + y
+
+
+class PReLU(nn.Module):
+    """x where it is positive, and elsewhere x times the channel's slope, which starts at 0.25."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
+        """Maps `[..., channels]` to the same shape."""
+        slope = self.param("slope", nn.initializers.constant(0.25), x.shape[-1:], jnp.float32)
+        slope = jnp.expand_dims(slope.astype(x.dtype), range(x.ndim - 1))
+        return jnp.where(x > 0, x, slope * x)
