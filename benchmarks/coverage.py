@@ -76,8 +76,7 @@ def fixed(
         rates = subjects.rates_at(
             pairs, draws, thresholds=np.array([threshold]), cell=np.zeros(len(pairs), int), cells=1
         )
-        drawn = (rates.fnmr if mated else rates.fmr)[:, 0]
-        yield from both(kind, found.rate, drawn)
+        yield from of_resamples(kind, found, (rates.fnmr if mated else rates.fmr)[:, 0])
 
 
 def at_fmr(rng: np.random.Generator, resamples: int) -> Iterator[tuple[str, Interval]]:
@@ -96,16 +95,19 @@ def at_fmr(rng: np.random.Generator, resamples: int) -> Iterator[tuple[str, Inte
         rates = subjects.rates_at_fmr(
             pairs, draws, targets=np.array([FMR]), cell=np.zeros(len(pairs), int), cells=1
         )
-        yield from both(kind, found.rate, rates.fnmr[:, 0])
+        yield from of_resamples(kind, found, rates.fnmr[:, 0])
 
 
-def both(kind: str, rate: float, drawn: np.ndarray) -> Iterator[tuple[str, Interval]]:
-    """The percentile and the recentred interval of resampled rates."""
+def of_resamples(
+    kind: str, found: clustered.ClusteredRate, drawn: np.ndarray
+) -> Iterator[tuple[str, Interval]]:
+    """Three intervals that resampled rates give."""
     for form, interval in (
         ("percentile", percentile_interval(drawn, level=LEVEL)),
-        ("recentred", recentred_interval(rate, drawn, level=LEVEL)),
+        ("recentred", recentred_interval(found.rate, drawn, level=LEVEL)),
+        ("Wilson on its effective trials", found.with_variance_of(drawn).interval(level=LEVEL)),
     ):
-        assert interval is not None  # there are resamples
+        assert interval is not None  # there are pairs and resamples
         yield f"subject bootstrap, {kind}, {form}", interval
 
 

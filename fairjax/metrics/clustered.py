@@ -20,11 +20,11 @@ Q(trials) is ours and makes up for the rate being estimated from the same pairs,
 variance; it adds 1 % for 100 people's mated pairs, 4 % for their non-mated ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Bool, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from scipy.special import stdtrit
 
 from fairjax.metrics.bootstrap import exact_interval
@@ -80,6 +80,20 @@ class ClusteredRate:
         """Independent trials that would know the rate as well; `independent` at rates 0 and 1."""
         alone = self.rate * (1 - self.rate)
         return alone / self.variance if alone > 0 else float(self.independent)
+
+    def with_variance_of(self, resampled: Float[np.ndarray, " resamples"]) -> "ClusteredRate":
+        """The same rate with the variance of its resampled values.
+
+        Where the threshold was found on the same people and is found anew in every resample, that
+        variance knows of it, and the one made from errors alone does not.
+
+        Args:
+          resampled: Of `subject_bootstrap`; NaN is left out.
+        """
+        known = resampled[~np.isnan(resampled)]
+        variance = float(known.var()) if len(known) > 1 else np.nan
+        alone = self.rate * (1 - self.rate) / self.trials if self.trials else np.nan
+        return replace(self, variance=max(variance, alone))
 
     def interval(self, *, level: float) -> tuple[float, float] | None:
         """Wilson's interval on the effective trials; None where the variance is unknown.

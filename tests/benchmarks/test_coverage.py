@@ -18,7 +18,7 @@ def test_intervals_that_know_people_hold_the_truth_and_those_on_pairs_don_t() ->
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     coverage = {(line["case"], line["method"]): line["coverage"] for line in lines}
-    assert len(coverage) == 18
+    assert len(coverage) == 24
     for (_, method), share in coverage.items():
         if method == "Wilson on pairs":
             assert share < 0.5

@@ -184,3 +184,16 @@ def test_few_people_widen_the_interval_as_student_s_quantile_does() -> None:
     wider = stats.t.ppf(0.975, 5) / stats.norm.ppf(0.975)
     expected = c.wilson_interval(found.rate, found.effective_trials / wider**2, level=0.95)
     assert found.interval(level=0.95) == pytest.approx([float(x) for x in expected])
+
+
+def test_the_variance_of_resampled_rates_stands_for_the_clustered_one() -> None:
+    person = np.repeat(np.arange(50), 8)
+    found = c.clustered_rate(np.arange(400) % 10 == 0, np.stack([person, person], axis=1))
+    wide = found.with_variance_of(np.array([0.05, np.nan, 0.15]))
+    assert wide.variance == pytest.approx(0.05**2)
+    assert wide.effective_trials == pytest.approx(0.1 * 0.9 / 0.05**2)
+    assert wide.rate == found.rate
+    narrow = found.with_variance_of(np.array([0.1, 0.1]))  # never below independent trials
+    assert narrow.variance == pytest.approx(0.1 * 0.9 / 400)
+    unknown = found.with_variance_of(np.array([np.nan, 0.1]))
+    assert unknown.interval(level=0.95) is None
