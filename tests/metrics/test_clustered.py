@@ -18,13 +18,15 @@ def people_with_errors(seed: int, *, pairs: int = 60) -> tuple[np.ndarray, np.nd
 
 
 def written_out(error: np.ndarray, subject: np.ndarray) -> float:
-    """The variance as the sum over all couples of pairs that have a person in common."""
+    """The variance as a sum over couples of pairs with a common person, over the others' number."""
     residual = error - error.mean()
-    total = 0.0
+    total, apart = 0.0, 0
     for p, q in itertools.product(range(len(error)), repeat=2):
         if set(subject[p].tolist()) & set(subject[q].tolist()):
             total += residual[p] * residual[q]
-    return total / len(error) ** 2
+        else:
+            apart += 1
+    return total / apart
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -43,7 +45,7 @@ def test_mated_pairs_have_the_variance_clustered_by_subject(seed: int) -> None:
     error = rng.random(80) < (person % 3) / 4
     p = error.mean()
     clusters = [(error[person == i].sum(), np.sum(person == i)) for i in np.unique(person)]
-    expected = sum((e - m * p) ** 2 for e, m in clusters) / 80**2
+    expected = sum((e - m * p) ** 2 for e, m in clusters) / (80**2 - sum(m**2 for _, m in clusters))
     found = c.clustered_rate(error, np.stack([person, person], axis=1))
     assert found.variance == pytest.approx(max(expected, p * (1 - p) / 80))
     assert found.independent == found.people == len(clusters)
@@ -58,20 +60,39 @@ def test_the_variance_over_both_kinds_of_pairs_is_the_double_sum_too() -> None:
 
 
 def test_worked_by_hand() -> None:
-    # three people, 2 errors of 4; residuals AB 1/2 + 1/2, AC -1/2, BC -1/2
+    # A and B twice, both errors; A and C, C and D: residuals 1, -1/2, -1/2
     error = np.array([True, True, False, False])
-    subject = np.array([[1, 2], [2, 1], [1, 3], [2, 3]])
+    subject = np.array([[1, 2], [2, 1], [1, 3], [4, 3]])
     found = c.clustered_rate(error, subject)
-    # R_A = R_B = 1/2, R_C = -1; R: 1/4 + 1/4 + 1, less 1 + 1/4 + 1/4: 0, so the independent one
-    assert found.variance == pytest.approx(0.25 / 4)
-    assert found.design_effect == pytest.approx(1)
-    assert found.effective_trials == pytest.approx(4)
-    # two people with 2 pairs each, one always wrong: (1 + 1) / 16 = 1/8, twice the independent one
+    # people's sums 1/2, 1, -1, -1/2: Q = 5/2 - 3/2 = 1; of the trials (9 + 4 + 4 + 1) - 6 = 12
+    assert found.variance == pytest.approx(1 / (16 - 12))
+    assert found.design_effect == pytest.approx(4)
+    assert found.effective_trials == pytest.approx(1)
+    # two people with 2 pairs each, one always wrong: (1 + 1) / (16 - 8)
     mated = np.array([[1, 1], [1, 1], [2, 2], [2, 2]])
-    found = c.clustered_rate(error, mated)
-    assert found.variance == pytest.approx(1 / 8)
-    assert found.design_effect == pytest.approx(2)
-    assert found.effective_trials == pytest.approx(2)
+    assert c.clustered_rate(error, mated).variance == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize("mated", [True, False])
+def test_the_variance_is_unbiased_where_people_are_alike(mated: bool) -> None:
+    rng = np.random.default_rng(0)
+    couple = np.stack(np.triu_indices(8, 1), axis=1)
+    subject = np.repeat(np.arange(8), 4)[:, None].repeat(2, axis=1) if mated else couple
+    rates, variances = [], []
+    for _ in range(4000):
+        likeness = rng.normal(size=8)[subject].sum(axis=1)
+        found = c.clustered_rate(likeness + rng.normal(size=len(subject)) > 0.5, subject)
+        rates.append(found.rate)
+        variances.append(found.variance)
+    assert np.nanmean(variances) == pytest.approx(np.var(rates), rel=0.06)
+
+
+def test_one_person_says_nothing_about_others() -> None:
+    error = np.array([True, False, True])
+    for subject in (np.full((3, 2), 7), np.array([[7, 1], [2, 7], [7, 3]])):
+        found = c.clustered_rate(error, subject)
+        assert np.isnan([found.variance, found.design_effect, found.effective_trials]).all()
+        assert found.interval(level=0.95) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,10 +169,31 @@ def test_wilson_s_interval_lies_between_those_of_whole_trials() -> None:
     assert narrow[1] < between[1] < wide[1]
 
 
-def test_independent_pairs_have_wilson_s_interval() -> None:
-    apart = np.arange(200).reshape(100, 2)
-    found = c.clustered_rate(np.arange(100) < 12, apart)
-    assert found.interval(level=0.95) == pytest.approx(
-        tuple(float(x) for x in c.wilson_interval(0.12, 100, level=0.95))
-    )
-    assert found.independent == 100
+def test_independent_pairs_have_wilson_s_interval_nearly() -> None:
+    apart = np.arange(2000).reshape(1000, 2)
+    found = c.clustered_rate(np.arange(1000) < 120, apart)
+    assert found.independent == 1000
+    assert found.variance == pytest.approx(0.12 * 0.88 / 999)
+    expected = [float(x) for x in c.wilson_interval(0.12, 1000, level=0.95)]
+    assert found.interval(level=0.95) == pytest.approx(expected, rel=2e-3)
+
+
+def test_few_people_widen_the_interval_as_student_s_quantile_does() -> None:
+    person = np.repeat(np.arange(6), 5)
+    found = c.clustered_rate(np.arange(30) % 4 == 0, np.stack([person, person], axis=1))
+    wider = stats.t.ppf(0.975, 5) / stats.norm.ppf(0.975)
+    expected = c.wilson_interval(found.rate, found.effective_trials / wider**2, level=0.95)
+    assert found.interval(level=0.95) == pytest.approx([float(x) for x in expected])
+
+
+def test_the_variance_of_resampled_rates_stands_for_the_clustered_one() -> None:
+    person = np.repeat(np.arange(50), 8)
+    found = c.clustered_rate(np.arange(400) % 10 == 0, np.stack([person, person], axis=1))
+    wide = found.with_variance_of(np.array([0.05, np.nan, 0.15]))
+    assert wide.variance == pytest.approx(0.05**2)
+    assert wide.effective_trials == pytest.approx(0.1 * 0.9 / 0.05**2)
+    assert wide.rate == found.rate
+    narrow = found.with_variance_of(np.array([0.1, 0.1]))  # never below independent trials
+    assert narrow.variance == pytest.approx(0.1 * 0.9 / 400)
+    unknown = found.with_variance_of(np.array([np.nan, 0.1]))
+    assert unknown.interval(level=0.95) is None

@@ -62,6 +62,14 @@ def test_intervals_cover_the_true_gap_where_groups_are_equal_too(
     assert covered >= 66  # 90 % nominal
 
 
+def test_an_interval_reaches_as_far_as_the_lopsided_may_be_off() -> None:
+    # logs off by (-log 10, 0, 0): the largest is log(10) / 3 above their mean, the smallest twice
+    # as far below it, and the truth may differ in either direction
+    equal, resampled = np.full(3, 0.1), np.tile([0.01, 0.1, 0.1], (20, 1))
+    low, high = t.GAPS["max_over_geomean"].interval([equal], [resampled], level=0.95)
+    assert (low, high) == pytest.approx((1, 10 ** (2 / 3)))
+
+
 def test_an_interval_needs_two_groups_and_errors_in_each() -> None:
     rng = np.random.default_rng(0)
     rates, resampled = np.array([0.1, 0.2, 0.0]), rng.binomial(50, [0.1, 0.2, 0.0], (99, 3)) / 50

@@ -29,6 +29,13 @@ def comparisons(
     )  # fmt: skip
 
 
+def nonmated(scores: list[float]) -> Comparisons:
+    n = len(scores)
+    people = np.stack([np.arange(n), np.arange(n) + n], axis=1)
+    group, fold = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
+    return Comparisons(np.array(scores), np.zeros(n, bool), people, group, ("a",), fold)
+
+
 def chunks(c: Comparisons, size: int = 700) -> list[Comparisons]:
     return [c.take(np.arange(start, min(start + size, len(c)))) for start in range(0, len(c), size)]
 
@@ -64,11 +71,7 @@ def test_streamed_thresholds_are_those_of_the_whole(dtype: type, decimals: int) 
 def test_streamed_thresholds_survive_ties_zeros_and_precision(
     scores: list[float], fmr: float
 ) -> None:
-    n = len(scores)
-    c = Comparisons(
-        np.array(scores), np.zeros(n, bool), np.stack([np.arange(n), np.arange(n) + n], 1),
-        np.zeros((n, 2), np.int64), ("a",), np.zeros(n, np.int64),
-    )  # fmt: skip
+    c = nonmated(scores)
     found = s.ScoreHistogram(groups=1)
     found.add(c)
     search = s.ThresholdSearch(found, targets=[fmr])
@@ -81,6 +84,24 @@ def test_streamed_thresholds_survive_ties_zeros_and_precision(
                 search.threshold(fmr, rule=rule)  # type: ignore[arg-type]
         else:
             assert search.threshold(fmr, rule=rule) == expected  # type: ignore[arg-type]
+
+
+def test_zeros_of_either_sign_tie() -> None:
+    c = nonmated([0.5, 0.0, -0.0, -1.0])
+    found = s.ScoreHistogram(groups=1)
+    found.add(c)
+    search = s.ThresholdSearch(found, targets=[0.5])
+    search.add(c)
+    assert search.threshold(0.5) == v.threshold_at_fmr(c.score, fmr=0.5) == 0.5
+
+
+def test_a_score_just_below_a_bin_is_not_rounded_into_it() -> None:
+    c = nonmated([0.5 - 1e-12, 0.5, 0.6])
+    c.mated[:] = [False, True, True]
+    found = s.ScoreHistogram(groups=1)
+    found.add(c)
+    curve = found.curve()
+    assert curve.fmr[curve.threshold == 0.5] == 0
 
 
 def test_the_search_keeps_little() -> None:
