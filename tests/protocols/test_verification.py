@@ -176,7 +176,9 @@ def test_people_of_unknown_group_count_for_everyone_alone():
     assert results.get("fmr", at="FMR 1e-2").n == (~c.mated).sum()
     own = ~c.mated & ~lost & (c.group == 0).all(axis=1)
     assert results.get("fmr", at="FMR 1e-2", group="a").n == own.sum()
-    assert any(f"{lost.sum()} of {len(c)} pairs" in said.replace(",", "") for said in results.limits)
+    assert any(
+        f"{lost.sum()} of {len(c)} pairs" in said.replace(",", "") for said in results.limits
+    )
 
 
 def test_pairs_without_groups_have_rates_of_everyone_alone():
