@@ -110,7 +110,9 @@ class People:
     groups: Mapping[str, Mapping[str, str]]
 
 
-def find_layout(path: Path, asked: Asked, people: People | None = None) -> Layout:
+def find_layout(
+    path: Path, asked: Asked, people: People | None = None, *, scored: bool = True
+) -> Layout:
     """Matches the table's columns with what is asked for and with customary names.
 
     Raises:
@@ -118,10 +120,10 @@ def find_layout(path: Path, asked: Asked, people: People | None = None) -> Layou
     """
     names = column_names(path)
     scores, distances = tuple(asked.scores), tuple(asked.distances)
-    if not scores and not distances:
+    if scored and not scores and not distances:
         scores = tuple(_present(path, names, _SCORES, "--score"))
         distances = () if scores else tuple(_present(path, names, _DISTANCES, "--distance"))
-    if not scores and not distances:
+    if scored and not scores and not distances:
         raise InputError(
             f"{path} has no column of scores (it has {listed(names)}); name it with --score, or "
             "with --distance where smaller means more alike."
@@ -138,12 +140,27 @@ def find_layout(path: Path, asked: Asked, people: People | None = None) -> Layou
             f"{path} says neither whether pairs are mated nor who is on them (it has "
             f"{listed(names)}); name the columns with --mated or --subject."
         )
-    layout = Layout(
-        scores, distances, mated, subject, image, fold,
-        tuple(_attribute(path, names, wanted, people) for wanted in asked.by or ["group"]),
-    )  # fmt: skip
+    by = asked.by or default_by(people)
+    attributes = tuple(find_attribute(path, names, wanted, people) for wanted in by)
+    layout = Layout(scores, distances, mated, subject, image, fold, attributes)
     check_columns(path, [*layout.text, *layout.systems])
     return layout
+
+
+def default_by(people: People | None) -> Sequence[str]:
+    """The attribute where none is asked for: the people's only one, or "group".
+
+    Raises:
+      InputError: If the people's table has several.
+    """
+    if people is None or not people.groups or "group" in people.groups:
+        return ["group"]
+    if len(people.groups) > 1:
+        raise InputError(
+            f"{people.source} has {listed(list(people.groups))}; say with --by which to compare "
+            "groups of (A+B is their intersection)."
+        )
+    return list(people.groups)
 
 
 def _present(path: Path, names: Sequence[str], customary: Sequence[str], flag: str) -> list[str]:
@@ -189,7 +206,9 @@ def _both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
     ]
 
 
-def _attribute(path: Path, names: Sequence[str], wanted: str, people: People | None) -> Attribute:
+def find_attribute(
+    path: Path, names: Sequence[str], wanted: str, people: People | None
+) -> Attribute:
     """Where the groups of an attribute come from: columns of both sides, or the people's table."""
     columns = {}
     bare = [part.partition("=")[0] for part in wanted.split("+")]

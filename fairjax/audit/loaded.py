@@ -1,18 +1,18 @@
 """Scored pairs as an audit holds them, and what makes them unfit whatever they were read from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fairjax.audit.tables import InputError, listed
-from fairjax.comparisons import UNKNOWN, Comparisons
+from fairjax.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
 
 _SURE = 30  # pairs of each kind before their order says that scores run the wrong way
 
 
-@dataclass
+@dataclass(frozen=True)
 class Loaded:
     """Scored pairs as read, one grouping and all systems.
 
@@ -26,7 +26,9 @@ class Loaded:
       group: Their groups, or UNKNOWN.
       fold: Part of the benchmark.
       has_subjects: Whether the people are known.
-      notes: Sentences about what the reader of the numbers must know.
+      has_images: Whether pairs name their images, so that none is listed twice.
+      embeddings: What the scores are cosines of, by system; {} where scores were brought.
+      pairs: Rows of the embeddings; None where scores were brought.
     """
 
     by: str
@@ -37,7 +39,9 @@ class Loaded:
     group: Int[np.ndarray, "pairs 2"]
     fold: Int[np.ndarray, " pairs"]
     has_subjects: bool
-    notes: list[str] = field(default_factory=list)
+    has_images: bool
+    embeddings: Mapping[str, Embeddings] = field(default_factory=dict)
+    pairs: Pairs | None = None
 
     def __len__(self) -> int:
         return len(self.mated)
@@ -52,6 +56,19 @@ class Loaded:
             groups=self.groups,
             fold=self.fold,
         )
+
+    def limits(self) -> list[str]:
+        """Sentences about what these pairs cannot show."""
+        said = []
+        if not self.has_subjects:
+            said.append(
+                "THE PAIRS DO NOT SAY WHO IS ON THEM, so each is taken to be independent of all "
+                "others. Real pairs share people: real intervals are wider than these and p-values "
+                "larger, often by a multiple. Give the subjects of both sides."
+            )
+        if not self.has_images:
+            said.append("The pairs name no images, so pairs listed twice cannot be told.")
+        return said
 
 
 def check_groups(loaded: Loaded, where: str) -> None:
@@ -112,6 +129,14 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
       InputError: Naming the person and both groups.
     """
     subject, group = loaded.subject, loaded.group
+    if not loaded.has_subjects:
+        wrong = loaded.mated & (group[:, 0] != group[:, 1])
+        if wrong.any():
+            raise InputError(
+                f"{where}, data row {np.argmax(wrong) + 1}: a mated pair with one person in two "
+                f"groups ({wrong.sum():,} such rows)."
+            )
+        return
     home = np.full(len(names), UNKNOWN, np.int32)
     home[subject.ravel()] = group.ravel()  # the last one seen
     if not (apart := home[subject] != group).any():

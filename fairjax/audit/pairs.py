@@ -20,7 +20,6 @@ from fairjax.audit.loaded import (
     independent,
 )
 from fairjax.audit.tables import Batch, InputError, Names, listed, read_batches
-from fairjax.comparisons import UNKNOWN
 
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
 _NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatch", "impostor"}
@@ -41,10 +40,9 @@ def load_comparisons(
     """
     layout = find_layout(path, asked, people)
     table = PairTable(path, layout, asked, people)
-    parts = list(table.batches())
-    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    del parts  # a hundred million rows should not be held twice for long
-    return {attribute.name: table.grouped(columns, attribute) for attribute in layout.attributes}
+    columns = table.read()
+    scores = {name: columns[f"score {name}"] for name in layout.systems}
+    return {a.name: table.grouped(columns, a, scores) for a in layout.attributes}
 
 
 class PairTable:
@@ -63,23 +61,21 @@ class PairTable:
         self.words: dict[str, Names] = {  # of each attribute's parts
             part: Names() for a in layout.attributes for part in a.columns
         }
-        self.notes: list[str] = []
+
+    def read(self) -> dict[str, np.ndarray]:
+        """All rows of `batches`."""
+        parts = list(self.batches())
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """The columns as numbers: "score" [rows, systems], "mated", and two a row of the others."""
-        for batch in read_batches(
-            self.path, text=self.layout.text, numbers=self.layout.systems
-        ):
+        """Columns as numbers: "score NAME", "mated", "fold", and two a row of the others."""
+        for batch in read_batches(self.path, text=self.layout.text, numbers=self.layout.systems):
             yield self._numbered(batch)
 
     def _numbered(self, batch: Batch) -> dict[str, np.ndarray]:
         layout, text = self.layout, batch.columns
-        found = {
-            "score": np.stack(
-                [text[name] if name in layout.scores else -text[name] for name in layout.systems],
-                axis=1,
-            )
-        }
+        found = {f"score {name}": text[name] for name in layout.scores}
+        found |= {f"score {name}": -text[name] for name in layout.distances}
         if layout.mated:
             found["mated"] = self._mated(text[layout.mated], batch.start)
         for what in ("subject", "image"):
@@ -89,7 +85,9 @@ class PairTable:
             found["fold"] = self.names["fold"].encode(text[layout.fold])
         for attribute in layout.attributes:
             for part, columns in attribute.columns.items():
-                found[part] = self._both(part, self.words[part], columns, batch, needed=False)
+                found[f"by {part}"] = self._both(
+                    part, self.words[part], columns, batch, needed=False
+                )
         return found
 
     def _both(
@@ -118,48 +116,37 @@ class PairTable:
             )
         return meaning.astype(bool)
 
-    def grouped(self, columns: Mapping[str, np.ndarray], attribute: Attribute) -> Loaded:
-        """All pairs with their groups of one attribute, checked."""
+    def grouped(
+        self,
+        columns: Mapping[str, np.ndarray],
+        attribute: Attribute,
+        scores: Mapping[str, np.ndarray],
+    ) -> Loaded:
+        """All pairs with their scores by system and their groups of one attribute, checked."""
         group, groups = self._groups(columns, attribute)
         subject, names, mated = self._subjects(columns, group)
         self._check_couples(columns)
-        notes = list(self.notes)
-        if lost := int(np.sum((group == UNKNOWN).any(axis=1))):
-            notes.append(
-                f"{lost:,} of {len(group):,} pairs show somebody whose {attribute.name} is not "
-                "known: they count for everyone and for no group."
-            )
-        if subject is None:
-            notes.append(
-                "The pairs do not say who is on them, so each is taken to be independent of all "
-                "others. Pairs share people: real intervals are wider than these, and p-values "
-                "larger, often by a multiple. Give the subjects of both sides."
-            )
-        if "image" not in columns:
-            notes.append("The pairs name no images: pairs listed twice cannot be told.")
+        fold = np.zeros(len(mated), np.int32)
+        if "fold" in columns:
+            fold = self.names["fold"].ordered()[1][columns["fold"]]
         loaded = Loaded(
             by=attribute.name,
             groups=tuple(groups),
-            scores={name: columns["score"][:, k] for k, name in enumerate(self.layout.systems)},
+            scores=dict(scores),
             mated=mated,
             subject=independent(mated) if subject is None else subject,
             group=group,
-            fold=self._folds(columns),
+            fold=fold,
             has_subjects=subject is not None,
-            notes=notes,
+            has_images="image" in columns,
         )
-        if subject is not None and not self.asked.subjects_by_group:
+        if not self.asked.subjects_by_group:
             check_people(loaded, names, str(self.path))
         check_groups(loaded, str(self.path))
         if not self.asked.any_direction:
-            for name in self.layout.systems:
+            for name in scores:
                 check_direction(loaded, name, self.layout.distances, str(self.path))
         return loaded
-
-    def _folds(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        if "fold" not in columns:
-            return np.zeros(len(columns["score"]), np.int32)
-        return self.names["fold"].ordered()[1][columns["fold"]]
 
     def _subjects(
         self, columns: Mapping[str, np.ndarray], group: np.ndarray
@@ -208,7 +195,7 @@ class PairTable:
         codes, words = [], []
         for part in attribute.name.split("+"):
             if part in attribute.columns:
-                codes.append(columns[part])
+                codes.append(columns[f"by {part}"])
                 words.append(list(self.words[part]))
             else:
                 assert self.people is not None
@@ -219,6 +206,12 @@ class PairTable:
                         f"names no {key}s; name their columns with --{key}."
                     )
                 words.append(self._looked_up(self.people.groups[part], key))
+                if "" in words[-1] and not self.asked.unknown_groups:
+                    who = list(self.names[key])[words[-1].index("")]
+                    raise InputError(
+                        f"{self.people.source}: the {part} of {who!r} is empty; --unknown-groups "
+                        "keeps such people among everyone only."
+                    )
                 codes.append(columns[key])
         check_names(words, str(self.path))
         return intersect(codes, words, self.asked, f"{self.path} ({attribute.name})")

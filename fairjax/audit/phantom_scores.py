@@ -2,7 +2,8 @@
 
 No face and no model stands behind them; the score model is
 
-    mated:      z = m_g + T v_i + S e,                     non-mated:  z = n_gh + T (u_i + u_j) / sqrt 2 + S e
+    mated:      z = m_g + T v_i + S e
+    non-mated:  z = n_gh + T (u_i + u_j) / sqrt 2 + S e
 
 with v, u (one a person) and e (one a pair) standard normal and T^2 + S^2 = 1, so that any one score
 has unit variance, and pairs that share a person are correlated as in real data: some people match
@@ -144,7 +145,9 @@ def _nonmated(
     else:
         couples = np.stack(np.divmod(np.arange(size.people**2), size.people), axis=1)
     each = size.images**2
-    chosen = rng.choice(len(couples) * each, size.nonmated if a == b else size.across, replace=False)
+    chosen = rng.choice(
+        len(couples) * each, size.nonmated if a == b else size.across, replace=False
+    )
     couple, images = np.divmod(chosen, each)
     who = couples[couple] + size.people * np.array([a, b])
     return who, np.stack(np.divmod(images, size.images), axis=1)

@@ -1,0 +1,152 @@
+"""One audit from loaded pairs to results with their provenance."""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+import fairjax
+from fairjax.audit.loaded import Loaded
+from fairjax.audit.tables import InputError, fingerprint
+from fairjax.protocols import accuracy, verification
+from fairjax.results import Results
+
+# Accuracy variants of each protocol, its own first; those that centre need embeddings.
+PROTOCOLS: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw"),
+    "bfw": (),
+    "lfw": ("insightface", "exact"),
+}
+FMRS = (1e-3, 1e-4)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and how sure it must be.
+
+    Attributes:
+      fmrs: Target false match rates.
+      thresholds: Given thresholds, in the scores' unit.
+      protocol: A key of `PROTOCOLS`.
+      tolerances: By summary's name the gap that is accepted.
+      resamples: Of people.
+      level: Coverage of intervals.
+      seed: Of everything drawn.
+      limits: More sentences for the reader.
+    """
+
+    fmrs: Sequence[float] = FMRS
+    thresholds: Sequence[float] = ()
+    protocol: str = "plain"
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    resamples: int = 2000
+    level: float = 0.95
+    seed: int = 0
+    limits: Sequence[str] = ()
+
+
+def measure(
+    loaded: Loaded,
+    settings: Settings,
+    *,
+    calibration: Loaded | None = None,
+    calibration_source: str = "",
+) -> Results:
+    """The verification protocol on loaded pairs; the provenance holds the pairs' hash.
+
+    Args:
+      loaded: The pairs.
+      settings: What to measure.
+      calibration: Other pairs of the same systems, to find thresholds on.
+      calibration_source: Their file's name.
+
+    Raises:
+      InputError: If the protocol needs what the pairs lack, or the calibration's systems differ.
+    """
+    variants = PROTOCOLS[settings.protocol]
+    folds = len(np.unique(loaded.fold))
+    if variants and folds < 2:
+        raise InputError(
+            f"--protocol {settings.protocol} chooses thresholds on other folds, but the pairs name "
+            "no folds; add a column 'fold', or name it with --fold."
+        )
+    if calibration and (lost := sorted(set(loaded.scores) - set(calibration.scores))):
+        raise InputError(f"{calibration_source} has no scores of {lost[0]!r}.")
+    alone = len(loaded.scores) == 1
+    names = {system: "" if alone else system for system in loaded.scores}
+    results = verification.evaluate(
+        {name: loaded.comparisons(system) for system, name in names.items()},
+        attribute=loaded.by,
+        fmrs=settings.fmrs,
+        thresholds=settings.thresholds,
+        calibration={name: calibration.comparisons(system) for system, name in names.items()}
+        if calibration
+        else None,
+        calibration_source=calibration_source,
+        accuracies=_own_first(variants, bool(loaded.embeddings)),
+        centred={names[system]: scores for system, scores in _centred(loaded, variants).items()},
+        tolerances=settings.tolerances,
+        resamples=settings.resamples,
+        level=settings.level,
+        seed=settings.seed,
+        limits=[*loaded.limits(), *settings.limits],
+        name=settings.protocol,
+    )
+    return replace(results, provenance={"scored": list(loaded.scores), "pairs": pairs_hash(loaded)})
+
+
+def pairs_hash(loaded: Loaded) -> str:
+    """SHA-256 of which people are compared how often, whatever the order, scores and groups."""
+    low, high = np.sort(loaded.subject, axis=1).T.astype(np.int64)
+    couples = np.sort(low * (int(high.max(initial=0)) + 1) + high)
+    return f"sha256:{hashlib.sha256(couples.astype('<i8').tobytes()).hexdigest()}"
+
+
+def provenance(
+    files: Mapping[str, Path], command: str, stated: Mapping[str, str]
+) -> dict[str, Any]:
+    """Which files were read, by which command, with which versions.
+
+    Args:
+      files: By role: {"scores": path, "groups": path}.
+      command: The command line.
+      stated: What the user says of the system, such as {"flip": "yes"}; taken on trust.
+
+    Raises:
+      InputError: If a text table has a quote left open.
+    """
+    return {
+        "command": command,
+        "files": {
+            role: {"name": path.name, "bytes": path.stat().st_size, "hash": fingerprint(path)}
+            for role, path in files.items()
+        },
+        **({"stated": dict(stated)} if stated else {}),
+        "versions": {
+            "fairjax": fairjax.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _own_first(variants: Sequence[str], has_embeddings: bool) -> list[str]:
+    """The protocol's accuracies; where there is nothing to centre, those that don't come first."""
+    return sorted(variants, key=lambda v: not has_embeddings and accuracy.VARIANTS[v].centred)
+
+
+def _centred(loaded: Loaded, variants: Sequence[str]) -> dict[str, Float[np.ndarray, " pairs"]]:
+    if not any(accuracy.VARIANTS[v].centred for v in variants) or loaded.pairs is None:
+        return {}
+    one, other = loaded.group.T
+    part = np.where(one == other, one, -1)
+    return {
+        system: accuracy.centred_scores(embeddings, loaded.pairs, part)
+        for system, embeddings in loaded.embeddings.items()
+    }
