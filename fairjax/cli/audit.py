@@ -32,17 +32,18 @@ _EPILOG = """\
 examples:
   fairjax audit --demo --out demo/
   fairjax audit scores.csv --out audit/
-  fairjax audit scores.csv --score ours --score theirs --groups people.csv --by race --by race+gender
+  fairjax audit scores.csv --score ours --score theirs --groups people.csv --by race
+  fairjax audit scores.csv --groups people.csv --by race --by race+gender --out audit/
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
-  fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw --out audit/
+  fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
 
 Without --out the tables are printed and nothing is written. With it DIR gets results.json (every
 number with its provenance), report.html, model_card.md, measures.csv and one CSV a table; with
 several --by, one folder each.
 
-exit codes: 0 the audit was made, whatever it found; 1 an input can't be used, and one line says why;
-2 the command line is wrong; 3 with --self-test: the audit failed its own test.
+exit codes: 0 the audit was made, whatever it found; 1 an input can't be used, and one line says
+why; 2 the command line is wrong; 3 with --self-test: the audit failed its own test.
 """
 
 
@@ -75,10 +76,10 @@ def add(verbs: Any) -> None:
         "--self-test",
         metavar="REPEATS",
         nargs="?",
-        const=200,
+        const=100,
         type=_positive,
         help="how often a planted gap is found and a false one claimed, over so many made-up "
-        "audits each (default: 200)",
+        "audits each (default: 100)",
     )
     audit.set_defaults(run=_audit)
 
@@ -99,8 +100,13 @@ def _add_columns(group: Any) -> None:
     group.add_argument("--by", metavar="ATTRIBUTE", action="append", default=[],
                        help="compare groups of this; A+B is an intersection, A=LEFT,RIGHT names "
                        "the columns; repeat for several audits (default: group)")  # fmt: skip
-    group.add_argument("--group-names", metavar="NAMES", type=_listed, default=(),
-                       help="the groups in order, comma-separated; any other is refused")
+    group.add_argument(
+        "--group-names",
+        metavar="NAMES",
+        type=_listed,
+        default=(),
+        help="the groups in order, comma-separated; any other is refused",
+    )
     group.add_argument("--unknown-groups", action="store_true",
                        help="keep people without a group, among everyone only")  # fmt: skip
     group.add_argument("--subjects-by-group", action="store_true",
@@ -115,8 +121,8 @@ def _add_pairs(group: Any) -> None:
                        help="columns image1, image2, and perhaps fold")  # fmt: skip
     which.add_argument("--all-pairs", action="store_true", help="every pair of images")
     which.add_argument("--sample-pairs", metavar="N", type=_positive,
-                       help="at most N mated and N non-mated pairs a group, and N non-mated ones of "
-                       "every two groups")  # fmt: skip
+                       help="at most N mated and N non-mated pairs a group, and N non-mated ones "
+                       "of every two groups")  # fmt: skip
 
 
 def _add_predictions(group: Any) -> None:
@@ -125,8 +131,11 @@ def _add_predictions(group: Any) -> None:
     group.add_argument("--probability", metavar="COLUMN",
                        help="probability of the positive label; decides at 0.5 without "
                        "--prediction")  # fmt: skip
-    group.add_argument("--positive", metavar="LABEL",
-                       help="the label that counts as positive (default: 1, true or yes)")
+    group.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help="the label that counts as positive (default: 1, true or yes)",
+    )
 
 
 def _add_measuring(group: Any) -> None:
@@ -135,8 +144,14 @@ def _add_measuring(group: Any) -> None:
     group.add_argument("--fmr", metavar="RATES", type=_rates, default=FMRS,
                        help="false match rates, comma-separated, each with the threshold that it "
                        "takes (default: 1e-3,1e-4)")  # fmt: skip
-    group.add_argument("--threshold", metavar="SCORE", type=float, action="append", default=[],
-                       help="a given threshold: accept from it on; alone, no --fmr is taken")
+    group.add_argument(
+        "--threshold",
+        metavar="SCORE",
+        type=float,
+        action="append",
+        default=[],
+        help="a given threshold: accept from it on; alone, no --fmr is taken",
+    )
     group.add_argument("--calibrate-on", metavar="TABLE", type=Path,
                        help="scored pairs to find thresholds on, read like FILE")  # fmt: skip
     group.add_argument("--protocol", choices=list(PROTOCOLS), default="plain",
@@ -254,8 +269,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
         raise _usage("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     elif len(arguments.files) > 1:
         raise _usage(
-            "several tables of scores: put the systems into columns of one table and name each with "
-            "--score."
+            "several tables of scores: put the systems into columns of one table and name each "
+            "with --score."
         )
     else:
         loaded = load_comparisons(arguments.files[0], asked, people=people)
@@ -266,7 +281,19 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
 
 
 def _self_test(arguments: argparse.Namespace, console: Any) -> None:
-    raise NotImplementedError
+    from fairjax.audit import self_test
+    from fairjax.report import print_tables
+
+    with console.status("Auditing made-up scores ...") as status:
+        outcome = self_test.run(
+            arguments.self_test,
+            seed=arguments.seed,
+            progress=lambda done: status.update(f"{done} audits of made-up scores ..."),
+        )
+    print_tables([self_test.table(outcome)], console)
+    print("passed" if outcome.passed else "FAILED")
+    if not outcome.passed:
+        raise SystemExit(3)
 
 
 def _usage(text: str) -> ValueError:
