@@ -55,16 +55,17 @@ def _above_mean(x: np.ndarray) -> np.ndarray:
 
 
 def _off_mean(x: np.ndarray) -> np.ndarray:
-    return np.abs(x - x.mean(axis=-1, keepdims=True)).sum(axis=-1) / np.log(10)
+    return np.asarray(np.abs(x - x.mean(axis=-1, keepdims=True)).sum(axis=-1) / np.log(10))
 
 
 def _apart(x: np.ndarray) -> np.ndarray:
     n = x.shape[-1]
-    return np.abs(x[..., :, None] - x[..., None, :]).sum(axis=(-2, -1)) / (2 * n * (n - 1))
+    total = np.abs(x[..., :, None] - x[..., None, :]).sum(axis=(-2, -1))
+    return np.asarray(total / (2 * n * (n - 1)))
 
 
 def _halves(size: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    return lambda fmrs, fnmrs: (size(fmrs) + size(fnmrs)) / 2
+    return lambda fmrs, fnmrs: np.asarray((size(fmrs) + size(fnmrs)) / 2)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Gap:
         ends = bootstrap.gap_interval(float(self.size(*seen)), reach, level=level)
         if ends is None or ends[1] > _UNBOUNDED:
             return None
-        low, high = sorted(float(self.finish(np.clip(end, 0, self.high))) for end in ends)
+        low, high = sorted(float(end) for end in self.finish(np.clip(ends, 0, self.high)))
         return low, high
 
 

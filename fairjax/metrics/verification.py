@@ -139,21 +139,24 @@ def threshold_in_tail(
     pairs: int,
     fmr: float,
     rule: ThresholdRule = "at_most",
+    skipped: int = 0,
 ) -> float:
-    """`threshold_at_fmr` from the largest scores alone.
+    """`threshold_at_fmr` from some of the largest scores.
 
     Args:
-      largest: At least the floor(fmr pairs) + 1 largest scores (or all), descending.
+      largest: Scores in descending order, without a gap, that reach down to the
+        (floor(fmr pairs) + 1)-th largest one (or to the last) and up to one larger than it.
       pairs: How many non-mated pairs there are in all.
       fmr: Target false match rate, a fraction in (0, 1).
       rule: See `threshold_at_fmr`.
+      skipped: How many scores are larger than all of these.
 
     Raises:
       InsufficientDataError: If `fmr` asks for less than one pair.
       ValueError: If `fmr` is no fraction, or a score is NaN.
     """
     check_scores(largest)
-    k = min(allowed(fmr, pairs, rule=rule), pairs)
+    k = min(allowed(fmr, pairs, rule=rule), pairs) - skipped
     if rule == "ceil_ge":
         return float(largest[k - 1])
     if rule == "cifp_strict":

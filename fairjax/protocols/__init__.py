@@ -6,6 +6,11 @@ list[Table]`.
 
 from types import ModuleType
 
-from fairjax.protocols import utkface
+from fairjax.protocols import bfw, lfw, rfw, utkface
 
-PROTOCOLS: dict[str, ModuleType] = {"utkface": utkface}
+PROTOCOLS: dict[str, ModuleType] = {
+    "bfw": bfw,
+    "lfw": lfw,
+    "rfw": rfw,
+    "utkface": utkface,
+}

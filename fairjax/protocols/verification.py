@@ -5,7 +5,7 @@ each pair, and their groups. The benchmark protocols (`rfw`, `bfw`, `lfw`) call 
 that their papers fix.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ def evaluate(
     thresholds: Sequence[float] = (),
     calibration: Mapping[str, Comparisons] | None = None,
     calibration_source: str = "",
+    more_points: Mapping[str, Sequence[Point]] | None = None,
     rule: ThresholdRule = "at_most",
     accuracies: Sequence[str] = (),
     centred: Mapping[str, np.ndarray] | None = None,
@@ -59,12 +60,14 @@ def evaluate(
       calibration: Scored pairs by system to find the thresholds of `fmrs` on, instead of the pairs
         audited; intervals then take the thresholds for fixed.
       calibration_source: What these pairs are, for the reader: "calibration.csv".
+      more_points: Operating points by system whose thresholds were found elsewhere.
       rule: How a target FMR makes a threshold; see `metrics.verification.threshold_at_fmr`.
       accuracies: Variants in `accuracy.VARIANTS`. The first is reported as "accuracy", with
         intervals; the others as "accuracy_<variant>".
       centred: `accuracy.centred_scores` by system, for variants that centre; None without
         embeddings.
-      bias_degree: What `fmr_bias_degree` means; None leaves it out.
+      bias_degree: What `fmr_bias_degree` means; None leaves it out. It is taken at `more_points`
+        where there are any, else at `fmrs`.
       tolerances: By summary's name ("fmr_max_over_min", "fnmr_difference") the gap that is
         accepted, in the summary's unit: each has a verdict at every operating point.
       adjust: How p-values are adjusted for the number of tests: "holm" for claims,
@@ -94,7 +97,11 @@ def evaluate(
             calibration[system] if calibration else comparisons,
             fmrs=fmrs, thresholds=thresholds, rule=rule, source=source,
         )  # fmt: skip
-        found, drawn[system] = _one_system(comparisons, points, scene, rule, bias_degree)
+        more = (more_points or {}).get(system, ())
+        biased = {point.at for point in more or points}
+        found, drawn[system] = _one_system(
+            comparisons, [*points, *more], scene, rule, bias_degree, biased
+        )
         found += _accuracies(comparisons, accuracies, (centred or {}).get(system), scene)
         found = verification_gaps.adjusted(found, adjust)
         numbers[system] = [replace(n, measure=replace(n.measure, system=system)) for n in found]
@@ -120,9 +127,9 @@ def evaluate(
         "resamples": resamples,
         "level": level,
         "seed": seed,
-        "interval": f"{resamples} resamples of people within groups; clustered where errors are few",
-        "noise_floor": f"{resamples} permutations of people (FNMR), resamples centred at the pooled "
-        "rate (FMR)",
+        "interval": f"{resamples} resamples of people; clustered where errors are few",
+        "noise_floor": f"{resamples} permutations of people (FNMR), resamples of people centred at "
+        "the pooled rate (FMR)",
         "adjusted": adjust,
     }  # fmt: skip
     return Results("verification", protocol, measures, plots, [*limits, *_limits(first)], {})
@@ -134,6 +141,7 @@ def _one_system(
     scene: Scene,
     rule: ThresholdRule,
     bias_degree: BiasDegree | None,
+    biased: Collection[str],
 ) -> tuple[list[Number], dict[str, Any]]:
     """Everything but accuracies and verdicts: numbers and plot data."""
     resampled = verification_rates.resampled_rates(comparisons, points, scene, rule)
@@ -145,8 +153,9 @@ def _one_system(
             found += [Number(r.measure, r.resampled) for r in at_point[name]]
         found += [verification_rates.true_match(r) for r in at_point["fnmr"]]
         found += verification_gaps.gaps_at_point(
-            at_point, comparisons, point, scene, bias_degree=bias_degree
-        )
+            at_point, comparisons, point, scene,
+            bias_degree=bias_degree if point.at in biased else None,
+        )  # fmt: skip
     found += verification_rates.threshold_free(comparisons, scene)
     return found, arrays(comparisons, points, rates, scene)
 
@@ -227,7 +236,7 @@ def _check(
     known |= set(verification_gaps.OF_BOTH_RATES)
     for wrong in sorted(set(tolerances) - known):
         raise ValueError(
-            f"a tolerance for {wrong!r} was given; it must be for one of {', '.join(sorted(known))}."
+            f"a tolerance for {wrong!r} was given; known are {', '.join(sorted(known))}."
         )
     first_name, first = next(iter(systems.items()))
     for name, one in systems.items():
@@ -244,8 +253,8 @@ def _check(
         )  # fmt: skip
         if not same:
             raise ValueError(
-                f"{label}its pairs differ from those of {first_name!r}; systems are compared on the "
-                "same pairs in the same order."
+                f"{label}its pairs differ from those of {first_name!r}; systems are compared on "
+                "the same pairs in the same order."
             )
         if calibration is not None and name not in calibration:
             raise ValueError(f"{label}no calibration scores were given for it.")

@@ -52,7 +52,7 @@ OF_ONE_RATE: Mapping[str, Summary] = {
                             needs_errors=True),
     "max_over_geomean": Summary(differential.max_over_geomean, f"largest group / {_GEO} (NIST)",
                                 "ratio", needs_errors=True),
-    "gini": Summary(differential.gini, "Gini coefficient of the groups, small-sample form"),
+    "gini": Summary(differential.gini, "Gini coefficient of the groups, small-sample form", "ratio"),
     "sum_abs_log10": Summary(differential.sum_abs_log10, f"sum of |log10(group / {_GEO})| (NIST)",
                              "ratio", needs_errors=True),
 }  # fmt: skip
@@ -60,11 +60,11 @@ _ALPHA = "false matches and false non-matches weighing the same (alpha 0.5)"
 OF_BOTH_RATES: Mapping[str, Summary] = {
     "fairness_discrepancy_rate": Summary(
         differential.fairness_discrepancy_rate, f"1 - mean of the two differences, {_ALPHA}",
-        larger_is_fairer=True),
+        "ratio", larger_is_fairer=True),
     "inequity_rate": Summary(
         differential.inequity_rate, f"geometric mean of the two largest / smallest, {_ALPHA}",
         "ratio", needs_errors=True),
-    "garbe": Summary(differential.garbe, f"mean of the two Gini coefficients, {_ALPHA}"),
+    "garbe": Summary(differential.garbe, f"mean of the two Gini coefficients, {_ALPHA}", "ratio"),
     "worst_error_rate_multiplier": Summary(
         differential.worst_error_rate_multiplier,
         f"geometric mean of the two largest / {_GEO}, {_ALPHA}, 1e-5 added below the line",
@@ -101,8 +101,8 @@ class BiasDegree:
 
     def value(self, rates: np.ndarray, *, target: float, realised: float) -> float:
         """Of the groups' rates; NaN where it is undefined."""
-        below = {"target": target, "realised": realised,
-                 "mean_group": by_group.group_mean(rates)}[self.denominator]  # fmt: skip
+        mean = float(by_group.group_mean(rates))
+        below = {"target": target, "realised": realised, "mean_group": mean}[self.denominator]
         degree = differential.bias_degree(rates, denominator=below, ddof=self.ddof)
         return float(degree) * (100 if self.scale == "percent" else 1)
 
@@ -157,7 +157,7 @@ def gaps_at_point(
       comparisons: The scored pairs.
       point: The operating point.
       scene: The pairs.
-      bias_degree: What `fmr_bias_degree` is at points that target a FMR; None leaves it out.
+      bias_degree: What `fmr_bias_degree` is; None leaves it out.
     """
     size = len(scene.groups)
     if size < 2 or point.threshold is None:
@@ -180,7 +180,7 @@ def gaps_at_point(
         found += _worst(part, point, scene)
     for name, summary in OF_BOTH_RATES.items():
         found += _summarise(name, name, summary, [fmr, fnmr], point, scene)
-    if bias_degree is not None and point.target is not None:
+    if bias_degree is not None and (point.target or bias_degree.denominator != "target"):
         realised = rates["fmr"][0].rate.rate
         found.append(Number(_bias_degree(bias_degree, fmr, realised, point, scene)))
     return found
@@ -267,8 +267,9 @@ def _blank(name: str, parts: Sequence[_Rates], point: Point, scene: Scene, **mor
             notes.append(f"fewer than {FEW} {part.name.upper()} errors in {', '.join(few)}")
     return Measure(
         name, None, n=int(sum(part.trials.sum() for part in parts)), across=scene.attribute,
-        n_clusters=scene.everyone.people, at=point.at, threshold=point.threshold,
-        threshold_source=point.source, note="; ".join(notes), **more,
+        n_clusters=scene.everyone.people,
+        n_errors=sum(m.n_errors or 0 for part in parts for m in part.measures), at=point.at,
+        threshold=point.threshold, threshold_source=point.source, note="; ".join(notes), **more,
     )  # fmt: skip
 
 
@@ -325,7 +326,7 @@ def _defined(
     floor = gap_tests.noise_floor(far_null, level=scene.level)
     floor = 1 - floor if summary.larger_is_fairer else floor
     method = " and ".join(dict.fromkeys(part.null_method for part in parts))
-    tested = replace(blank, method=method, ddof=None)
+    tested = replace(blank, method=method, ddof=None, n_errors=None)
     side = "below" if summary.larger_is_fairer else "above"
     unbounded = (
         "" if np.isfinite(floor) else "unbounded: equal groups often have one without errors"
@@ -349,8 +350,9 @@ def _worst(part: _Rates, point: Point, scene: Scene) -> list[Number]:
     if not known.any():
         return []
     worst = by_group.worst_group(part.rates, lower_is_better=True)
-    blank = _blank(f"{part.name}_worst", [part], point, scene, unit="fraction",
-                   group={scene.attribute: scene.groups[worst]}, rule="the largest group")  # fmt: skip
+    group = {scene.attribute: scene.groups[worst]}
+    blank = _blank(f"{part.name}_worst", [part], point, scene, unit="fraction", group=group,
+                   rule="the largest group")  # fmt: skip
     value = float(part.rates[worst])
     off = np.abs(part.resampled - part.rates)[:, known].max(axis=1)
     ends = bootstrap.gap_interval(value, off, level=scene.level)
@@ -367,8 +369,7 @@ def _bias_degree(
 ) -> Measure:
     blank = _blank("fmr_bias_degree", [part], point, scene, unit="ratio", ddof=degree.ddof,
                    rule=degree.rule)  # fmt: skip
-    assert point.target is not None
-    value = degree.value(part.rates, target=point.target, realised=realised)
+    value = degree.value(part.rates, target=point.target or np.nan, realised=realised)
     if not np.isfinite(value):
         return _noted(
             blank, "undefined: fewer than two groups have a rate, or nothing to divide by"
@@ -390,10 +391,12 @@ def accuracy_spread(name: str, own: Sequence[Number], scene: Scene) -> list[Numb
     measures = [n.measure for n in own]
     rates = np.array([np.nan if m.value is None else m.value for m in measures])
     known = ~np.isnan(rates)
-    blank = Measure(name, None, "fraction", sum(m.n for m in measures), across=scene.attribute,
-                    n_clusters=scene.everyone.people, rule=measures[0].rule if measures else "")  # fmt: skip
     if known.sum() < 2:
         return []
+    blank = Measure(
+        name, None, "fraction", sum(m.n for m in measures), across=scene.attribute,
+        n_clusters=scene.everyone.people, rule=measures[0].rule,
+    )  # fmt: skip
     left_out = [g for g, there in zip(scene.groups, known, strict=True) if not there]
     blank = replace(blank, note=f"without {', '.join(left_out)}" if left_out else "")
     resampled = None

@@ -83,7 +83,6 @@ def resampled_rates(
 ) -> list[ResampledRates | None]:
     """The rates at each point in every resample; None where it has no threshold."""
     found: list[ResampledRates | None] = [None] * len(points)
-    shared = {"cell": scene.cell, "cells": scene.cells}
     own = [p for p, point in enumerate(points) if point.resampled and point.threshold is not None]
     fixed = [
         p for p, point in enumerate(points) if not point.resampled and point.threshold is not None
@@ -91,14 +90,14 @@ def resampled_rates(
     if own:
         targets = np.array([points[p].target for p in own], np.float64)
         drawn = subject_bootstrap.rates_at_fmr(
-            comparisons, scene.draws, targets=targets, rule=rule, **shared
+            comparisons, scene.draws, targets=targets, cell=scene.cell, cells=scene.cells, rule=rule
         )
         for place, p in enumerate(own):
             found[p] = _one_point(drawn, place)
     if fixed:
         thresholds = np.array([points[p].threshold for p in fixed], np.float64)
         drawn = subject_bootstrap.rates_at(
-            comparisons, scene.draws, thresholds=thresholds, **shared
+            comparisons, scene.draws, thresholds=thresholds, cell=scene.cell, cells=scene.cells
         )
         for place, p in enumerate(fixed):
             found[p] = _one_point(drawn, place)
@@ -298,7 +297,7 @@ def accuracies(
     for place, variant in enumerate(variants):
         name = f"accuracy_{variant}" if place else "accuracy"
         score = centred if VARIANTS[variant].centred else comparisons.score
-        everyone = [] if VARIANTS[variant].centred else [scene.everyone]
+        everyone = [] if VARIANTS[variant].centred and scene.own else [scene.everyone]
         found = [
             _accuracy(name, variant, score, part, scene, bootstrapped=not place)
             for part in [*everyone, *scene.own]
@@ -317,8 +316,10 @@ def _accuracy(
 ) -> Number:
     rows = part.rows
     chosen = VARIANTS[variant]
-    blank = Measure(name, None, "fraction", len(rows), part.group, n_clusters=part.people,
-                    rule=f"{variant}: {chosen.rule}", threshold_source="chosen by accuracy")  # fmt: skip
+    blank = Measure(
+        name, None, "fraction", len(rows), part.group, n_clusters=part.people,
+        rule=f"{variant}: {chosen.rule}", threshold_source="chosen by accuracy",
+    )  # fmt: skip
     if score is None:
         note = "unavailable: centring subtracts the mean embedding, and only scores were given"
         return Number(replace(blank, note=note))
