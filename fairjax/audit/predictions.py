@@ -63,7 +63,8 @@ def evaluate(
     who = asked.subject or next((n for n in names if n.lower() in SUBJECTS and n != "id"), "")
     text = [columns.label, columns.prediction, *parts, who]
     text = list(dict.fromkeys(filter(None, text)))
-    words, codes = {name: Names() for name in text}, {name: [] for name in text}
+    words = {name: Names() for name in text}
+    codes: dict[str, list[np.ndarray]] = {name: [] for name in text}
     chances = []
     for batch in read_batches(path, text=text, numbers=list(filter(None, [columns.probability]))):
         for name in text:
@@ -126,15 +127,16 @@ def _decisions(
 ) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray | None, str]:
     """Classes, labels, predictions, probabilities by class, and how decisions are made."""
     classes = sorted(set(words[columns.label]))
-    if columns.prediction:
-        if extra := sorted(set(words[columns.prediction]) - set(classes)):
-            raise InputError(
-                f"{path}: {columns.prediction} holds {listed(extra)}, which no {columns.label} "
-                f"is; labels are {listed(classes)}."
-            )
+    if columns.prediction and (extra := sorted(set(words[columns.prediction]) - set(classes))):
+        raise InputError(
+            f"{path}: {columns.prediction} holds {listed(extra)}, which no {columns.label} is; "
+            f"labels are {listed(classes)}."
+        )
     place = {name: k for k, name in enumerate(classes)}
     if len(classes) < 2:
-        raise InputError(f"{path}: {columns.label} holds {listed(classes)} only; nothing to tell apart.")
+        raise InputError(
+            f"{path}: {columns.label} holds {listed(classes)} only; nothing to tell apart."
+        )
 
     def numbered(column: str) -> np.ndarray:
         return np.array([place[name] for name in words[column]], np.int64)[codes[column]]

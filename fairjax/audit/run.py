@@ -14,12 +14,13 @@ import fairjax
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, fingerprint
 from fairjax.protocols import accuracy, verification
+from fairjax.protocols.verification_gaps import BiasDegree
 from fairjax.results import Results
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
 PROTOCOLS: dict[str, tuple[str, ...]] = {
     "plain": (),
-    "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw"),
+    "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw", "exact"),
     "bfw": (),
     "lfw": ("insightface", "exact"),
 }
@@ -91,6 +92,7 @@ def measure(
         calibration_source=calibration_source,
         accuracies=_own_first(variants, bool(loaded.embeddings)),
         centred={names[system]: scores for system, scores in _centred(loaded, variants).items()},
+        bias_degree=BiasDegree() if settings.protocol in ("rfw", "bfw") else None,
         tolerances=settings.tolerances,
         resamples=settings.resamples,
         level=settings.level,
@@ -144,9 +146,9 @@ def _own_first(variants: Sequence[str], has_embeddings: bool) -> list[str]:
 def _centred(loaded: Loaded, variants: Sequence[str]) -> dict[str, Float[np.ndarray, " pairs"]]:
     if not any(accuracy.VARIANTS[v].centred for v in variants) or loaded.pairs is None:
         return {}
-    one, other = loaded.group.T
-    part = np.where(one == other, one, -1)
     return {
-        system: accuracy.centred_scores(embeddings, loaded.pairs, part)
+        system: accuracy.centred_scores(
+            embeddings, loaded.pairs, accuracy.same_group(loaded.comparisons(system))
+        )
         for system, embeddings in loaded.embeddings.items()
     }

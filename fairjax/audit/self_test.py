@@ -98,8 +98,8 @@ def table(outcome: Outcome) -> Table:
     note = (
         f"{SIZE.people} people and {SIZE.nonmated:,} non-mated pairs a group, four groups, "
         f"largest over smallest rate. Passed if at least {POWER:.0%} of the planted gaps have p <= "
-        f"{ALPHA}, and of the fair audits at most {outcome.most_false} have it or exceed the tolerance of "
-        f"{TOLERANCE} ({ALPHA:.0%} and what chance adds)."
+        f"{ALPHA}, and of the fair audits at most {outcome.most_false} have it or exceed the "
+        f"tolerance of {TOLERANCE} ({ALPHA:.0%} and what chance adds)."
     )
     columns = ["rate", "true gap", f"p <= {ALPHA}", "verdict exceeds", "within", "inconclusive"]
     return Table("Self-test", columns, rows, note)

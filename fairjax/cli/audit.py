@@ -4,7 +4,7 @@ import argparse
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,8 +182,9 @@ def _audit(arguments: argparse.Namespace) -> None:
         return _demo(arguments, console)
     if not arguments.files:
         raise _usage("nothing to audit: give FILE, --demo or --self-test.")
-    _audit_files(arguments, console)
-    return None
+    if arguments.label:
+        return _audit_predictions(arguments, console)
+    return _audit_files(arguments, console)
 
 
 def _demo(arguments: argparse.Namespace, console: Any) -> None:
@@ -203,19 +204,31 @@ def _demo(arguments: argparse.Namespace, console: Any) -> None:
         _audit_files(arguments, console, limits=demo.limits(planted))
 
 
-def _audit_files(arguments: argparse.Namespace, console: Any, limits: Any = ()) -> None:
-    from fairjax.audit import outputs, run
-    from fairjax.report import print_tables
+def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
+    from fairjax.audit import predictions
 
-    files = {f"file {k}": path for k, path in enumerate(arguments.files, 1)}
-    files |= {role: path for role in ("groups", "pairs", "calibrate_on")
-              if (path := getattr(arguments, role))}  # fmt: skip
-    with console.status("Reading ..."):
-        facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]),
-                               dict(arguments.stated))  # fmt: skip
-        loaded, calibration = _load(arguments)
+    if len(arguments.files) > 1:
+        raise _usage("--label takes one table of predictions.")
+    columns = predictions.Columns(
+        arguments.label, arguments.prediction or "", arguments.probability or "",
+        arguments.positive or "",
+    )  # fmt: skip
+    facts = _facts(arguments)
+    for by in arguments.by or ["group"]:
+        with console.status(f"Measuring by {by} ..."):
+            results = predictions.evaluate(
+                arguments.files[0], columns, _asked(arguments), by,
+                resamples=arguments.bootstrap, level=arguments.level, seed=arguments.seed,
+            )  # fmt: skip
+        _say(arguments, console, results, facts, by if len(arguments.by) > 1 else "")
+
+
+def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[str] = ()) -> None:
+    from fairjax.audit import run
+
+    facts = _facts(arguments)
     settings = run.Settings(
-        fmrs=() if arguments.threshold and arguments.fmr == _fmrs() else arguments.fmr,
+        fmrs=() if arguments.threshold and arguments.fmr == run.FMRS else arguments.fmr,
         thresholds=arguments.threshold,
         protocol=arguments.protocol,
         tolerances=dict(pair for pairs in arguments.tolerance for pair in pairs),
@@ -224,35 +237,51 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Any = ()) 
         seed=arguments.seed,
         limits=limits,
     )
+    with console.status("Reading ..."):
+        loaded, calibration = _load(arguments)
     for by, pairs in loaded.items():
         with console.status(f"Measuring by {by} ..."):
             results = run.measure(
                 pairs, settings, calibration=calibration.get(by),
                 calibration_source=arguments.calibrate_on.name if calibration else "",
             )  # fmt: skip
-        results = replace(results, provenance={**results.provenance, **facts})
-        print_tables(outputs.tables(results), console)
-        for limit in results.limits:
-            console.print(f"Note: {limit}", soft_wrap=True)
-        if arguments.out:
-            folder = arguments.out / by if len(loaded) > 1 else arguments.out
-            outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
-            console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
+        _say(arguments, console, results, facts, by if len(loaded) > 1 else "")
+
+
+def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the results say of where they come from."""
+    from fairjax.audit import run
+
+    files = {f"file {k}": path for k, path in enumerate(arguments.files, 1)}
+    files |= {role: path for role in ("groups", "pairs", "calibrate_on")
+              if (path := getattr(arguments, role))}  # fmt: skip
+    return run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
+
+
+def _say(
+    arguments: argparse.Namespace, console: Any, results: Any, facts: Mapping[str, Any], part: str
+) -> None:
+    """Prints the tables and writes the files, in a folder of their own if there are several."""
+    from fairjax.audit import outputs
+    from fairjax.report import print_tables
+
+    results = replace(results, provenance={**results.provenance, **facts})
+    print_tables(outputs.tables(results), console)
+    for limit in results.limits:
+        console.print(f"Note: {limit}", soft_wrap=True)
+    if arguments.out:
+        folder = arguments.out / part
+        outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
+        console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The pairs by attribute, and those to find thresholds on."""
     from fairjax.audit.embeddings import load_embeddings
-    from fairjax.audit.layout import Asked
     from fairjax.audit.pairs import load_comparisons
     from fairjax.audit.people import load_people
 
-    asked = Asked(
-        scores=arguments.score, distances=arguments.distance, mated=arguments.mated,
-        subject=arguments.subject, image=arguments.image, fold=arguments.fold, by=arguments.by,
-        group_names=arguments.group_names, unknown_groups=arguments.unknown_groups,
-        subjects_by_group=arguments.subjects_by_group, any_direction=arguments.any_direction,
-    )  # fmt: skip
+    asked = _asked(arguments)
     people = arguments.groups and load_people(
         arguments.groups, subject=arguments.subject, image=arguments.image
     )
@@ -278,6 +307,17 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
     if arguments.calibrate_on:
         calibration = load_comparisons(arguments.calibrate_on, asked, people=people)
     return loaded, calibration
+
+
+def _asked(arguments: argparse.Namespace) -> Any:
+    from fairjax.audit.layout import Asked
+
+    return Asked(
+        scores=arguments.score, distances=arguments.distance, mated=arguments.mated,
+        subject=arguments.subject, image=arguments.image, fold=arguments.fold, by=arguments.by,
+        group_names=arguments.group_names, unknown_groups=arguments.unknown_groups,
+        subjects_by_group=arguments.subjects_by_group, any_direction=arguments.any_direction,
+    )  # fmt: skip
 
 
 def _self_test(arguments: argparse.Namespace, console: Any) -> None:

@@ -21,7 +21,8 @@ from fairjax.protocols.decisions import (
 )
 from fairjax.protocols.grouped import Sampling, mean_of
 from fairjax.protocols.predictions import Scored
-from fairjax.results import Results
+from fairjax.protocols.utkface_tables import Index, by_group_table, gap_table
+from fairjax.results import Results, Table
 
 
 def evaluate(
@@ -106,3 +107,24 @@ def evaluate(
     return Results(
         "attributes", protocol, measures, arrays({attribute: one}, scene), list(limits), {}
     )
+
+
+def tables(results: Results) -> list[Table]:
+    """Accuracy and rates by group, and the gaps; fractions in percent with their intervals."""
+    index: Index = {(m.name, m.across, tuple(sorted(m.group.items()))): m
+                    for m in results.measures}  # fmt: skip
+    p = results.protocol
+    attribute, classes = p["attribute"], p["classes"]
+    turns = [attribute] if len(classes) == 2 else [f"{attribute}_{name}" for name in classes]
+    level = f"Brackets: {100 * p['level']:g} % interval, {p['interval']}. * = few errors."
+    names = [[f"{attribute}_accuracy", f"{attribute}_ece"]]
+    names += [[f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
+              for turn in turns]  # fmt: skip
+    found = [
+        by_group_table(index, p["group_by"], p["groups"], some, f"{p['decision']}. {level}",
+                       title=f"{title} by {p['group_by']}")
+        for title, some in zip(["Accuracy", *(turn.replace("_", " ") for turn in turns)], names,
+                               strict=True)
+    ]  # fmt: skip
+    found.append(gap_table(results.measures, p["group_by"], p["noise_floor"]))
+    return [table for table in found if table.rows]
