@@ -45,7 +45,8 @@ MAY_IMPORT = {
     },
     "host": set(),
     "main": {"build", "config", "data", "host", "score", "train", "workdir"},
-    "cli": {"config", "data", "score", "workdir"},
+    "audit": {"protocols", "report", *LEAVES},
+    "cli": {"audit", "config", "data", "report", "results", "score", "workdir"},
 }
 
 
@@ -78,7 +79,8 @@ def test_config_files_import_only_the_config_room():
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli"]
+    "module",
+    ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli", ".audit.run"],
 )
 def test_light_rooms_load_neither_jax_nor_tensorflow(module):
     code = (

@@ -4,36 +4,44 @@ import difflib
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from fairjax.audit.layout import Asked
 from fairjax.audit.tables import InputError, listed
 from fairjax.comparisons import UNKNOWN
 
 
-def intersect(
-    codes: Sequence[np.ndarray], words: Sequence[Sequence[str]], asked: Asked, where: str
+def labelled(
+    codes: Sequence[np.ndarray], words: Sequence[Sequence[str]]
 ) -> tuple[np.ndarray, list[str]]:
-    """Groups of one attribute, or of several where they meet, numbered in order.
+    """Joins the names of several attributes where they meet.
 
     Args:
       codes: For each attribute an index into its words, any shape.
       words: For each attribute the names; "" is unknown.
-      asked: Gives the names' order, if any.
-      where: For messages.
 
-    Raises:
-      InputError: If a name is not among those asked for, or an asked name never occurs.
+    Returns:
+      An index into the labels, in the codes' shape, and the labels: "Asian female"; "" where a part
+      is unknown.
     """
     combined = codes[0].astype(np.int64)
     for code, names in zip(codes[1:], words[1:], strict=True):
         combined = combined * len(names) + code
-    found, place = np.unique(combined, return_inverse=True)
+    rest, place = np.unique(combined, return_inverse=True)
     parts = []
-    rest = found
     for names in reversed(words):
         rest, index = np.divmod(rest, len(names))
         parts.append([names[k] for k in index])
     labels = [" ".join(label) if all(label) else "" for label in zip(*parts[::-1], strict=True)]
+    return place.reshape(codes[0].shape), labels
+
+
+def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]:
+    """The groups, sorted or as asked for.
+
+    Raises:
+      InputError: If a name is not among those asked for, or an asked name never occurs.
+    """
     groups = list(asked.group_names) or sorted(set(labels) - {""})
     for label in labels:
         if label and label not in groups:
@@ -44,10 +52,26 @@ def intersect(
             )
     if unused := [name for name in groups if name not in labels]:
         raise InputError(f"{where}: nobody is in the group {unused[0]!r} of --group-names.")
+    return groups
+
+
+def numbered(labels: Sequence[str], groups: Sequence[str]) -> Int[np.ndarray, " labels"]:
+    """The group of each label, UNKNOWN for ""."""
     number = {name: k for k, name in enumerate(groups)}
-    return np.array([number.get(x, UNKNOWN) for x in labels], np.int32)[place].reshape(
-        codes[0].shape
-    ), groups
+    return np.array([number.get(label, UNKNOWN) for label in labels], np.int32)
+
+
+def intersect(
+    codes: Sequence[np.ndarray], words: Sequence[Sequence[str]], asked: Asked, where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Groups of one attribute, or of several where they meet, and their names in order.
+
+    Raises:
+      InputError: See `ordered_groups`.
+    """
+    place, labels = labelled(codes, words)
+    groups = ordered_groups(labels, asked, where)
+    return numbered(labels, groups)[place], groups
 
 
 def check_names(words: Sequence[Sequence[str]], where: str) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from fairjax.audit.tables import InputError, listed
 from fairjax.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
 
+UNNAMED_IMAGES = "The pairs name no images, so pairs listed twice cannot be told."
 _SURE = 30  # pairs of each kind before their order says that scores run the wrong way
 
 
@@ -67,7 +68,7 @@ class Loaded:
                 "larger, often by a multiple. Give the subjects of both sides."
             )
         if not self.has_images:
-            said.append("The pairs name no images, so pairs listed twice cannot be told.")
+            said.append(UNNAMED_IMAGES)
         return said
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from fairjax.audit.grouping import check_names, intersect
+from fairjax.audit.grouping import check_names, labelled, numbered, ordered_groups
 from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout
 from fairjax.audit.loaded import (
     Loaded,
@@ -123,7 +123,9 @@ class PairTable:
         scores: Mapping[str, np.ndarray],
     ) -> Loaded:
         """All pairs with their scores by system and their groups of one attribute, checked."""
-        group, groups = self._groups(columns, attribute)
+        place, labels = self.labels(columns, attribute)
+        groups = ordered_groups(labels, self.asked, f"{self.path} ({attribute.name})")
+        group = numbered(labels, groups)[place]
         subject, names, mated = self._subjects(columns, group)
         self._check_couples(columns)
         fold = np.zeros(len(mated), np.int32)
@@ -188,33 +190,33 @@ class PairTable:
             )
         return [table[name] for name in self.names[key]]
 
-    def _groups(
+    def labels(
         self, columns: Mapping[str, np.ndarray], attribute: Attribute
     ) -> tuple[np.ndarray, list[str]]:
-        """Groups of both sides and their names in order; UNKNOWN where a part is not known."""
+        """An index into labels of groups for both sides, and the labels; "" is unknown."""
         codes, words = [], []
         for part in attribute.name.split("+"):
             if part in attribute.columns:
                 codes.append(columns[f"by {part}"])
                 words.append(list(self.words[part]))
-            else:
-                assert self.people is not None
-                key = self.people.key
-                if key not in columns:
-                    raise InputError(
-                        f"{self.people.source} gives the {part} of each {key}, but {self.path} "
-                        f"names no {key}s; name their columns with --{key}."
-                    )
-                words.append(self._looked_up(self.people.groups[part], key))
-                if "" in words[-1] and not self.asked.unknown_groups:
-                    who = list(self.names[key])[words[-1].index("")]
-                    raise InputError(
-                        f"{self.people.source}: the {part} of {who!r} is empty; --unknown-groups "
-                        "keeps such people among everyone only."
-                    )
-                codes.append(columns[key])
+                continue
+            assert self.people is not None
+            key = self.people.key
+            if key not in columns:
+                raise InputError(
+                    f"{self.people.source} gives the {part} of each {key}, but {self.path} names "
+                    f"no {key}s; name their columns with --{key}."
+                )
+            words.append(self._looked_up(self.people.groups[part], key))
+            if "" in words[-1] and not self.asked.unknown_groups:
+                who = list(self.names[key])[words[-1].index("")]
+                raise InputError(
+                    f"{self.people.source}: the {part} of {who!r} is empty; --unknown-groups keeps "
+                    "such people among everyone only."
+                )
+            codes.append(columns[key])
         check_names(words, str(self.path))
-        return intersect(codes, words, self.asked, f"{self.path} ({attribute.name})")
+        return labelled(codes, words)
 
     def _check_couples(self, columns: Mapping[str, np.ndarray]) -> None:
         """No image with itself, no pair of images twice in whichever order."""

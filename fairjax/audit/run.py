@@ -79,6 +79,7 @@ def measure(
         )
     if calibration and (lost := sorted(set(loaded.scores) - set(calibration.scores))):
         raise InputError(f"{calibration_source} has no scores of {lost[0]!r}.")
+    degree = BiasDegree() if settings.protocol in ("rfw", "bfw") else None
     alone = len(loaded.scores) == 1
     names = {system: "" if alone else system for system in loaded.scores}
     results = verification.evaluate(
@@ -92,7 +93,7 @@ def measure(
         calibration_source=calibration_source,
         accuracies=_own_first(variants, bool(loaded.embeddings)),
         centred={names[system]: scores for system, scores in _centred(loaded, variants).items()},
-        bias_degree=BiasDegree() if settings.protocol in ("rfw", "bfw") else None,
+        bias_degree=degree,
         tolerances=settings.tolerances,
         resamples=settings.resamples,
         level=settings.level,
@@ -100,7 +101,14 @@ def measure(
         limits=[*loaded.limits(), *settings.limits],
         name=settings.protocol,
     )
-    return replace(results, provenance={"scored": list(loaded.scores), "pairs": pairs_hash(loaded)})
+    said = {}
+    if degree:
+        said = {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+    return replace(
+        results,
+        protocol={**results.protocol, **said},
+        provenance={"scored": list(loaded.scores), "pairs": pairs_hash(loaded)},
+    )
 
 
 def pairs_hash(loaded: Loaded) -> str:

@@ -165,6 +165,10 @@ def _add_measuring(group: Any) -> None:
     group.add_argument("--level", type=float, default=0.95,
                        help="coverage of intervals (default: %(default)s)")  # fmt: skip
     group.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    group.add_argument("--stream", action="store_true",
+                       help="read the table in passes instead of into memory, which tables above 2 "
+                       "GiB are anyway: rates and their intervals, but no noise floors, verdicts, "
+                       "accuracies or check for pairs listed twice")  # fmt: skip
     group.add_argument("--stated", metavar="KEY=VALUE", type=_pair, action="append", default=[],
                        help="kept with the results and compared by `fairjax diff`: flip=yes, "
                        "preprocessing=..., model=...")  # fmt: skip
@@ -237,6 +241,8 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
         seed=arguments.seed,
         limits=limits,
     )
+    if arguments.stream or _is_large(arguments):
+        return _stream(arguments, console, settings, facts)
     with console.status("Reading ..."):
         loaded, calibration = _load(arguments)
     for by, pairs in loaded.items():
@@ -246,6 +252,40 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
                 calibration_source=arguments.calibrate_on.name if calibration else "",
             )  # fmt: skip
         _say(arguments, console, results, facts, by if len(loaded) > 1 else "")
+
+
+def _is_large(arguments: argparse.Namespace) -> bool:
+    from fairjax.audit.streaming import STREAM_BYTES
+
+    table = arguments.files[0]
+    return table.suffix not in (".npz", ".npy") and table.stat().st_size > STREAM_BYTES
+
+
+def _stream(arguments: argparse.Namespace, console: Any, settings: Any, facts: Any) -> None:
+    from fairjax.audit import streaming
+
+    if len(arguments.files) > 1 or arguments.calibrate_on or _pairing(arguments):
+        raise _usage("a stream takes one table of scores, and finds thresholds on it.")
+    with console.status(f"Streaming {arguments.files[0]} in four passes ..."):
+        found = streaming.measure(
+            arguments.files[0], _asked(arguments), settings, people=_people(arguments)
+        )
+    for by, results in found.items():
+        _say(arguments, console, results, facts, by if len(found) > 1 else "")
+
+
+def _pairing(arguments: argparse.Namespace) -> bool:
+    """Whether pairs of embeddings are asked for."""
+    return bool(arguments.pairs or arguments.all_pairs or arguments.sample_pairs)
+
+
+def _people(arguments: argparse.Namespace) -> Any:
+    """The table of people or images, or None."""
+    from fairjax.audit.people import load_people
+
+    if arguments.groups is None:
+        return None
+    return load_people(arguments.groups, subject=arguments.subject, image=arguments.image)
 
 
 def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -279,14 +319,9 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
     """The pairs by attribute, and those to find thresholds on."""
     from fairjax.audit.embeddings import load_embeddings
     from fairjax.audit.pairs import load_comparisons
-    from fairjax.audit.people import load_people
 
-    asked = _asked(arguments)
-    people = arguments.groups and load_people(
-        arguments.groups, subject=arguments.subject, image=arguments.image
-    )
-    of_embeddings = arguments.pairs or arguments.all_pairs or arguments.sample_pairs
-    if of_embeddings:
+    asked, people = _asked(arguments), _people(arguments)
+    if _pairing(arguments):
         names = [path.stem for path in arguments.files]
         if len(set(names)) < len(names):
             raise _usage("two files of embeddings have the same name; systems are named after it.")
