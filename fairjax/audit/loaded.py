@@ -139,7 +139,7 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
             )
         return
     home = np.full(len(names), UNKNOWN, np.int32)
-    home[subject.ravel()] = group.ravel()  # the last one seen
+    home[subject.ravel()[::-1]] = group.ravel()[::-1]  # the first one seen stays
     if not (apart := home[subject] != group).any():
         return
     row, side = np.argwhere(apart)[0]

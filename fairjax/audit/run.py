@@ -82,25 +82,30 @@ def measure(
     degree = BiasDegree() if settings.protocol in ("rfw", "bfw") else None
     alone = len(loaded.scores) == 1
     names = {system: "" if alone else system for system in loaded.scores}
-    results = verification.evaluate(
-        {name: loaded.comparisons(system) for system, name in names.items()},
-        attribute=loaded.by,
-        fmrs=settings.fmrs,
-        thresholds=settings.thresholds,
-        calibration={name: calibration.comparisons(system) for system, name in names.items()}
-        if calibration
-        else None,
-        calibration_source=calibration_source,
-        accuracies=_own_first(variants, bool(loaded.embeddings)),
-        centred={names[system]: scores for system, scores in _centred(loaded, variants).items()},
-        bias_degree=degree,
-        tolerances=settings.tolerances,
-        resamples=settings.resamples,
-        level=settings.level,
-        seed=settings.seed,
-        limits=[*loaded.limits(), *settings.limits],
-        name=settings.protocol,
-    )
+    try:
+        results = verification.evaluate(
+            {name: loaded.comparisons(system) for system, name in names.items()},
+            attribute=loaded.by,
+            fmrs=settings.fmrs,
+            thresholds=settings.thresholds,
+            calibration={name: calibration.comparisons(system) for system, name in names.items()}
+            if calibration
+            else None,
+            calibration_source=calibration_source,
+            accuracies=_own_first(variants, bool(loaded.embeddings)),
+            centred={
+                names[system]: scores for system, scores in _centred(loaded, variants).items()
+            },
+            bias_degree=degree,
+            tolerances=settings.tolerances,
+            resamples=settings.resamples,
+            level=settings.level,
+            seed=settings.seed,
+            limits=[*loaded.limits(), *settings.limits],
+            name=settings.protocol,
+        )
+    except ValueError as error:  # a setting out of range; its message is one line
+        raise InputError(str(error)) from error
     said = {}
     if degree:
         said = {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
@@ -129,8 +134,11 @@ def provenance(
       stated: What the user says of the system, such as {"flip": "yes"}; taken on trust.
 
     Raises:
-      InputError: If a text table has a quote left open.
+      InputError: If a file is missing, or a text table has a quote left open.
     """
+    for path in files.values():
+        if not path.is_file():
+            raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.")
     return {
         "command": command,
         "files": {

@@ -81,7 +81,7 @@ class _Reader:
             home = np.concatenate([home, np.zeros(int(subject.max()) + 1, np.int64)])
             home = home[: max(len(self.table.names["subject"]), 1)]
             known = home[subject]
-            home[subject] = np.where(known > 0, known, here)
+            home[subject.ravel()[::-1]] = np.where(known > 0, known, here).ravel()[::-1]
             if (apart := home[subject] != here).any():
                 row, side = np.argwhere(apart)[0]
                 who = list(self.table.names["subject"])[subject[row, side]]

@@ -162,9 +162,11 @@ def _add_measuring(group: Any) -> None:
                        "..._max_over_min")  # fmt: skip
     group.add_argument("--bootstrap", metavar="N", type=_positive, default=2000,
                        help="resamples of people (default: %(default)s)")  # fmt: skip
-    group.add_argument("--level", type=float, default=0.95,
+    group.add_argument("--level", metavar="SHARE", type=_share, default=0.95,
                        help="coverage of intervals (default: %(default)s)")  # fmt: skip
-    group.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    group.add_argument(
+        "--seed", metavar="N", type=_natural, default=0, help="of everything drawn (default: 0)"
+    )
     group.add_argument("--stream", action="store_true",
                        help="read the table in passes instead of into memory, which tables above 2 "
                        "GiB are anyway: rates and their intervals, but no noise floors, verdicts, "
@@ -387,6 +389,20 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be between 0 and 1, as 0.95")
     return value
 
 

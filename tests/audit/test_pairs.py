@@ -73,7 +73,7 @@ def test_the_bfw_table_is_read_as_it_comes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD.replace("b1,b2,b,b,Y", "b1,b2,b,b,X"), "'b' is in 'X' here and in 'Y' elsewhere"),
+        (GOOD.replace("b,a,Y,X", "b,a,X,X"), "row 4: 'b' is in 'X' here and in 'Y' elsewhere"),
         (GOOD + ROWS[2], "the pair 'a1', 'c1' is in data rows 3 and 5"),
         (GOOD + "c1,a1,c,a,X,X,.1\n", "the pair 'a1', 'c1' is in data rows 3 and 5"),
         (GOOD + "c1,c1,c,c,X,X,.9\n", "data row 5: 'c1' is compared with itself"),

@@ -44,19 +44,30 @@ def test_a_stream_refuses_what_it_cannot_give(table):
         streaming.measure(table, Asked(), run.Settings(tolerances={"fmr_gini": 0.1}))
 
 
+TEXT = "subject1,subject2,group1,group2,score\na,a,X,X,0.9\nb,b,Y,Y,0.8\na,c,X,X,0.1\nb,c,Y,X,0.2\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("b,b,Y,Y", "b,b,X,X", "data row 4: 'b' is in 'Y' here and in 'X' elsewhere"),
-        ("b,c,Y,X,0.2", "b,c,X,X,0.2", "'b' is in 'X' here and in 'Y' elsewhere"),
+        ("b,c,Y,X", "b,c,X,X", "data row 4: 'b' is in 'X' here and in 'Y' elsewhere"),
         ("0.9", "-9", "mated pairs score lower than non-mated ones"),
-        ("subject1,subject2", "x,y", "--subject"),
+        ("Y", "X", "needs two groups and both kinds of pairs; it has 1"),
+        ("score", "same,score", "Expected 6 columns, got 5"),
     ],
 )
 def test_a_stream_is_checked_as_the_whole_is(tmp_path, old, new, words):
     path = tmp_path / "pairs.csv"
-    text = "subject1,subject2,group1,group2,score\na,a,X,X,0.9\nb,b,Y,Y,0.8\na,c,X,X,0.1\n"
-    path.write_text((text + "b,c,Y,X,0.2\n").replace(old, new))
-    with pytest.raises(InputError) as caught:
+    path.write_text(TEXT.replace(old, new))
+    with pytest.raises(InputError, match=words):
         streaming.measure(path, Asked(), SETTINGS)
-    assert words in str(caught.value) or "--mated or --subject" in str(caught.value)
+
+
+def test_a_stream_needs_people_and_marks_that_agree_with_them(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("same,group,score\n1,X,0.9\n0,Y,0.1\n")
+    with pytest.raises(InputError, match="needs to know who is on each side"):
+        streaming.measure(path, Asked(), SETTINGS)
+    path.write_text("same,subject1,subject2,group,score\n1,a,a,X,0.9\n1,a,b,Y,0.1\n")
+    with pytest.raises(InputError, match="data row 2: marked mated, but its people say otherwise"):
+        streaming.measure(path, Asked(), SETTINGS)

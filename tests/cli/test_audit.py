@@ -2,7 +2,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,8 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "<script>alert" not in (out / "report.html").read_text()
     assert "<script>alert" not in (out / "model_card.md").read_text()
-    cells = [c for path in out.glob("*.csv") for row in csv.reader(path.open()) for c in row]
+    tables = [path.read_text().splitlines() for path in out.glob("*.csv")]
+    cells = [cell for table in tables for row in csv.reader(table) for cell in row]
     assert any("HYPERLINK" in cell for cell in cells)
     for cell in cells:
         assert not cell.startswith(("=", "@")), cell
@@ -97,7 +97,7 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
     [
         (["none.csv"], "none.csv does not exist"),
         ([], "give FILE, --demo or --self-test"),
-        (["--demo", "x.csv"], "leave FILE out"),
+        (["--demo", "gap", "x.csv"], "leave FILE out"),
         (["TABLE", "--score", "scor"], "has no column 'scor'; it has"),
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'"),
         (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'"),
@@ -146,19 +146,11 @@ def test_diff_names_what_differs_and_says_so_by_its_code(demo, tmp_path, capsys)
 
 def test_importing_the_audit_takes_under_a_second_and_loads_neither_jax_nor_tensorflow():
     code = (
-        "import sys, time; t = time.perf_counter(); import fairjax.audit.run, "
-        "fairjax.audit.embeddings, fairjax.audit.outputs, fairjax.cli.audit; "
-        "print(time.perf_counter() - t, sorted({'jax', 'tensorflow', 'flax'} & set(sys.modules)))"
+        "import sys, time, fairjax.audit.run, fairjax.audit.embeddings, fairjax.audit.outputs, "
+        "fairjax.audit.streaming, fairjax.cli.audit; "  # processor time: others may be busy
+        "print(time.process_time(), sorted({'jax', 'tensorflow', 'flax'} & set(sys.modules)))"
     )
-    seconds = []
-    for _ in range(3):  # the machine may be busy: the fastest of three
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
-        )
-        took, loaded = done.stdout.split(" ", 1)
-        assert loaded.strip() == "[]", done.stderr
-        seconds.append(float(took))
-        time.sleep(0.1)
-        if min(seconds) < 1:
-            return
-    raise AssertionError(seconds)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    seconds, loaded = done.stdout.split(" ", 1)
+    assert loaded.strip() == "[]", done.stderr
+    assert float(seconds) < 1
