@@ -4,6 +4,8 @@ Normal scores are drawn for five groups, one with a hostile name, one with few m
 non-mated pairs; every rate is counted from them. Intervals and noise floors are only plausible.
 """
 
+import functools
+
 import numpy as np
 
 from fairjax.results import Measure, Results, Table
@@ -19,6 +21,7 @@ SOURCE = "all non-mated pairs"
 METHOD = "cluster bootstrap, percentile, 2000 resamples"
 
 
+@functools.cache
 def verification_example(*, systems=("",)) -> Results:
     """Rates by group and cell at three operating points, summaries, curves, adequacy, verdicts."""
     measures, arrays = [], {}

@@ -12,14 +12,16 @@ from fairjax.report.verification_summary import P_VALUES, RATES, as_shown, judge
 from fairjax.report.wording import describe, group_name, is_difference, number, parts_of, span
 from fairjax.results import Measure, Results, Table
 
-# Summaries that share an axis: heading, what they are where groups are equal, their names.
+# Summaries that share an axis and a unit: heading, their value where groups are equal, names.
 _FAMILIES = (
-    ("Differences", 0.0, ("difference", "std", "bias_degree")),
+    ("Differences", 0.0, ("difference", "std")),
     ("Ratios", 1.0, ("max_over_min", "max_over_geomean", "inequity_rate",
                      "worst_error_rate_multiplier")),
     ("Gini coefficients", 0.0, ("gini", "garbe")),
     ("Sums of |log10|", 0.0, ("sum_abs_log10",)),
+    ("Degree of bias", 0.0, ("bias_degree",)),
 )  # fmt: skip
+_CHANCE = {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}
 _ADEQUACY = (
     "Rule of 30: with at least 30 errors the true rate lies within 30% of the measured one, with "
     "90% confidence. Rule of 3: no error in N independent trials still allows a rate of 3/N. Pairs "
@@ -172,7 +174,7 @@ def _spread_table(system: Audited, at: str, measures: Sequence[Measure]) -> Tabl
             span(m.interval, m.unit),
             number(floor.value, m.unit, difference=is_difference(m.name)) if floor else "–",
             *("" if p is None else _p(p.value) for p in p_values),
-            {True: "▲ beyond", False: "○ not beyond", None: "–"}[judged_against_chance(m, floor)],
+            _CHANCE[judged_against_chance(m, floor)],
             "" if m.ddof is None else str(m.ddof),
             m.note,
         ])  # fmt: skip

@@ -102,7 +102,7 @@ def trade_off(
     Args:
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
-      curves: At least one with at least one point; numbers outside a scale are left out.
+      curves: At least one of them `is_drawn`; numbers outside a scale are left out.
       x: What runs along the bottom, and how.
       y: What runs up the side, and how.
       guides: Names and places of vertical lines.
@@ -121,7 +121,7 @@ def trade_off(
         for axis in (0, 1)
     )
     axes.set(xlim=bottom, ylim=side, xlabel=x[0], ylabel=y[0])
-    _ticks(axes, "x", x[1], bottom, apart=42 / (WIDTH - left - right), percent=not guides)
+    _ticks(axes, "x", x[1], bottom, apart=42 / (WIDTH - left - right), percent=x[1] is not LINEAR)
     _ticks(axes, "y", y[1], side, apart=16 / _HEIGHT, percent=True)
     axes.grid(color=LINE, lw=0.5)
     axes.set_axisbelow(True)
@@ -134,7 +134,7 @@ def trade_off(
     for curve, look in zip(shown, looks, strict=True):
         _draw(axes, curve, *look)
     _name_curves(axes, names, shown, looks)
-    parts = [_said(curve, x[0], y[0], bool(guides)) for curve in curves]
+    parts = [_said(curve, x[0], y[0], x[1] is LINEAR) for curve in curves]
     height = top + _HEIGHT + 44
     sides = left / WIDTH, 1 - right / WIDTH, top / height, 44 / height
     drawn = svg.render(figure, key, title, "; ".join(parts) + ".")
@@ -242,8 +242,13 @@ def _place(px: float, py: float, x: Scale, y: Scale) -> tuple[float, float] | No
         return None
 
 
+def is_drawn(curve: Curve, x: Scale, y: Scale) -> bool:
+    """Whether any of a curve lies on both scales."""
+    return bool(_placed(curve, x, y).points)
+
+
 def _limits(places: Iterable[float]) -> tuple[float, float]:
-    found = list(places) or [0.0, 1.0]
+    found = list(places)
     air = 0.03 * (max(found) - min(found)) or 0.5
     return min(found) - air, max(found) + air
 

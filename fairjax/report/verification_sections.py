@@ -6,15 +6,27 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fairjax.report import plots, spread_sections, verification_plots
+from fairjax.report import plots, spread_sections
 from fairjax.report.audited import Audited, audited_systems, whence
 from fairjax.report.sections import Figure, Parts, Section, Slider
 from fairjax.report.slider import point_tables, slider_data
 from fairjax.report.spread_sections import forests
-from fairjax.report.verification_plots import EVERYONE, LINEAR, LOG, PROBIT, Curve, Scale
+from fairjax.report.verification_plots import (
+    EVERYONE,
+    LINEAR,
+    LOG,
+    PROBIT,
+    Curve,
+    Scale,
+    histograms,
+    is_drawn,
+    trade_off,
+)
 from fairjax.report.verification_summary import RATES
 from fairjax.report.wording import describe, digits, span
 from fairjax.results import FEW, Results
+
+MOST_NARROW = 3  # groups whose matrix fits half a page
 
 
 def sections(results: Results) -> list[Section]:
@@ -61,7 +73,7 @@ def _threshold_section(systems: Sequence[Audited]) -> Section:
         figures = [_rate_figure(system, rate, f"over-{place}-{rate}") for rate in RATES]
         sliders.append(Slider(
             f"threshold-{place}", system.titled("Threshold"), slider_data(system),
-            point_tables(system), figures,
+            point_tables(system), [figure for figure in figures if figure],
         ))  # fmt: skip
     lead = (
         "A higher threshold trades false matches for false non-matches, and not for every group "
@@ -70,8 +82,8 @@ def _threshold_section(systems: Sequence[Audited]) -> Section:
     return Section("thresholds", "Who pays at each threshold", lead, sliders=sliders)
 
 
-def _rate_figure(system: Audited, rate: str, key: str) -> Figure:
-    """One rate of every group over the threshold."""
+def _rate_figure(system: Audited, rate: str, key: str) -> Figure | None:
+    """One rate of every group over the threshold; None where no error was made at any."""
     rates = system.arrays["rates"]
     trials = rates["n_nonmated" if rate == "fmr" else "n_mated"]
     points = {at: threshold for at, (threshold, _) in system.thresholds.items()}
@@ -85,12 +97,15 @@ def _rate_figure(system: Audited, rate: str, key: str) -> Figure:
             [v * trials[group] >= FEW for _, v in known],
             [(points[at], v) for at, v in own.items() if v is not None],
         ))  # fmt: skip
-    svg, axis = verification_plots.trade_off(
-        key, system.titled(f"{describe(rate)} over the threshold by {system.attribute}"), curves,
+    if not any(is_drawn(curve, LINEAR, LOG) for curve in curves):
+        return None
+    caption = f"{describe(rate)} over the threshold"
+    svg, axis = trade_off(
+        key, system.titled(f"{caption} by {system.attribute}"), curves,
         x=("threshold", LINEAR), y=(rate.upper(), LOG), guides=points,
     )  # fmt: skip
     note = "logarithmic scale; dashed: fewer than 30 errors"
-    return Figure(Markup(svg), f"{describe(rate)} over the threshold", note, axis=axis)
+    return Figure(Markup(svg), caption, note, axis=axis)
 
 
 def _trade_off_section(systems: Sequence[Audited]) -> Section:
@@ -102,15 +117,13 @@ def _trade_off_section(systems: Sequence[Audited]) -> Section:
             ("det", "Detection error trade-off (DET)", "probit axes; lower is better"),
             ("roc", "Receiver operating characteristic (ROC)", "log FMR; higher is better"),
         ):
-            if not curves:
-                break
+            x: tuple[str, Scale] = ("FMR", PROBIT if kind == "det" else LOG)
             y: tuple[str, Scale] = ("FNMR", PROBIT) if kind == "det" else ("TMR", LINEAR)
-            svg, _ = verification_plots.trade_off(
-                f"{kind}-{len(parts)}", system.titled(f"{caption} by {system.attribute}"),
-                _trade_off_curves(system, curves, kind == "roc"),
-                x=("FMR", PROBIT if kind == "det" else LOG), y=y,
-            )  # fmt: skip
-            figures.append(Figure(Markup(svg), caption, note))
+            drawn = _trade_off_curves(system, curves, as_roc=kind == "roc")
+            if any(is_drawn(curve, x[1], y[1]) for curve in drawn):
+                title = system.titled(f"{caption} by {system.attribute}")
+                svg, _ = trade_off(f"{kind}-{len(parts)}", title, drawn, x=x, y=y)
+                figures.append(Figure(Markup(svg), caption, note))
         parts.append((system.name, figures))
     lead = (
         "Each curve runs through all thresholds. Filled markers are where the shared operating "
@@ -121,7 +134,7 @@ def _trade_off_section(systems: Sequence[Audited]) -> Section:
     return Section("trade-off", "False matches against false non-matches", lead, parts=parts)
 
 
-def _trade_off_curves(system: Audited, curves: Mapping[str, Any], as_roc: bool) -> list[Curve]:
+def _trade_off_curves(system: Audited, curves: Mapping[str, Any], *, as_roc: bool) -> list[Curve]:
     """The groups in their order, then everyone."""
     made = []
     for name in sorted(curves, key=lambda name: name == EVERYONE):
@@ -214,7 +227,7 @@ def _score_section(systems: Sequence[Audited]) -> Section:
             continue
         thresholds = [threshold for threshold, _ in system.thresholds.values()]
         groups = {name: (counts, bins["nonmated"][name]) for name, counts in bins["mated"].items()}
-        svg = verification_plots.histograms(
+        svg = histograms(
             f"scores-{len(parts)}", system.titled(f"Scores by {system.attribute}"),
             bins["edges"], groups, thresholds,
         )  # fmt: skip

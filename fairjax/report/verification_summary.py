@@ -40,12 +40,15 @@ _VERDICTS: dict[str, tuple[Literal["beyond", "within", "open"], str]] = {
 
 
 def cards(results: Results) -> list[Card]:
-    """Each system's rates at its first operating point, then what needs no threshold."""
+    """Each system's rates at its first operating point, then what needs no threshold.
+
+    A number that nobody has over everyone, such as a centred accuracy, is its mean over groups.
+    """
     made = []
     for system in audited_systems(results):
         at = system.points[0] if system.points else ""
         for name, point in [*((rate, at) for rate in RATES), *((n, "") for n in _THRESHOLD_FREE)]:
-            m = system.everyone(name, point)
+            m = system.everyone(name, point) or system.summary(f"{name}_mean", point)
             if m is None:
                 continue
             order = worst_to_best(system.by_group(name, point))
@@ -55,7 +58,7 @@ def cards(results: Results) -> list[Card]:
                                for m in (order[0], order[-1]))  # fmt: skip
                 ends = [(system.attribute, worst, best)]
             interval = f"{level(m)} {span(m.interval, m.unit)}" if m.interval else "no interval"
-            title = system.titled(describe(name) + (f" at {point}" if point else ""))
+            title = system.titled(describe(m.name) + (f" at {point}" if point else ""))
             made.append(Card(title, number(m.value, m.unit), interval, f"{m.n:,}", ends))
     return made
 
@@ -170,10 +173,16 @@ def _at_threshold(system: Audited, at: str) -> str:
     if at not in system.thresholds or fmr is None or fnmr is None:
         return ""
     threshold, source = system.thresholds[at]
+    takes = [
+        f"{number(m.value, m.unit)} of {kind}"
+        for m, kind in (
+            (fmr, "non-mated pairs for one person"), (fnmr, "mated pairs for two people")
+        )
+        if m.value is not None
+    ]  # fmt: skip
     return (
         f"{system.name or 'The system'} accepts a pair whose score is at least {threshold:.4g} "
-        f"({whence(at, source)}): it takes {number(fmr.value, fmr.unit)} of non-mated pairs for "
-        f"one person and {number(fnmr.value, fnmr.unit)} of mated pairs for two."
+        f"({whence(at, source)}): it takes {listed(takes)}."
     )
 
 

@@ -85,7 +85,7 @@ def parts_of(name: str) -> Parts:
 def is_difference(name: str) -> bool:
     """Whether a measure of fractions is a distance between them, told in percentage points."""
     _, summary, tail = parts_of(name)
-    return summary in ("difference", "std", "bias_degree") or tail == "change"
+    return summary in ("difference", "std") or tail == "change"
 
 
 def metric_of(name: str) -> str | None:

@@ -18,13 +18,13 @@ def rows_of(table):
 def test_every_summary_is_tabled_with_interval_floor_and_p_values(systems):
     first, _ = spread(systems).tables
     rows = rows_of(first)
-    assert rows["FMR: largest over smallest"]["chance"] == "▲ beyond"
+    assert rows["FMR: largest over smallest"]["chance"] == "▲\u00a0beyond"
     assert rows["FMR: largest over smallest"]["p"] == "0.0005"
-    assert rows["FNMR: largest over smallest"]["chance"] == "○ not beyond"
+    assert rows["FNMR: largest over smallest"]["chance"] == "○\u00a0not\u00a0beyond"
     assert rows["FMR: largest less smallest"]["value"].endswith(" points")
     assert rows["FMR: standard deviation over groups"]["ddof"] == "1"
     assert rows["GARBE, Gini of both rates"]["value"] == "0.380"
-    assert rows["Fairness discrepancy rate"]["chance"] == "▲ beyond"  # below a floor near 1
+    assert rows["Fairness discrepancy rate"]["chance"] == "▲\u00a0beyond"  # below a floor near 1
     assert "note" not in first.columns  # nothing to note at this point
 
 
@@ -68,3 +68,17 @@ def test_changes_are_drawn_by_group_and_tabled_across_groups():
         "False match rate: largest over smallest, change"
     )
     assert not change(verification_example())
+
+
+def test_plots_that_share_an_axis_share_a_unit():
+    place = {"n": 9, "across": "group", "at": "FMR 1e-3"}
+    measures = [
+        Measure("fmr_std", 0.05, "fraction", **place),
+        Measure("fmr_bias_degree", 5.0, "ratio", **place),
+    ]
+    ((_, figures),) = spread(
+        audited_systems(Results("verification", {}, measures, {}, [], {}))
+    ).parts
+    assert [figure.caption for figure in figures] == ["Differences", "Degree of bias"]
+    assert "FMR: standard deviation over groups 5.0%" in figures[0].svg
+    assert "FMR: degree of bias 5.00" in figures[1].svg

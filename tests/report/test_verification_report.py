@@ -5,10 +5,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from html_page import Page, write
 from verification_example import GROUPS, HOSTILE, verification_example, verification_tables
 
+from fairjax.comparisons import UNKNOWN, Comparisons
+from fairjax.protocols import verification
 from fairjax.results import Measure, Results, load_results, save_results
 
 SECTIONS = [
@@ -118,7 +121,7 @@ def test_the_minimum_report_is_there(full):
         "GARBE, Gini of both rates",
         "Inequity rate",
         "Worst error rate multiplier",
-        "▲ beyond",
+        "▲\u00a0beyond",
         "Accuracy: standard deviation over groups",
         "design effect, FMR",
         "lowest FMR backed",
@@ -127,7 +130,7 @@ def test_the_minimum_report_is_there(full):
         "insufficient data: 1e-6 needs 1000000 pairs",
         "sha256:5f3a",
     ):
-        assert re.sub(r"\s+", " ", said) in re.sub(r"\s+", " ", text), said
+        assert " ".join(said.split()) in " ".join(text.split()), said
 
 
 def test_a_raw_measure_that_is_undefined_stands_beside_its_smoothed_twin(two):
@@ -159,3 +162,57 @@ def test_what_is_absent_leaves_no_heading_and_no_script(tmp_path: Path):
     assert sections(page) == ["summary", "method", "provenance", "numbers"]
     assert "<script" not in page and "script-src" not in page
     assert "False match rate" in page and "0.1%" in page
+
+
+def comparisons(groups, *, mated=400, nonmated=4000, people=60, shift=0.0):
+    """Normal scores of random pairs; the first group's non-mated ones lie higher."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, len(groups), people) if groups else np.full(people, UNKNOWN)
+    one = rng.integers(0, people, mated + nonmated)
+    other = (one + rng.integers(1, people, mated + nonmated)) % people
+    is_mated = np.arange(mated + nonmated) < mated
+    subject = np.stack([one, np.where(is_mated, one, other)], axis=1)
+    higher = 0.1 * (group[subject] == 0).all(axis=1) + shift
+    score = rng.normal(np.where(is_mated, 0.6, 0.1 + higher), 0.1)
+    fold = np.arange(len(score)) % 10
+    return Comparisons(score, is_mated, subject, group[subject], groups, fold)
+
+
+def evaluated(**systems):
+    return verification.evaluate(
+        systems, attribute="race", fmrs=(1e-2, 1e-6), thresholds=(0.5,), resamples=40, level=0.95,
+        seed=0, limits=["Made-up people."], tolerances={"fmr_max_over_min": 2.0},
+        accuracies=("insightface",),
+    )  # fmt: skip
+
+
+def test_what_the_protocol_gives_fills_the_page(tmp_path):
+    groups = ("one", "two", HOSTILE)
+    results = evaluated(Plain=comparisons(groups), Moved=comparisons(groups, shift=0.05))
+    page = write(tmp_path, results)
+    assert sections(page) == [s for s in SECTIONS if s != "tables"][:8] + ["systems"] + [
+        s for s in SECTIONS if s not in ("tables", "provenance")
+    ][8:-1] + ["provenance", "numbers"]
+    text = Page(page).text
+    worst = results.get("fmr", at="FMR 1e-2", system="Plain", race="one")
+    assert f"False matches fall most on one ({100 * worst.value:.1f}%" in text
+    assert f"{worst.n_errors} of {worst.n}" in text
+    assert "At threshold 0.5 (fixed)" in text
+    assert "FMR 1e-6: insufficient data" in text
+    ratio = results.get("fmr_max_over_min", across="race", at="FMR 1e-2", system="Plain")
+    assert f"{ratio.value:.2f}" in text and "against a tolerance of 2.00" in text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"groups": ()}, {"groups": ("all",)}, {"groups": ("a", "b", "c"), "mated": 20, "nonmated": 20,
+      "people": 5}, {"groups": ("a", "b"), "mated": 0}],
+    ids=["no groups", "one group", "hardly a pair", "no mated pair"],
+)  # fmt: skip
+def test_audits_that_lack_something_are_reported_all_the_same(given, tmp_path):
+    results = evaluated(**{"": comparisons(**given)})
+    page = Page(write(tmp_path, results))
+    assert "pairs of images" in page.text
+    assert "nan" not in page.text.lower().split()
+    for svg in page.named("svg"):
+        assert svg["aria-labelledby"]

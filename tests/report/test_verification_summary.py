@@ -35,7 +35,8 @@ def test_the_lead_says_what_was_compared_at_which_threshold_and_who_pays():
         "2,000 pairs of images of 70 people in 3 groups (g) were compared under the protocol toy: "
         "1,000 show one person (mated), 1,000 two (non-mated).",
         "The system accepts a pair whose score is at least 0.5 (FMR 1e-3, from all non-mated "
-        "pairs): it takes 0.1% of non-mated pairs for one person and 2.0% of mated pairs for two. "
+        "pairs): it takes 0.1% of non-mated pairs for one person and 2.0% of mated pairs for two "
+        "people. "
         "False matches fall most on a (0.4%), 4 times the rate of b (0.1%): more than chance "
         "explains.",
     ]
@@ -148,6 +149,16 @@ def test_cards_hold_the_first_operating_point_and_what_needs_none():
         "False match rate at FMR 1e-2", "False non-match rate at FMR 1e-2", "Accuracy",
     ]  # fmt: skip
     assert cards[0].ends == [("race", "African 2.9", "Caucasian 0.47")]
+
+
+def test_an_accuracy_that_exists_by_group_alone_is_told_as_their_mean():
+    by_group = [
+        Measure("accuracy", v, "fraction", 9, {"g": g}) for g, v in (("a", 0.9), ("b", 1.0))
+    ]
+    mean = Measure("accuracy_mean", 0.95, "fraction", 18, across="g")
+    (card,) = summary.cards(audit(*by_group, mean))
+    assert (card.name, card.value) == ("Accuracy: mean over groups", "95.0%")
+    assert card.ends == [("g", "a 90.0", "b 100.0")]
 
 
 def test_several_systems_are_told_apart_and_their_changes_counted():
