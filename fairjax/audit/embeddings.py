@@ -168,7 +168,10 @@ def load_embeddings(
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         stored = np.load(path, allow_pickle=False)  # nothing read can run code
-        return {"embedding": stored} if isinstance(stored, np.ndarray) else dict(stored)
+        if isinstance(stored, np.ndarray):
+            return {"embedding": stored}
+        with stored:
+            return dict(stored)
     except (ValueError, OSError, EOFError, KeyError) as error:
         why = "it holds Python objects" if "allow_pickle" in str(error) else "is it damaged?"
         raise InputError(f"{path} can't be read as numpy arrays: {why}") from error

@@ -13,7 +13,7 @@ from jaxtyping import Float
 import fairjax
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, fingerprint
-from fairjax.protocols import accuracy, verification
+from fairjax.protocols import accuracy, verification, verification_stream
 from fairjax.protocols.verification_gaps import BiasDegree
 from fairjax.results import Results
 
@@ -25,6 +25,7 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
     "lfw": ("insightface", "exact"),
 }
 FMRS = (1e-3, 1e-4)
+MOST_NAMELESS = 200_000  # pairs of unknown people that are resampled one by one
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def measure(
     Raises:
       InputError: If the protocol needs what the pairs lack, or the calibration's systems differ.
     """
+    if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
+        return _without_resamples(loaded, settings, calibration)
     variants = PROTOCOLS[settings.protocol]
     folds = len(np.unique(loaded.fold))
     if variants and folds < 2:
@@ -109,10 +112,48 @@ def measure(
     said = {}
     if degree:
         said = {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+    if not loaded.has_subjects:
+        results = _of_nobody(results)
     return replace(
         results,
         protocol={**results.protocol, **said},
         provenance={"scored": list(loaded.scores), "pairs": pairs_hash(loaded)},
+    )
+
+
+def _of_nobody(results: Results) -> Results:
+    """Takes back the numbers of people, who were made up one or two a pair."""
+    arrays = dict(results.arrays)
+    systems = {name: dict(one) for name, one in arrays.get("systems", {}).items()}
+    for one in [arrays, *systems.values()]:
+        one["adequacy"] = [{**row, "subjects": None} for row in one["adequacy"]]
+    return replace(
+        results,
+        protocol={**results.protocol, "n_clusters": None},
+        measures=[replace(m, n_clusters=None) for m in results.measures],
+        arrays={**arrays, "systems": systems} if systems else arrays,
+    )
+
+
+def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded | None) -> Results:
+    """Many pairs of unknown people: a resample of each would fill memory and still be too narrow."""
+    if len(loaded.scores) > 1 or calibration or settings.tolerances or settings.protocol != "plain":
+        raise InputError(
+            f"{len(loaded):,} pairs do not say who is on them; above {MOST_NAMELESS:,} such pairs "
+            "there are rates of one system and their intervals alone. Give the subjects, or leave "
+            "out --tolerance, --protocol, --calibrate-on and other systems."
+        )
+    (system,) = loaded.scores
+    comparisons = loaded.comparisons(system)
+    results = verification_stream.evaluate(
+        lambda: [comparisons], groups=loaded.groups, attribute=loaded.by, fmrs=settings.fmrs,
+        thresholds=settings.thresholds, level=settings.level,
+        limits=[*loaded.limits(), *settings.limits], name=settings.protocol,
+    )  # fmt: skip
+    return replace(
+        results,
+        measures=[replace(m, n_clusters=None) for m in results.measures],
+        provenance={"scored": [system], "pairs": pairs_hash(loaded)},
     )
 
 

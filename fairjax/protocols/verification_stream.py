@@ -23,8 +23,8 @@ from fairjax.results import FEW, Measure, Results, finite_or_none
 
 Chunks = Callable[[], Iterable[Comparisons]]
 _LIMIT = (
-    "Streamed: gaps have no intervals, noise floors or p-values here, for these take resamples of "
-    "people. Audit a sample of the pairs for them."
+    "Gaps have no intervals, noise floors or p-values here: these take resamples of people, which "
+    "were not made. Audit a sample of the pairs for them."
 )
 
 
@@ -89,7 +89,7 @@ def evaluate(
         "tolerances": {},
         "level": level,
         "interval": "clustered by people, thresholds held fixed",
-        "noise_floor": "not computed on a stream",
+        "noise_floor": "not computed without resamples",
         "adjusted": "holm",
         "streamed": True,
     }
