@@ -130,12 +130,16 @@ def _at_point(
                 group = {attribute: groups[a], f"other_{attribute}": groups[b]}
                 found.append(_measured(replace(blank, name="fmr", group=group), rate, level))
     rates = {name: np.array(values) for name, values in own.items()}
-    summary = replace(blank, across=attribute, n=sum(m.n for m in found if len(m.group) == 1))
+    n = {name: sum(m.n for m in found if m.name == name and list(m.group) == [attribute])
+         for name in own}  # fmt: skip
+    gap = replace(blank, across=attribute)
     for name, of_one in OF_ONE_RATE.items():
         for kind, values in rates.items():
-            found.append(_gap(replace(summary, name=f"{kind}_{name}"), of_one, values))
+            found.append(_gap(replace(gap, name=f"{kind}_{name}", n=n[kind]), of_one, values))
     for name, of_both in OF_BOTH_RATES.items():
-        found.append(_gap(replace(summary, name=name), of_both, rates["fmr"], rates["fnmr"]))
+        found.append(
+            _gap(replace(gap, name=name, n=sum(n.values())), of_both, rates["fmr"], rates["fnmr"])
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from fairjax.protocols import decisions, PROTOCOLS, utkface
+from fairjax.protocols import PROTOCOLS, decisions, utkface
 from fairjax.results import Measure, Results, load_results, save_results
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
