@@ -25,8 +25,9 @@ FILE is one of
     --prediction or --probability, and a column of groups.
 
 Columns are found by customary names, or named by flags: --subject who means who1 and who2 (or
-who_1, who_2; who_a, who_b; or one column 'who' that both sides share), --subject left,right names
-the two. Rows count from 1 behind the header. Scores grow with likeness; --distance turns one round.
+who_1, who_2; who_a, who_b), --subject left,right names the two; --by race may also be one column
+'race' for both sides. Rows count from 1 behind the header. Scores grow with likeness; --distance
+turns one round.
 """
 _EPILOG = """\
 examples:
