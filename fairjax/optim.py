@@ -1,6 +1,8 @@
 """Learning-rate schedules and the optax chain."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import optax
@@ -114,3 +116,88 @@ def decay_mask(params: PyTree, *, norms: bool) -> PyTree:
 def clipped(tx: optax.GradientTransformation, *, clip_norm: float) -> optax.GradientTransformation:
     """`tx` on gradients whose global norm is at most `clip_norm`; 0 leaves them as they are."""
     return optax.chain(optax.clip_by_global_norm(clip_norm), tx) if clip_norm else tx
+
+
+def layer_decayed(
+    tx: optax.GradientTransformation, params: PyTree, *, factor: float
+) -> optax.GradientTransformation:
+    """`tx` with smaller steps the deeper a Transformer's layer lies: times `factor` for each.
+
+    Of a backbone of L blocks, block k (from 0) moves by factor^(L - k), what comes before the
+    blocks by factor^(L + 1), and its last norm and everything outside the backbone as they are.
+
+    Args:
+      tx: The whole chain, rate and decay included: both shrink.
+      params: The parameters, or their shapes.
+      factor: In (0, 1]; 1 changes nothing.
+
+    Raises:
+      ValueError: If the backbone has no blocks to tell layers by.
+
+    Source: Clark et al. 2020 (ELECTRA), as used by He et al. 2022 for fine-tuning.
+    """
+    if factor == 1:
+        return tx
+    names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    blocks = 1 + max((block for name in names if (block := _block(name)) is not None), default=-1)
+    if not blocks:
+        raise ValueError(
+            f"config.optim.layer_decay={factor} needs a backbone of blocks, such as 'vit'; use 1.0."
+        )
+
+    def scale(path: tuple[Any, ...], leaf: jax.Array) -> float:
+        name = _name(path)
+        block = _block(name)
+        if block is not None:
+            return factor ** (blocks - block)
+        first = name.startswith("backbone/") and "norm" not in name
+        return factor ** (blocks + 1) if first else 1.0
+
+    scales = jax.tree_util.tree_map_with_path(scale, params)
+    shrink = optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scales))
+    return optax.chain(tx, shrink)
+
+
+def frozen(
+    tx: optax.GradientTransformation, params: PyTree, *, prefixes: Sequence[str]
+) -> optax.GradientTransformation:
+    """`tx`, but for parameters whose path begins with one of the prefixes, which stay as they are.
+
+    Args:
+      tx: What moves the others; it keeps no state for frozen ones.
+      params: The parameters, or their shapes.
+      prefixes: Such as "backbone" for a linear probe, or "backbone/block_0".
+
+    Raises:
+      ValueError: If a prefix is of no parameter, or all are frozen.
+    """
+    if not prefixes:
+        return tx
+    hits = dict.fromkeys(prefixes, 0)
+
+    def label(path: tuple[Any, ...], leaf: jax.Array) -> str:
+        name = _name(path)
+        found = [p for p in prefixes if name == p or name.startswith(f"{p}/")]
+        for prefix in found:
+            hits[prefix] += 1
+        return "frozen" if found else "moving"
+
+    labels = jax.tree_util.tree_map_with_path(label, params)
+    if unused := [prefix for prefix, n in hits.items() if not n]:
+        raise ValueError(
+            f"config.optim.freeze: {unused[0]!r} is no part of the parameters; "
+            f"they begin with: {', '.join(params)}."
+        )
+    if "moving" not in jax.tree.leaves(labels):
+        raise ValueError("config.optim.freeze leaves no parameter to train.")
+    return optax.multi_transform({"moving": tx, "frozen": optax.set_to_zero()}, labels)
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _block(name: str) -> int | None:
+    """The number of the backbone's block that a parameter belongs to, if any."""
+    hit = re.match(r"backbone/block_(\d+)/", name)
+    return int(hit[1]) if hit else None

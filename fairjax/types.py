@@ -39,11 +39,14 @@ class Method:
         rows of the global batch whose mask is True.
       predict: `(variables, batch) -> {name: array}`: named arrays with one row an example, in
         inference mode. `variables` is `{"params": params, **model_state}`.
+      pictures: `(variables, images) -> {caption: images}`: what the report shows of a few generated
+        faces, uint8 as they are; None shows nothing.
     """
 
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
     loss: Callable[[PyTree, PyTree, Batch, jax.Array], tuple[jax.Array, Aux]]
     predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
+    pictures: Callable[[PyTree, jax.Array], dict[str, jax.Array]] | None = None
 
 
 @dataclass(frozen=True)

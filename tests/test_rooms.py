@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "types": set(),
     "results": set(),
     "comparisons": set(),
-    "config": set(),
+    "plan": set(),
+    "config": {"plan"},
     "models": {"types"},
     "losses": {"types"},
     "metrics": {"comparisons", "types"},
@@ -26,11 +27,24 @@ MAY_IMPORT = {
     "protocols": {"metrics", *LEAVES},
     "methods": {"models", "losses", "types"},
     "steps": {"state", "types"},
-    "checkpoint": {"state", "types", "workdir"},
+    "checkpoint": {"interop", "state", "types", "workdir"},
     "workdir": {"config", "types"},
     "score": {"config", "data", "progress", "protocols", "report", "workdir", *LEAVES},
-    "build": {"config", "data", "methods", "models", "optim", "score", "types"},
-    "evaluate": {"build", "data", "score", "sharding", "steps", "types"},
+    "build": {"comparisons", "config", "data", "methods", "models", "optim", "score", "types"},
+    "interop": set(),
+    "sensitivity": {"data", "sharding", "types"},
+    "evaluate": {
+        "build",
+        "comparisons",
+        "data",
+        "metrics",
+        "protocols",
+        "score",
+        "sensitivity",
+        "sharding",
+        "steps",
+        "types",
+    },
     "train": {
         "build",
         "checkpoint",
@@ -44,8 +58,9 @@ MAY_IMPORT = {
         "types",
     },
     "host": set(),
-    "main": {"build", "config", "data", "host", "score", "train", "workdir"},
-    "cli": {"config", "data", "score", "workdir"},
+    "study": {"config", "data", "metrics", "plan", "report", "score", "workdir", *LEAVES},
+    "main": {"build", "config", "data", "host", "score", "study", "train", "workdir"},
+    "cli": {"config", "data", "score", "study", "workdir"},
 }
 
 
@@ -78,7 +93,8 @@ def test_config_files_import_only_the_config_room():
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli"]
+    "module",
+    ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli", ".interop"],
 )
 def test_light_rooms_load_neither_jax_nor_tensorflow(module):
     code = (

@@ -188,6 +188,18 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
         build.check_labels(bad)
 
 
+def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():
+    config = tiny_config()
+    dataset = build.load_dataset(config)
+    for name in ("", "group", "gender"):
+        config.input.balance = name
+        build.check_balance(config, dataset)
+    for name in ("age", "grop"):
+        config.input.balance = name
+        with pytest.raises(ConfigError, match=f"{name}' is no class .*; it has: gender, group"):
+            build.check_balance(config, dataset)
+
+
 @pytest.mark.slow
 def test_one_task_of_age_bins_runs_to_its_table(tmp_path):
     config = tiny_config(**{"train.epochs": 0.3, "train.best_metric": "age_bin_loss"})

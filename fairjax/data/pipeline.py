@@ -27,7 +27,7 @@ from fairjax.data.augment import (
     pixel_function,
 )
 from fairjax.data.dataset import DataError, Examples
-from fairjax.data.order import rows_at, uniforms
+from fairjax.data.order import balanced_rows_at, classes_of, rows_at, uniforms
 
 PADDING = -1  # stands where a batch has no row
 ALIGNMENT = 64  # bytes; what TensorFlow takes for granted of its buffers
@@ -101,13 +101,15 @@ def train_batches(
     augment: Augment,
     cache_mb: int,
     shuffle: bool = True,
+    balance: str = "",
     threads: int = 0,
 ) -> Batches:
     """The endless training stream from a step on.
 
     Example j of step s stands at place s * batch_size + j of the stream, which is epoch after epoch
     without a gap: no example is dropped, and a batch may hold the end of one epoch and the start
-    of the next. Each process gets a contiguous part of every global batch, in process order.
+    of the next. A balanced stream has rounds of classes in place of epochs. Each process gets a
+    contiguous part of every global batch, in process order.
 
     Args:
       examples: The training split.
@@ -120,6 +122,8 @@ def train_batches(
       augment: Random changes.
       cache_mb: Decoded images are kept in memory when they take at most so many MiB.
       shuffle: Whether each epoch has its own random order.
+      balance: A label whose classes come equally often, whatever their sizes, such as "identity" or
+        "group"; "" takes every example once an epoch. An unknown class (-1) is one of them.
       threads: Size of tf.data's own thread pool; 0 leaves it to tf.data.
 
     Returns:
@@ -132,10 +136,14 @@ def train_batches(
     """
     local = _local_batch(examples, batch_size, image_size, process_index, process_count)
     n = len(examples)
+    classes = classes_of(examples.labels[balance]) if balance else None
 
     def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
         first = step * batch_size + process_index * local
-        return rows_at(np.arange(first, first + local), n=n, seed=seed, shuffle=shuffle)
+        positions = np.arange(first, first + local)
+        if classes is not None:
+            return balanced_rows_at(positions, classes=classes, seed=seed)
+        return rows_at(positions, n=n, seed=seed, shuffle=shuffle)
 
     return _batches(
         cache_images(examples, image_size=image_size, cache_mb=cache_mb, threads=threads),

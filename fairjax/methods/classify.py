@@ -150,6 +150,7 @@ def build(
     tasks: Mapping[str, Mapping[str, Any]],
     label_smoothing: float,
     dropout: float,
+    mixup: float,
 ) -> Method:
     """The multitask method.
 
@@ -160,6 +161,8 @@ def build(
       tasks: For each task its description; see `make_tasks`.
       label_smoothing: For the classifying tasks.
       dropout: On the features.
+      mixup: Each image is blended with another of the batch, and so are their losses, by a share
+        from Beta(mixup, mixup), one for the batch (Zhang et al. 2018, arXiv 1710.09412); 0 is off.
     """
     heads = make_tasks(tasks, targets, label_smoothing=label_smoothing)
     if not heads:
@@ -174,17 +177,25 @@ def build(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         outputs: dict[str, jax.Array]
+        dropout_key, mixup_key = jax.random.split(key)
+        images, mask, share = preprocess(batch["image"]), batch["mask"], jnp.float32(1.0)
+        if mixup:
+            share = jax.random.beta(mixup_key, mixup, mixup)
+            images, mask = share * images + (1 - share) * images[::-1], mask & mask[::-1]
         outputs, model_state = model.apply(
             {"params": params, **model_state},
-            preprocess(batch["image"]),
+            images,
             train=True,
             mutable=list(model_state),
-            rngs={"dropout": key},
+            rngs={"dropout": dropout_key},
         )
         total, scalars = jnp.float32(0.0), {}
         for name, task in heads.items():
-            values = task.loss(outputs[name], batch[task.attribute])
-            scalars[f"{name}_loss"] = masked_sum(values, batch["mask"])
+            labels = batch[task.attribute]
+            values = task.loss(outputs[name], labels)
+            if mixup:
+                values = share * values + (1 - share) * task.loss(outputs[name], labels[::-1])
+            scalars[f"{name}_loss"] = masked_sum(values, mask)
             summed, count = scalars[f"{name}_loss"]
             total += task.weight * summed / jnp.maximum(count, 1.0)
         scalars["loss"] = (total, jnp.float32(1.0))

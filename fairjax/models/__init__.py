@@ -4,8 +4,10 @@ from flax import linen as nn
 
 from fairjax.models.iresnet import IResNet
 from fairjax.models.resnet import ResNet
+from fairjax.models.vit import ViT
 
 BACKBONES: dict[str, type[nn.Module]] = {
     "iresnet": IResNet,
     "resnet": ResNet,
+    "vit": ViT,
 }

@@ -6,6 +6,12 @@ list[Table]`.
 
 from types import ModuleType
 
-from fairjax.protocols import utkface
+from fairjax.protocols import bfw, lfw, reconstruction, rfw, utkface
 
-PROTOCOLS: dict[str, ModuleType] = {"utkface": utkface}
+PROTOCOLS: dict[str, ModuleType] = {
+    "bfw": bfw,
+    "lfw": lfw,
+    "reconstruction": reconstruction,
+    "rfw": rfw,
+    "utkface": utkface,
+}

@@ -269,14 +269,21 @@ def _of_classes(one: Scored, scene: _Scene) -> list[Measure]:
 
 
 def _weighted(one: Scored) -> list[Quantity]:
-    """The study's Table 4 beside accuracy: precision, recall and F1 within a group."""
-    rule = f"weighted by support over {len(one.classes)} classes, 0/0 counts 0; {one.rule}"
+    """The study's Table 4 beside accuracy: precision, recall and F1 within a group.
+
+    It weights classes by their support within the group; the macro average does not.
+    """
+    averages: dict[Average, str] = {"weighted": "weighted by support", "macro": "mean"}
     rates = {"precision": classification.precision, "recall": classification.recall,
              "f1": classification.f1}  # fmt: skip
     return [
-        _of_confusion(f"{one.name}_weighted_{name}", one, rate, "weighted", rule, undefined=0.0)
+        _of_confusion(
+            f"{one.name}_{average}_{name}", one, rate, average,
+            f"{how} over {len(one.classes)} classes, 0/0 counts 0; {one.rule}", undefined=0.0,
+        )
+        for average, how in averages.items()
         for name, rate in rates.items()
-    ]
+    ]  # fmt: skip
 
 
 def _one_vs_rest(bins: Scored, age_rate: AgeRate) -> list[Quantity]:

@@ -28,7 +28,7 @@ class Pool(nn.Module):
         return nn.BatchNorm(use_running_average=not train)(x)
 
 
-def build(**tasks):
+def build(mixup=0.0, **tasks):
     return METHODS["classify"](
         backbone=Pool(),
         targets=TARGETS,
@@ -36,6 +36,7 @@ def build(**tasks):
         tasks=tasks,
         label_smoothing=0.0,
         dropout=0.0,
+        mixup=mixup,
     )
 
 
@@ -98,6 +99,28 @@ def test_bins_put_an_edge_into_the_bin_above(key):
     assert probabilities.shape == (3, 3)
     expected = -np.log(probabilities[np.arange(3), [0, 1, 2]])
     np.testing.assert_allclose(columns["loss_age_bin"], expected, rtol=1e-5)
+
+
+def test_mixing_images_that_are_alike_mixes_their_losses_alone(key):
+    method, plain, batch = build(mixup=0.5, gender=GENDER), build(gender=GENDER), make_batch()
+    batch["image"] = jnp.broadcast_to(batch["image"][:1], batch["image"].shape)
+    params, model_state = method.init(key, batch)
+    losses = []
+    for labels in (batch["gender"], batch["gender"][::-1]):
+        loss, _ = plain.loss(params, model_state, {**batch, "gender": labels}, key)
+        losses.append(float(loss))
+    mixed, _ = method.loss(params, model_state, batch, key)
+    assert min(losses) - 1e-6 <= float(mixed) <= max(losses) + 1e-6
+
+
+def test_mixing_blends_images_and_leaves_out_partners_of_padding(key):
+    method, batch = build(mixup=0.5, gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    mixed, _ = method.loss(params, model_state, batch, key)
+    plain, _ = build(gender=GENDER).loss(params, model_state, batch, key)
+    assert not np.isclose(float(mixed), float(plain))
+    _, aux = method.loss(params, model_state, {**batch, "mask": jnp.arange(6) < 5}, key)
+    assert aux.scalars["gender_loss"][1] == 4  # the last row is padding, the first its partner
 
 
 def test_predict_needs_no_labels(key):
