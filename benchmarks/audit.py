@@ -4,10 +4,10 @@ One JSON line a case: everything `protocols.verification.evaluate` gives (rates 
 three FMRs, gaps with noise floors and p-values, curves, threshold-free measures, ten-fold accuracy
 on RFW size), with 2,000 resamples of people, and the process's peak memory.
 
-The peer resamples pair by pair: it draws people, copies the pairs they form as often as drawn, sorts
-the copies' scores for the thresholds and masks them by group. It gives the resampled FMR and FNMR by
-group and nothing else, so the ratio favours it. It is timed on one in fifty of the resamples and
-scaled up, for it would take minutes to hours.
+The peer resamples pair by pair: it draws people, copies the pairs they form as often as drawn,
+sorts the copies' scores for the thresholds and masks them by group. It gives the resampled FMR and
+FNMR by group and nothing else, so the ratio favours it. It is timed on one in fifty of the
+resamples and scaled up, for it would take minutes to hours.
 
   rfw  four groups of 6,000 pairs, 10,000 people
   bfw  eight groups, 900,000 pairs, 800 people

@@ -95,7 +95,18 @@ def test_config_files_import_only_the_config_room():
 
 @pytest.mark.parametrize(
     "module",
-    ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli", ".interop", ".audit.run"],
+    [
+        "",
+        ".config",
+        ".metrics",
+        ".protocols",
+        ".results",
+        ".report",
+        ".data",
+        ".cli",
+        ".interop",
+        ".audit.run",
+    ],
 )
 def test_light_rooms_load_neither_jax_nor_tensorflow(module):
     code = (

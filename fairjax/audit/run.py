@@ -136,7 +136,7 @@ def _of_nobody(results: Results) -> Results:
 
 
 def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded | None) -> Results:
-    """Many pairs of unknown people: a resample of each would fill memory and still be too narrow."""
+    """Many pairs of unknown people: resamples would fill memory and still be too narrow."""
     if len(loaded.scores) > 1 or calibration or settings.tolerances or settings.protocol != "plain":
         raise InputError(
             f"{len(loaded):,} pairs do not say who is on them; above {MOST_NAMELESS:,} such pairs "

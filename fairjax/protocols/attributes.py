@@ -21,7 +21,7 @@ from fairjax.protocols.decisions import (
 )
 from fairjax.protocols.grouped import Sampling, mean_of
 from fairjax.protocols.predictions import Scored
-from fairjax.protocols.utkface_tables import Index, by_group_table, gap_table
+from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
 from fairjax.results import Results, Table
 
 
@@ -111,8 +111,7 @@ def evaluate(
 
 def tables(results: Results) -> list[Table]:
     """Accuracy and rates by group, and the gaps; fractions in percent with their intervals."""
-    index: Index = {(m.name, m.across, tuple(sorted(m.group.items()))): m
-                    for m in results.measures}  # fmt: skip
+    index = index_of(results)
     p = results.protocol
     attribute, classes = p["attribute"], p["classes"]
     turns = [attribute] if len(classes) == 2 else [f"{attribute}_{name}" for name in classes]
