@@ -3,9 +3,6 @@
 from pathlib import Path
 
 from fairjax.protocols import attributes, verification_tables
-from fairjax.report import write_report
-from fairjax.report.csv_tables import write_csv
-from fairjax.report.model_card import model_card
 from fairjax.results import Results, Table, save_results
 
 FILES = ("results.json", "report.html", "model_card.md", "measures.csv")
@@ -16,6 +13,10 @@ def write(folder: Path, results: Results, *, title: str) -> None:
 
     Each file is whole or not there.
     """
+    from fairjax.report import write_report  # Matplotlib is slow to import
+    from fairjax.report.csv_tables import write_csv
+    from fairjax.report.model_card import model_card
+
     folder.mkdir(parents=True, exist_ok=True)
     shown = tables(results)
     save_results(folder / "results.json", results)

@@ -1,6 +1,7 @@
 """`fairjax audit`: somebody's scores, embeddings or predictions, and how errors differ by group."""
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -183,6 +184,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     console = Console(highlight=False, markup=False)
     if arguments.self_test:
         return _self_test(arguments, console)
+    _check_out(arguments.out)
     if arguments.demo and arguments.files:
         raise _usage("--demo brings its own scores; leave FILE out.")
     if arguments.demo:
@@ -192,6 +194,15 @@ def _audit(arguments: argparse.Namespace) -> None:
     if arguments.label:
         return _audit_predictions(arguments, console)
     return _audit_files(arguments, console)
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuses a folder that can't be made, before anything is measured."""
+    if out is None:
+        return
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise _usage(f"--out {out}: {nearest} is not a folder that can be written to.")
 
 
 def _demo(arguments: argparse.Namespace, console: Any) -> None:

@@ -26,8 +26,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
 from PIL import Image
-from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
 
 from fairjax.data import cache
 from fairjax.data.files import ImageFiles
@@ -213,6 +211,8 @@ def perceptual_hash(
       right: How far to the right the centre is taken, in pixels of the thumbnail.
       down: How far down.
     """
+    from scipy.fft import dctn  # slow to import, and every command imports this room
+
     side = THUMBNAIL - 2 * margin
     window = thumbnails[:, margin + down :, margin + right :][:, :side, :side]
     waves = dctn(window.astype(np.float32), axes=(1, 2))[:, :16, :16]
@@ -315,6 +315,8 @@ def _band(
     thumbnails: UInt8[np.ndarray, "pairs height width"],
 ) -> Float32[np.ndarray, "pairs height width"]:
     """Detail between 1 and 2 pixels of a thumbnail."""
+    from scipy.ndimage import gaussian_filter  # as above
+
     fine = thumbnails.astype(np.float32)
     return gaussian_filter(fine, (0, 1, 1)) - gaussian_filter(fine, (0, 2, 2))
 

@@ -102,14 +102,14 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'"),
         (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'"),
         (["TABLE", "TABLE"], "put the systems into columns of one table"),
-        (["TABLE", "--out", "TABLE"], "exists"),
+        (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to"),
         (["x.npz"], "x.npz does not exist"),
         (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, capsys):
     table = str(demo[0] / "comparisons.csv")
-    assert cli.main(["audit", *(table if a == "TABLE" else a for a in arguments)]) == 1
+    assert cli.main(["audit", *(a.replace("TABLE", table) for a in arguments)]) == 1
     error = capsys.readouterr().err
     assert words in error and error.startswith("fairjax: ") and error.count("\n") == 1
 
