@@ -24,7 +24,7 @@ from fairjax.models import BACKBONES
 from fairjax.models.masking import read_map
 from fairjax.models.preprocess import hide_patches, most_sensitive, normalise
 from fairjax.score import Columns, bind_protocol, compares, evaluate_columns
-from fairjax.types import Batch, Method, PyTree, Target
+from fairjax.types import Method, PyTree, Target
 
 _GIVEN: dict[str, tuple[Mapping[str, Callable[..., Any]], set[str]]] = {
     "data": (DATASETS, {"seed"}),
@@ -207,7 +207,7 @@ def tested(dataset: Dataset) -> dict[str, Attribute]:
     }
 
 
-def abstract_batch(examples: Examples, *, rows: int, image_size: int) -> Batch:
+def abstract_batch(examples: Examples, *, rows: int, image_size: int) -> PyTree:
     """Shapes and types of a batch of the split."""
     shapes = {"image": jax.ShapeDtypeStruct((rows, image_size, image_size, 3), np.uint8)}
     shapes |= {"mask": jax.ShapeDtypeStruct((rows,), bool)}

@@ -262,6 +262,42 @@ def reconstruction_protocol(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
+def lfw_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of LFW-style pairs, phantom ones too."""
+    section = dict(
+        name="lfw",
+        group_by="group",  # the attribute whose groups are compared
+        accuracy="exact",  # see protocols.accuracy.VARIANTS
+        fmrs=(1e-2, 1e-3),  # overall false match rates to read error rates at
+        tolerance=0.0,  # largest ratio accepted between groups' rates, 1 or more; 0: no verdicts
+        resamples=2000,
+        level=0.95,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def rfw_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of RFW, bias degree as in the FPR penalty paper's Table 5."""
+    section = dict(
+        name="rfw",
+        group_by="race",
+        accuracy="rfw_official",
+        all_accuracies=True,
+        fmrs=(1e-2, 1e-3),
+        tolerance=0.0,
+        bias_fmrs=(1e-5, 1e-4, 1e-3, 1e-2),
+        bias_pool="all_pairs",  # where its thresholds come from
+        bias_threshold=0.0,  # for bias_pool="fixed"
+        bias_pairs="protocol",  # whose FMR spreads
+        bias_denominator="target",
+        bias_ddof=1,
+        bias_scale="ratio",
+        resamples=2000,
+        level=0.95,
+    )
+    return ConfigDict({**section, **changes})
+
+
 def no_augmentation() -> dict[str, Any]:
     """Every augmentation, off."""
     return dict(
@@ -642,8 +678,14 @@ def bind_section(
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Lines `key: old -> new` for what differs and matters to a run's numbers."""
+    """Lines `key: old -> new` for what differs and matters to a run's numbers.
+
+    A key that the old config lacks is one that FairJAX had not yet; its default does what was done
+    then, so that only another value differs.
+    """
+    defaults = dict(_leaves(base_config().to_dict()))
     left, right = dict(_leaves(old)), dict(_leaves(new))
+    left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
     return [
         f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
         for key in sorted(left.keys() | right.keys())

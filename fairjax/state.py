@@ -1,5 +1,6 @@
 """The train state: arrays only, and how it is born."""
 
+import dataclasses
 from collections.abc import Collection
 
 import flax.struct
@@ -103,7 +104,7 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     # The step donates its state, so that the average must not share its arrays.
     average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
     params = variables.pop("params")
-    return state.replace(params=params, model_state=variables, average=average)
+    return dataclasses.replace(state, params=params, model_state=variables, average=average)
 
 
 def _names(paths: Collection[tuple[str, ...]]) -> str:

@@ -60,7 +60,8 @@ MAY_IMPORT = {
     "host": set(),
     "study": {"config", "data", "metrics", "plan", "report", "score", "workdir", *LEAVES},
     "main": {"build", "config", "data", "host", "score", "study", "train", "workdir"},
-    "cli": {"config", "data", "score", "study", "workdir"},
+    "audit": {"protocols", "report", *LEAVES},
+    "cli": {"audit", "config", "data", "report", "results", "score", "study", "workdir"},
 }
 
 
@@ -94,7 +95,18 @@ def test_config_files_import_only_the_config_room():
 
 @pytest.mark.parametrize(
     "module",
-    ["", ".config", ".metrics", ".protocols", ".results", ".report", ".data", ".cli", ".interop"],
+    [
+        "",
+        ".config",
+        ".metrics",
+        ".protocols",
+        ".results",
+        ".report",
+        ".data",
+        ".cli",
+        ".interop",
+        ".audit.run",
+    ],
 )
 def test_light_rooms_load_neither_jax_nor_tensorflow(module):
     code = (

@@ -85,6 +85,10 @@ def draw_subjects(
     from numpy's `default_rng([seed, 2])`, people in ascending order of group, then number, so that
     the order of pairs plays no part. Somebody with several groups counts to the first of them.
 
+    Two people who are compared with each other once and with nobody else are one independent unit,
+    and are held as often as the first of them is drawn: w_i w_j would give a lone pair three times
+    the variance that it has.
+
     Args:
       comparisons: The pairs; their scores play no part.
       resamples: How many resamples; 2,000 or more for a 95 % interval.
@@ -114,6 +118,11 @@ def draw_subjects(
         else:
             taken = start + (rng.random(len(stratum)) * size).astype(np.int64)
             weights[b, order] = np.bincount(taken, minlength=len(stratum))
+    pairs = np.bincount(person.ravel(), minlength=len(stratum))
+    lone = (pairs[person] == 1).all(axis=1)
+    if lone.any():
+        weights = np.append(weights, np.ones((resamples, 1), np.uint8), axis=1)
+        person[lone, 1] = len(stratum)  # a column that is always held once
     return SubjectDraws(weights, person)
 
 

@@ -9,6 +9,7 @@ cumulated counts by fold give the accuracy at every threshold. The counts may be
 resample with all its thresholds chosen anew costs no more than the estimate.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -112,7 +113,10 @@ class Accuracy:
 
 
 class Folds:
-    """Scored pairs laid out so that any weighting of them has its accuracy at once.
+    """Scored pairs laid out so that any resample of them has its accuracy at once.
+
+    Attributes:
+      key: What a resample needs to know of each pair: its fold, kind and place among thresholds.
 
     Args:
       score: Cosines, or any score that grows with likeness for variants without a grid.
@@ -158,33 +162,37 @@ class Folds:
             self.cuts, place = cuts[rises], np.searchsorted(rises, place)
         # a pair is rejected in the columns from its place on
         width = len(self.cuts) + 1
-        self._key = (fold * 2 + mated) * width + place
+        self.key = (fold * 2 + mated) * width + place
         self._shape = (self.folds, 2, width)
+
+    @property
+    def keys(self) -> int:
+        """How many keys there are."""
+        return math.prod(self._shape)
 
     def accuracy(self) -> Accuracy:
         """Of the pairs as they are."""
-        right, count, thresholds = self._choose(np.ones(len(self._key)))
+        right, count, thresholds = self._choose(np.bincount(self.key, minlength=self.keys))
         return Accuracy(right / count, thresholds, round(float(count.sum() - right.sum())))
 
     def resampled(
-        self, weights: Iterable[Num[np.ndarray, "resamples pairs"]]
+        self, counts: Iterable[Num[np.ndarray, "resamples keys"]]
     ) -> Float[np.ndarray, " all_resamples"]:
         """The mean accuracy in each resample, every threshold chosen anew.
 
         Args:
-          weights: Blocks of resamples: how often each holds each pair. A fold without pairs is left
-            out of its resample's mean; a resample without pairs is NaN.
+          counts: Blocks of resamples: how often each holds pairs of each key. A fold without pairs
+            is left out of its resample's mean; a resample without pairs is NaN.
         """
         values = []
-        for row in (row for block in weights for row in block):
+        for row in (row for block in counts for row in block):
             right, count, _ = self._choose(row)
             filled = count > 0
             values.append(np.mean(right[filled] / count[filled]) if filled.any() else np.nan)
         return np.array(values)
 
-    def _choose(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weight of right decisions, weight of pairs, and threshold: one of each a fold."""
-        counts = np.bincount(self._key, weights, int(np.prod(self._shape)))
+    def _choose(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Right decisions, pairs, and threshold: one of each a fold."""
         rejected = np.cumsum(counts.reshape(self._shape), axis=2)
         total = rejected[:, :, -1]
         others = rejected.sum(axis=0) - rejected if self.variant.folded else rejected

@@ -9,7 +9,7 @@ import numpy as np
 
 from fairjax.metrics import bootstrap
 from fairjax.protocols.grouped import Sampling, mean_of, measure_groups, summaries
-from fairjax.protocols.utkface_tables import by_group, gaps, index_of
+from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
 from fairjax.results import Results, Table
 
 NAME = "reconstruction_loss"
@@ -78,6 +78,6 @@ def tables(results: Results, *, published: str = "") -> list[Table]:
     protocol = results.protocol
     note = f"Brackets: {100 * protocol['level']:g} % interval, {protocol['interval']}."
     return [
-        by_group(index_of(results), protocol["group_by"], protocol["groups"], [NAME], note),
-        gaps(results.measures, protocol["group_by"], protocol["noise_floor"]),
+        by_group_table(index_of(results), protocol["group_by"], protocol["groups"], [NAME], note),
+        gap_table(results.measures, protocol["group_by"], protocol["noise_floor"]),
     ]

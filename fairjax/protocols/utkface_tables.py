@@ -51,16 +51,16 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
     paper = PUBLISHED.get(published, {})
     found = [
         _headline(index, group_by, paper, level),
-        by_group(
+        by_group_table(
             index, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
         ),
         _rates(index, "gender", group_by, groups, paper),
         _rates(index, "age", group_by, groups, paper),
         _age_bins(index, group_by, groups),
-        gaps(results.measures, group_by, results.protocol["noise_floor"]),
+        gap_table(results.measures, group_by, results.protocol["noise_floor"]),
         _intersections(results.measures, index, group_by, groups),
         _by_decade(results.measures),
-        by_group(
+        by_group_table(
             index, group_by, groups,
             [f"{name}_ece" for name in results.protocol["tasks"]],
             f"Equal-width bins: {results.protocol['calibration_bins']}. The error grows as n "
@@ -79,7 +79,7 @@ def index_of(results: Results) -> Index:
 def _headline(index: Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
     names = ["age_mae", "gender_accuracy", f"{group_by}_accuracy", "age_bin_accuracy"]
     rows = [
-        [_title(m), cell(m), *([plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
+        [title_of(m), cell(m), *([plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
         for name in names
         if (m := index.get((name, "", ())))
     ]
@@ -87,7 +87,7 @@ def _headline(index: Index, group_by: str, paper: Mapping[str, Any], level: str)
     return Table("Everyone", columns, rows, level)
 
 
-def by_group(
+def by_group_table(
     index: Index,
     group_by: str,
     groups: Sequence[str],
@@ -95,14 +95,14 @@ def by_group(
     note: str,
     title: str = "",
 ) -> Table:
-    """One row a group and one for everyone; one column a measure."""
+    """One row a group and one for everyone; one column a measure that the index has."""
     names = [name for name in names if (name, "", ()) in index]
     rows = []
     for group in [((group_by, g),) for g in groups] + [()] if names else []:
         measures = [index[name, "", group] for name in names]
         rows.append([group[0][1] if group else "everyone", *map(cell, measures),
                      f"{measures[0].n:,}"])  # fmt: skip
-    columns = [group_by, *(_title(index[name, "", ()]) for name in names), "n"]
+    columns = [group_by, *(title_of(index[name, "", ()]) for name in names), "n"]
     return Table(title or f"By {group_by}", columns, rows, note)
 
 
@@ -117,7 +117,7 @@ def _rates(
     columns = [group_by]
     for name in names:
         measure = index[name, "", ()]
-        columns += [_title(measure), *([f"{paper['title']}, published, %"] if paper else []), "n"]
+        columns += [title_of(measure), *([f"{paper['title']}, published, %"] if paper else []), "n"]
     rows = []
     for group in [((group_by, g),) for g in groups] + [()]:
         row = [group[0][1] if group else "everyone"]
@@ -135,7 +135,7 @@ def _age_bins(index: Index, group_by: str, groups: Sequence[str]) -> Table:
     title = f"Age bins by {group_by}"
     if (names[0], "", ()) not in index:
         return Table(title, [], [])
-    base = by_group(index, group_by, groups, names, "")
+    base = by_group_table(index, group_by, groups, names, "")
     rows = list(base.rows)
     for suffix, word in [("mean", "mean"), ("std", "std (ddof 1)"), ("std_over_mean", "std/mean")]:
         rows.append([word, *(cell(index[f"{n}_{suffix}", group_by, ()]) for n in names), ""])
@@ -143,7 +143,7 @@ def _age_bins(index: Index, group_by: str, groups: Sequence[str]) -> Table:
     return Table(title, base.columns, rows, note)
 
 
-def gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
+def gap_table(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
     """Differences between groups, each beside the value that equal groups would stay below."""
     by_name = {m.name: m for m in measures if m.across == group_by}
     rows = []
@@ -156,7 +156,7 @@ def gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
             continue
         ratio, worst = by_name.get(f"{base}_ratio"), by_name.get(f"{base}_worst")
         rows.append([
-            _title(m).replace("%", "points"), cell(m), cell(floor), p_text(p.value), cell(ratio),
+            title_of(m).replace("%", "points"), cell(m), cell(floor), p_text(p.value), cell(ratio),
             ", ".join(worst.group.values()) if worst else "",
         ])  # fmt: skip
     columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
@@ -176,7 +176,7 @@ def _intersections(
             key = tuple(sorted({group_by: group, "gender": gender}.items()))
             found = [index[name, "", key] for name in names]
             rows.append([f"{group}, {gender}", *map(cell, found), f"{found[0].n:,}"])
-    columns = [f"{group_by} x gender", *(_title(index[name, "", ()]) for name in names), "n"]
+    columns = [f"{group_by} x gender", *(title_of(index[name, "", ()]) for name in names), "n"]
     return Table(f"Intersections of {group_by} and gender", columns, rows)
 
 
@@ -189,7 +189,7 @@ def _by_decade(measures: Sequence[Measure]) -> Table:
     return Table("Age error by age", ["age", "age MAE, years", "n"], rows)
 
 
-def _title(measure: Measure) -> str:
+def title_of(measure: Measure) -> str:
     """A column's heading: "gender_fpr" in percent is "gender FPR, %"."""
     words = [_WORDS.get(word, word) for word in measure.name.split("_")]
     unit = {"fraction": ", %", "years": ", years"}.get(measure.unit, "")

@@ -52,7 +52,7 @@ OF_ONE_RATE: Mapping[str, Summary] = {
                             needs_errors=True),
     "max_over_geomean": Summary(differential.max_over_geomean, f"largest group / {_GEO} (NIST)",
                                 "ratio", needs_errors=True),
-    "gini": Summary(differential.gini, "Gini coefficient of the groups, small-sample form", "ratio"),
+    "gini": Summary(differential.gini, "Gini coefficient, small-sample form", "ratio"),
     "sum_abs_log10": Summary(differential.sum_abs_log10, f"sum of |log10(group / {_GEO})| (NIST)",
                              "ratio", needs_errors=True),
 }  # fmt: skip

@@ -254,25 +254,30 @@ def _resampled_free(
     centre = divide(np.bincount(place, values, bins), np.bincount(place, minlength=bins))
     centre = np.nan_to_num(centre)  # an empty bin never has weight
     key = place + bins * (np.arange(len(rows)) >= mated)
-    made: dict[str, list[float]] = {"eer": [], "auc": [], "d_prime": []}
-    for block in scene.pair_weights(rows):
-        for weights in block:
-            counts = np.bincount(key, weights, 2 * bins).reshape(2, bins)
-            total = counts.sum(axis=1)
-            if not total.all():
-                for name in made:
-                    made[name].append(np.nan)
-                continue
-            below = np.cumsum(counts, axis=1) - counts
-            fnmr, accepted = below[0] / total[0], 1 - below[1] / total[1]
-            best = np.argmin(np.abs(accepted - fnmr))
-            made["eer"].append((accepted[best] + fnmr[best]) / 2)
-            beaten = counts[0] @ (below[1] + counts[1] / 2)
-            made["auc"].append(beaten / total[0] / total[1])
-            mean = counts @ centre / total
-            spread = np.sum(counts @ centre**2 / total - mean**2) / 2
-            made["d_prime"].append((mean[0] - mean[1]) / np.sqrt(spread) if spread > 0 else np.nan)
-    return {name: np.array(column) for name, column in made.items()}
+    made: dict[str, list[np.ndarray]] = {"eer": [], "auc": [], "d_prime": []}
+    for block in scene.resampled_counts(rows, key, keys=2 * bins):
+        mated_counts, counts = block[:, :bins], block[:, bins:]
+        below = np.cumsum(mated_counts, axis=1), np.cumsum(counts, axis=1)
+        fnmr = divide(below[0] - mated_counts, below[0][:, -1:])
+        fmr = 1 - divide(below[1] - counts, below[1][:, -1:])
+        best = np.argmin(np.abs(fmr - fnmr), axis=1)[:, None]
+        made["eer"].append(
+            (np.take_along_axis(fmr, best, 1) + np.take_along_axis(fnmr, best, 1))[:, 0] / 2
+        )
+        beaten = np.sum(mated_counts * (below[1] - counts / 2), axis=1)
+        made["auc"].append(divide(beaten, below[0][:, -1] * below[1][:, -1]))
+        (ours, ours_spread), (others, others_spread) = (
+            _moments(c, centre) for c in (mated_counts, counts)
+        )
+        made["d_prime"].append(divide(ours - others, np.sqrt((ours_spread + others_spread) / 2)))
+    return {name: np.concatenate(parts) for name, parts in made.items()}
+
+
+def _moments(counts: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the scores in each row of counts by bin."""
+    total = counts.sum(axis=1)
+    mean = divide(counts @ centre, total)
+    return mean, np.maximum(divide(counts @ centre**2, total) - mean**2, 0.0)
 
 
 def accuracies(
@@ -337,5 +342,5 @@ def _accuracy(
     )  # fmt: skip
     if not bootstrapped:
         return Number(replace(blank, value=accuracy.mean))
-    resampled = folds.resampled(scene.pair_weights(rows))
+    resampled = folds.resampled(scene.resampled_counts(rows, folds.key, keys=folds.keys))
     return _recentred(blank, accuracy.mean, resampled, scene)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from fairjax.comparisons import Comparisons
 from fairjax.metrics import subject_bootstrap
@@ -11,7 +12,7 @@ from fairjax.metrics.clustered import Dyads, dyads
 from fairjax.metrics.subject_bootstrap import SubjectDraws
 from fairjax.results import Measure
 
-BLOCK = 64  # resamples weighed at a time: bounds the memory
+BLOCK_CELLS = 1 << 22  # numbers held for a block of resamples: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,31 @@ class Scene:
     def resamples(self) -> int:
         return len(self.draws)
 
-    def pair_weights(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Blocks [resamples, rows]: how often each resample holds each pair."""
-        first, second = self.draws.person[rows].T
-        mated = self.mated[rows]
-        for start in range(0, self.resamples, BLOCK):
-            weights = self.draws.weights[start : start + BLOCK].astype(np.float64)
-            yield weights[:, first] * np.where(mated, 1.0, weights[:, second])
+    def resampled_counts(
+        self, rows: np.ndarray, key: np.ndarray, *, keys: int
+    ) -> Iterator[np.ndarray]:
+        """Blocks [resamples, keys]: how often each resample holds pairs of each key.
+
+        Pairs of one couple of people are held equally often, so couples are weighed, not pairs.
+
+        Args:
+          rows: Which pairs.
+          key: Of each of them, in 0 .. keys - 1.
+          keys: How many keys there are.
+        """
+        people = self.draws.weights.shape[1]
+        code, couple = np.unique(
+            self.draws.person[rows] @ np.array([people, 1]), return_inverse=True
+        )
+        first, second = np.divmod(code, people)
+        # The matrix holds a number a pair, or fewer where pairs of a couple share a key.
+        matrix = sparse.csr_array((np.ones(len(rows)), (key, couple)), shape=(keys, len(code)))
+        block = min(max(BLOCK_CELLS // max(keys, len(code)), 1), 256)
+        for start in range(0, self.resamples, block):
+            weights = self.draws.weights[start : start + block].T.astype(np.float64)
+            times = weights[first]
+            times[first != second] *= weights[second[first != second]]
+            yield np.ascontiguousarray((matrix @ times).T)
 
 
 def make_scene(

@@ -13,6 +13,7 @@ from fairjax.results import FEW, Measure, Results, Table
 
 Published = Literal["", "balancedface", "globalface"]
 _GAPS = ("difference", "max_over_min", "max_over_geomean", "gini")
+_FINE = {"percent": ".3g", "ratio": ".4g"}
 _JOINT = ("fairness_discrepancy_rate", "inequity_rate", "garbe", "worst_error_rate_multiplier")
 
 
@@ -138,8 +139,8 @@ class _One:
                         for suffix in ("noise_floor", "p_value", self._adjusted)
                     )
                     rows.append([
-                        at, full.replace("_", " "), cell(m, percent=".3g"),
-                        UNDEFINED if floor is None else plain(floor.value, m.unit, percent=".3g"),
+                        at, full.replace("_", " "), cell(m, **_FINE),
+                        UNDEFINED if floor is None else plain(floor.value, m.unit, **_FINE),
                         *(p_text(None if x is None else x.value) for x in (p, adjusted)),
                     ])  # fmt: skip
         columns = ["at", "gap", "value", "noise floor", "p", "p adjusted"]

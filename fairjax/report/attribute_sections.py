@@ -13,7 +13,7 @@ from fairjax.results import Measure, Results
 
 
 def sections(results: Results) -> list[Section]:
-    """Gaps, groups, intersections, confusion calibration and attention; empty where nothing is known."""
+    """Gaps, groups, intersections, classes, calibration, attention; some may be empty."""
     return [
         _gap_section(results),
         _group_section(results),

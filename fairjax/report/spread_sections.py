@@ -147,7 +147,8 @@ def adequacy(systems: Sequence[Audited]) -> Section:
     for system in systems:
         found = system.arrays.get("adequacy", ())
         rows = [
-            [str(row["group"]), *(f"{row[key]:,}" for key in ("subjects", "mated", "nonmated")),
+            [str(row["group"]), "–" if row["subjects"] is None else f"{row['subjects']:,}",
+             *(f"{row[key]:,}" for key in ("mated", "nonmated")),
              _percent(row["lowest_fmr"]), _times(row["design_effect_fmr"]),
              _times(row["design_effect_fnmr"]), _percent(row["upper_if_zero"]),
              *("–" if count is None else f"{count:,}" for count in row["at"].values())]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from fairjax.report.accounts import Listing
 from fairjax.report.page import render
@@ -10,7 +11,10 @@ from fairjax.report.summary import Finding
 from fairjax.results import Table
 
 # A claim that holds looks like one beyond chance, and so does its contrary: the badge tells.
-_STYLE = {"holds": "beyond", "contradicted": "beyond"}
+_STYLE: dict[str, Literal["beyond", "within", "open"]] = {
+    "holds": "beyond",
+    "contradicted": "beyond",
+}
 
 
 def write_study_page(

@@ -83,7 +83,7 @@ def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
         reach = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * std / len(known) ** 0.5
         interval, method = (mean - reach, mean + reach), f"Student's t over {len(known)} seeds"
     elif known:
-        one = next(r for r, value in zip(results, values, strict=True) if value is not None)
+        one = next(r for r, v in zip(results, values, strict=True) if r and v is not None)
         measure = _measure(one, column)
         if measure.interval is not None:
             low, high = measure.interval

@@ -140,6 +140,8 @@ def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[
 
 def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
     section, _, last = key.rpartition(".")
+    if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
+        value = value.copy_and_resolve_references()
     try:
         (leaf(config, section) if section else config)[last] = value
     except (AttributeError, KeyError, TypeError) as error:

@@ -27,8 +27,8 @@ from fairjax.workdir import WorkdirError, read_json, write_json
 
 SCHEMA_VERSION = "1.0"
 TEST = (
-    "Each difference is a mean over seeds, paired by seed. Its interval covers both other people in "
-    f"the test ({{resamples}} paired resamples of them) and, with two seeds or more, other "
+    "Each difference is a mean over seeds, paired by seed. Its interval covers both other people "
+    f"in the test ({{resamples}} paired resamples of them) and, with two seeds or more, other "
     f"trainings: Student's t with Welch and Satterthwaite's degrees of freedom, {LEVEL:.0%}, not "
     "adjusted for the number of claims. A claim holds here where the whole interval lies on its "
     "side of 0, is contradicted where it lies on the other, and is inconclusive else."

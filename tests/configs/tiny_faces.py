@@ -8,6 +8,7 @@ from fairjax.config import (
     cosine,
     cosine_margin,
     iresnet,
+    lfw_protocol,
     phantom_identities,
     phantom_pairs,
     sgd,
@@ -34,4 +35,5 @@ def get_config(arg: str = "") -> ConfigDict:
         best_metric="verification_accuracy",
     )  # fmt: skip
     config.eval.batch_size = 16
+    config.eval.protocol = lfw_protocol(fmrs=(1e-1,), resamples=20)
     return config

@@ -358,7 +358,7 @@ def test_four_devices_equal_one(key, variant):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), alone, spread)
 
 
-@pytest.mark.parametrize("power", [0.25, 0.5, 1.0, 1.5, 2.5])
+@pytest.mark.parametrize("power", [0.25, 0.5, 1.5, 2.5])
 def test_fractional_powers_have_finite_gradients_even_at_negative_cosines(power):
     cosines = COSINES.at[0, 2].set(0.0) - jnp.float32(0.2)
     penalty = make(gamma_u=0.8, power=power)  # T is negative: zeros and negatives are selected

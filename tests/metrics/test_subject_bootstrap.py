@@ -186,6 +186,19 @@ def test_the_spread_of_resampled_rates_is_the_clustered_variance() -> None:
     assert found.fmr.std() == pytest.approx(np.sqrt(nonmated.variance), rel=0.15)
 
 
+def test_a_pair_of_two_people_seen_nowhere_else_varies_as_one_unit() -> None:
+    n = 400
+    c = Comparisons(
+        score=np.zeros(n), mated=np.zeros(n, bool), subject=np.arange(2 * n).reshape(n, 2),
+        group=np.zeros((n, 2), np.int64), groups=("a",), fold=np.zeros(n, np.int64),
+    )  # fmt: skip
+    draws = b.draw_subjects(c, resamples=2000, seed=0)
+    wrong = np.arange(n) < 100
+    counts = b.resampled_sums(wrong, np.zeros(n, int), draws, cells=1)
+    # multinomial: 100 of 800 people; the product of two people's draws would give 3 times as much
+    assert counts.var() == pytest.approx(100 * (1 - 100 / 800), rel=0.1)
+
+
 def test_cells_of_groups_are_unordered_and_those_of_the_unknown_are_left_out() -> None:
     group = np.array([[0, 0], [2, 1], [1, 2], [2, 2], [UNKNOWN, 1], [0, UNKNOWN]])
     np.testing.assert_array_equal(b.group_cell(group, groups=3), [0, 5, 5, 8, -1, -1])
