@@ -79,12 +79,12 @@ def test_the_variance_is_unbiased_where_people_are_alike(mated: bool) -> None:
     couple = np.stack(np.triu_indices(8, 1), axis=1)
     subject = np.repeat(np.arange(8), 4)[:, None].repeat(2, axis=1) if mated else couple
     rates, variances = [], []
-    for _ in range(4000):
+    for _ in range(1500):
         likeness = rng.normal(size=8)[subject].sum(axis=1)
         found = c.clustered_rate(likeness + rng.normal(size=len(subject)) > 0.5, subject)
         rates.append(found.rate)
         variances.append(found.variance)
-    assert np.nanmean(variances) == pytest.approx(np.var(rates), rel=0.06)
+    assert np.nanmean(variances) == pytest.approx(np.var(rates), rel=0.08)
 
 
 def test_one_person_says_nothing_about_others() -> None:
