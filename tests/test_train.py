@@ -176,7 +176,8 @@ def test_targets_are_those_of_the_training_split():
 
 
 def test_a_label_outside_its_range_is_an_error_before_the_first_step():
-    dataset = build.load_dataset(tiny_config())
+    config = tiny_config()
+    dataset = build.load_dataset(config)
     labels = dict(dataset.splits["test"].labels)
     labels["gender"] = labels["gender"].copy()
     labels["gender"][3] = 7
@@ -185,7 +186,7 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
     )
     bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
     with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
-        build.check_labels(bad)
+        build.check_labels(config, bad)
 
 
 def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():

@@ -92,11 +92,13 @@ def render(
 ) -> None:
     """Writes the page of the given parts, whole or not at all; sections without content go."""
     script = (_TEMPLATES / "slider.js").read_text() if any(s.sliders for s in sections) else ""
+    pictured = any("<img" in f.svg for s in sections for _, figures in s.parts for f in figures)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = _template().render(
         title=title,
         palette=PALETTE,
-        policy="; img-src data:" + (f"; script-src 'sha256-{digest}'" if script else ""),
+        policy=("; img-src data:" if pictured else "")
+        + (f"; script-src 'sha256-{digest}'" if script else ""),
         script=Markup(script),
         lead=lead,
         cards=cards,
