@@ -163,19 +163,18 @@ def _part_rate(
 def _rate_interval(
     rate: ClusteredRate, resampled: np.ndarray, point: Point, scene: Scene
 ) -> tuple[tuple[float, float] | None, str]:
-    """The resamples' interval where thresholds move and errors are many, else the clustered one.
+    """Wilson's interval on effective trials: from the resamples where thresholds move with them.
 
-    With few errors the resampled rates are too coarse and too skewed to reach their level.
+    With few errors the resampled rates are too coarse and too skewed to reach their level; then,
+    and at a fixed threshold, it is the clustered variance that counts.
     """
-    if point.resampled and min(rate.errors, rate.trials - rate.errors) >= FEW:
-        ends = bootstrap.recentred_interval(rate.rate, resampled, level=scene.level)
-        if ends is not None and ends[0] < ends[1]:
-            method = (
-                f"subject bootstrap, recentred, threshold resampled, {scene.resamples} resamples"
-            )
-            return (max(ends[0], 0.0), min(ends[1], 1.0)), method
-    ends = rate.interval(level=scene.level)
     held = "threshold held fixed"
+    if point.resampled and min(rate.errors, rate.trials - rate.errors) >= FEW:
+        rate = rate.with_variance_of(resampled)
+        held = f"variance by subject bootstrap, threshold resampled, {scene.resamples} resamples"
+    ends = rate.interval(level=scene.level)
+    if ends is None:
+        return None, ""
     if rate.errors in (0, rate.trials):
         return ends, f"Clopper-Pearson on {rate.independent} pairs that share no person, {held}"
     return ends, f"Wilson on {rate.effective_trials:.0f} effective trials (people shared), {held}"
