@@ -25,8 +25,8 @@ def test_pairs_of_unknown_people_have_binomial_intervals_and_no_people():
     found = results.get("fmr", at="FMR 1e-1", group="X")
     assert "bootstrap" in found.method
     half = 1.96 * np.sqrt(found.value * (1 - found.value) / found.n)
-    # the resampled threshold holds the mean of both groups' rates in place, but an interval is never
-    # narrower than that of independent trials
+    # the resampled threshold holds the mean of both groups' rates in place, but an interval is
+    # never narrower than that of independent trials
     assert (found.interval[1] - found.interval[0]) / 2 == pytest.approx(half, rel=0.05)
     assert found.n_clusters is None
     assert [row["subjects"] for row in results.arrays["adequacy"]] == [None, None]
