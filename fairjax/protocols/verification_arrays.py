@@ -12,6 +12,7 @@ from fairjax.protocols.verification_scene import Part, Point, Scene
 from fairjax.results import FEW, finite_or_none
 
 CURVE_POINTS = 400  # kept of a DET curve
+RATIOS = (1.25, 1.5, 2.0, 3.0)  # between two groups' rates, that a larger audit could tell apart
 GRID = 241  # thresholds of the rates by threshold
 HISTOGRAM_BINS = 60
 
@@ -36,6 +37,7 @@ def arrays(
         "rates": _rates(comparisons, points, scene),
         "histograms": _histograms(comparisons, scene),
         "adequacy": _adequacy(points, rates, scene),
+        "planner": _planner(points, rates, scene),
     }
     if resolved:
         found["matrix"] = _matrix(points[resolved[0]], rates[resolved[0]]["fmr"], scene)
@@ -114,6 +116,37 @@ def _matrix(point: Point, fmr: Sequence[PartRates], scene: Scene) -> dict[str, A
             found["low"][row][column] = low
             found["high"][row][column] = high
     return {"at": point.at, "threshold": point.threshold, "groups": list(scene.groups), **found}
+
+
+def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> list[dict[str, Any]]:
+    """How many people a group needs to tell its rate from another's, by their ratio.
+
+    From the rate over everyone, the groups' mean design effect and their pairs a person.
+    """
+    found = []
+    for point, at_point in zip(points, rates, strict=True):
+        for name in ("fmr", "fnmr"):
+            everyone, *own = (part.rate for part in at_point[name])
+            known = [one for one in own if np.isfinite(one.design_effect) and one.people]
+            if not known or not 0 < everyone.rate < 1:
+                continue
+            effect = max(1.0, float(np.mean([one.design_effect for one in known])))
+            each = sum(one.trials for one in known) / sum(one.people for one in known)
+            found.append({
+                "at": point.at,
+                "rate": name,
+                "value": everyone.rate,
+                "people_now": min(one.people for one in known),
+                "people": {
+                    f"{ratio:g}": adequacy.people_to_resolve(
+                        ratio, rate=everyone.rate, trials_per_person=each, design_effect=effect,
+                        level=scene.level,
+                    )
+                    for ratio in RATIOS
+                    if ratio * everyone.rate < 1
+                },
+            })  # fmt: skip
+    return found
 
 
 def _adequacy(

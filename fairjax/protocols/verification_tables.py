@@ -3,8 +3,8 @@
 `published` puts a paper's rows beside ours; they are kept in `rfw_tables`, as printed.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from fairjax.protocols.accuracy import VARIANTS
 from fairjax.protocols.cells import UNDEFINED, cell, p_text, plain
@@ -30,14 +30,36 @@ def tables(results: Results, *, published: Published = "") -> list[Table]:
     found = []
     for system in results.protocol["systems"]:
         one = _One(results, system)
+        arrays = results.arrays.get("systems", {}).get(system, results.arrays)
         found += [
             one.accuracies(published),
             one.rates(),
             one.gaps(),
             one.over_all_pairs(),
             one.bias(published),
+            _planner(arrays.get("planner", ()), one.title),
         ]
     return [table for table in found if table.rows]
+
+
+def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
+    """How many people a group needs before a gap of a given ratio would show."""
+    ratios = list(dict.fromkeys(ratio for plan in plans for ratio in plan["people"]))
+    rows = [
+        [
+            plan["at"], plan["rate"].upper(), f"{100 * plan['value']:.3g}",
+            f"{plan['people_now']:,}",
+            *(f"{plan['people'][r]:,}" if r in plan["people"] else UNDEFINED for r in ratios),
+        ]
+        for plan in plans
+    ]  # fmt: skip
+    note = (
+        "People that each of two groups needs so that a two-sided test finds the ratio between "
+        "their rates with 80 % power, with pairs a person and design effects as measured here."
+    )
+    columns = ["at", "rate", "observed, %", "people in the smallest group now",
+               *(f"for a ratio of {ratio}" for ratio in ratios)]  # fmt: skip
+    return Table(f"{title}People needed to resolve a gap", columns, rows, note)
 
 
 class _One:

@@ -360,3 +360,13 @@ def test_systems_on_different_pairs_are_refused():
         audited({})
     with pytest.raises(ValueError, match="shows subjects"):
         audited(replace(c, mated=~c.mated))
+
+
+def test_the_planner_counts_people_as_the_formula_does_for_independent_pairs():
+    # one mated pair a person; (1.96 + 0.8416)^2 / log(2)^2 x (0.9 / 0.1 + 0.8 / 0.2) = 212.4
+    results = audited(counted([0.1, 0.1], [0.1, 0.1]), fmrs=(), thresholds=(0.5,))
+    plan = next(row for row in results.arrays["planner"] if row["rate"] == "fnmr")
+    assert plan["people"]["2"] == pytest.approx(213, abs=3)
+    assert plan["people_now"] == 100
+    assert (plan["at"], plan["value"]) == ("threshold 0.5", pytest.approx(0.1))
+    assert plan["people"]["1.25"] > plan["people"]["1.5"] > plan["people"]["3"]

@@ -86,3 +86,9 @@ def test_several_systems_have_tables_of_their_own():
     titles = [table.title for table in tables(results)]
     assert titles == [f"{s}: {t}" for s in ("one", "two")
                       for t in ("Error rates at one threshold", "Gaps across group")]  # fmt: skip
+
+
+def test_the_planner_says_how_many_people_a_gap_needs(audited):
+    table = titled(tables(audited), "People needed")
+    assert table.columns[-4:] == [f"for a ratio of {ratio}" for ratio in ("1.25", "1.5", "2", "3")]
+    assert {row[1] for row in table.rows} == {"FMR", "FNMR"}
