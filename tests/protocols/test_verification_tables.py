@@ -85,7 +85,8 @@ def test_several_systems_have_tables_of_their_own():
     )  # fmt: skip
     titles = [table.title for table in tables(results)]
     assert titles == [f"{s}: {t}" for s in ("one", "two")
-                      for t in ("Error rates at one threshold", "Gaps across group")]  # fmt: skip
+                      for t in ("Error rates at one threshold", "Gaps across group",
+                                "People needed to resolve a gap")]  # fmt: skip
 
 
 def test_the_planner_says_how_many_people_a_gap_needs(audited):
