@@ -145,7 +145,7 @@ def layer_decayed(
             f"config.optim.layer_decay={factor} needs a backbone of blocks, such as 'vit'; use 1.0."
         )
 
-    def scale(path: tuple[Any, ...], leaf: jax.Array) -> float:
+    def scale(path: tuple[Any, ...], leaf: Any) -> float:
         name = _name(path)
         block = _block(name)
         if block is not None:
@@ -175,7 +175,7 @@ def frozen(
         return tx
     hits = dict.fromkeys(prefixes, 0)
 
-    def label(path: tuple[Any, ...], leaf: jax.Array) -> str:
+    def label(path: tuple[Any, ...], leaf: Any) -> str:
         name = _name(path)
         found = [p for p in prefixes if name == p or name.startswith(f"{p}/")]
         for prefix in found:
