@@ -13,12 +13,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from fairjax import optim
+from fairjax import freeze, optim
 from fairjax.comparisons import UNKNOWN
 from fairjax.config import ConfigError, bind_section, keys, leaf
 from fairjax.data import CHECKS, DATASETS
 from fairjax.data.augment import Augment
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
+from fairjax.data.pipeline import VIEWS
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
 from fairjax.models.masking import read_map
@@ -56,6 +57,7 @@ def check_sections(config: ConfigDict) -> None:
     _told("data", bind_section(CHECKS, config.data, "config.data", given=()))()
     bind_protocol(config)
     build_augment(config)
+    build_second(config)
 
 
 def _told(path: str, function: Callable) -> Callable:
@@ -84,10 +86,23 @@ def build_augment(config: ConfigDict) -> Augment:
     Raises:
       ConfigError: If one is out of its range.
     """
+    return _augment(config, "augment")
+
+
+def build_second(config: ConfigDict) -> Augment | None:
+    """Those of a second view of it; None where the config asks for one view.
+
+    Raises:
+      ConfigError: If one is out of its range.
+    """
+    return _augment(config, "second_augment") if config.input.views == 2 else None
+
+
+def _augment(config: ConfigDict, key: str) -> Augment:
     try:
-        return Augment(**config.input.augment.to_dict())
+        return Augment(**config.input[key].to_dict())
     except ValueError as error:
-        raise ConfigError(f"config.input.{error}") from None
+        raise ConfigError(f"config.input.{str(error).replace('augment', key, 1)}") from None
 
 
 def build_method(config: ConfigDict, dataset: Dataset) -> Method:
@@ -135,28 +150,46 @@ def build_schedule(
     )
 
 
+def build_freezing(config: ConfigDict, *, steps_per_epoch: float) -> freeze.Plan:
+    """Which parts are held still at which step."""
+    release = config.optim.unfreeze
+    starts = [
+        round(place * release.every_epochs * steps_per_epoch)
+        for place in range(1, len(release.parts) + 1)
+    ]
+    return freeze.Plan(tuple(config.optim.freeze), tuple(release.parts), tuple(starts))
+
+
 def build_optimizer(
-    config: ConfigDict, schedule: optax.Schedule, params: PyTree
+    config: ConfigDict, schedule: optax.Schedule, plan: freeze.Plan, params: PyTree
 ) -> optax.GradientTransformation:
     """The optax chain: clipping, decay, momentum, rate; layers apart, and frozen parts.
 
     Args:
       config: The config.
       schedule: Steps taken -> learning rate.
+      plan: Which parts are held still.
       params: The parameters' shapes.
 
     Raises:
       ConfigError: If the parameters have no such layers or parts.
     """
-    tx = bound(config, "optim.algorithm")(
-        lr=schedule,
-        weight_decay=config.optim.weight_decay,
-        mask=functools.partial(optim.decay_mask, norms=config.optim.decay_norms),
-    )
-    tx = optim.clipped(tx, clip_norm=config.optim.clip_norm)
+
+    def make(rate: optax.Schedule) -> optax.GradientTransformation:
+        return bound(config, "optim.algorithm")(
+            lr=rate,
+            weight_decay=config.optim.weight_decay,
+            mask=functools.partial(optim.decay_mask, norms=config.optim.decay_norms),
+        )
+
     try:
+        tx = optim.released(
+            make, schedule, params, parts=plan.parts, starts=plan.starts,
+            factor=config.optim.unfreeze.factor,
+        )  # fmt: skip
+        tx = optim.clipped(tx, clip_norm=config.optim.clip_norm)
         tx = optim.layer_decayed(tx, params, factor=config.optim.layer_decay)
-        return optim.frozen(tx, params, prefixes=tuple(config.optim.freeze))
+        return optim.frozen(tx, params, parts=plan.always)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -207,9 +240,11 @@ def tested(dataset: Dataset) -> dict[str, Attribute]:
     }
 
 
-def abstract_batch(examples: Examples, *, rows: int, image_size: int) -> PyTree:
+def abstract_batch(config: ConfigDict, examples: Examples, *, rows: int) -> PyTree:
     """Shapes and types of a batch of the split."""
-    shapes = {"image": jax.ShapeDtypeStruct((rows, image_size, image_size, 3), np.uint8)}
+    size = config.input.image_size
+    images = jax.ShapeDtypeStruct((rows, size, size, 3), np.uint8)
+    shapes = dict.fromkeys(VIEWS[: config.input.views], images)
     shapes |= {"mask": jax.ShapeDtypeStruct((rows,), bool)}
     shapes |= {
         name: jax.ShapeDtypeStruct((rows,), label.dtype) for name, label in examples.labels.items()
@@ -226,12 +261,12 @@ def rehearse(config: ConfigDict, dataset: Dataset) -> None:
       ConfigError: If one refuses.
     """
     batch = abstract_batch(
+        config,
         dataset.splits["train"],
         rows=config.train.batch_size // config.train.accumulate,
-        image_size=config.input.image_size,
     )
     method, key = build_method(config, dataset), jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(method.init, key, batch)
+    variables = _told("backbone", functools.partial(jax.eval_shape, method.init))(key, batch)
     _told("method", functools.partial(jax.eval_shape, method.loss))(*variables, batch, key)
     attribute = config.eval.sensitivity.attribute
     values = {name for name, known in tested(dataset).items() if known.values}

@@ -56,6 +56,8 @@ def base_config() -> ConfigDict:
             cache_mb=4096,  # decoded images stay in memory up to this size
             balance="",  # a label whose classes come equally often, such as identity or group
             augment=no_augmentation(),
+            views=1,  # 2 for methods that compare two views of an image
+            second_augment=no_augmentation(),  # of the second view
             # Covers patches of every image, in training and in evaluation; sensitivity="" is off.
             hide=dict(sensitivity="", ratio=0.25, direction="sensitive", value="mean"),
         )
@@ -76,6 +78,8 @@ def base_config() -> ConfigDict:
             ),
             label_smoothing=0.0,
             dropout=0.0,  # on the pooled features
+            hidden=0,  # width of a sigmoid layer between features and heads; 0 is none
+            save_features=False,  # among the predictions, for `fairjax similarity`
             mixup=0.0,  # parameter of the Beta that images are blended by; 0 is off
         )
     )
@@ -87,7 +91,11 @@ def base_config() -> ConfigDict:
             decay_norms=False,  # True decays biases and normalisation scales too (face recipes)
             clip_norm=0.0,  # global gradient norm; 0 is off
             layer_decay=1.0,  # factor of the rate for each block further down; 1 is off
-            freeze=(),  # parameters that stay as they are: ("backbone",) is a linear probe
+            # Parts that stay as they are, in inference mode: ("backbone",) is a linear probe. A
+            # part is a path of parameters; * stands for anything, | between alternatives.
+            freeze=(),
+            # Parts that are frozen at first and released one by one, in this order.
+            unfreeze=dict(parts=(), every_epochs=5.0, factor=0.3),  # factor of the rate for each
             schedule=cosine(warmup_epochs=5.0),
         )
     )
@@ -253,6 +261,12 @@ def attribute_protocol(**changes: Any) -> ConfigDict:
         age_positive_from=30.0,  # years; for age_rate="threshold"
         age_bins=(0, 10, 20, 30, 40, 50, 60),  # lower edges in years; the last bin is open
     )
+    return ConfigDict({**section, **changes})
+
+
+def contrastive_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of contrastive pre-training: loss and spread by group."""
+    section = dict(name="contrastive", group_by="race", resamples=2000, level=0.95)
     return ConfigDict({**section, **changes})
 
 
@@ -457,6 +471,53 @@ def masked_autoencoder(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
+def tfc(**changes: Any) -> ConfigDict:
+    """The `backbone` section of the time-frequency model."""
+    section = dict(
+        name="tfc",
+        depth=18,  # of the convolutional trunk
+        width=64,
+        stem="imagenet",  # or small
+        stages=4,
+        dim=256,  # of a token
+        layers=2,
+        heads=2,
+        hidden=512,
+        dropout=0.1,
+        projection=128,
+        transform="grid",  # or sequence: what the Fourier transform runs over
+        transform_norm="ortho",  # or backward, forward
+        half=False,  # True leaves out the frequencies that mirror others
+    )
+    return ConfigDict({**section, **changes})
+
+
+def time_frequency(*, objective: str = "code", **changes: Any) -> ConfigDict:
+    """The `method` section of time-frequency pre-training, on a TFC."""
+    section = dict(
+        name="time_frequency",
+        objective=objective,  # or paper: hinges stand for consistency
+        within=0.2
+        if objective == "code"
+        else 0.5,  # weight of the losses within time and frequency
+        across=1.0 if objective == "code" else 0.5,  # weight of the consistency
+        margin=1.0,  # of the hinges
+        temperature=0.2,
+        poly=False,
+        frequency_view="perturb",  # or second: the second view's spectrum
+        share=0.1,  # of the components of a spectrum that are perturbed
+        strength=0.1,  # of what is added to one, as a share of the largest
+        joint_norm=False,  # whether both views share batch statistics
+    )
+    return ConfigDict({**section, **changes})
+
+
+def simclr(**changes: Any) -> ConfigDict:
+    """The `method` section of SimCLR, on any backbone."""
+    section = dict(name="simclr", projection=128, temperature=0.2, joint_norm=False)
+    return ConfigDict({**section, **changes})
+
+
 def sgd(*, momentum: float = 0.9, nesterov: bool = False) -> ConfigDict:
     """SGD with momentum; weight decay joins the gradient before the momentum (coupled L2)."""
     return ConfigDict(dict(name="sgd", momentum=momentum, nesterov=nesterov))
@@ -609,6 +670,10 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
         train.batch_size,
         f"a multiple of config.train.accumulate={train.accumulate}",
     )
+    need(data_input.views in (1, 2), "input.views", data_input.views, "1 or 2")
+    release = optim.unfreeze
+    need(release.every_epochs > 0, "optim.unfreeze.every_epochs", release.every_epochs, "above 0")
+    need(0 < release.factor <= 1, "optim.unfreeze.factor", release.factor, "in (0, 1]")
     one_of("compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
     one_of("input.normalise", data_input.normalise, ("imagenet", "half"))
     one_of("input.hide.direction", data_input.hide.direction, ("sensitive", "nonsensitive"))

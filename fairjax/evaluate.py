@@ -11,11 +11,11 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from fairjax import sensitivity, sharding
-from fairjax.build import abstract_batch, build_backbone, build_preprocess
+from fairjax.build import abstract_batch, build_backbone, build_preprocess, build_second
 from fairjax.comparisons import UNKNOWN, Embeddings, Pairs, compare
 from fairjax.data import phantom
 from fairjax.data.dataset import Dataset, Examples
-from fairjax.data.pipeline import eval_batches
+from fairjax.data.pipeline import VIEWS, eval_batches
 from fairjax.metrics.verification import true_match_rate
 from fairjax.protocols.accuracy import Folds
 from fairjax.score import Columns, write_predictions
@@ -45,6 +45,7 @@ def predict_split(
             batch_size=config.eval.batch_size,
             image_size=config.input.image_size,
             cache_mb=config.input.cache_mb,
+            second=build_second(config),
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
@@ -82,17 +83,16 @@ def _compiled_predict_step(
 
 
 def metric_names(
+    config: ConfigDict,
     method: Method,
     variables: PyTree,
     examples: Examples,
     pairs: Pairs | None,
-    *,
-    image_size: int,
 ) -> list[str]:
     """What `validation_metrics` will measure, from shapes alone."""
-    batch = abstract_batch(examples, rows=len(examples), image_size=image_size)
+    batch = abstract_batch(config, examples, rows=len(examples))
     shapes = {**batch, **jax.eval_shape(method.predict, variables, batch)}
-    columns = {name: np.ones(x.shape) for name, x in shapes.items() if name != "image"}
+    columns = {name: np.ones(x.shape) for name, x in shapes.items() if name not in VIEWS}
     return list(validation_metrics({**columns, **_known(examples)}, pairs))
 
 

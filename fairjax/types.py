@@ -9,8 +9,8 @@ import jax
 DATA_AXIS = "data"  # the batch is split over this mesh axis
 MODEL_AXIS = "model"  # a class-sharded head is split over this one
 
-# image: uint8 [batch, height, width, 3]; one [batch] array a label; mask: bool [batch], False on
-# padding.
+# image: uint8 [batch, height, width, 3]; image_2: another view of each, where config.input.views
+# is 2; one [batch] array a label; mask: bool [batch], False on padding.
 Batch = Mapping[str, jax.Array]
 PyTree = Any
 

@@ -126,7 +126,7 @@ def test_layer_decay_needs_layers():
 
 
 def test_frozen_parameters_stay_and_keep_no_state():
-    tx = optim.frozen(build("adamw", lr=1.0, weight_decay=0.5), VIT, prefixes=("backbone",))
+    tx = optim.frozen(build("adamw", lr=1.0, weight_decay=0.5), VIT, parts=("backbone",))
     steps = moved(tx)
     assert not any(jax.tree.leaves(steps["backbone"]))
     assert steps["head_age"]["kernel"] > 0
@@ -135,9 +135,39 @@ def test_frozen_parameters_stay_and_keep_no_state():
 
 
 @pytest.mark.parametrize(
-    ("prefixes", "said"),
+    ("parts", "said"),
     [(("back",), "'back' is no part"), (("backbone", "head_age"), "leaves no parameter")],
 )
-def test_freezing_nothing_or_everything_is_refused(prefixes, said):
+def test_freezing_nothing_or_everything_is_refused(parts, said):
     with pytest.raises(ValueError, match=said):
-        optim.frozen(optax.sgd(1.0), VIT, prefixes=prefixes)
+        optim.frozen(optax.sgd(1.0), VIT, parts=parts)
+
+
+def test_a_released_part_waits_and_then_moves_as_if_it_had_just_begun():
+    rates = optax.linear_schedule(1.0, 0.0, 10)
+    make = functools.partial(optax.adam, b2=0.99)
+    tx = optim.released(make, rates, VIT, parts=("backbone",), starts=(3,), factor=0.5)
+    alone = make(lambda count: 0.5 * rates(count + 3))
+    state, own = tx.init(VIT), alone.init(VIT["backbone"])
+    gradients = jax.tree.map(jnp.ones_like, VIT)
+    for step in range(6):
+        updates, state = tx.update(gradients, state, VIT)
+        if step < 3:
+            assert not any(leaf.any() for leaf in jax.tree.leaves(updates["backbone"]))
+        else:
+            expected, own = alone.update(gradients["backbone"], own, VIT["backbone"])
+            jax.tree.map(np.testing.assert_allclose, updates["backbone"], expected)
+        np.testing.assert_allclose(updates["head_age"]["kernel"], -rates(step), rtol=1e-4)
+
+
+def test_parts_further_down_move_less():
+    parts, starts = ("backbone/block_1", "backbone/embed|backbone/block_0"), (0, 0)
+    tx = optim.released(
+        optax.sgd, lambda _: 1.0, VIT, parts=parts, starts=starts, factor=0.3
+    )  # fmt: skip
+    steps = moved(tx)
+    np.testing.assert_allclose(steps["backbone"]["block_1"]["up"]["kernel"], 0.3)
+    np.testing.assert_allclose(steps["backbone"]["embed"]["kernel"], 0.09)
+    assert steps["head_age"]["kernel"] == 1.0
+    with pytest.raises(ValueError, match=r"unfreeze.parts: 'back' is no part"):
+        optim.released(optax.sgd, lambda _: 1.0, VIT, parts=("back",), starts=(1,), factor=1.0)

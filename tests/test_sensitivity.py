@@ -34,7 +34,9 @@ def scene():
         tasks={"race": task},
         label_smoothing=0.0,
         dropout=0.0,
+        hidden=0,
         mixup=0.0,
+        save_features=False,
     )
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (ROWS, SIZE, SIZE, 3), dtype=np.uint8)

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Sequence
 
 from fairjax.audit.tables import InputError
-from fairjax.cli import audit, data, diff, report
+from fairjax.cli import audit, data, diff, report, similarity
 from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, data, diff, report)
+VERBS = (audit, data, diff, report, similarity)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

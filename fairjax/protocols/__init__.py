@@ -6,10 +6,11 @@ list[Table]`.
 
 from types import ModuleType
 
-from fairjax.protocols import bfw, lfw, reconstruction, rfw, utkface
+from fairjax.protocols import bfw, contrastive, lfw, reconstruction, rfw, utkface
 
 PROTOCOLS: dict[str, ModuleType] = {
     "bfw": bfw,
+    "contrastive": contrastive,
     "lfw": lfw,
     "reconstruction": reconstruction,
     "rfw": rfw,

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fairjax.metrics import bootstrap
-from fairjax.protocols.grouped import Sampling, mean_of, measure_groups, summaries
-from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
-from fairjax.results import Results, Table
-
-NAME = "reconstruction_loss"
+from fairjax.protocols import per_image
+from fairjax.protocols.grouped import mean_of
+from fairjax.protocols.per_image import tables as tables
+from fairjax.results import Results
 
 
 def evaluate(
@@ -39,45 +37,13 @@ def evaluate(
     Raises:
       ValueError: If `group_by` is no classified attribute, or the loss is missing or not finite.
     """
-    if not attributes.get(group_by):
-        known = ", ".join(name for name, values in attributes.items() if values)
-        raise ValueError(f"group_by={group_by!r} must be a classified attribute: one of {known}.")
-    if "loss" not in predictions or not np.isfinite(predictions["loss"]).all():
-        raise ValueError("the predictions lack a finite column 'loss'; is this an autoencoder's?")
-    cluster, group = predictions["cluster"], predictions[group_by].astype(np.int64)
-    draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    sampling = Sampling(cluster, draws, level, seed)
+    per_image.check(predictions, attributes=attributes, group_by=group_by, columns=["loss"])
     error = mean_of(
-        NAME, predictions["loss"].astype(np.float64), unit="squared units", lower_is_better=True,
+        "reconstruction_loss", predictions["loss"].astype(np.float64), unit="squared units",
         rule="squared error a pixel of the removed patches, in the units of the training target",
+        lower_is_better=True,
     )  # fmt: skip
-    names = tuple(attributes[group_by])
-    total = measure_groups(error, np.zeros_like(group), [{}], sampling)
-    part = measure_groups(error, group, [{group_by: name} for name in names], sampling,
-                          permute=True)  # fmt: skip
-    protocol = {
-        "name": "reconstruction",
-        "group_by": group_by,
-        "groups": list(names),
-        "n": len(cluster),
-        "n_clusters": len(draws.weights),
-        "resamples": resamples,
-        "level": level,
-        "seed": seed,
-        "interval": f"cluster bootstrap, {resamples} resamples",
-        "noise_floor": f"{resamples} permutations of the {group_by} of whole clusters",
-    }
-    measures = [*total.measures, *part.measures]
-    measures += summaries(part, across=group_by, sampling=sampling)
-    return Results("attributes", protocol, measures, {}, list(limits), {})
-
-
-def tables(results: Results, *, published: str = "") -> list[Table]:
-    """The error by group, and its gaps; nothing is published to put beside them."""
-    del published
-    protocol = results.protocol
-    note = f"Brackets: {100 * protocol['level']:g} % interval, {protocol['interval']}."
-    return [
-        by_group_table(index_of(results), protocol["group_by"], protocol["groups"], [NAME], note),
-        gap_table(results.measures, protocol["group_by"], protocol["noise_floor"]),
-    ]
+    return per_image.assess(
+        "reconstruction", [error], predictions, attributes=attributes, group_by=group_by,
+        resamples=resamples, level=level, seed=seed, limits=limits,
+    )  # fmt: skip

@@ -88,6 +88,27 @@ def test_training_batch_has_the_agreed_shape(examples):
     assert batch["age"].dtype == np.int32
 
 
+@pytest.mark.parametrize("cache_mb", [IN_MEMORY, ON_THE_FLY])
+def test_a_second_view_leaves_the_first_as_it_is_and_is_drawn_apart(examples, cache_mb):
+    plain = train(examples, cache_mb=cache_mb)
+    both = train(examples, cache_mb=cache_mb, second=ALL)
+    for _ in range(5):
+        one, two = next(plain), next(both)
+        second = two.pop("image_2")
+        assert_same(two, one)
+        assert second.shape == one["image"].shape
+        assert (second != one["image"]).any(axis=(1, 2, 3)).all()  # of every image
+
+
+def test_an_evaluation_has_the_same_second_view_every_time_and_black_padding(examples):
+    first, again = (list(evaluation(examples, second=ALL)) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert_same(one, other)
+    for batch, plain in zip(first, evaluation(examples), strict=True):
+        np.testing.assert_array_equal(batch["image"], plain["image"])
+        assert not batch["image_2"][~batch["mask"]].any()
+
+
 def test_resumed_stream_equals_the_uninterrupted_one(examples):
     whole = list(islice(train(examples), 9))
     for step in (0, 3, 7):

@@ -28,7 +28,7 @@ class Pool(nn.Module):
         return nn.BatchNorm(use_running_average=not train)(x)
 
 
-def build(mixup=0.0, **tasks):
+def build(mixup=0.0, hidden=0, save_features=False, **tasks):
     return METHODS["classify"](
         backbone=Pool(),
         targets=TARGETS,
@@ -36,7 +36,9 @@ def build(mixup=0.0, **tasks):
         tasks=tasks,
         label_smoothing=0.0,
         dropout=0.0,
+        hidden=hidden,
         mixup=mixup,
+        save_features=save_features,
     )
 
 
@@ -129,6 +131,16 @@ def test_predict_needs_no_labels(key):
     unlabelled = {"image": batch["image"], "mask": batch["mask"]}
     columns = method.predict({"params": params, **model_state}, unlabelled)
     assert {"pred_age", "prob_gender"} <= set(columns)
+
+
+def test_a_hidden_layer_is_a_sigmoid_before_every_head_and_features_are_kept_on_request(key):
+    method, batch = build(hidden=4, save_features=True, gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    columns = method.predict({"params": params, **model_state}, batch)
+    layer, head = params["head_hidden"], params["head_gender"]
+    hidden = jax.nn.sigmoid(columns["features"] @ layer["kernel"] + layer["bias"][None])
+    logits = hidden @ head["kernel"] + head["bias"][None]
+    np.testing.assert_allclose(columns["prob_gender"], jax.nn.softmax(logits), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
