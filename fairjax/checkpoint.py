@@ -162,8 +162,7 @@ class Checkpoints:
                         position=ocp.args.JsonRestore(),
                     ),
                 )
-            # Orbax and tensorstore raise many kinds for a damaged file; each is reported.
-            except Exception as error:
+            except Exception as error:  # of many kinds, for a damaged file; each is reported
                 reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
                 reasons.append(f"step {candidate}: {reason}")
                 logging.warning("Checkpoint at step %s is damaged: %s", candidate, reason)
@@ -213,7 +212,7 @@ def read_variables(run: Path) -> PyTree:
                 path,
                 args=ocp.args.PyTreeRestore(item, restore_args=on_host, partial_restore=True),
             )
-        except Exception as error:  # as above
+        except Exception as error:  # orbax raises many kinds for a damaged file
             reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
             raise CheckpointError(f"{path} cannot be read: {reason}.") from error
     return found["average"] or {"params": found["params"], **found["model_state"]}

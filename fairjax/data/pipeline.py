@@ -329,7 +329,7 @@ class _Feed:
                     self.queue.enqueue(prepare(step))
             except tf.errors.CancelledError:
                 pass  # stop() closed the queue
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is raised where a batch is asked for
                 self.failure = error
                 self.queue.close()
 

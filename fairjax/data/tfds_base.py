@@ -18,11 +18,11 @@ class ManualBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
 
     def features(self) -> Mapping[str, Any]:
         """The features of an example, by name."""
-        raise NotImplementedError
+        raise NotImplementedError  # each data set says it
 
     def read(self, root: str) -> Mapping[str, Any]:
         """What each split holds: an argument of `_generate_examples`."""
-        raise NotImplementedError
+        raise NotImplementedError  # each data set says it
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(

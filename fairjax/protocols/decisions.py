@@ -170,6 +170,17 @@ def of_confusion(
     undefined: float,
     lower: bool = False,
 ) -> Quantity:
+    """A rate of each class against the rest, averaged over the classes.
+
+    Args:
+      name: The quantity's.
+      one: The classified attribute.
+      rate: From counts of true and false positives and negatives.
+      average: How classes are averaged.
+      rule: Its definition.
+      undefined: What a class without such a rate counts as; NaN leaves it out.
+      lower: Whether less is better.
+    """
     rows = classification.confusion_rows(one.labels, one.decisions, classes=len(one.classes))
 
     def value(sums: np.ndarray) -> np.ndarray:
