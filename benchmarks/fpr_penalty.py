@@ -2,8 +2,9 @@
 
 A step is forward and backward from embeddings and class weights, not normalised, to the loss and
 its gradients by both, float32. The peer is the authors' released algorithm (variant "tface") in
-eager PyTorch, step by step as they take them: whole matrices of floats as masks, the cosines twice.
-"torch tface, spared" is our own tuning of it. Threshold, loss and gradients must agree with ours.
+eager PyTorch, step by step as they take them: a column a class, whole matrices of floats as masks,
+the cosines twice. "torch tface, spared" is our own tuning of it: a row a class, masks of bytes, and
+sums over the few cosines that are selected. Threshold, loss and gradients must agree with ours.
 
 The floor is the three matrix products that no implementation can spare: cosines, and their
 gradient by either side. The cosines' 4 bytes each also pass through memory at least four times:
@@ -102,13 +103,16 @@ def torch_step(kind: str, data: tuple[np.ndarray, ...]) -> Callable[[], Any]:
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
-    x, weights = (torch.from_numpy(array).requires_grad_() for array in data[:2])
-    labels = torch.from_numpy(data[2]).long()
-    rows, classes = len(x), len(weights)
-    index = torch.arange(rows)
+    x, by_row, labels = map(torch.from_numpy, data)
+    rows, classes = len(x), len(by_row)
+    index, labels = torch.arange(rows), labels.long()
+    class_axis = 1 if kind == "tface" else 0
+    weights = by_row.T.clone(memory_format=torch.contiguous_format) if class_axis else by_row
+    x.requires_grad_(), weights.requires_grad_()
 
     def cosines_with(weights: Any) -> Any:
-        return (normalize(x) @ normalize(weights).T).clamp(-1, 1)
+        directions = normalize(weights, dim=1 - class_axis)
+        return (normalize(x) @ (directions if class_axis else directions.T)).clamp(-1, 1)
 
     def rank(wrong: Any) -> int:
         return math.ceil((rows * (classes - 1) - int(wrong.sum())) / (classes - 1))
@@ -150,7 +154,7 @@ def torch_step(kind: str, data: tuple[np.ndarray, ...]) -> Callable[[], Any]:
             margined = margined - shift
         loss = cross_entropy(SCALE * both.index_put((index, labels), margined), labels)
         loss.backward()
-        return (loss.detach(), threshold), (x.grad, weights.grad)
+        return (loss.detach(), threshold), (x.grad, weights.grad.T if class_axis else weights.grad)
 
     return run
 

@@ -112,6 +112,15 @@ def torch_resnet(depth: int) -> Any:
     """ResNet v1.5 as torchvision lays it out."""
     import torch
 
+    layers, features = torch_trunk(depth)
+    pool = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    return torch.nn.Sequential(*layers, *pool, torch.nn.Linear(features, CLASSES))
+
+
+def torch_trunk(depth: int, *, width: int = 64, stages: int = 4) -> tuple[list[Any], int]:
+    """Its layers up to the last map, and that map's channels."""
+    import torch
+
     def conv_norm(inner: int, outer: int, size: int, strides: int = 1) -> list[Any]:
         padding = (size - 1) // 2
         conv = torch.nn.Conv2d(inner, outer, size, strides, padding, bias=False)
@@ -138,14 +147,13 @@ def torch_resnet(depth: int) -> Any:
         def forward(self, x: Any) -> Any:
             return torch.relu_(self.residual(x) + self.shortcut(x))
 
-    layers = [*conv_norm(3, 64, 7, 2), relu(), torch.nn.MaxPool2d(3, 2, 1)]
-    inner = 64
-    for stage, blocks in enumerate(STAGES[depth]):
+    layers = [*conv_norm(3, width, 7, 2), relu(), torch.nn.MaxPool2d(3, 2, 1)]
+    inner = width
+    for stage, blocks in enumerate(STAGES[depth][:stages]):
         for i in range(blocks):
-            layers.append(Block(inner, 64 * 2**stage, 2 if stage and not i else 1))
-            inner = 64 * 2**stage * (4 if depth >= 50 else 1)
-    layers += [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(inner, CLASSES)]
-    return torch.nn.Sequential(*layers)
+            layers.append(Block(inner, width * 2**stage, 2 if stage and not i else 1))
+            inner = width * 2**stage * (4 if depth >= 50 else 1)
+    return layers, inner
 
 
 def spread(values: list[float], digits: int = 1) -> dict[str, float]:

@@ -3,24 +3,29 @@
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Any
 
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from fairjax import optim
-from fairjax.config import ConfigError, bind_section, leaf
+from fairjax import freeze, optim
+from fairjax.comparisons import UNKNOWN
+from fairjax.config import ConfigError, bind_section, keys, leaf
 from fairjax.data import CHECKS, DATASETS
 from fairjax.data.augment import Augment
-from fairjax.data.dataset import DataError, Dataset
+from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
+from fairjax.data.pipeline import VIEWS
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
-from fairjax.models.preprocess import normalise
-from fairjax.score import bind_protocol, evaluate_columns
-from fairjax.types import Method, Target
+from fairjax.models.masking import read_map
+from fairjax.models.preprocess import hide_patches, most_sensitive, normalise
+from fairjax.score import Columns, bind_protocol, compares, evaluate_columns
+from fairjax.types import Method, PyTree, Target
 
 _GIVEN: dict[str, tuple[Mapping[str, Callable[..., Any]], set[str]]] = {
     "data": (DATASETS, {"seed"}),
@@ -52,6 +57,7 @@ def check_sections(config: ConfigDict) -> None:
     _told("data", bind_section(CHECKS, config.data, "config.data", given=()))()
     bind_protocol(config)
     build_augment(config)
+    build_second(config)
 
 
 def _told(path: str, function: Callable) -> Callable:
@@ -80,20 +86,59 @@ def build_augment(config: ConfigDict) -> Augment:
     Raises:
       ConfigError: If one is out of its range.
     """
+    return _augment(config, "augment")
+
+
+def build_second(config: ConfigDict) -> Augment | None:
+    """Those of a second view of it; None where the config asks for one view.
+
+    Raises:
+      ConfigError: If one is out of its range.
+    """
+    return _augment(config, "second_augment") if config.input.views == 2 else None
+
+
+def _augment(config: ConfigDict, key: str) -> Augment:
     try:
-        return Augment(**config.input.augment.to_dict())
+        return Augment(**config.input[key].to_dict())
     except ValueError as error:
-        raise ConfigError(f"config.input.{error}") from None
+        raise ConfigError(f"config.input.{str(error).replace('augment', key, 1)}") from None
 
 
 def build_method(config: ConfigDict, dataset: Dataset) -> Method:
     """The method on its backbone, told what the training split looks like."""
-    backbone = bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype))
     return bound(config, "method")(
-        backbone=backbone,
+        backbone=build_backbone(config),
         targets=targets_of(dataset),
-        preprocess=functools.partial(normalise, kind=config.input.normalise),
+        preprocess=build_preprocess(config),
     )
+
+
+def build_backbone(config: ConfigDict) -> nn.Module:
+    """From images to features."""
+    return bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype))
+
+
+def build_preprocess(config: ConfigDict) -> Callable[[jax.Array], jax.Array]:
+    """From uint8 images to the backbone's input.
+
+    Raises:
+      ConfigError: If patches are to be hidden and the map does not allow it.
+    """
+    scale = functools.partial(normalise, kind=config.input.normalise)
+    hide = config.input.hide
+    if not hide.sensitivity:
+        return scale
+    try:
+        hidden = most_sensitive(
+            read_map(hide.sensitivity), ratio=hide.ratio, direction=hide.direction
+        )
+    except ValueError as error:
+        raise ConfigError(f"config.input.hide: {error}") from error
+    cover = functools.partial(
+        hide_patches, hidden=hidden, kind=config.input.normalise, value=hide.value
+    )
+    return lambda images: cover(scale(images))
 
 
 def build_schedule(
@@ -105,14 +150,48 @@ def build_schedule(
     )
 
 
-def build_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The optax chain: clipping, decay, momentum, rate."""
-    tx = bound(config, "optim.algorithm")(
-        lr=schedule,
-        weight_decay=config.optim.weight_decay,
-        mask=functools.partial(optim.decay_mask, norms=config.optim.decay_norms),
-    )
-    return optim.clipped(tx, clip_norm=config.optim.clip_norm)
+def build_freezing(config: ConfigDict, *, steps_per_epoch: float) -> freeze.Plan:
+    """Which parts are held still at which step."""
+    release = config.optim.unfreeze
+    starts = [
+        round(place * release.every_epochs * steps_per_epoch)
+        for place in range(1, len(release.parts) + 1)
+    ]
+    return freeze.Plan(tuple(config.optim.freeze), tuple(release.parts), tuple(starts))
+
+
+def build_optimizer(
+    config: ConfigDict, schedule: optax.Schedule, plan: freeze.Plan, params: PyTree
+) -> optax.GradientTransformation:
+    """The optax chain: clipping, decay, momentum, rate; layers apart, and frozen parts.
+
+    Args:
+      config: The config.
+      schedule: Steps taken -> learning rate.
+      plan: Which parts are held still.
+      params: The parameters' shapes.
+
+    Raises:
+      ConfigError: If the parameters have no such layers or parts.
+    """
+
+    def make(rate: optax.Schedule) -> optax.GradientTransformation:
+        return bound(config, "optim.algorithm")(
+            lr=rate,
+            weight_decay=config.optim.weight_decay,
+            mask=functools.partial(optim.decay_mask, norms=config.optim.decay_norms),
+        )
+
+    try:
+        tx = optim.released(
+            make, schedule, params, parts=plan.parts, starts=plan.starts,
+            factor=config.optim.unfreeze.factor,
+        )  # fmt: skip
+        tx = optim.clipped(tx, clip_norm=config.optim.clip_norm)
+        tx = optim.layer_decayed(tx, params, factor=config.optim.layer_decay)
+        return optim.frozen(tx, params, parts=plan.always)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def targets_of(dataset: Dataset) -> dict[str, Target]:
@@ -133,50 +212,128 @@ def manifest_of(dataset: Dataset) -> dict[str, Any]:
     """The account for `data.json`.
 
     To the reader's own account it adds what an evaluation must know of the attributes, and a hash
-    of which rows with which labels make up each split.
+    of which rows with which labels make up each split, and which of them are compared.
     """
     state = hashlib.blake2b(digest_size=16)
     for split, examples in dataset.splits.items():
         state.update("\0".join([split, *map(str, examples.ids)]).encode())
         for name in sorted(examples.labels):
             state.update(np.asarray(examples.labels[name], "<i8").tobytes())
+    for split, pairs in dataset.pairs.items():
+        state.update(f"pairs of {split}".encode())
+        for column in astuple(pairs):
+            state.update(np.asarray(column, "<i8").tobytes())
     return {
         **dataset.manifest,
-        "attributes": {name: asdict(attribute) for name, attribute in dataset.attributes.items()},
+        "attributes": {name: asdict(attribute) for name, attribute in tested(dataset).items()},
         "splits_hash": state.hexdigest(),
     }
 
 
-def rehearse(config: ConfigDict, dataset: Dataset) -> None:
-    """Scores the test labels as if a model had predicted them.
+def tested(dataset: Dataset) -> dict[str, Attribute]:
+    """The attributes that the test split has labels of: all but who the training people are."""
+    labels = dataset.splits["test"].labels
+    return {
+        name: attribute
+        for name, attribute in dataset.attributes.items()
+        if (labels[name] != UNKNOWN).any()
+    }
 
-    So a protocol that does not fit the data is refused before training and not after it.
+
+def abstract_batch(config: ConfigDict, examples: Examples, *, rows: int) -> PyTree:
+    """Shapes and types of a batch of the split."""
+    size = config.input.image_size
+    images = jax.ShapeDtypeStruct((rows, size, size, 3), np.uint8)
+    shapes = dict.fromkeys(VIEWS[: config.input.views], images)
+    shapes |= {"mask": jax.ShapeDtypeStruct((rows,), bool)}
+    shapes |= {
+        name: jax.ShapeDtypeStruct((rows,), label.dtype) for name, label in examples.labels.items()
+    }
+    return shapes
+
+
+def rehearse(config: ConfigDict, dataset: Dataset) -> None:
+    """Goes through training in shapes alone, and scores the test split as if it were predicted.
+
+    So a method or a protocol that does not fit the data is refused before training.
 
     Raises:
-      ConfigError: If the protocol refuses.
+      ConfigError: If one refuses.
     """
+    batch = abstract_batch(
+        config,
+        dataset.splits["train"],
+        rows=config.train.batch_size // config.train.accumulate,
+    )
+    method, key = build_method(config, dataset), jax.eval_shape(lambda: jax.random.key(0))
+    variables = _told("backbone", functools.partial(jax.eval_shape, method.init))(key, batch)
+    _told("method", functools.partial(jax.eval_shape, method.loss))(*variables, batch, key)
+    attribute = config.eval.sensitivity.attribute
+    values = {name for name, known in tested(dataset).items() if known.values}
+    if attribute and (config.backbone.name != "vit" or attribute not in values):
+        raise ConfigError(
+            f"config.eval.sensitivity.attribute={attribute!r} needs config.backbone.name='vit' and "
+            f"a class attribute: one of {', '.join(sorted(values))}."
+        )
+    settings = {**config.eval.protocol.to_dict(), "resamples": 1}
+    brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
+    columns = _embedded(dataset) if compares(config) else _predicted(dataset)
+    _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(
+        dataset.pairs.get("test"), tested(dataset)
+    )
+
+
+def _embedded(dataset: Dataset) -> Columns:
+    """The test split as if each image had an embedding."""
     test = dataset.splits["test"]
-    columns = {"id": test.ids, "cluster": test.cluster, **test.labels}
-    for name, attribute in dataset.attributes.items():
+    drawn = np.random.default_rng(0).standard_normal((len(test), 8), np.float32)
+    return {"id": test.ids, "cluster": test.cluster, **test.labels, "embedding": drawn}
+
+
+def _predicted(dataset: Dataset) -> Columns:
+    """The test split as if every label had been predicted."""
+    test = dataset.splits["test"]
+    columns = {"id": test.ids, "cluster": test.cluster, **test.labels, "loss": np.zeros(len(test))}
+    for name, attribute in tested(dataset).items():
         if attribute.values:
             columns[f"prob_{name}"] = np.eye(len(attribute.values))[test.labels[name]]
         else:
             columns[f"pred_{name}"] = test.labels[name].astype(np.float64)
-    settings = {**config.eval.protocol.to_dict(), "resamples": 1}
-    brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
-    _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(dataset.attributes)
+    return columns
 
 
-def check_labels(dataset: Dataset) -> None:
-    """Refuses labels outside their range before the first step.
+def check_balance(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuses to balance training by what is not a class of the data.
+
+    Raises:
+      ConfigError: Lists what there is.
+    """
+    name = config.input.balance
+    known = [label for label, attribute in dataset.attributes.items() if attribute.values]
+    if name and name not in known:
+        raise ConfigError(
+            f"config.input.balance={name!r} is no class of this dataset; it has: "
+            f"{', '.join(known)}."
+        )
+
+
+def check_labels(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuses labels outside their range, and to learn what is not known, before the first step.
 
     Raises:
       DataError: Names the attribute, the value and an image that carries it.
     """
+    ends = (key.rpartition(".")[2] for key in keys(config.method))
+    learned = {
+        leaf(config.method, key)
+        for key, end in zip(keys(config.method), ends, strict=True)
+        if end in ("label", "attribute")
+    }
     for split, examples in dataset.splits.items():
         for name, attribute in dataset.attributes.items():
             labels = examples.labels[name]
-            wrong = np.flatnonzero((labels < attribute.low) | (labels > attribute.high))
+            low = 0 if split == "train" and name in learned else attribute.low
+            wrong = np.flatnonzero((labels < low) | (labels > attribute.high))
             if wrong.size:
                 raise DataError(
                     f"{name}={labels[wrong[0]]} of image {examples.ids[wrong[0]]!r} ({split}, "

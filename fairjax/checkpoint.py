@@ -7,13 +7,16 @@ from types import TracebackType
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from jax.sharding import NamedSharding
 from orbax.checkpoint import checkpoint_managers as policies
 
+from fairjax.interop import from_timm, read_tensors
 from fairjax.state import TrainState
-from fairjax.workdir import WorkdirError
+from fairjax.types import PyTree
+from fairjax.workdir import WorkdirError, read_json
 
 
 class CheckpointError(WorkdirError):
@@ -159,8 +162,7 @@ class Checkpoints:
                         position=ocp.args.JsonRestore(),
                     ),
                 )
-            # Orbax and tensorstore raise many kinds for a damaged file; each is reported.
-            except Exception as error:
+            except Exception as error:  # of many kinds, for a damaged file; each is reported
                 reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
                 reasons.append(f"step {candidate}: {reason}")
                 logging.warning("Checkpoint at step %s is damaged: %s", candidate, reason)
@@ -175,6 +177,45 @@ class Checkpoints:
                 "restore the folder from a copy, or start again with another --workdir."
             )
         return None
+
+
+def read_variables(run: Path) -> PyTree:
+    """The weights with which a finished run was evaluated, or those of a file, on the host.
+
+    Args:
+      run: The run's folder; or a ViT or MAE as timm, DeiT and MAE name it, .safetensors, .npz or
+        .pth, of which nothing but tensors is read.
+
+    Returns:
+      What `TrainState.variables` was: `{"params": ..., **model_state}`.
+
+    Raises:
+      WorkdirError: If the run is missing, not finished or cannot be read.
+    """
+    if run.suffix in (".safetensors", ".npz", ".pth"):
+        try:
+            params, leftovers = from_timm(read_tensors(run))
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+        logging.info("%s: no place for %s.", run, ", ".join(leftovers) or "nothing")
+        return {"params": params}
+    step = read_json(run / "outcome.json")["evaluated_step"]
+    path = (run / "checkpoints" / str(step) / "state").absolute()
+    with ocp.PyTreeCheckpointer() as reader:
+        try:
+            tree = reader.metadata(path).item_metadata.tree
+            item = {name: tree[name] for name in ("params", "model_state", "average")}
+            if item["average"]:
+                item = {"average": item["average"]}
+            on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
+            found = reader.restore(
+                path,
+                args=ocp.args.PyTreeRestore(item, restore_args=on_host, partial_restore=True),
+            )
+        except Exception as error:  # orbax raises many kinds for a damaged file
+            reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
+            raise CheckpointError(f"{path} cannot be read: {reason}.") from error
+    return found["average"] or {"params": found["params"], **found["model_state"]}
 
 
 def lower_is_better(metric: str) -> bool:

@@ -13,6 +13,11 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from fairjax.plan import Claim as Claim
+from fairjax.plan import Column as Column
+from fairjax.plan import Row as Row
+from fairjax.plan import Study as Study
+
 T = TypeVar("T")
 
 
@@ -23,6 +28,7 @@ class ConfigError(ValueError):
 # Keys that may differ between a run and its resumption: they change no number.
 FREE_TO_CHANGE = (
     "data.root",
+    "data.benchmark.root",
     "input.cache_mb",
     "train.log_every",
     "train.checkpoint_every",
@@ -48,10 +54,18 @@ def base_config() -> ConfigDict:
             image_size=64,  # pixels, height = width
             normalise="imagenet",  # imagenet: channel mean and deviation; half: (x/255 - 0.5)/0.5
             cache_mb=4096,  # decoded images stay in memory up to this size
+            balance="",  # a label whose classes come equally often, such as identity or group
             augment=no_augmentation(),
+            views=1,  # 2 for methods that compare two views of an image
+            second_augment=no_augmentation(),  # of the second view
+            # Covers patches of every image, in training and in evaluation; sensitivity="" is off.
+            hide=dict(sensitivity="", ratio=0.25, direction="sensitive", value="mean"),
         )
     )
     config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet", width=64))
+    # Start from another run's folder, or from a file of a ViT or MAE as timm, DeiT and MAE name it:
+    # its "backbone" (or another module), or "all".
+    config.init = ConfigDict(dict(run="", part="backbone"))
     config.compute_dtype = "float32"  # or bfloat16; parameters, logits and losses stay float32
 
     config.method = ConfigDict(
@@ -64,6 +78,9 @@ def base_config() -> ConfigDict:
             ),
             label_smoothing=0.0,
             dropout=0.0,  # on the pooled features
+            hidden=0,  # width of a sigmoid layer between features and heads; 0 is none
+            save_features=False,  # among the predictions, for `fairjax similarity`
+            mixup=0.0,  # parameter of the Beta that images are blended by; 0 is off
         )
     )
     config.optim = ConfigDict(
@@ -73,6 +90,12 @@ def base_config() -> ConfigDict:
             weight_decay=0.05,
             decay_norms=False,  # True decays biases and normalisation scales too (face recipes)
             clip_norm=0.0,  # global gradient norm; 0 is off
+            layer_decay=1.0,  # factor of the rate for each block further down; 1 is off
+            # Parts that stay as they are, in inference mode: ("backbone",) is a linear probe. A
+            # part is a path of parameters; * stands for anything, | between alternatives.
+            freeze=(),
+            # Parts that are frozen at first and released one by one, in this order.
+            unfreeze=dict(parts=(), every_epochs=5.0, factor=0.3),  # factor of the rate for each
             schedule=cosine(warmup_epochs=5.0),
         )
     )
@@ -98,6 +121,14 @@ def base_config() -> ConfigDict:
             weights="last",  # or best: the checkpoint with the best validation metric
             protocol=attribute_protocol(group_by="group"),
             published="",  # resnet50 or tfc prints the source's numbers beside ours
+            # Where a ViT that classifies this attribute looks, as sensitivity.npz; "" is off.
+            sensitivity=dict(
+                attribute="",
+                source="cls",  # or mean_query, rollout
+                layers="all",  # or last
+                images="all",  # or correct: those that it classifies rightly
+                symmetrise=False,  # the mean with its mirror image
+            ),
         )
     )
     return config.lock()
@@ -129,6 +160,95 @@ def utkface(**changes: Any) -> ConfigDict:
     return ConfigDict({**section, **changes})
 
 
+def identities(**changes: Any) -> ConfigDict:
+    """The `data` section of a tree of people to train on: one folder a person, or a .tar."""
+    section = dict(
+        name="identities",
+        root="",
+        groups="",  # or folder (above the person's), or a table with the columns identity, group
+        min_images=2,  # people with fewer are left out
+        max_images=0,  # of a person with more this many are kept; 0 keeps all
+        held_out=200,  # people kept for validation
+        overlap="refuse",  # or drop, allow: people who are also in the benchmark
+        on_error="skip",
+        max_bad=0.01,
+        benchmark=phantom_pairs(),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def bupt(**changes: Any) -> ConfigDict:
+    """The `data` section of BUPT-Balancedface or BUPT-Globalface: folders, a .tar, or records."""
+    section = identities(name="bupt", overlap="drop", held_out=400, benchmark=rfw()).to_dict()
+    del section["groups"]  # the release tells them
+    return ConfigDict({**section, **changes})
+
+
+def phantom_identities(**changes: Any) -> ConfigDict:
+    """The `data` section of generated people to train on."""
+    section = dict(
+        name="phantom_identities",
+        root="",
+        image_size=64,
+        identities=1000,  # those held out included
+        images_per_identity=8,
+        held_out=160,
+        differential=dict(kind="none", group="amber", size=0.0),
+        benchmark=phantom_pairs(),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def phantom_pairs(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of generated people whom nobody was trained on."""
+    section = dict(
+        name="phantom",
+        root="",
+        image_size=64,
+        identities=400,
+        images_per_identity=5,
+        folds=10,
+        pairs_per_fold=60,  # mated ones of each group in each part, and as many non-mated ones
+        differential=dict(kind="none", group="amber", size=0.0),
+    )
+    return ConfigDict({**section, **changes})
+
+
+def lfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of LFW-style pairs: a tree of people, and lists of pairs."""
+    section = dict(
+        name="lfw",
+        root="",
+        pairs="",  # one list, or a folder of <Group>_pairs.txt
+        groups="",  # for one list: a table with the columns identity, group
+        folds=(),  # the parts used, counted from 1; () is all
+        on_error="raise",  # or skip: lines that cannot be used
+    )
+    return ConfigDict({**section, **changes})
+
+
+def rfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of RFW: the release's folder or .tar, or a folder of .bin."""
+    section = dict(
+        name="rfw",
+        root="",
+        align=True,  # the release's images, by the landmarks in its lists
+        on_error="raise",  # or skip: pairs that cannot be used
+    )
+    return ConfigDict({**section, **changes})
+
+
+def bfw(**changes: Any) -> ConfigDict:
+    """The `data.benchmark` section of BFW: the folder of subgroups and the table of pairs."""
+    section = dict(
+        name="bfw",
+        root="",
+        pairs="",  # the table; "" finds the only one in `root`
+        on_error="raise",  # or skip: pairs that cannot be used
+    )
+    return ConfigDict({**section, **changes})
+
+
 def attribute_protocol(**changes: Any) -> ConfigDict:
     """The `eval.protocol` section of attribute models: the UTKFace study's readings."""
     section = dict(
@@ -140,6 +260,54 @@ def attribute_protocol(**changes: Any) -> ConfigDict:
         age_rate="threshold",  # or ovr_macro, ovr_weighted, ovr_micro: how age gets an FPR
         age_positive_from=30.0,  # years; for age_rate="threshold"
         age_bins=(0, 10, 20, 30, 40, 50, 60),  # lower edges in years; the last bin is open
+    )
+    return ConfigDict({**section, **changes})
+
+
+def contrastive_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of contrastive pre-training: loss and spread by group."""
+    section = dict(name="contrastive", group_by="race", resamples=2000, level=0.95)
+    return ConfigDict({**section, **changes})
+
+
+def reconstruction_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of masked autoencoders: their error by group."""
+    section = dict(name="reconstruction", group_by="race", resamples=2000, level=0.95)
+    return ConfigDict({**section, **changes})
+
+
+def lfw_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of LFW-style pairs, phantom ones too."""
+    section = dict(
+        name="lfw",
+        group_by="group",  # the attribute whose groups are compared
+        accuracy="exact",  # see protocols.accuracy.VARIANTS
+        fmrs=(1e-2, 1e-3),  # overall false match rates to read error rates at
+        tolerance=0.0,  # largest ratio accepted between groups' rates, 1 or more; 0: no verdicts
+        resamples=2000,
+        level=0.95,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def rfw_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of RFW, bias degree as in the FPR penalty paper's Table 5."""
+    section = dict(
+        name="rfw",
+        group_by="race",
+        accuracy="rfw_official",
+        all_accuracies=True,
+        fmrs=(1e-2, 1e-3),
+        tolerance=0.0,
+        bias_fmrs=(1e-5, 1e-4, 1e-3, 1e-2),
+        bias_pool="all_pairs",  # where its thresholds come from
+        bias_threshold=0.0,  # for bias_pool="fixed"
+        bias_pairs="protocol",  # whose FMR spreads
+        bias_denominator="target",
+        bias_ddof=1,
+        bias_scale="ratio",
+        resamples=2000,
+        level=0.95,
     )
     return ConfigDict({**section, **changes})
 
@@ -262,6 +430,94 @@ def bins(attribute: str, *, edges: tuple[float, ...], weight: float = 1.0) -> Co
     return ConfigDict(dict(kind="bins", attribute=attribute, edges=edges, weight=weight))
 
 
+def vit(size: str = "tiny", **changes: Any) -> ConfigDict:
+    """The `backbone` section of a Vision Transformer: tiny, small, base or large."""
+    dim, depth, heads = {
+        "tiny": (192, 12, 3),
+        "small": (384, 12, 6),
+        "base": (768, 12, 12),
+        "large": (1024, 24, 16),
+    }[size]
+    section = dict(
+        name="vit",
+        dim=dim,
+        depth=depth,
+        heads=heads,
+        patch=16,
+        pool="cls",  # or mean: of the patch tokens; masked_autoencoder sets its own
+        positions="learned",  # or sincos
+        drop_path=0.0,
+        dropout=0.0,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def masked_autoencoder(**changes: Any) -> ConfigDict:
+    """The `method` section of masked autoencoding, on a ViT."""
+    section = dict(
+        name="masked_autoencoder",
+        decoder_dim=128,
+        decoder_depth=4,
+        decoder_heads=4,
+        ratio=0.75,  # share of the patches removed
+        scheme="random",  # or mask_sensitive, mask_nonsensitive
+        sensitivity="",  # the map's .npz, or the folder of its run, for these two
+        strength=1.0,  # 0 is random, inf always removes the same patches
+        weights="value",  # or rank
+        reverse="neg_log",  # or reflect
+        scope="batch",  # or image: who shares a mask
+        normalise_target=True,
+    )
+    return ConfigDict({**section, **changes})
+
+
+def tfc(**changes: Any) -> ConfigDict:
+    """The `backbone` section of the time-frequency model."""
+    section = dict(
+        name="tfc",
+        depth=18,  # of the convolutional trunk
+        width=64,
+        stem="imagenet",  # or small
+        stages=4,
+        dim=256,  # of a token
+        layers=2,
+        heads=2,
+        hidden=512,
+        dropout=0.1,
+        projection=128,
+        transform="grid",  # or sequence: what the Fourier transform runs over
+        transform_norm="ortho",  # or backward, forward
+        half=False,  # True leaves out the frequencies that mirror others
+    )
+    return ConfigDict({**section, **changes})
+
+
+def time_frequency(*, objective: str = "code", **changes: Any) -> ConfigDict:
+    """The `method` section of time-frequency pre-training, on a TFC."""
+    section = dict(
+        name="time_frequency",
+        objective=objective,  # or paper: hinges stand for consistency
+        within=0.2
+        if objective == "code"
+        else 0.5,  # weight of the losses within time and frequency
+        across=1.0 if objective == "code" else 0.5,  # weight of the consistency
+        margin=1.0,  # of the hinges
+        temperature=0.2,
+        poly=False,
+        frequency_view="perturb",  # or second: the second view's spectrum
+        share=0.1,  # of the components of a spectrum that are perturbed
+        strength=0.1,  # of what is added to one, as a share of the largest
+        joint_norm=False,  # whether both views share batch statistics
+    )
+    return ConfigDict({**section, **changes})
+
+
+def simclr(**changes: Any) -> ConfigDict:
+    """The `method` section of SimCLR, on any backbone."""
+    section = dict(name="simclr", projection=128, temperature=0.2, joint_norm=False)
+    return ConfigDict({**section, **changes})
+
+
 def sgd(*, momentum: float = 0.9, nesterov: bool = False) -> ConfigDict:
     """SGD with momentum; weight decay joins the gradient before the momentum (coupled L2)."""
     return ConfigDict(dict(name="sgd", momentum=momentum, nesterov=nesterov))
@@ -294,6 +550,13 @@ def steps(
     return ConfigDict(
         dict(name="steps", at_epochs=at_epochs, factor=factor, warmup_epochs=warmup_epochs)
     )
+
+
+def study(config: ConfigDict, plan: Study) -> ConfigDict:
+    """The config of a study: what its runs share, and its plan."""
+    with config.unlocked():
+        config.study = plan
+    return config
 
 
 def load(file_and_arg: str) -> ConfigDict:
@@ -407,9 +670,20 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
         train.batch_size,
         f"a multiple of config.train.accumulate={train.accumulate}",
     )
+    need(data_input.views in (1, 2), "input.views", data_input.views, "1 or 2")
+    release = optim.unfreeze
+    need(release.every_epochs > 0, "optim.unfreeze.every_epochs", release.every_epochs, "above 0")
+    need(0 < release.factor <= 1, "optim.unfreeze.factor", release.factor, "in (0, 1]")
     one_of("compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
     one_of("input.normalise", data_input.normalise, ("imagenet", "half"))
+    one_of("input.hide.direction", data_input.hide.direction, ("sensitive", "nonsensitive"))
+    one_of("input.hide.value", data_input.hide.value, ("mean", "black"))
+    need(0 < optim.layer_decay <= 1, "optim.layer_decay", optim.layer_decay, "in (0, 1]")
     one_of("eval.weights", evaluation.weights, ("last", "best"))
+    looks = evaluation.sensitivity
+    one_of("eval.sensitivity.source", looks.source, ("cls", "mean_query", "rollout"))
+    one_of("eval.sensitivity.layers", looks.layers, ("all", "last"))
+    one_of("eval.sensitivity.images", looks.images, ("all", "correct"))
     if evaluation.weights == "best":
         need(train.keep_best > 0, "train.keep_best", train.keep_best, "1 for eval.weights='best'")
 
@@ -469,8 +743,14 @@ def bind_section(
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Lines `key: old -> new` for what differs and matters to a run's numbers."""
+    """Lines `key: old -> new` for what differs and matters to a run's numbers.
+
+    A key that the old config lacks is one that FairJAX had not yet; its default does what was done
+    then, so that only another value differs.
+    """
+    defaults = dict(_leaves(base_config().to_dict()))
     left, right = dict(_leaves(old)), dict(_leaves(new))
+    left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
     return [
         f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
         for key in sorted(left.keys() | right.keys())

@@ -49,6 +49,9 @@ COORDINATOR = flags.DEFINE_string(
 )
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes take part.")
 PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
+ONLY = flags.DEFINE_string(
+    "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
+)
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
 )
@@ -119,7 +122,8 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
             dataset = build.load_dataset(config)
-            build.check_labels(dataset)
+            build.check_labels(config, dataset)
+            build.check_balance(config, dataset)
             build.rehearse(config, dataset)
             write_json(workdir / "environment.json", environment(devices))
             settle_data(workdir, build.manifest_of(dataset))
@@ -159,8 +163,30 @@ def main(argv: Sequence[str]) -> int:
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
     logging.get_absl_handler().addFilter(lambda record: record.pathname.startswith(ours))
-    keep_freed_memory()
-    return run(config, Path(workdir), join=join_processes)
+    if "study" not in config:
+        if ONLY.value:
+            raise config_lib.ConfigError("--only is for studies; this config is a single run.")
+        keep_freed_memory()
+        return run(config, Path(workdir), join=join_processes)
+    return _study(config, Path(workdir))
+
+
+def _study(config: ConfigDict, workdir: Path) -> int:
+    """All runs of a study and its table, or the one run of it that --only names."""
+    from fairjax import study
+
+    given = config_flags.get_override_values(flags.FLAGS["config"])
+    runs = study.expand(config, workdir, given=given)
+    if ONLY.value:
+        chosen = study.chosen(runs, ONLY.value)
+        keep_freed_memory()
+        return run(chosen.config, chosen.folder, join=join_processes)
+    if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
+        raise config_lib.ConfigError(
+            "a study is one process that starts its runs one by one; to train a run with several "
+            f"processes, give each of them --only=NAME, such as --only={runs[0].name}."
+        )
+    return study.conduct(config.study, runs, workdir, Console())
 
 
 def guarded(argv: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ import functools
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +19,22 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from fairjax import sharding
-from fairjax.build import build_augment, build_method, build_optimizer, build_schedule
-from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better
+from fairjax.build import (
+    build_augment,
+    build_freezing,
+    build_method,
+    build_optimizer,
+    build_schedule,
+    build_second,
+)
+from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
 from fairjax.config import ConfigError
 from fairjax.data.dataset import Dataset
 from fairjax.data.pipeline import cache_images, train_batches
 from fairjax.evaluate import evaluate, metric_names, predict_split, validation_metrics
+from fairjax.freeze import held
 from fairjax.progress import RunLog
-from fairjax.state import init_state
+from fairjax.state import init_state, start_from
 from fairjax.steps import make_train_step
 from fairjax.types import PyTree
 
@@ -72,21 +80,24 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
     )()
     method = build_method(config, dataset)
     schedule = build_schedule(config, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-    tx = build_optimizer(config, schedule)
     size = config.input.image_size
-    create = functools.partial(
-        init_state,
-        method,
-        tx,
-        batch={"image": jnp.zeros((1, size, size, 3), jnp.uint8)},  # only its shape matters
-        averaged=settings.ema_decay > 0,
-    )
-    train_step = jax.jit(
-        make_train_step(method, tx, accumulate=settings.accumulate, ema_decay=settings.ema_decay),
-        in_shardings=(whole, by_batch, whole),  # state, batch, key
-        out_shardings=(whole, whole),  # state, scalars
-        donate_argnums=0,
-    )
+    blank = {"image": jnp.zeros((1, size, size, 3), jnp.uint8)}  # only its shape matters
+    plan = build_freezing(config, steps_per_epoch=steps_per_epoch)
+    tx = build_optimizer(config, schedule, plan, jax.eval_shape(method.init, init_key, blank)[0])
+    create = functools.partial(init_state, method, tx, batch=blank, averaged=settings.ema_decay > 0)
+
+    @functools.cache  # one compilation for each set of parts that are held still together
+    def step_while(still: tuple[str, ...]) -> Callable:
+        logging.info("Held still: %s.", ", ".join(still) or "nothing")
+        return jax.jit(
+            make_train_step(
+                held(method, still), tx, accumulate=settings.accumulate,
+                ema_decay=settings.ema_decay,
+            ),
+            in_shardings=(whole, by_batch, whole),  # state, batch, key
+            out_shardings=(whole, whole),  # state, scalars
+            donate_argnums=0,
+        )  # fmt: skip
 
     with (
         Checkpoints(
@@ -100,7 +111,13 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
         abstract = abstract_state(jax.eval_shape(create, init_key), whole)
         require_metric(
             settings.best_metric,
-            metric_names(method, abstract.variables, dataset.splits["validation"], size),
+            metric_names(
+                config,
+                method,
+                abstract.variables,
+                dataset.splits["validation"],
+                dataset.pairs.get("validation"),
+            ),
         )
         checkpoints.require_room(abstract)
         restored = checkpoints.restore(abstract)
@@ -109,6 +126,12 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
             state = jax.jit(create, out_shardings=whole)(init_key)
+            if config.init.run:
+                other = read_variables(Path(config.init.run))
+                try:
+                    state = start_from(state, other, part=config.init.part)
+                except ValueError as error:
+                    raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
         logging.info(
             "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",
@@ -134,8 +157,10 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 batch_size=settings.batch_size,
                 image_size=size,
                 augment=build_augment(config),
+                second=build_second(config),
                 seed=config.seed,
                 start_step=start,
+                balance=config.input.balance,
                 cache_mb=config.input.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
@@ -150,7 +175,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 local = next(batches)
                 batch = sharding.global_batch(mesh, local)
                 with jax.transfer_guard("disallow"):
-                    state, scalars = train_step(state, batch, train_key)
+                    state, scalars = step_while(plan.at(step - 1))(state, batch, train_key)
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
                 pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
@@ -178,7 +203,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 metrics = None
                 if evaluates or last:
                     columns = predict_split(config, validation, mesh, method, state.variables)
-                    metrics = validation_metrics(columns)
+                    metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     log.scalars(step, "validation", metrics)
                     position = judged(
                         position, metrics, best=settings.best_metric, patience=settings.patience

@@ -9,8 +9,8 @@ import jax
 DATA_AXIS = "data"  # the batch is split over this mesh axis
 MODEL_AXIS = "model"  # a class-sharded head is split over this one
 
-# image: uint8 [batch, height, width, 3]; one [batch] array a label; mask: bool [batch], False on
-# padding.
+# image: uint8 [batch, height, width, 3]; image_2: another view of each, where config.input.views
+# is 2; one [batch] array a label; mask: bool [batch], False on padding.
 Batch = Mapping[str, jax.Array]
 PyTree = Any
 
@@ -39,11 +39,14 @@ class Method:
         rows of the global batch whose mask is True.
       predict: `(variables, batch) -> {name: array}`: named arrays with one row an example, in
         inference mode. `variables` is `{"params": params, **model_state}`.
+      pictures: `(variables, images) -> {caption: images}`: what the report shows of a few generated
+        faces, uint8 as they are; None shows nothing.
     """
 
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
     loss: Callable[[PyTree, PyTree, Batch, jax.Array], tuple[jax.Array, Aux]]
     predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
+    pictures: Callable[[PyTree, jax.Array], dict[str, jax.Array]] | None = None
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,13 @@ def claim(workdir: Path) -> Iterator[None]:
 def settle_config(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes `config.json`, or checks that the run begun there had the same config.
 
+    A run that was refused before its data were settled has not begun, and binds nobody.
+
     Raises:
       WorkdirError: If they differ in a key that changes numbers; each is named.
     """
     path = workdir / "config.json"
-    if path.exists():
+    if path.exists() and (workdir / "data.json").exists():
         changed = differences(read_json(path), config)
         if changed:
             shown = "; ".join(changed[:5]) + (

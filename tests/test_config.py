@@ -115,3 +115,11 @@ def test_differences_see_tuples_and_lists_as_one():
 
 def test_suggest_key_finds_the_nearest():
     assert suggest_key(base_config(), "optim.peak_rl") == "did you mean 'optim.peak_lr'?"
+
+
+def test_a_setting_that_an_older_config_lacks_differs_only_from_its_default():
+    old, new = base_config().to_dict(), base_config().to_dict()
+    del old["method"]["mixup"], old["init"]
+    assert differences(old, new) == []
+    new["method"]["mixup"] = 0.2
+    assert differences(old, new) == ["method.mixup: 0.0 -> 0.2"]

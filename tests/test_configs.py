@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from fairjax import build
+from fairjax import build, study
 from fairjax.config import ConfigError, load, validate
 from fairjax.main import run
 from fairjax.results import load_results
@@ -36,6 +37,12 @@ def test_an_unknown_argument_is_refused(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=by_name)
 def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path):
     config = load(f"{path}:smoke")
-    assert run(config, tmp_path) == 0
-    assert load_results(tmp_path / "results.json").measures
+    if "study" in config:
+        runs = study.expand(config, tmp_path, given={})
+        study.save_plan(tmp_path, config.study, "fairjax")
+        assert [run(one.config, one.folder) for one in runs] == [0] * len(runs)
+        study.summarise(tmp_path, Console())
+    else:
+        assert run(config, tmp_path) == 0
+        assert load_results(tmp_path / "results.json").measures
     assert (tmp_path / "report.html").stat().st_size > 10_000

@@ -15,7 +15,7 @@ def test_validation_metrics_by_hand():
         "loss_age": np.array([1.0, 3.0]),
         "loss": np.array([2.0, 4.0]),
     }
-    assert validation_metrics(columns) == {
+    assert validation_metrics(columns, None) == {
         "age_mae": pytest.approx(2.0),
         "gender_accuracy": 0.5,
         "age_loss": 2.0,

@@ -3,6 +3,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from fairjax import optim
@@ -92,3 +93,81 @@ def test_clipping_bounds_the_global_norm():
     np.testing.assert_allclose(norm, 1.0, rtol=1e-5)
     untouched = optim.clipped(build("sgd", lr=1.0), clip_norm=0.0)
     np.testing.assert_allclose(step(untouched)["bias"], 1.0)
+
+
+VIT = {
+    "backbone": {
+        "embed": {"kernel": jnp.ones((2, 2))},
+        "block_0": {"up": {"kernel": jnp.ones((2, 2))}},
+        "block_1": {"up": {"kernel": jnp.ones((2, 2))}},
+        "pooled_norm": {"scale": jnp.ones(2)},
+    },
+    "head_age": {"kernel": jnp.ones((2, 2))},
+}
+
+
+def moved(tx, params=VIT):
+    updates, _ = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
+    return jax.tree.map(lambda u: float(-u.ravel()[0]), updates)
+
+
+def test_layers_move_less_the_deeper_they_lie():
+    steps = moved(optim.layer_decayed(optax.sgd(1.0), VIT, factor=0.5))
+    backbone = steps["backbone"]
+    assert backbone["embed"]["kernel"] == 0.5**3
+    assert backbone["block_0"]["up"]["kernel"] == 0.5**2
+    assert backbone["block_1"]["up"]["kernel"] == 0.5
+    assert backbone["pooled_norm"]["scale"] == steps["head_age"]["kernel"] == 1.0
+
+
+def test_layer_decay_needs_layers():
+    with pytest.raises(ValueError, match="needs a backbone of blocks"):
+        optim.layer_decayed(optax.sgd(1.0), PARAMS, factor=0.5)
+
+
+def test_frozen_parameters_stay_and_keep_no_state():
+    tx = optim.frozen(build("adamw", lr=1.0, weight_decay=0.5), VIT, parts=("backbone",))
+    steps = moved(tx)
+    assert not any(jax.tree.leaves(steps["backbone"]))
+    assert steps["head_age"]["kernel"] > 0
+    sizes = [leaf.size for leaf in jax.tree.leaves(tx.init(VIT)) if leaf.ndim]
+    assert sizes == [4, 4]  # the two moments of the head
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [(("back",), "'back' is no part"), (("backbone", "head_age"), "leaves no parameter")],
+)
+def test_freezing_nothing_or_everything_is_refused(parts, said):
+    with pytest.raises(ValueError, match=said):
+        optim.frozen(optax.sgd(1.0), VIT, parts=parts)
+
+
+def test_a_released_part_waits_and_then_moves_as_if_it_had_just_begun():
+    rates = optax.linear_schedule(1.0, 0.0, 10)
+    make = functools.partial(optax.adam, b2=0.99)
+    tx = optim.released(make, rates, VIT, parts=("backbone",), starts=(3,), factor=0.5)
+    alone = make(lambda count: 0.5 * rates(count + 3))
+    state, own = tx.init(VIT), alone.init(VIT["backbone"])
+    gradients = jax.tree.map(jnp.ones_like, VIT)
+    for step in range(6):
+        updates, state = tx.update(gradients, state, VIT)
+        if step < 3:
+            assert not any(leaf.any() for leaf in jax.tree.leaves(updates["backbone"]))
+        else:
+            expected, own = alone.update(gradients["backbone"], own, VIT["backbone"])
+            jax.tree.map(np.testing.assert_allclose, updates["backbone"], expected)
+        np.testing.assert_allclose(updates["head_age"]["kernel"], -rates(step), rtol=1e-4)
+
+
+def test_parts_further_down_move_less():
+    parts, starts = ("backbone/block_1", "backbone/embed|backbone/block_0"), (0, 0)
+    tx = optim.released(
+        optax.sgd, lambda _: 1.0, VIT, parts=parts, starts=starts, factor=0.3
+    )  # fmt: skip
+    steps = moved(tx)
+    np.testing.assert_allclose(steps["backbone"]["block_1"]["up"]["kernel"], 0.3)
+    np.testing.assert_allclose(steps["backbone"]["embed"]["kernel"], 0.09)
+    assert steps["head_age"]["kernel"] == 1.0
+    with pytest.raises(ValueError, match=r"unfreeze.parts: 'back' is no part"):
+        optim.released(optax.sgd, lambda _: 1.0, VIT, parts=("back",), starts=(1,), factor=1.0)

@@ -14,6 +14,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from fairjax import build, main, train
+from fairjax.checkpoint import read_variables
 from fairjax.config import ConfigError, bins, load
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.progress import read_metrics
@@ -176,7 +177,8 @@ def test_targets_are_those_of_the_training_split():
 
 
 def test_a_label_outside_its_range_is_an_error_before_the_first_step():
-    dataset = build.load_dataset(tiny_config())
+    config = tiny_config()
+    dataset = build.load_dataset(config)
     labels = dict(dataset.splits["test"].labels)
     labels["gender"] = labels["gender"].copy()
     labels["gender"][3] = 7
@@ -185,7 +187,19 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
     )
     bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
     with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
-        build.check_labels(bad)
+        build.check_labels(config, bad)
+
+
+def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():
+    config = tiny_config()
+    dataset = build.load_dataset(config)
+    for name in ("", "group", "gender"):
+        config.input.balance = name
+        build.check_balance(config, dataset)
+    for name in ("age", "grop"):
+        config.input.balance = name
+        with pytest.raises(ConfigError, match=f"{name}' is no class .*; it has: gender, group"):
+            build.check_balance(config, dataset)
 
 
 @pytest.mark.slow
@@ -197,3 +211,18 @@ def test_one_task_of_age_bins_runs_to_its_table(tmp_path):
     results = load_results(tmp_path / "results.json")
     assert results.protocol["tasks"] == ["age_bin"]
     assert results.get("age_bin_weighted_f1_std", across="group").ddof == 1
+
+
+@pytest.mark.slow
+def test_a_part_waits_for_its_turn_in_inference_mode_and_is_then_trained(tmp_path):
+    changes = {"optim.unfreeze.parts": ("backbone",), "optim.unfreeze.every_epochs": 1.0}
+    outcome = run(tiny_config(**changes), tmp_path / "run")
+    by_step = {}
+    for step in (8, outcome.step):
+        (tmp_path / "run" / "outcome.json").write_text(json.dumps({"evaluated_step": step}))
+        by_step[step] = read_variables(tmp_path / "run")
+    stem, later = (tree["batch_stats"]["backbone"]["stem_norm"] for tree in by_step.values())
+    assert not stem["mean"].any()  # as it was born: nothing moved it
+    assert later["mean"].any()
+    kernels = [tree["params"]["backbone"]["stem_conv"]["kernel"] for tree in by_step.values()]
+    assert not np.array_equal(*kernels)

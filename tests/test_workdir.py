@@ -43,8 +43,15 @@ def test_a_missing_or_broken_file_is_said(tmp_path):
 
 def test_many_changed_keys_are_counted(tmp_path):
     settle_config(tmp_path, {f"k{i}": 0 for i in range(8)})
+    write_json(tmp_path / "data.json", {})
     with pytest.raises(WorkdirError, match="k0: 0 -> 1; .*; and 3 more"):
         settle_config(tmp_path, {f"k{i}": 1 for i in range(8)})
+
+
+def test_a_run_that_was_refused_before_it_began_does_not_bind_the_next(tmp_path):
+    settle_config(tmp_path, {"seed": 0})
+    settle_config(tmp_path, {"seed": 1})
+    assert read_json(tmp_path / "config.json") == {"seed": 1}
 
 
 def test_keys_that_change_no_number_may_change(tmp_path):

@@ -4,13 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fairjax.cli import data, report
+from fairjax.audit.tables import InputError
+from fairjax.cli import audit, data, diff, report, similarity
 from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (data, report)
+VERBS = (audit, data, diff, report, similarity)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ConfigError, DataError, OSError, WorkdirError) as error:
+    except (ConfigError, DataError, InputError, OSError, WorkdirError) as error:
         print(f"fairjax: {error}", file=sys.stderr)
         return 1
     return 0

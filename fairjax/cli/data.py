@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,42 @@ from rich.table import Table
 from fairjax.data.files import printable
 
 _LISTED = 20  # names shown of a long list; --json has them all
+_KINDS = {
+    "name": "the name",
+    "label": "label outside its range",
+    "image": "unreadable",
+    "identity": "people and images",
+    "landmarks": "alignment",
+}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of an account: cells are text or numbers, the first column names the rows."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | int]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a look at a data set has found.
+
+    Attributes:
+      account: All of it, JSON-ready, with `source`, `skipped` and `hash`.
+      size: Its size in words.
+      sheets: The tables that are printed.
+      use: What it is fit for, if it is: "train" or "test".
+      refuse: Raises DataError where it is not.
+    """
+
+    account: Mapping[str, Any]
+    size: str
+    sheets: Sequence[Sheet]
+    use: str
+    refuse: Callable[[], object]
 
 
 def add(verbs: Any) -> None:
@@ -23,17 +60,35 @@ def add(verbs: Any) -> None:
     deeds = data.add_subparsers(title="verbs", metavar="VERB", required=True)
     check = deeds.add_parser(
         "check",
-        help="count labels and find bad files and duplicates",
-        description="Reads every file of a data set once and says what is in it: counts by race, "
-        "gender and age, names without labels, pictures that occur twice (byte for byte, or at "
-        "another size, crop or watermark, or mirrored), copies whose labels contradict each other, "
-        "and files that are no picture. Nothing is changed. A second look at the same files is "
-        "quick: the outcome is kept in the user's cache folder.",
-        epilog="Exit code 0: fit to train on. 1: not, and the last line says why. "
-        "Example: fairjax data check utkface ~/data/UTKFace --json check.json",
+        help="count labels, people and pairs, and find bad files",
+        description="Reads every file of a data set once and says what is in it. UTKFace: counts "
+        "by race, gender and age, names without labels, pictures that occur twice, copies whose "
+        "labels contradict each other. People to train on (identities, bupt): people and images by "
+        "group, images a person. Pairs to test on (rfw, bfw, lfw): the same, and pairs by group, "
+        "part and kind, and every pair that cannot be used. Always: files that are no picture. "
+        "Nothing is changed. A second look at the same files is quick: the outcome is kept in the "
+        "user's cache folder.",
+        epilog="Exit code 0: fit for use. 1: not, and the last line says why. Examples: "
+        "fairjax data check utkface ~/data/UTKFace --json check.json; "
+        "fairjax data check lfw ~/data/lfw --pairs ~/data/pairs.txt",
     )
-    check.add_argument("dataset", choices=["utkface"], help="whose names and layout to expect")
-    check.add_argument("path", metavar="PATH", help="folder of images (at any depth), or a .tar")
+    check.add_argument("dataset", choices=list(CHECKS), help="whose names and layout to expect")
+    check.add_argument(
+        "path", metavar="PATH", help="folder (at any depth), .tar, or what else the data set is"
+    )
+    check.add_argument(
+        "--pairs",
+        metavar="PATH",
+        default="",
+        help="lfw: the list or folder of lists; bfw: the table",
+    )
+    check.add_argument(
+        "--groups",
+        metavar="PATH",
+        default="",
+        help="identities, lfw: a table with the columns identity and group; identities also: "
+        "the word folder, where the folders above the people's are the groups'",
+    )
     check.add_argument(
         "--json", metavar="FILE", type=Path, help="also write the whole account here"
     )
@@ -48,93 +103,211 @@ def add(verbs: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from fairjax.data import utkface  # SciPy and Pillow are not every verb's business
-
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 120
     with console.status(f"Reading {arguments.path} ..."):
-        found = utkface.survey(utkface.find(arguments.path))
-        account = utkface.account(found)
+        found = CHECKS[arguments.dataset](arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(account, indent=1) + "\n")
-    _print_account(console, account)
-    utkface.refuse(found, on_error="skip", max_bad=arguments.max_bad)
-    console.print(f"{account['source']}: fit to train on.", soft_wrap=True)
+        arguments.json.write_text(json.dumps(found.account, indent=1) + "\n")
+    _print_check(console, found)
+    found.refuse()
+    console.print(f"{found.account['source']}: fit to {found.use} on.", soft_wrap=True)
 
 
-def _print_account(console: Console, account: Mapping[str, Any]) -> None:
+# What reads the data (SciPy, Pillow) is imported by those who do: it is not every verb's business.
+
+
+def _check_utkface(arguments: argparse.Namespace) -> Check:
+    from fairjax.data import utkface
+
+    found = utkface.survey(utkface.find(arguments.path))
+    account = utkface.account(found)
+    return Check(
+        account,
+        f"{account['files']:,} image files, {account['usable']:,} usable",
+        _utkface_sheets(account),
+        "train",
+        lambda: utkface.refuse(found, on_error="skip", max_bad=arguments.max_bad),
+    )
+
+
+def _check_people(arguments: argparse.Namespace) -> Check:
+    from fairjax.data import bupt, faces, recognition, tree
+
+    if arguments.dataset == "bupt":
+        found, told = bupt.read(arguments.path), bupt.HELP
+    else:
+        found, told = tree.read_tree(arguments.path, arguments.groups), tree.HELP
+    account = {"name": arguments.dataset, **faces.account(found)}
+    return Check(
+        account,
+        f"{len(found):,} images of {len(found.people):,} people",
+        _people_sheets(account, found.attribute),
+        "train",
+        lambda: recognition.refuse_bad(
+            arguments.dataset, found, on_error="skip", max_bad=arguments.max_bad, told=told
+        ),
+    )
+
+
+def _check_pairs(arguments: argparse.Namespace) -> Check:
+    from fairjax.data import bfw, faces, lfw, pairs, rfw
+
+    if arguments.dataset == "rfw":
+        found = rfw.read(arguments.path, aligned=True)
+    elif arguments.dataset == "bfw":
+        found = bfw.read(arguments.path, arguments.pairs)
+    else:
+        found = lfw.read(root=arguments.path, pairs=arguments.pairs, groups=arguments.groups)
+    attribute = found.faces.attribute
+    account = {
+        "name": arguments.dataset,
+        **faces.account(found.faces),
+        "pairs": pairs.account(found.pairs, found.faces),
+        "problems": [problem._asdict() for problem in found.problems],
+    }
+    return Check(
+        account,
+        f"{len(found.faces):,} images of {len(found.faces.people):,} people, "
+        f"{len(found.pairs):,} pairs",
+        [*_people_sheets(account, attribute), *_pairs_sheets(account, attribute)],
+        "test",
+        lambda: pairs.refuse_problems(found, on_error="raise"),
+    )
+
+
+CHECKS: dict[str, Callable[[argparse.Namespace], Check]] = {
+    "bfw": _check_pairs,
+    "bupt": _check_people,
+    "identities": _check_people,
+    "lfw": _check_pairs,
+    "rfw": _check_pairs,
+    "utkface": _check_utkface,
+}
+
+
+def _utkface_sheets(account: Mapping[str, Any]) -> list[Sheet]:
     usable, counts = account["usable"], account["counts"]
+    copies, conflicts = account["duplicates"], account["conflicts"]
+    return [
+        Sheet(
+            "Race by gender",
+            ["race", *counts["gender"], "all", "share"],
+            [
+                [
+                    race,
+                    *genders.values(),
+                    counts["race"][race],
+                    _share(counts["race"][race], usable),
+                ]
+                for race, genders in counts["race_gender"].items()
+            ]
+            + [["all", *counts["gender"].values(), usable, _share(usable, usable)]],
+        ),
+        Sheet(
+            "Age in years",
+            ["age", "images", "share"],
+            [[age, n, _share(n, usable)] for age, n in counts["age"].items() if n],
+        ),
+        Sheet(
+            "Pictures that occur more than once",
+            ["what", "groups", "files"],
+            [
+                ["same picture", copies["groups"], copies["files"]],
+                ["  of these, same bytes", copies["exact_groups"], copies["exact_files"]],
+                ["  labels contradict each other", conflicts["groups"], ""],
+                *([f"    in {key}", conflicts[key], ""] for key in ("age", "gender", "race")),
+            ],
+            f"Same picture: {copies['rule']}. Largest group: {copies['largest']} files.",
+        ),
+    ]
+
+
+def _people_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
+    people, images = account["people"], account["images"]
+    return [
+        Sheet(
+            f"People and images by {attribute}",
+            [attribute, "people", "images", "share"],
+            [
+                [group, n["people"], n["images"], _share(n["images"], images)]
+                for group, n in account[f"by_{attribute}"].items()
+            ]
+            + [["all", people, images, _share(images, images)]],
+        ),
+        Sheet(
+            "Images a person",
+            ["images", "people", "share"],
+            [[size, n, _share(n, people)] for size, n in account["images_per_person"].items()],
+        ),
+    ]
+
+
+def _pairs_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
+    pairs, problems = account["pairs"], account["problems"]
+    return [
+        Sheet(
+            f"Pairs by {attribute}",
+            [attribute, "mated", "non-mated", "people"],
+            [
+                [group, n["mated"], n["nonmated"], n["people"]]
+                for group, n in pairs[f"by_{attribute}"].items()
+            ],
+        ),
+        Sheet(
+            "Pairs by part",
+            ["part", "mated", "non-mated"],
+            [[part, n["mated"], n["nonmated"]] for part, n in pairs["by_fold"].items()],
+        ),
+        Sheet(
+            "Pairs that cannot be used",
+            ["line", "reason"],
+            [[problem["where"], problem["reason"]] for problem in problems[:_LISTED]],
+            _more(problems),
+        ),
+    ]
+
+
+def _print_check(console: Console, found: Check) -> None:
+    """The one way in which any data set's account is printed."""
+    account, skipped = found.account, found.account["skipped"]
     console.print(
-        f"{account['source']}: {account['files']:,} image files, {usable:,} usable, "
-        f"{len(account['skipped']):,} skipped. Content hash {account['hash']}.\n",
+        f"{account['source']}: {found.size}, {len(skipped):,} skipped. "
+        f"Content hash {account['hash']}.\n",
         soft_wrap=True,
     )
-    genders = list(counts["gender"])
-    _print_table(
-        console,
-        "Race by gender",
-        ["race", *genders, "all", "share"],
-        [
-            [race, *by_gender.values(), counts["race"][race], _share(counts["race"][race], usable)]
-            for race, by_gender in counts["race_gender"].items()
-        ]
-        + [["all", *counts["gender"].values(), usable, _share(usable, usable)]],
-    )
-    _print_table(
-        console,
-        "Age in years",
-        ["age", "images", "share"],
-        [[age, number, _share(number, usable)] for age, number in counts["age"].items() if number],
-    )
-    copies, conflicts = account["duplicates"], account["conflicts"]
-    _print_table(
-        console,
-        "Pictures that occur more than once",
-        ["what", "groups", "files"],
-        [
-            ["same picture", copies["groups"], copies["files"]],
-            ["  of these, same bytes", copies["exact_groups"], copies["exact_files"]],
-            ["  labels contradict each other", conflicts["groups"], ""],
-            *([f"    in {key}", conflicts[key], ""] for key in ("age", "gender", "race")),
-        ],
-        note=f"Same picture: {copies['rule']}. Largest group: {copies['largest']} files.",
-    )
-    kinds = {"name": "no labels in the name", "label": "label outside its range"}
-    _print_table(
-        console,
+    last = Sheet(
         "Skipped",
         ["file", "kind", "reason"],
         [
-            [printable(skip["file"]), kinds.get(skip["kind"], "unreadable"), skip["reason"]]
-            for skip in account["skipped"][:_LISTED]
+            [printable(skip["file"]), _KINDS[skip["kind"]], skip["reason"]]
+            for skip in skipped[:_LISTED]
         ],
-        note=f"and {len(account['skipped']) - _LISTED:,} more; --json FILE lists them all."
-        if len(account["skipped"]) > _LISTED
-        else "",
+        _more(skipped),
     )
+    for sheet in (*found.sheets, last):
+        _print_sheet(console, sheet)
 
 
-def _print_table(
-    console: Console,
-    title: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str | int]],
-    *,
-    note: str = "",
-) -> None:
+def _print_sheet(console: Console, sheet: Sheet) -> None:
     """Numbers to the right, lines only in a terminal; nothing where there are no rows."""
-    if not rows:
+    if not sheet.rows:
         return
     look = box.ROUNDED if console.is_terminal else None
-    table = Table(title=title, title_justify="left", title_style="bold", box=look)
-    for place, column in enumerate(columns):
-        right = any(isinstance(row[place], int) for row in rows) or column == "share"
+    table = Table(title=sheet.title, title_justify="left", title_style="bold", box=look)
+    for place, column in enumerate(sheet.columns):
+        right = column == "share" or any(isinstance(row[place], int) for row in sheet.rows)
         table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for row in rows:
+    for row in sheet.rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in row))
     console.print(table)
-    console.print(f"{note}\n" if note else "", soft_wrap=True)
+    console.print(f"{sheet.note}\n" if sheet.note else "", soft_wrap=True)
+
+
+def _more(items: Sequence[Any]) -> str:
+    left = len(items) - _LISTED
+    return f"and {left:,} more; --json FILE lists them all." if left > 0 else ""
 
 
 def _share(part: int, whole: int) -> str:

@@ -14,16 +14,23 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     report = verbs.add_parser(
         "report",
-        help="compute a run's numbers, tables and report again",
+        help="compute the numbers, tables and report of a run or a study again",
         description="Computes results.json and report.html of a finished run again from its saved "
-        "predictions and prints the tables. It needs neither the model nor an image.",
+        "predictions, or the table and the claims of a study from its runs, and prints the tables. "
+        "It needs neither the model nor an image.",
         epilog="Example: fairjax report runs/quickstart",
     )
-    report.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
+    report.add_argument("folder", metavar="RUN", type=Path, help="the run's or study's folder")
     report.set_defaults(run=_report)
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    if (arguments.folder / "study.json").exists():
+        from fairjax.study import summarise
+
+        path = summarise(arguments.folder, Console())
+        print(f"\nReport: {path}")
+        return
     from fairjax.score import report  # matplotlib is not every verb's business
 
     config = ConfigDict(read_json(arguments.folder / "config.json"))

@@ -2,15 +2,22 @@
 
 from collections.abc import Callable
 
-from fairjax.data import phantom, utkface
+from fairjax.data import bupt, identities, phantom, phantom_identities, utkface
+from fairjax.data.benchmarks import BENCHMARKS as BENCHMARKS
 from fairjax.data.dataset import Dataset
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
+    "bupt": bupt.load,
+    "identities": identities.load,
     "phantom": phantom.load,
+    "phantom_identities": phantom_identities.load,
     "utkface": utkface.load,
 }
 # Each loader's settings, without the seed: refused, if wrong, before a file is touched.
 CHECKS: dict[str, Callable[..., None]] = {
+    "bupt": bupt.check,
+    "identities": identities.check,
     "phantom": phantom.check,
+    "phantom_identities": phantom_identities.check,
     "utkface": utkface.check,
 }

@@ -17,21 +17,17 @@ seconds at 24,000, so hours at a million.
 
 import hashlib
 import io
-import json
 import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
 from PIL import Image
-from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
 
+from fairjax.data import cache
 from fairjax.data.files import ImageFiles
 
 THUMBNAIL = 50  # pixels a side: a quarter of UTKFace's, so JPEG's own 1/4 decoding serves
@@ -52,7 +48,8 @@ RULE = (
     f"same bytes, or a {HASH_BITS}-bit perceptual hash (also of crops and mirrored) within "
     f"{MAX_DISTANCE} bits and a correlation above {MIN_CORRELATION} after alignment"
 )
-_VERSION = 3  # of the cache: raise it when thumbnails, search or format change
+_KEPT = "scan-3"  # raise the number when thumbnails, search or format change
+_AT_ONCE = 4096  # files looked at between two rests, which bounds the memory
 _FLAT = 1.0  # grey levels: a picture without detail looks like every other such picture
 
 
@@ -78,13 +75,10 @@ def scan(files: ImageFiles) -> Scan:
     The outcome is kept in the user's cache folder, and used again while path, names, sizes and
     modification times stay the same. A cache that is damaged or cannot be written is passed over.
     """
-    cache = _cache_file(files.stamp)
-    kept = _load(cache, files)
+    kept = _load(files)
     if kept is not None:
         return kept
-    # decoding leaves the interpreter free, and a network disk likes several readers
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        looks = list(pool.map(lambda name: _look(files, name), files.names))
+    looks = [one for some in look(files) for one in some]
     digests, unreadable, thumbnails = {}, {}, []
     for name, (digest, thumbnail, reason) in zip(files.names, looks, strict=True):
         if thumbnail is None:
@@ -99,8 +93,37 @@ def scan(files: ImageFiles) -> Scan:
         group = {name: names[row] for name, row in zip(names, first, strict=True)}
     found = Scan(digests, unreadable, group)
     if not any(digest == "" for digest, _, _ in looks):  # a disk's fault may pass; forget it
-        _save(cache, found)
+        cache.save(_KEPT, files.stamp, vars(found))
     return found
+
+
+Look = tuple[str, UInt8[np.ndarray, "height width"] | None, str]
+
+
+def look(files: ImageFiles) -> Iterator[list[Look]]:
+    """Reads and decodes every file, in order, some at a time.
+
+    Yields:
+      For each file its digest, its thumbnail and, where there is no thumbnail, the reason; the
+      digest is "" where the bytes cannot be had.
+    """
+    # decoding leaves the interpreter free, and a network disk likes several readers
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(files.names), _AT_ONCE):
+            names = files.names[start : start + _AT_ONCE]
+            yield list(pool.map(lambda name: _look(files, name), names))
+
+
+def _look(files: ImageFiles, name: str) -> Look:
+    try:
+        content = files.read(name)
+    except OSError as error:
+        return "", None, f"cannot be read from disk: {error.strerror or error}"
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    try:
+        return digest, thumbnail(content), ""
+    except ValueError as error:
+        return digest, None, str(error)
 
 
 def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
@@ -188,6 +211,8 @@ def perceptual_hash(
       right: How far to the right the centre is taken, in pixels of the thumbnail.
       down: How far down.
     """
+    from scipy.fft import dctn  # slow to import, and every command imports this room
+
     side = THUMBNAIL - 2 * margin
     window = thumbnails[:, margin + down :, margin + right :][:, :side, :side]
     waves = dctn(window.astype(np.float32), axes=(1, 2))[:, :16, :16]
@@ -290,6 +315,8 @@ def _band(
     thumbnails: UInt8[np.ndarray, "pairs height width"],
 ) -> Float32[np.ndarray, "pairs height width"]:
     """Detail between 1 and 2 pixels of a thumbnail."""
+    from scipy.ndimage import gaussian_filter  # as above
+
     fine = thumbnails.astype(np.float32)
     return gaussian_filter(fine, (0, 1, 1)) - gaussian_filter(fine, (0, 2, 2))
 
@@ -321,45 +348,12 @@ def _bilinear(
     return above * (1 - down) + below * down
 
 
-def _look(
-    files: ImageFiles, name: str
-) -> tuple[str, UInt8[np.ndarray, "height width"] | None, str]:
-    """Digest, thumbnail and, where there is no thumbnail, the reason; no digest: no bytes."""
+def _load(files: ImageFiles) -> Scan | None:
     try:
-        content = files.read(name)
-    except OSError as error:
-        return "", None, f"cannot be read from disk: {error.strerror or error}"
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    try:
-        return digest, thumbnail(content), ""
-    except ValueError as error:
-        return digest, None, str(error)
-
-
-def _cache_file(stamp: str) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if not os.path.isabs(base):  # a user without a home: nowhere to keep it
-        base = os.devnull
-    return Path(base) / "fairjax" / f"scan-{_VERSION}-{stamp}.json"
-
-
-def _load(cache: Path, files: ImageFiles) -> Scan | None:
-    try:
-        kept = Scan(**json.loads(cache.read_text()))
+        kept = Scan(**cache.load(_KEPT, files.stamp))
         whole = kept.digests.keys() == kept.group.keys() and set(files.names) == (
             kept.digests.keys() | kept.unreadable.keys()
         )
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (TypeError, AttributeError):
         return None
     return kept if whole else None
-
-
-def _save(cache: Path, found: Scan) -> None:
-    partial = cache.with_name(f"{cache.name}.{os.getpid()}")
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(vars(found)))
-        partial.replace(cache)
-    except OSError:  # it only saves time: nothing is lost without it
-        with suppress(OSError):
-            partial.unlink()

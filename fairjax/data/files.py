@@ -1,4 +1,4 @@
-"""Image files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
+"""Files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ _COMPRESSED = {
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The image files of one source.
+    """The image files of one source, or files of another kind that were asked for.
 
     Attributes:
       path: The folder or the .tar.
@@ -33,6 +33,7 @@ class ImageFiles:
       stamp: A hash of path, names, sizes and modification times: it moves when the source does.
       read: `name -> bytes` of one file, safe to call from many threads. Raises OSError where the
         bytes cannot be had whole.
+      empty: Folders with nothing in them that was asked for.
     """
 
     path: Path
@@ -40,9 +41,44 @@ class ImageFiles:
     skipped: tuple[tuple[str, str], ...]
     stamp: str
     read: Callable[[str], bytes]
+    empty: tuple[str, ...] = ()
 
 
-def open_files(path: Path) -> ImageFiles:
+def find_source(name: str, root: str, *, places: Sequence[str], key: str, told: str) -> Path:
+    """The folder or file that `root` means.
+
+    A relative path that is not there is looked for in the folder named by FAIRJAX_DATA; "" means
+    that folder itself.
+
+    Args:
+      name: The dataset's, for messages.
+      root: What the user gave.
+      places: What to look for inside, in this order, before the folder itself is taken; where
+        `root` is "", one of them must be there.
+      key: The setting that `root` comes from, such as "config.data.root", for messages.
+      told: Where to get the data, its terms and its layout: the end of every message.
+
+    Raises:
+      DataError: If there is no such place.
+    """
+    home = os.environ.get("FAIRJAX_DATA", "")
+    if not root and not home:
+        raise DataError(f"{name}: {key} and FAIRJAX_DATA are both empty. {told}")
+    base = Path(root or home).expanduser()
+    if home and not base.exists() and not base.is_absolute():
+        base = Path(home).expanduser() / base
+    for place in places:
+        if (base / place).exists():
+            return base / place
+    if not root:
+        held = ", ".join(places) or f"what {key} would name"
+        raise DataError(f"{name}: FAIRJAX_DATA={base} holds none of {held}. {told}")
+    if not base.exists():
+        raise DataError(f"{name}: {key}={root} does not exist. {told}")
+    return base
+
+
+def open_files(path: Path, *, suffixes: tuple[str, ...] = SUFFIXES) -> ImageFiles:
     """Lists the JPEG and PNG files of a folder (at any depth) or of an uncompressed .tar.
 
     Files are told by their extension; hidden ones (a leading dot) are left out. Links to folders
@@ -50,23 +86,39 @@ def open_files(path: Path) -> ImageFiles:
 
     Args:
       path: A folder or a .tar.
+      suffixes: How the names of the files end, in small letters.
 
     Raises:
       DataError: If the path is missing, unreadable, compressed or no .tar; if an archive is cut
-        short or names a file outside itself; if there is no image file.
+        short or names a file outside itself; if there is no such file.
     """
     try:
         if path.is_dir():
-            files = _open_folder(path)
+            files = _open_folder(path, suffixes)
         elif path.is_file():
-            files = _open_tar(path)
+            files = _open_tar(path, suffixes)
         else:
             raise DataError(f"{path}: no such file or folder.")
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
     if not files.names:
-        raise DataError(f"{path}: no image file ({', '.join(SUFFIXES)}) in it, at any depth.")
+        kind = "image file" if suffixes == SUFFIXES else "file"
+        raise DataError(f"{path}: no {kind} ({', '.join(suffixes)}) in it, at any depth.")
     return files
+
+
+def read_text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+      DataError: If it is not to be had, or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: no text in UTF-8: {error.reason}.") from error
 
 
 def printable(name: str) -> str:
@@ -74,15 +126,18 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def _open_folder(path: Path) -> ImageFiles:
-    found, skipped = {}, []
+def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
+    found, skipped, empty = {}, [], []
 
     def refuse(error: OSError) -> None:
         raise error
 
     for folder, below, names in os.walk(path, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
-        for name in filter(_is_image, names):
+        wanted = [name for name in names if _is_wanted(name, suffixes)]
+        if not wanted and not below:
+            empty.append(Path(folder).relative_to(path).as_posix())
+        for name in wanted:
             whole = Path(folder, name)
             relative = whole.relative_to(path).as_posix()
             if whole.is_file():
@@ -91,24 +146,26 @@ def _open_folder(path: Path) -> ImageFiles:
             else:
                 skipped.append((relative, "not a plain file (a broken link or a device)"))
     place = _below_shared_folder(found)
-    stamp = _stamp(path, ((name, *found[place[name]]) for name in sorted(place)))
+    stamp = stamp_of(path, ((name, *found[place[name]]) for name in sorted(place)))
 
     def read(name: str) -> bytes:
         return (path / place[name]).read_bytes()
 
-    return ImageFiles(path, tuple(sorted(place)), tuple(sorted(skipped)), stamp, read)
+    return ImageFiles(
+        path, tuple(sorted(place)), tuple(sorted(skipped)), stamp, read, tuple(sorted(empty))
+    )
 
 
-def _open_tar(path: Path) -> ImageFiles:
+def _open_tar(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
     file = path.open("rb")
     try:
-        where, skipped = _tar_members(path, file)
+        where, skipped, empty = _tar_members(path, file, suffixes)
     except BaseException:
         file.close()
         raise
     place = _below_shared_folder(where)
     state = path.stat()
-    stamp = _stamp(path, [("", state.st_size, state.st_mtime_ns)])
+    stamp = stamp_of(path, [("", state.st_size, state.st_mtime_ns)])
 
     def read(name: str) -> bytes:
         offset, size = where[place[name]]
@@ -117,15 +174,15 @@ def _open_tar(path: Path) -> ImageFiles:
             raise OSError(f"{path} was cut short after it was listed")
         return content
 
-    files = ImageFiles(path, tuple(sorted(place)), tuple(skipped), stamp, read)
+    files = ImageFiles(path, tuple(sorted(place)), tuple(skipped), stamp, read, tuple(empty))
     finalize(read, file.close)
     return files
 
 
 def _tar_members(
-    path: Path, file: IO[bytes]
-) -> tuple[dict[str, tuple[int, int]], list[tuple[str, str]]]:
-    """Offset and size of each image member, and the members that cannot be read in place."""
+    path: Path, file: IO[bytes], suffixes: tuple[str, ...]
+) -> tuple[dict[str, tuple[int, int]], list[tuple[str, str]], list[str]]:
+    """Offset and size of each wanted member; those that cannot be read in place; empty folders."""
     head = file.read(8)
     for magic, command in _COMPRESSED.items():
         if head.startswith(magic):
@@ -134,7 +191,9 @@ def _tar_members(
                 f"`{command} {path.name}` and give the .tar or the folder that it makes."
             )
     file.seek(0)
-    where, skipped = {}, {}
+    where: dict[str, tuple[int, int]] = {}
+    skipped: dict[str, str] = {}
+    folders: set[str] = set()
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
@@ -144,7 +203,9 @@ def _tar_members(
                         f"{path}: member {printable(member.name)!r} points outside the archive; "
                         "such an archive is not read."
                     )
-                if member.isdir() or not _is_image(parts.name):
+                if member.isdir():
+                    folders.add(str(parts))
+                if member.isdir() or not _is_wanted(parts.name, suffixes):
                     continue
                 if member.isreg() and not member.issparse():
                     where[str(parts)] = (member.offset_data, member.size)
@@ -157,11 +218,12 @@ def _tar_members(
                 raise DataError(f"{path}: the archive is cut short or damaged; copy it again.")
     except tarfile.TarError as error:
         raise DataError(f"{path}: not a whole .tar: {error}.") from error
-    return where, sorted(skipped.items())
+    filled = {str(above) for name in [*where, *folders] for above in PurePosixPath(name).parents}
+    return where, sorted(skipped.items()), sorted(folders - filled)
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+def _is_wanted(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.lower().endswith(suffixes) and not name.startswith(".")
 
 
 def _below_shared_folder(names: Iterable[str]) -> dict[str, str]:
@@ -171,7 +233,8 @@ def _below_shared_folder(names: Iterable[str]) -> dict[str, str]:
     return {name[len(shared) + 1 :] if shared else name: name for name in names}
 
 
-def _stamp(path: Path, rows: Iterable[Sequence[str | int]]) -> str:
+def stamp_of(path: Path, rows: Iterable[Sequence[str | int]]) -> str:
+    """A hash of a place and of what lies there, a row of names and numbers each."""
     state = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16)
     for row in rows:
         state.update("\0".join(map(str, row)).encode("utf-8", "surrogateescape") + b"\n")

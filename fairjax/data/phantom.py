@@ -64,6 +64,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from fairjax.data.dataset import Attribute, Dataset, Examples
+from fairjax.data.faces import Faces
 from fairjax.data.order import unit_uniform
 from fairjax.data.phantom_drawing import render, words
 from fairjax.data.phantom_face import GENDERS, GROUPS, People, looks, people
@@ -214,9 +215,7 @@ def load(
     for name, end in zip(sizes, ends, strict=True):
         numbers = np.arange(end - sizes[name], end)
         if name == "train":
-            own = np.flatnonzero(apart.hits(people(numbers, seed=seed).group))
-            left_out = int(apart.of("share") * len(own))
-            numbers = np.delete(numbers, own[len(own) - left_out :])
+            numbers = present(numbers, apart, seed=seed)
         splits[name] = _examples(numbers, images_per_identity, seed, image_size, apart)
     if apart.of("label_noise"):
         splits["train"] = _mislabelled(splits["train"], seed, apart)
@@ -255,6 +254,32 @@ def check(
     Raises:
       ValueError: If a setting is out of its range, or a split would lack a group.
     """
+    check_pictures(
+        root=root,
+        images_per_identity=images_per_identity,
+        image_size=image_size,
+        differential=differential,
+    )
+    _split_sizes(identities, split)
+
+
+def present(
+    numbers: Int[np.ndarray, " people"], differential: Differential, *, seed: int
+) -> Int[np.ndarray, " left"]:
+    """The people who are left where a share of one group is left out: its last ones go."""
+    own = np.flatnonzero(differential.hits(people(numbers, seed=seed).group))
+    left_out = int(differential.of("share") * len(own))
+    return np.delete(numbers, own[len(own) - left_out :])
+
+
+def check_pictures(
+    *, root: str, images_per_identity: int, image_size: int, differential: Mapping[str, Any]
+) -> None:
+    """Refuses what no phantom source can draw; the arguments are those of `load`.
+
+    Raises:
+      ValueError: If a setting is out of its range.
+    """
     if root:
         raise ValueError(
             f"config.data.root={root!r}: phantom faces are drawn, not read; leave it ''."
@@ -270,7 +295,6 @@ def check(
             "it needs kind, group and size."
         )
     Differential(**differential)
-    _split_sizes(identities, split)
 
 
 def _check_size(image_size: int) -> None:
@@ -300,10 +324,23 @@ def _split_sizes(identities: int, split: Sequence[float]) -> dict[str, int]:
     return dict(zip(SPLITS, sizes(identities), strict=True))
 
 
-def _examples(
-    numbers: np.ndarray, images: int, seed: int, image_size: int, differential: Differential
-) -> Examples:
-    """Every picture of these people, one person after the other."""
+def portraits(
+    numbers: Int[np.ndarray, " people"],
+    images: int,
+    *,
+    seed: int,
+    image_size: int,
+    differential: Differential,
+) -> Faces:
+    """Every picture of these people, one person after the other.
+
+    Args:
+      numbers: The persons' numbers, ascending.
+      images: How many pictures of each.
+      seed: What everything is drawn from.
+      image_size: The pictures' side in pixels, 32 to 224.
+      differential: As in `draw`.
+    """
     identity, image = np.repeat(numbers, images), np.tile(np.arange(images), len(numbers))
     who = people(identity, seed=seed)
 
@@ -318,8 +355,33 @@ def _examples(
             differential=differential,
         )
 
+    ids = [f"{k:06d}_{j:04d}" for k, j in zip(identity, image, strict=True)]
+    drawn = [GENERATOR_VERSION, seed, image_size, asdict(differential)]
+    scene = hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:16]
+    return Faces(
+        source="drawn by fairjax.data.phantom",
+        ids=np.array(ids),
+        person=np.repeat(np.arange(len(numbers)), images),
+        people=np.array([f"{k:06d}" for k in numbers.tolist()]),
+        group=people(numbers, seed=seed).group.astype(np.int64),
+        groups=GROUPS,
+        attribute="group",
+        assigned_by=_DRAWN,
+        digests=np.array([f"{scene}/{name}" for name in ids]),
+        skipped=(),
+        read=read,
+    )
+
+
+def _examples(
+    numbers: np.ndarray, images: int, seed: int, image_size: int, differential: Differential
+) -> Examples:
+    """The pictures of these people with everything that is true of them."""
+    faces = portraits(numbers, images, seed=seed, image_size=image_size, differential=differential)
+    identity = numbers[faces.person]
+    who = people(identity, seed=seed)
     return Examples(
-        ids=np.array([f"{k:06d}_{j:04d}" for k, j in zip(identity, image, strict=True)]),
+        ids=faces.ids,
         labels={
             "age": who.age,
             "gender": who.gender,
@@ -327,7 +389,7 @@ def _examples(
             "identity": identity.astype(np.int32),
         },
         cluster=identity,
-        read=read,
+        read=faces.read,
     )
 
 

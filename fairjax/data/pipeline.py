@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,8 +27,9 @@ from fairjax.data.augment import (
     pixel_function,
 )
 from fairjax.data.dataset import DataError, Examples
-from fairjax.data.order import rows_at, uniforms
+from fairjax.data.order import balanced_rows_at, classes_of, rows_at, uniforms
 
+VIEWS = ("image", "image_2")  # the keys of a batch's images
 PADDING = -1  # stands where a batch has no row
 ALIGNMENT = 64  # bytes; what TensorFlow takes for granted of its buffers
 QUEUED = 2  # batches planned and read ahead of tf.data
@@ -72,7 +73,7 @@ class Batches(Iterator[dict[str, np.ndarray]]):
         _, rows = self._plan(next(self._steps))
         start = time.perf_counter()
         try:
-            image = next(self._batches)
+            views = next(self._batches)
         except tf.errors.OpError as error:
             if self._feed.failure is not None:  # so this is only its echo
                 raise self._feed.failure from None
@@ -81,12 +82,14 @@ class Batches(Iterator[dict[str, np.ndarray]]):
             self.waited_s += time.perf_counter() - start
         mask = rows != PADDING
         if not mask.all():
-            image = np.where(mask[:, None, None, None], image, 0).astype(np.uint8)
+            there = mask[:, None, None, None]
+            views = tuple(np.where(there, image, 0).astype(np.uint8) for image in views)
         labels = {
             name: np.where(mask, label[rows], 0).astype(label.dtype)
             for name, label in self._examples.labels.items()
         }
-        return {"image": image, "index": rows.astype(np.int32), "mask": mask, **labels}
+        images = dict(zip(VIEWS, views, strict=False))
+        return {**images, "index": rows.astype(np.int32), "mask": mask, **labels}
 
 
 def train_batches(
@@ -100,14 +103,17 @@ def train_batches(
     process_count: int,
     augment: Augment,
     cache_mb: int,
+    second: Augment | None = None,
     shuffle: bool = True,
+    balance: str = "",
     threads: int = 0,
 ) -> Batches:
     """The endless training stream from a step on.
 
     Example j of step s stands at place s * batch_size + j of the stream, which is epoch after epoch
     without a gap: no example is dropped, and a batch may hold the end of one epoch and the start
-    of the next. Each process gets a contiguous part of every global batch, in process order.
+    of the next. A balanced stream has rounds of classes in place of epochs. Each process gets a
+    contiguous part of every global batch, in process order.
 
     Args:
       examples: The training split.
@@ -119,12 +125,16 @@ def train_batches(
       process_count: How many processes share the batch.
       augment: Random changes.
       cache_mb: Decoded images are kept in memory when they take at most so many MiB.
+      second: Random changes of a second view of each image, drawn apart; None gives one view.
       shuffle: Whether each epoch has its own random order.
+      balance: A label whose classes come equally often, whatever their sizes, such as "identity" or
+        "group"; "" takes every example once an epoch. An unknown class (-1) is one of them.
       threads: Size of tf.data's own thread pool; 0 leaves it to tf.data.
 
     Returns:
-      An iterator of dicts: "image" uint8 [local_batch, image_size, image_size, 3], "index" int32
-      [local_batch] (the row in `examples`), "mask" bool [local_batch] (all True), and each label.
+      An iterator of dicts: "image" uint8 [local_batch, image_size, image_size, 3], "image_2"
+      likewise where there is a second view, "index" int32 [local_batch] (the row in `examples`),
+      "mask" bool [local_batch] (all True), and each label.
 
     Raises:
       ValueError: If a size is impossible.
@@ -132,17 +142,21 @@ def train_batches(
     """
     local = _local_batch(examples, batch_size, image_size, process_index, process_count)
     n = len(examples)
+    classes = classes_of(examples.labels[balance]) if balance else None
 
     def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
         first = step * batch_size + process_index * local
-        return rows_at(np.arange(first, first + local), n=n, seed=seed, shuffle=shuffle)
+        positions = np.arange(first, first + local)
+        if classes is not None:
+            return balanced_rows_at(positions, classes=classes, seed=seed)
+        return rows_at(positions, n=n, seed=seed, shuffle=shuffle)
 
     return _batches(
         cache_images(examples, image_size=image_size, cache_mb=cache_mb, threads=threads),
         image_size=image_size,
         plan=plan,
         steps=range(start_step, sys.maxsize),
-        augment=augment,
+        views=(augment,) if second is None else (augment, second),
         seed=seed,
         threads=threads,
     )
@@ -156,6 +170,7 @@ def eval_batches(
     process_index: int,
     process_count: int,
     cache_mb: int,
+    second: Augment | None = None,
     threads: int = 0,
 ) -> Batches:
     """Every example once, in order, as it is.
@@ -171,6 +186,8 @@ def eval_batches(
       process_count: How many processes share the batch.
       cache_mb: As in `train_batches`. To keep the images from one evaluation to the next, pass
         examples that went through `cache_images`.
+      second: Random changes of a second view of each image, the same at every evaluation; None
+        gives one view.
       threads: Size of tf.data's own thread pool; 0 leaves it to tf.data.
 
     Returns:
@@ -187,7 +204,7 @@ def eval_batches(
         image_size=image_size,
         plan=plan,
         steps=range(-(-len(examples) // batch_size)),
-        augment=Augment(),
+        views=(Augment(),) if second is None else (Augment(), second),
         seed=0,
         threads=threads,
     )
@@ -230,7 +247,7 @@ def cache_images(
         image_size=image_size,
         plan=_in_order(len(examples), FILL_BATCH, 0, FILL_BATCH),
         steps=range(-(-len(examples) // FILL_BATCH)),
-        augment=Augment(),
+        views=(Augment(),),
         seed=0,
         threads=threads,
     )
@@ -251,7 +268,7 @@ def _batches(
     image_size: int,
     plan: Plan,
     steps: range,
-    augment: Augment,
+    views: Sequence[Augment],
     seed: int,
     threads: int,
 ) -> Batches:
@@ -259,23 +276,31 @@ def _batches(
     tf = import_tensorflow()
     local = len(plan(steps.start)[1])
     read, read_type, decode = _reading(examples, image_size)
-    changes = augment.moves or augment.colours
-    pixels = pixel_function(image_size, moves=augment.moves, colours=augment.colours)
+    purposes = ("augment", "augment the second view")
+    pixels = [pixel_function(image_size, moves=a.moves, colours=a.colours) for a in views]
 
-    def prepare(step: int) -> tuple[Any, np.ndarray, np.ndarray]:
+    def prepare(step: int) -> tuple[Any, ...]:
         epochs, rows = plan(step)
-        draws = uniforms(seed, "augment", epochs, rows, len(DRAWS))
-        affine = affine_matrices(augment, draws, image_size)
-        return read(np.maximum(rows, 0)), affine, colour_matrices(augment, draws)
+        matrices: list[np.ndarray] = []
+        for augment, purpose in zip(views, purposes, strict=False):
+            draws = uniforms(seed, purpose, epochs, rows, len(DRAWS))
+            matrices.append(affine_matrices(augment, draws, image_size))
+            matrices.append(colour_matrices(augment, draws))
+        return read(np.maximum(rows, 0)), *matrices
 
-    feed = _Feed(prepare, steps, (read_type, tf.int32, tf.int32))
+    feed = _Feed(prepare, steps, (read_type, *[tf.int32] * 2 * len(views)))
 
-    def render(encoded: Any, affine: Any, colour: Any) -> Any:
+    def render(encoded: Any, *matrices: Any) -> tuple[Any, ...]:
         images = tf.ensure_shape(decode(encoded), (local, image_size, image_size, 3))
-        if changes:
-            affine = tf.ensure_shape(affine, (local, 2, 3))
-            images = pixels(images, affine, tf.ensure_shape(colour, (local, 3, 4)))
-        return images
+        rendered = []
+        for k, augment in enumerate(views):
+            if augment.moves or augment.colours:
+                affine = tf.ensure_shape(matrices[2 * k], (local, 2, 3))
+                colour = tf.ensure_shape(matrices[2 * k + 1], (local, 3, 4))
+                rendered.append(pixels[k](images, affine, colour))
+            else:
+                rendered.append(images)
+        return tuple(rendered)
 
     plain = tf.autograph.experimental.do_not_convert
     dataset = tf.data.Dataset.range(len(steps)).map(plain(lambda _: feed.queue.dequeue()))
@@ -304,7 +329,7 @@ class _Feed:
                     self.queue.enqueue(prepare(step))
             except tf.errors.CancelledError:
                 pass  # stop() closed the queue
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is raised where a batch is asked for
                 self.failure = error
                 self.queue.close()
 
@@ -425,7 +450,7 @@ def _local_batch(
         raise ValueError(f"process_index={process_index} must lie in [0, {process_count}).")
     if image_size < 2 or image_size % 2:
         raise ValueError(f"image_size={image_size} must be positive and even.")
-    if taken := {"image", "index", "mask"} & set(examples.labels):
+    if taken := {*VIEWS, "index", "mask"} & set(examples.labels):
         raise ValueError(f"The batch's own key {min(taken)!r} can't be the name of a label.")
     return batch_size // process_count
 

@@ -52,8 +52,8 @@ def assign(
     cuts = np.cumsum(ratio)[:2]
     chosen = {}
     for label, numbers in strata.items():
-        numbers.sort(key=lambda number: (_draw(seed, str(ids[first[number]])), first[number]))
-        shift = _draw(seed, f"stratum {label}")
+        numbers.sort(key=lambda number: (draw(seed, str(ids[first[number]])), first[number]))
+        shift = draw(seed, f"stratum {label}")
         total, before = sum(size[number] for number in numbers), 0
         for number in numbers:
             place = (before + shift * size[number]) / total
@@ -75,7 +75,7 @@ def check_ratio(ratio: Sequence[float]) -> None:
         )
 
 
-def _draw(seed: int, text: str) -> float:
+def draw(seed: int, text: str) -> float:
     """A number in [0, 1) that depends on nothing but the seed and the text."""
     digest = hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53

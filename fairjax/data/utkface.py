@@ -9,7 +9,6 @@ Source: Zhang, Song and Qi, "Age Progression/Regression by Conditional Adversari
 """
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 
 from fairjax.data import duplicates
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
-from fairjax.data.files import ImageFiles, open_files, printable
+from fairjax.data.files import ImageFiles, find_source, open_files, printable
 from fairjax.data.split import RULE as SPLIT_RULE
 from fairjax.data.split import SPLITS, assign, check_ratio
 
@@ -132,17 +131,7 @@ def find(root: str) -> Path:
     Raises:
       DataError: If there is none; the message says where to get the data, its terms and layout.
     """
-    if not root and not os.environ.get("FAIRJAX_DATA"):
-        raise DataError(f"utkface: config.data.root and FAIRJAX_DATA are both empty. {HELP}")
-    base = Path(root or os.environ["FAIRJAX_DATA"]).expanduser()
-    for place in PLACES:
-        if (base / place).exists():
-            return base / place
-    if not root:
-        raise DataError(f"utkface: FAIRJAX_DATA={base} holds none of {', '.join(PLACES)}. {HELP}")
-    if not base.exists():
-        raise DataError(f"utkface: config.data.root={base} does not exist. {HELP}")
-    return base
+    return find_source("utkface", root, places=PLACES, key="config.data.root", told=HELP)
 
 
 def survey(path: Path) -> Survey:

@@ -11,7 +11,7 @@ Importing this module registers the builder:
 DIR holds utkface.tar, UTKFace/ or the images themselves; nothing is downloaded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,49 +19,41 @@ import tensorflow_datasets as tfds
 
 from fairjax.data import utkface
 from fairjax.data.dataset import Examples
+from fairjax.data.tfds_base import ManualBuilder, Rows
 
 
-class Utkface(tfds.core.GeneratorBasedBuilder):
+class Utkface(ManualBuilder):
     """UTKFace, split 80/10/10 with seed 0, duplicates held together."""
 
-    VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Aligned and cropped faces."}
+    DESCRIPTION = "Faces with age, gender and race, for non-commercial research only. " + " ".join(
+        f"{key.capitalize()}: {attribute.assigned_by}"
+        for key, attribute in utkface.ATTRIBUTES.items()
+    )
+    HOMEPAGE = "https://susanqq.github.io/UTKFace/"
     MANUAL_DOWNLOAD_INSTRUCTIONS = utkface.HELP
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def features(self) -> Mapping[str, Any]:
         gender, race = (list(utkface.ATTRIBUTES[key].values) for key in ("gender", "race"))
-        return self.dataset_info_from_configs(
-            description="Faces with age, gender and race, for non-commercial research only. "
-            + " ".join(
-                f"{key.capitalize()}: {attribute.assigned_by}"
-                for key, attribute in utkface.ATTRIBUTES.items()
-            ),
-            homepage="https://susanqq.github.io/UTKFace/",
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
-                    "id": tfds.features.Text(),
-                    "age": tfds.features.Scalar(np.int32),
-                    "gender": tfds.features.ClassLabel(names=gender),
-                    "race": tfds.features.ClassLabel(names=race),
-                    "cluster": tfds.features.Scalar(np.int64),
-                }
-            ),
-        )
+        return {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "id": tfds.features.Text(),
+            "age": tfds.features.Scalar(np.int32),
+            "gender": tfds.features.ClassLabel(names=gender),
+            "race": tfds.features.ClassLabel(names=race),
+            "cluster": tfds.features.Scalar(np.int64),
+        }
 
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        dataset = utkface.load(
-            root=str(dl_manager.manual_dir),
+    def read(self, root: str) -> Mapping[str, Examples]:
+        return utkface.load(
+            root=root,
             seed=0,
             split={"ratio": (0.8, 0.1, 0.1), "stratify": True, "dedup": "group"},
             on_error="skip",
             max_bad=0.01,
-        )
-        return {name: self._generate_examples(rows) for name, rows in dataset.splits.items()}
+        ).splits
 
-    def _generate_examples(self, examples: Examples) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _generate_examples(self, examples: Examples) -> Rows:
         for row, name in enumerate(examples.ids.tolist()):
             yield (
                 name,

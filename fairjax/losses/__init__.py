@@ -3,6 +3,12 @@
 from fairjax.losses.attributes import cross_entropy as cross_entropy
 from fairjax.losses.attributes import masked_sum as masked_sum
 from fairjax.losses.attributes import regression as regression
+from fairjax.losses.contrastive import Spaces as Spaces
+from fairjax.losses.contrastive import alignment as alignment
+from fairjax.losses.contrastive import feature_std as feature_std
+from fairjax.losses.contrastive import nt_xent as nt_xent
+from fairjax.losses.contrastive import time_frequency as time_frequency
+from fairjax.losses.contrastive import uniformity as uniformity
 from fairjax.losses.fpr import FprPenalty as FprPenalty
 from fairjax.losses.fpr import Penalty as Penalty
 from fairjax.losses.fpr import fpr_penalty as fpr_penalty

@@ -319,5 +319,6 @@ def _cos_of_sum(cosine: Rows, margin: Rows) -> Rows:
 
 
 def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises ValueError, with what is known, where a setting has another value."""
     if value not in known:
         raise ValueError(f"{name}={value!r} is not known; known: {', '.join(known)}.")

@@ -2,11 +2,21 @@
 
 from collections.abc import Callable
 
-from fairjax.methods import classify, cosine_margin, fpr_penalty
+from fairjax.methods import (
+    classify,
+    cosine_margin,
+    fpr_penalty,
+    masked_autoencoder,
+    simclr,
+    time_frequency,
+)
 from fairjax.types import Method
 
 METHODS: dict[str, Callable[..., Method]] = {
     "classify": classify.build,
     "cosine_margin": cosine_margin.build,
     "fpr_penalty": fpr_penalty.build,
+    "masked_autoencoder": masked_autoencoder.build,
+    "simclr": simclr.build,
+    "time_frequency": time_frequency.build,
 }

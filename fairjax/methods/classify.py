@@ -23,22 +23,26 @@ class Heads(nn.Module):
     Attributes:
       backbone: Module from images [batch, height, width, 3] to features [batch, dim].
       widths: For each task its number of outputs.
+      hidden: Width of a layer with sigmoid that the tasks share after the features; 0 is none.
       dropout: Share of the features dropped in training.
     """
 
     backbone: nn.Module
     widths: Mapping[str, int]
+    hidden: int
     dropout: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """Maps [batch, height, width, 3] to a float32 [batch, width] for each task."""
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Maps images to a float32 [batch, width] for each task, and the features [batch, dim]."""
         features = self.backbone(x, train=train).astype(jnp.float32)
-        features = nn.Dropout(self.dropout, deterministic=not train)(features)
-        return {
-            task: nn.Dense(width, name=f"head_{task}")(features)
-            for task, width in self.widths.items()
+        x = nn.Dropout(self.dropout, deterministic=not train)(features)
+        if self.hidden:
+            x = nn.sigmoid(nn.Dense(self.hidden, name="head_hidden")(x))
+        outputs = {
+            task: nn.Dense(width, name=f"head_{task}")(x) for task, width in self.widths.items()
         }
+        return outputs, features
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,9 @@ def build(
     tasks: Mapping[str, Mapping[str, Any]],
     label_smoothing: float,
     dropout: float,
+    hidden: int,
+    mixup: float,
+    save_features: bool,
 ) -> Method:
     """The multitask method.
 
@@ -160,11 +167,16 @@ def build(
       tasks: For each task its description; see `make_tasks`.
       label_smoothing: For the classifying tasks.
       dropout: On the features.
+      hidden: Width of a layer with sigmoid between the features and the heads; 0 is none.
+      mixup: Each image is blended with another of the batch, and so are their losses, by a share
+        from Beta(mixup, mixup), one for the batch (Zhang et al. 2018, arXiv 1710.09412); 0 is off.
+      save_features: Whether predictions hold the "features" [batch, dim].
     """
     heads = make_tasks(tasks, targets, label_smoothing=label_smoothing)
     if not heads:
         raise ValueError("config.method.tasks is empty; name at least one task.")
-    model = Heads(backbone, {name: task.width for name, task in heads.items()}, dropout)
+    widths = {name: task.width for name, task in heads.items()}
+    model = Heads(backbone, widths, hidden, dropout)
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         variables = dict(model.init(key, preprocess(batch["image"]), train=False))
@@ -173,27 +185,35 @@ def build(
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        outputs: dict[str, jax.Array]
-        outputs, model_state = model.apply(
+        dropout_key, mixup_key = jax.random.split(key)
+        images, mask, share = preprocess(batch["image"]), batch["mask"], jnp.float32(1.0)
+        if mixup:
+            share = jax.random.beta(mixup_key, mixup, mixup)
+            images, mask = share * images + (1 - share) * images[::-1], mask & mask[::-1]
+        (outputs, _), model_state = model.apply(
             {"params": params, **model_state},
-            preprocess(batch["image"]),
+            images,
             train=True,
             mutable=list(model_state),
-            rngs={"dropout": key},
+            rngs={"dropout": dropout_key},
         )
         total, scalars = jnp.float32(0.0), {}
         for name, task in heads.items():
-            values = task.loss(outputs[name], batch[task.attribute])
-            scalars[f"{name}_loss"] = masked_sum(values, batch["mask"])
+            labels = batch[task.attribute]
+            values = task.loss(outputs[name], labels)
+            if mixup:
+                values = share * values + (1 - share) * task.loss(outputs[name], labels[::-1])
+            scalars[f"{name}_loss"] = masked_sum(values, mask)
             summed, count = scalars[f"{name}_loss"]
             total += task.weight * summed / jnp.maximum(count, 1.0)
         scalars["loss"] = (total, jnp.float32(1.0))
         return total, Aux(model_state, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        outputs: Any = model.apply(variables, preprocess(batch["image"]), train=False)
+        given: Any = model.apply(variables, preprocess(batch["image"]), train=False)
+        outputs, features = given
         total = jnp.zeros(batch["mask"].shape)
-        columns: dict[str, jax.Array] = {}
+        columns: dict[str, jax.Array] = {"features": features} if save_features else {}
         for name, task in heads.items():
             columns |= task.predictions(name, outputs[name])
             if task.attribute in batch:

@@ -14,6 +14,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from absl import logging
 
 from fairjax.losses import FprPenalty, fpr_penalty, make_margin, masked_sum
 from fairjax.methods.cosine_margin import (
@@ -64,6 +65,12 @@ def build(
 
     def penalise(cosines: Cosines, batch: Batch) -> tuple[jax.Array, Scalars]:
         mask = batch["mask"]
+        k = penalty.largest_rank(*cosines.others.both.shape)
+        if k < 10:  # said once, while the step is traced
+            logging.warning(
+                "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%g or the "
+                "batch for a steadier one.", k - 1, gamma_u,
+            )  # fmt: skip
         result = fpr_penalty(penalty, cosines.others, cosines.target, cosines.margined, mask)
         one = jnp.float32(1)
         scalars = {"fpr_threshold": (result.threshold, one)}

@@ -4,8 +4,12 @@ from flax import linen as nn
 
 from fairjax.models.iresnet import IResNet
 from fairjax.models.resnet import ResNet
+from fairjax.models.tfc import TFC
+from fairjax.models.vit import ViT
 
 BACKBONES: dict[str, type[nn.Module]] = {
     "iresnet": IResNet,
     "resnet": ResNet,
+    "tfc": TFC,
+    "vit": ViT,
 }

@@ -72,11 +72,10 @@ class IResNet(nn.Module):
         tface = self.dialect == "tface"
         kernel_init = he_normal if tface else nn.initializers.normal(0.1)
         conv = partial(Conv, dtype=self.dtype, kernel_init=kernel_init, lowering=self.lowering)
-        norm = partial(BatchNorm, train=train, dtype=self.dtype)
+        norm = partial(BatchNorm, dtype=self.dtype)
 
-        x = PReLU(name="stem_prelu")(
-            norm(name="stem_norm")(conv(self.width, 3, name="stem_conv")(images))
-        )
+        x = conv(self.width, 3, name="stem_conv")(images)
+        x = PReLU(name="stem_prelu")(norm(name="stem_norm")(x, train=train))
         for stage, units in enumerate(UNITS[self.depth], start=1):
             for i in range(units):
                 x = Unit(
@@ -86,9 +85,10 @@ class IResNet(nn.Module):
                     conv=conv,
                     norm=norm,
                     name=f"stage_{stage}_unit_{i + 1}",
-                )(x)
+                )(x, train=train)
             self.sow("intermediates", f"stage_{stage}", x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(norm(name="map_norm")(x))
+        x = norm(name="map_norm")(x, train=train)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(
             self.dim,
             dtype=self.dtype,
@@ -100,7 +100,7 @@ class IResNet(nn.Module):
         last_norm = norm(
             dtype=jnp.float32, use_scale=False, use_bias=not tface, name="embedding_norm"
         )
-        return last_norm(x)
+        return last_norm(x, train=train)
 
 
 class Unit(nn.Module):
@@ -122,16 +122,18 @@ class Unit(nn.Module):
     norm: Callable[..., Any]
 
     @nn.compact
-    def __call__(self, x: Maps) -> Float[Array, "batch out_height out_width features"]:
+    def __call__(
+        self, x: Maps, *, train: bool
+    ) -> Float[Array, "batch out_height out_width features"]:
         """Maps `[batch, height, width, channels]` to `width` channels."""
-        y = self.conv(self.width, 3)(self.norm()(x))
-        y = PReLU()(self.norm()(y))
-        y = self.norm()(self.conv(self.width, 3, strides=self.strides)(y))
+        y = self.conv(self.width, 3)(self.norm()(x, train=train))
+        y = PReLU()(self.norm()(y, train=train))
+        y = self.norm()(self.conv(self.width, 3, strides=self.strides)(y), train=train)
         same_width = x.shape[-1] == self.width
         if same_width and (self.subsample or self.strides == 1):
             return x[:, :: self.strides, :: self.strides] + y
         x = self.conv(self.width, 1, strides=self.strides, name="shortcut_conv")(x)
-        return self.norm(name="shortcut_norm")(x) + y
+        return self.norm(name="shortcut_norm")(x, train=train) + y
 
 
 class PReLU(nn.Module):

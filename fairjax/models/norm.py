@@ -19,8 +19,6 @@ class BatchNorm(nn.Module):
     is the global one, so the statistics are those of every device together.
 
     Attributes:
-      train: True normalises with the batch's statistics and moves the running ones by
-        `1 - momentum`, so "batch_stats" must be mutable; False uses the running ones.
       momentum: Share of the running statistics that a step keeps.
       epsilon: Added to the variance, which is the biased one.
       dtype: Of the result; None is the input's. Statistics are float32.
@@ -29,7 +27,6 @@ class BatchNorm(nn.Module):
       use_bias: Whether there is a bias; without, it is 0.
     """
 
-    train: bool
     momentum: float = 0.9
     epsilon: float = 1e-5
     dtype: Any = None
@@ -38,8 +35,16 @@ class BatchNorm(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
-        """Maps `[..., channels]` to the same shape."""
+    def __call__(
+        self, x: Float[Array, "*batch channels"], *, train: bool
+    ) -> Float[Array, "*batch channels"]:
+        """Maps `[..., channels]` to the same shape.
+
+        Args:
+          x: `[..., channels]`.
+          train: True normalises with the batch's statistics and moves the running ones by
+            `1 - momentum`, so "batch_stats" must be mutable; False uses the running ones.
+        """
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
@@ -50,7 +55,7 @@ class BatchNorm(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
 
         wide = x.astype(jnp.float32)
-        if self.train:
+        if train:
             axes = tuple(range(x.ndim - 1))
             mean = wide.mean(axis=axes)
             # Rounding can take the difference of the two below zero when a channel is constant.

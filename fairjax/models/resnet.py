@@ -15,7 +15,7 @@ STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 class ResNet(nn.Module):
-    """The trunk of a ResNet, up to and with the global average pool.
+    """The trunk of a ResNet, up to and with the global average pool, or to the map before it.
 
     Batch statistics are over the whole batch that the jitted step sees, so over every device.
 
@@ -26,6 +26,8 @@ class ResNet(nn.Module):
       zero_init_residual: Whether the last norm of each block starts at scale 0, so that every
         block starts as its shortcut.
       width: Channels of the stem; 64 is the published network.
+      stages: How many of the four there are; each after the first halves the map.
+      pool: "mean" over the map; "none" gives the map itself, in the dtype of the computation.
       lowering: How the convolutions are computed; see `fairjax.models.conv.conv`.
 
     Source: He et al. 2015 (arXiv 1512.03385), Table 1. Differs from it in: the stride of a
@@ -37,33 +39,36 @@ class ResNet(nn.Module):
     stem: Literal["imagenet", "small"] = "imagenet"
     zero_init_residual: bool = True
     width: int = 64
+    stages: int = 4
+    pool: Literal["mean", "none"] = "mean"
     lowering: Lowering = "auto"
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width 3"], *, train: bool
-    ) -> Float[Array, "batch dim"]:
+    ) -> Float[Array, "batch *map dim"]:
         """Maps normalised images `[batch, height, width, 3]` to float32 features `[batch, dim]`.
 
-        `train=True` normalises with the batch's statistics and moves the running ones, so
-        "batch_stats" must be mutable; `train=False` uses the running ones. The map after stage k,
+        With `pool="none"` it maps them to `[batch, out_height, out_width, channels]`. `train=True`
+        normalises with the batch's statistics and moves the running ones, so "batch_stats" must be
+        mutable; `train=False` uses the running ones. The map after stage k,
         `[batch, height, width, channels]`, is sown as "stage_k" in "intermediates".
         """
         if self.depth not in STAGES:
             raise ValueError(f"depth={self.depth} is not a ResNet here; try one of {[*STAGES]}.")
         conv = partial(Conv, dtype=self.dtype, lowering=self.lowering)
-        norm = partial(BatchNorm, train=train, dtype=self.dtype)
+        norm = partial(BatchNorm, dtype=self.dtype)
         last_scale = nn.initializers.zeros if self.zero_init_residual else nn.initializers.ones
         block = BottleneckBlock if self.depth >= 50 else BasicBlock
 
         if self.stem == "imagenet":
-            x = nn.relu(
-                norm(name="stem_norm")(conv(self.width, 7, strides=2, name="stem_conv")(images))
-            )
-            x = max_pool(x, lowering=self.lowering)
+            x = conv(self.width, 7, strides=2, name="stem_conv")(images)
         else:
-            x = nn.relu(norm(name="stem_norm")(conv(self.width, 3, name="stem_conv")(images)))
-        for stage, blocks in enumerate(STAGES[self.depth], start=1):
+            x = conv(self.width, 3, name="stem_conv")(images)
+        x = nn.relu(norm(name="stem_norm")(x, train=train))
+        if self.stem == "imagenet":
+            x = max_pool(x, lowering=self.lowering)
+        for stage, blocks in enumerate(STAGES[self.depth][: self.stages], start=1):
             for i in range(blocks):
                 x = block(
                     width=self.width * 2 ** (stage - 1),
@@ -72,9 +77,9 @@ class ResNet(nn.Module):
                     norm=norm,
                     last_scale=last_scale,
                     name=f"stage_{stage}_block_{i + 1}",
-                )(x)
+                )(x, train=train)
             self.sow("intermediates", f"stage_{stage}", x)
-        return x.astype(jnp.float32).mean(axis=(1, 2))
+        return x if self.pool == "none" else x.astype(jnp.float32).mean(axis=(1, 2))
 
 
 class BasicBlock(nn.Module):
@@ -88,12 +93,13 @@ class BasicBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channels"]
+        self, x: Float[Array, "batch height width channels"], *, train: bool
     ) -> Float[Array, "batch out_height out_width features"]:
         """Maps `[batch, height, width, channels]` to `width` channels."""
-        y = nn.relu(self.norm()(self.conv(self.width, 3, strides=self.strides)(x)))
-        y = self.norm(scale_init=self.last_scale)(self.conv(self.width, 3)(y))
-        return nn.relu(_shortcut(self, x, y.shape) + y)
+        y = self.conv(self.width, 3, strides=self.strides)(x)
+        y = self.conv(self.width, 3)(nn.relu(self.norm()(y, train=train)))
+        y = self.norm(scale_init=self.last_scale)(y, train=train)
+        return nn.relu(_shortcut(self, x, y.shape, train=train) + y)
 
 
 class BottleneckBlock(nn.Module):
@@ -107,18 +113,21 @@ class BottleneckBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channels"]
+        self, x: Float[Array, "batch height width channels"], *, train: bool
     ) -> Float[Array, "batch out_height out_width features"]:
         """Maps `[batch, height, width, channels]` to `4 * width` channels."""
-        y = nn.relu(self.norm()(self.conv(self.width, 1)(x)))
-        y = nn.relu(self.norm()(self.conv(self.width, 3, strides=self.strides)(y)))
-        y = self.norm(scale_init=self.last_scale)(self.conv(4 * self.width, 1)(y))
-        return nn.relu(_shortcut(self, x, y.shape) + y)
+        y = self.conv(self.width, 1)(x)
+        y = self.conv(self.width, 3, strides=self.strides)(nn.relu(self.norm()(y, train=train)))
+        y = self.conv(4 * self.width, 1)(nn.relu(self.norm()(y, train=train)))
+        y = self.norm(scale_init=self.last_scale)(y, train=train)
+        return nn.relu(_shortcut(self, x, y.shape, train=train) + y)
 
 
-def _shortcut(block: BasicBlock | BottleneckBlock, x: Array, shape: tuple[int, ...]) -> Array:
+def _shortcut(
+    block: BasicBlock | BottleneckBlock, x: Array, shape: tuple[int, ...], *, train: bool
+) -> Array:
     """`x` itself, or its 1x1 projection where the shapes differ."""
     if x.shape == shape:
         return x
     x = block.conv(shape[-1], 1, strides=block.strides, name="shortcut_conv")(x)
-    return block.norm(name="shortcut_norm")(x)
+    return block.norm(name="shortcut_norm")(x, train=train)

@@ -6,6 +6,13 @@ list[Table]`.
 
 from types import ModuleType
 
-from fairjax.protocols import utkface
+from fairjax.protocols import bfw, contrastive, lfw, reconstruction, rfw, utkface
 
-PROTOCOLS: dict[str, ModuleType] = {"utkface": utkface}
+PROTOCOLS: dict[str, ModuleType] = {
+    "bfw": bfw,
+    "contrastive": contrastive,
+    "lfw": lfw,
+    "reconstruction": reconstruction,
+    "rfw": rfw,
+    "utkface": utkface,
+}

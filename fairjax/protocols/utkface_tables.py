@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from fairjax.protocols.cells import cell, p_text, plain
 from fairjax.results import FEW, Measure, Results, Table
 
 # Source: the UTKFace study, Tables 1 to 3, as printed. Its Tables 1 and 2 cannot come from one
@@ -29,9 +30,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "age_fnr": {"White": 0.08, "Black": 0.27, "Asian": 0.28, "Indian": 0.23, "Others": 0.23},
     },
 }
-_UNDEFINED = "–"
 _WORDS = {"mae": "MAE", "fpr": "FPR", "fnr": "FNR", "f1": "F1", "ece": "ECE"}
-_Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
+Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
 
 
 def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") -> list[Table]:
@@ -44,24 +44,23 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
       results: From `utkface.evaluate`, or read back from a file.
       published: Whose published numbers to show in the study's own tables; "" shows none.
     """
-    index: _Index = {(m.name, m.across, tuple(sorted(m.group.items()))): m
-                     for m in results.measures}  # fmt: skip
+    index = index_of(results)
     group_by, groups = results.protocol["group_by"], results.protocol["groups"]
     level = f"Brackets: {100 * results.protocol['level']:g} % interval, "
     level += f"{results.protocol['interval']}. * = fewer than {FEW} errors or examples."
     paper = PUBLISHED.get(published, {})
     found = [
         _headline(index, group_by, paper, level),
-        _by_group(
+        by_group_table(
             index, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
         ),
         _rates(index, "gender", group_by, groups, paper),
         _rates(index, "age", group_by, groups, paper),
         _age_bins(index, group_by, groups),
-        _gaps(results.measures, group_by, results.protocol["noise_floor"]),
+        gap_table(results.measures, group_by, results.protocol["noise_floor"]),
         _intersections(results.measures, index, group_by, groups),
         _by_decade(results.measures),
-        _by_group(
+        by_group_table(
             index, group_by, groups,
             [f"{name}_ece" for name in results.protocol["tasks"]],
             f"Equal-width bins: {results.protocol['calibration_bins']}. The error grows as n "
@@ -72,10 +71,15 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
     return [table for table in found if table.rows]
 
 
-def _headline(index: _Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
+def index_of(results: Results) -> Index:
+    """The measures by name, sweep and group."""
+    return {(m.name, m.across, tuple(sorted(m.group.items()))): m for m in results.measures}
+
+
+def _headline(index: Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
     names = ["age_mae", "gender_accuracy", f"{group_by}_accuracy", "age_bin_accuracy"]
     rows = [
-        [_title(m), _cell(m), *([_plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
+        [title_of(m), cell(m), *([plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
         for name in names
         if (m := index.get((name, "", ())))
     ]
@@ -83,27 +87,27 @@ def _headline(index: _Index, group_by: str, paper: Mapping[str, Any], level: str
     return Table("Everyone", columns, rows, level)
 
 
-def _by_group(
-    index: _Index,
+def by_group_table(
+    index: Index,
     group_by: str,
     groups: Sequence[str],
     names: Sequence[str],
     note: str,
     title: str = "",
 ) -> Table:
-    """One row a group and one for everyone; one column a measure."""
+    """One row a group and one for everyone; one column a measure that the index has."""
     names = [name for name in names if (name, "", ()) in index]
     rows = []
     for group in [((group_by, g),) for g in groups] + [()] if names else []:
         measures = [index[name, "", group] for name in names]
-        rows.append([group[0][1] if group else "everyone", *map(_cell, measures),
+        rows.append([group[0][1] if group else "everyone", *map(cell, measures),
                      f"{measures[0].n:,}"])  # fmt: skip
-    columns = [group_by, *(_title(index[name, "", ()]) for name in names), "n"]
+    columns = [group_by, *(title_of(index[name, "", ()]) for name in names), "n"]
     return Table(title or f"By {group_by}", columns, rows, note)
 
 
 def _rates(
-    index: _Index, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
+    index: Index, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
 ) -> Table:
     """FPR and FNR of one decision by group: the study's Tables 2 and 3."""
     names = [f"{decision}_fpr", f"{decision}_fnr"]
@@ -113,33 +117,33 @@ def _rates(
     columns = [group_by]
     for name in names:
         measure = index[name, "", ()]
-        columns += [_title(measure), *([f"{paper['title']}, published, %"] if paper else []), "n"]
+        columns += [title_of(measure), *([f"{paper['title']}, published, %"] if paper else []), "n"]
     rows = []
     for group in [((group_by, g),) for g in groups] + [()]:
         row = [group[0][1] if group else "everyone"]
         for name in names:
             m = index[name, "", group]
             theirs = paper.get(name, {}).get(row[0])
-            row += [_cell(m), *([_plain(theirs, m.unit)] if paper else []), f"{m.n:,}"]
+            row += [cell(m), *([plain(theirs, m.unit)] if paper else []), f"{m.n:,}"]
         rows.append(row)
     return Table(title, columns, rows, "; ".join(index[name, "", ()].rule for name in names))
 
 
-def _age_bins(index: _Index, group_by: str, groups: Sequence[str]) -> Table:
+def _age_bins(index: Index, group_by: str, groups: Sequence[str]) -> Table:
     """The study's Table 4: four figures by group, then mean, std and std/mean over the groups."""
     names = ["age_bin_accuracy", *(f"age_bin_weighted_{m}" for m in ("precision", "recall", "f1"))]
     title = f"Age bins by {group_by}"
     if (names[0], "", ()) not in index:
         return Table(title, [], [])
-    base = _by_group(index, group_by, groups, names, "")
+    base = by_group_table(index, group_by, groups, names, "")
     rows = list(base.rows)
     for suffix, word in [("mean", "mean"), ("std", "std (ddof 1)"), ("std_over_mean", "std/mean")]:
-        rows.append([word, *(_cell(index[f"{n}_{suffix}", group_by, ()]) for n in names), ""])
+        rows.append([word, *(cell(index[f"{n}_{suffix}", group_by, ()]) for n in names), ""])
     note = f"{index[names[1], '', ()].rule}. Mean and std run over the groups, unweighted."
     return Table(title, base.columns, rows, note)
 
 
-def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
+def gap_table(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
     """Differences between groups, each beside the value that equal groups would stay below."""
     by_name = {m.name: m for m in measures if m.across == group_by}
     rows = []
@@ -152,7 +156,7 @@ def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
             continue
         ratio, worst = by_name.get(f"{base}_ratio"), by_name.get(f"{base}_worst")
         rows.append([
-            _title(m).replace("%", "points"), _cell(m), _cell(floor), _p(p.value), _cell(ratio),
+            title_of(m).replace("%", "points"), cell(m), cell(floor), p_text(p.value), cell(ratio),
             ", ".join(worst.group.values()) if worst else "",
         ])  # fmt: skip
     columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
@@ -161,7 +165,7 @@ def _gaps(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
 
 
 def _intersections(
-    measures: Sequence[Measure], index: _Index, group_by: str, groups: Sequence[str]
+    measures: Sequence[Measure], index: Index, group_by: str, groups: Sequence[str]
 ) -> Table:
     cells = [m for m in measures if set(m.group) == {group_by, "gender"} and group_by != "gender"]
     names, genders = [list(dict.fromkeys(x)) for x in
@@ -171,43 +175,22 @@ def _intersections(
         for gender in genders:
             key = tuple(sorted({group_by: group, "gender": gender}.items()))
             found = [index[name, "", key] for name in names]
-            rows.append([f"{group}, {gender}", *map(_cell, found), f"{found[0].n:,}"])
-    columns = [f"{group_by} x gender", *(_title(index[name, "", ()]) for name in names), "n"]
+            rows.append([f"{group}, {gender}", *map(cell, found), f"{found[0].n:,}"])
+    columns = [f"{group_by} x gender", *(title_of(index[name, "", ()]) for name in names), "n"]
     return Table(f"Intersections of {group_by} and gender", columns, rows)
 
 
 def _by_decade(measures: Sequence[Measure]) -> Table:
     rows = [
-        [m.group["age"], _cell(m), f"{m.n:,}"]
+        [m.group["age"], cell(m), f"{m.n:,}"]
         for m in measures
         if m.name == "age_mae" and set(m.group) == {"age"}
     ]
     return Table("Age error by age", ["age", "age MAE, years", "n"], rows)
 
 
-def _title(measure: Measure) -> str:
+def title_of(measure: Measure) -> str:
     """A column's heading: "gender_fpr" in percent is "gender FPR, %"."""
     words = [_WORDS.get(word, word) for word in measure.name.split("_")]
     unit = {"fraction": ", %", "years": ", years"}.get(measure.unit, "")
     return " ".join(words) + unit
-
-
-def _cell(measure: Measure | None) -> str:
-    """The rounded value, a star where little backs it, and the interval."""
-    if measure is None or measure.value is None:
-        return _UNDEFINED
-    text = _plain(measure.value, measure.unit) + ("*" if measure.is_thin else "")
-    if measure.interval is None:
-        return text
-    low, high = (_plain(end, measure.unit) for end in measure.interval)
-    return f"{text} [{low}, {high}]"
-
-
-def _plain(value: float | None, unit: str) -> str:
-    if value is None:
-        return _UNDEFINED
-    return f"{100 * value:.1f}" if unit == "fraction" else f"{value:.2f}"
-
-
-def _p(value: float | None) -> str:
-    return _UNDEFINED if value is None else f"{value:.4f}" if value < 0.01 else f"{value:.2f}"

@@ -7,13 +7,22 @@ shows. Groups differ by place and marker shape; colour only helps.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from fairjax.report import svg
+from fairjax.report.marks import (
+    colour,
+    dot,
+    marker,
+    measure_words,
+    number_axis,
+    pushed_apart,
+    write,
+)
 from fairjax.report.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
 from fairjax.report.wording import (
     beyond_chance,
@@ -25,7 +34,6 @@ from fairjax.report.wording import (
 )
 from fairjax.results import FEW, Measure
 
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
 STROKES = ["-", "--", "-.", ":"]
 
 
@@ -49,16 +57,6 @@ class Line(NamedTuple):
     name: str
     x: Sequence[float]
     y: Sequence[float]
-
-
-def marker(index: int) -> str:
-    """The matplotlib marker of the group at this place in its attribute's order."""
-    return MARKERS[index % len(MARKERS)]
-
-
-def colour(index: int) -> str:
-    """The light-palette colour of the group at this place in its attribute's order."""
-    return GROUPS[index % len(GROUPS)]
 
 
 @matplotlib.rc_context(svg.RC)
@@ -87,7 +85,7 @@ def forest(
     low, high = _limits(rows, unit)
     axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
-    _number_axis(axes, "x", unit)
+    number_axis(axes, "x", unit)
     if overall and overall.value is not None:
         axes.axvline(overall.value, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
         axes.axhline(len(rows) - 1.5, color=LINE, lw=1)
@@ -97,12 +95,12 @@ def forest(
         thin = m.is_thin
         place = y if len(measures) <= len(GROUPS) else 0  # a long scale of ages needs no colours
         edge = MUTED if thin else INK if is_overall else colour(place)
-        _write(axes, names[y], 0, y, -8, ha="right", weight=weight)
-        _write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold",
+        write(axes, names[y], 0, y, -8, ha="right", weight=weight)
+        write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold",
                color=MUTED if thin else INK)  # fmt: skip
-        _write(axes, span(m.interval, unit), 1, y, 54, color=MUTED, fontsize=10.5)
-        _dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
-    parts = [f"{group_name(m.group)} {_words(m)}" for m in rows]
+        write(axes, span(m.interval, unit), 1, y, 54, color=MUTED, fontsize=10.5)
+        dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
+    parts = [f"{group_name(m.group)} {measure_words(m)}" for m in rows]
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
@@ -111,6 +109,8 @@ def gaps(
     key: str,
     title: str,
     rows: Sequence[tuple[str, Measure, float | None]],
+    *,
+    fair: float | int = 0,
 ) -> str:
     """Each gap with its interval, against the size that chance alone would give it.
 
@@ -118,28 +118,31 @@ def gaps(
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       rows: (name, gap, noise floor or None), all of one unit.
+      fair: What the gap is where groups are equal: 0 for a difference, 1 for a ratio.
     """
     unit = rows[0][1].unit
     height = 40
     figure = svg.new_figure(WIDTH, 31 + height * len(rows))
     axes = svg.add_axes(figure, 12, 4, WIDTH - 12 - 136, height * len(rows))
     ends = [e for _, m, floor in rows for e in (m.value, floor, *(m.interval or ())) if e]
-    axes.set(xlim=(0.0, 1.05 * max(ends, default=1.0)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
-    _number_axis(axes, "x", unit, difference=True)
+    reach = fair + 1.05 * (max(ends, default=fair + 1.0) - fair)
+    axes.set(xlim=(fair, max(reach, fair + 1e-9)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    number_axis(axes, "x", unit, difference=True)
     parts = []
     for y, (name, m, floor) in enumerate(rows):
         beyond = beyond_chance(m.value, floor)
         if floor is not None:
-            box = Rectangle((0, y - 0.02), floor, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////")
-            axes.add_patch(box)
-        _write(axes, printable(name, limit=44), 0, y - 0.28, 4)
-        _dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
+            axes.add_patch(Rectangle(
+                (fair, y - 0.02), floor - fair, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////"
+            ))  # fmt: skip
+        write(axes, printable(name, limit=44), 0, y - 0.28, 4, fontsize=11)
+        dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
         chance = "" if floor is None else f"chance {digits(floor, unit)}"
-        _write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")
-        _write(axes, span(m.interval, unit), 1, y - 0.17, 54, color=MUTED, fontsize=10.5)
-        _write(axes, chance, 1, y + 0.17, 54, color=MUTED, fontsize=10.5)
+        write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")
+        write(axes, span(m.interval, unit), 1, y - 0.17, 54, color=MUTED, fontsize=10.5)
+        write(axes, chance, 1, y + 0.17, 54, color=MUTED, fontsize=10.5)
         said = "" if floor is None else f", chance alone gives up to {number(floor, unit)}"
-        parts.append(f"{name} {_words(m)}{said}")
+        parts.append(f"{name} {measure_words(m)}{said}")
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
@@ -153,6 +156,7 @@ def heat_map(
     columns: Sequence[str],
     row_axis: str,
     column_axis: str,
+    cell_width: float | int = 0,
 ) -> str:
     """A grid of numbers, filled by strength; cells without enough data are hatched.
 
@@ -164,10 +168,11 @@ def heat_map(
       columns: Names along the top.
       row_axis: What the rows are.
       column_axis: What the columns are.
+      cell_width: Pixels of one cell; 0 shares out the usual width.
     """
-    names = [printable(name, limit=14) for name in rows]
+    names = [printable(name, limit=20 if cell_width else 14) for name in rows]
     left = 32 + 6.6 * max(len(name) for name in names)
-    width = min((WIDTH - left - 2) / len(columns), 112)
+    width = cell_width or min((WIDTH - left - 2) / len(columns), 112)
     height = 24 + 14 * max(len(cell.small) for row in cells for cell in row)
     total = left + width * len(columns) + 2
     figure = svg.new_figure(total, 44 + height * len(rows))
@@ -241,8 +246,8 @@ def reliability(
                 mfc=ink if n >= FEW else PAPER, zorder=3,
             )  # fmt: skip
         axes.set_title(printable(name, limit=15), fontsize=12, pad=5)
-        _number_axis(axes, "x", "fraction", ticks=2, suffix=False)
-        _number_axis(axes, "y", "fraction", ticks=2, suffix=False)
+        number_axis(axes, "x", "fraction", ticks=2, suffix=False)
+        number_axis(axes, "y", "fraction", ticks=2, suffix=False)
         axes.tick_params(axis="y", labelleft=x == 0)
         said = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
         parts.append(f"{name}: {', '.join(said) or 'no example'}")
@@ -282,32 +287,6 @@ def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
     return svg.render(figure, key, title, "; ".join(ends) + ".")
 
 
-def _number_axis(
-    axes: Axes,
-    which: Literal["x", "y"],
-    unit: str,
-    *,
-    difference: bool = False,
-    ticks: int = 4,
-    suffix: bool = True,
-) -> None:
-    """Few round ticks, with the unit written at each."""
-    axes.locator_params(axis=which, nbins=ticks)
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    sign = "" if difference or not suffix else "%"
-
-    def text(value: float, _: float | int | None) -> str:
-        return f"{100 * value:.3g}{sign}" if unit == "fraction" else f"{value:.3g}"
-
-    axis.set_major_formatter(text)
-
-
-def _write(axes: Axes, text: str, x: int, y: float | int, shift: int, **style: Any) -> None:
-    """Text on row y, so many pixels right of the left (x = 0) or right (x = 1) end of the axes."""
-    axes.annotate(text, (x, y), (shift, 0), ("axes fraction", "data"), "offset points",
-                  va="center", annotation_clip=False, **style)  # fmt: skip
-
-
 def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
     """The range of the well-backed intervals, widened at most threefold for the others."""
     backed = [m for m in measures if not m.is_thin] or measures
@@ -319,25 +298,6 @@ def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
     low, high = min([low, *near]), max([high, *near])
     air = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return max(0.0, low - air), min(1.0, high + air) if unit == "fraction" else high + air
-
-
-def _dot(axes: Axes, m: Measure, y: float | int, edge: str, shape: str, *, hollow: bool) -> None:
-    """A value and its interval on row y; arrows where either leaves the plot."""
-    low, high = axes.get_xlim()
-    ends = [end for end in (m.value, *(m.interval or ())) if end is not None]
-    if not ends:
-        return
-    start, end = max(min(ends), low), min(max(ends), high)
-    dashes: Any = (0, (1.5, 1.2)) if hollow else "-"
-    axes.plot([start, end], [y, y], color=edge, lw=2, ls=dashes, solid_capstyle="butt", zorder=2)
-    for at, leaves, arrow in ((low, min(ends) < low, "<"), (high, max(ends) > high, ">")):
-        if leaves:
-            axes.plot(at, y, arrow, color=edge, ms=5, clip_on=False, zorder=2)
-    if m.value is not None and low <= m.value <= high:
-        face = PAPER if hollow else edge
-        axes.plot(
-            m.value, y, shape, ms=8, mfc=face, mec=edge, mew=1.5, clip_on=False, zorder=3
-        )  # fmt: skip
 
 
 def _cell(axes: Axes, x: int, y: int, cell: Cell, height: int) -> None:
@@ -366,19 +326,9 @@ def _bins(curve: Mapping[str, Sequence[Any]]) -> list[tuple[float, float, int]]:
 def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
     """Names at the right ends, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
-    apart = 13 / 142 * (high - low)
-    order = sorted(range(len(lines)), key=lambda index: lines[index].y[-1])
-    floor = low
-    for index in order:
-        floor = max(lines[index].y[-1], floor)
-        axes.annotate(
-            printable(lines[index].name, limit=16), (1, floor), (6, 0),
-            ("axes fraction", "data"), "offset points", va="center", color=colour(index),
-            annotation_clip=False, weight="bold", fontsize=10.5,
-        )  # fmt: skip
-        floor += apart
-
-
-def _words(m: Measure) -> str:
-    interval = f" ({span(m.interval, m.unit)})" if m.interval else ""
-    return f"{number(m.value, m.unit)}{interval}"
+    pixel = (high - low) / 142
+    heights = pushed_apart([(line.y[-1] - low) / pixel for line in lines], 13, 142)
+    for index, (line, height) in enumerate(zip(lines, heights, strict=True)):
+        name = printable(line.name, limit=16)
+        write(axes, name, 1, low + height * pixel, 6, color=colour(index), weight="bold",
+              fontsize=10.5)  # fmt: skip

@@ -9,20 +9,22 @@ from fairjax.report.wording import (
     digits,
     group_name,
     level,
+    lower,
     metric_of,
     more_is_better,
     number,
+    parts_of,
     span,
 )
 from fairjax.results import Measure, Results
 
-# What a summary over groups may be called after its base: "gender_fpr" + "_difference".
-SUMMARIES = (
-    "mean", "worst", "difference", "difference_noise_floor", "difference_p_value", "ratio", "std",
-    "std_noise_floor", "std_p_value", "std_over_mean", "ser",
-)  # fmt: skip
 MOST_GROUPS = 8  # a card names the worst group of an attribute that has at most so many
 MOST_CARDS = 8
+BADGES = {
+    "beyond": "▲ Gap exceeds its noise floor",
+    "within": "○ Gap does not exceed its noise floor",
+    "open": "– No noise floor to compare with",
+}
 
 
 class Card(NamedTuple):
@@ -36,11 +38,15 @@ class Card(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One gap in words, and whether it lies beyond what chance gives, within, or nobody knows."""
+    """Something found, in words, and what was judged of it: a sign with a few words, and a style.
+
+    A gap lies beyond what chance gives, within it, or nobody knows.
+    """
 
     verdict: Literal["beyond", "within", "open"]
     title: str
     text: str
+    badge: str
 
 
 def overall(results: Results) -> list[Measure]:
@@ -68,9 +74,8 @@ def across_groups(results: Results) -> dict[str, dict[str, dict[str, Measure]]]:
     found: dict[str, dict[str, dict[str, Measure]]] = {}
     for m in results.measures:
         if m.across:
-            ends = [s for s in SUMMARIES if m.name.endswith(f"_{s}")]
-            suffix = max(ends, key=len, default="")
-            base = m.name.removesuffix(f"_{suffix}") if suffix else m.name
+            base, summary, tail = parts_of(m.name)
+            suffix = "_".join(filter(None, (summary, tail)))
             found.setdefault(m.across, {}).setdefault(base, {})[suffix] = m
     return found
 
@@ -133,7 +138,7 @@ def lead(results: Results) -> str:
     parts = []
     if said:
         numbers = ", ".join(
-            f"{_lower(describe(m.name))} {number(m.value, m.unit)}" for m in said[:3]
+            f"{lower(describe(m.name))} {number(m.value, m.unit)}" for m in said[:3]
         )
         parts.append(
             f"Over {max(m.n for m in said):,} examples (protocol {name}{split}): {numbers}."
@@ -147,7 +152,7 @@ def lead(results: Results) -> str:
             f"alone gives groups of these sizes) and {len(judged) - beyond} do not."
         )
         if beyond:
-            parts.append(f"The clearest is {_lower(judged[0].title)}.")
+            parts.append(f"The clearest is {lower(judged[0].title)}.")
     return " ".join(parts)
 
 
@@ -179,8 +184,4 @@ def _finding(base: str, worst: Measure, best: Measure, summaries: Mapping[str, M
         f"{group_name(best.group)} ({number(best.value, best.unit)}): a gap of {size}{interval}. "
         f"{judged}{caution}"
     )
-    return Finding(verdict, f"{describe(base)} by {gap.across}", text)
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    return Finding(verdict, f"{describe(base)} by {gap.across}", text, BADGES[verdict])

@@ -1,7 +1,9 @@
 """How numbers and names are put into words, the same in plots, reports and the terminal."""
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from fairjax.results import Measure
 
@@ -21,7 +23,13 @@ _METRICS: dict[str, tuple[str, bool | None]] = {
     "fnr": ("false negative rate", False),
     "fmr": ("false match rate", False),
     "fnmr": ("false non-match rate", False),
+    "tmr": ("true match rate", True),
     "eer": ("equal error rate", False),
+    "d_prime": ("separation of scores, d′", True),
+    "fairness_discrepancy_rate": ("fairness discrepancy rate", True),
+    "inequity_rate": ("inequity rate", False),
+    "garbe": ("GARBE, Gini of both rates", False),
+    "worst_error_rate_multiplier": ("worst error rate multiplier", False),
     "mae": ("mean absolute error", False),
     "rmse": ("root mean square error", False),
     "mse": ("mean squared error", False),
@@ -31,12 +39,64 @@ _METRICS: dict[str, tuple[str, bool | None]] = {
     "brier": ("Brier score", False),
     "loss": ("loss", False),
 }
+# What a summary over groups is called after its base: "gender_fpr" + "_difference".
+SUMMARIES = {
+    "mean": "mean over groups",
+    "worst": "worst group",
+    "difference": "largest less smallest",
+    "ratio": "smallest over largest",
+    "std": "standard deviation over groups",
+    "std_over_mean": "standard deviation over mean",
+    "ser": "skewed error ratio",
+    "max_over_min": "largest over smallest",
+    "max_over_geomean": "largest over geometric mean",
+    "gini": "Gini coefficient",
+    "sum_abs_log10": "sum of |log10| to parity",
+    "bias_degree": "degree of bias",
+}
+_TAILS = {
+    "smoothed": "smoothed",
+    "noise_floor": "noise floor",
+    "p_value": "p-value",
+    "p_value_holm": "p-value after Holm",
+    "p_value_bh": "p-value after Benjamini-Hochberg",
+    "change": "change",
+}
+_NAME = re.compile(
+    rf"(.+?)(?:_({'|'.join(sorted(SUMMARIES, key=len, reverse=True))}))?"
+    r"((?:_smoothed)?(?:_noise_floor|_p_value(?:_holm|_bh)?|_change)?)"
+)
+
+
+class Parts(NamedTuple):
+    """A measure's name taken apart: "fmr_gini_smoothed" is ("fmr", "gini", "smoothed")."""
+
+    base: str
+    summary: str
+    tail: str
+
+
+def parts_of(name: str) -> Parts:
+    """What is measured, how it is summarised over groups ("" if not), and what of that it is."""
+    hit = _NAME.fullmatch(name)
+    return Parts(hit[1], hit[2] or "", hit[3].strip("_")) if hit else Parts(name, "", "")
+
+
+def is_difference(name: str) -> bool:
+    """Whether a measure of fractions is a distance between them, told in percentage points."""
+    _, summary, tail = parts_of(name)
+    return summary in ("difference", "std") or tail == "change"
 
 
 def metric_of(name: str) -> str | None:
-    """The known metric that a measure's name ends in ("gender_fpr" -> "fpr"), or None."""
+    """The known metric in a measure's name, or None.
+
+    It is the name's end ("gender_fpr" -> "fpr"); a protocol's accuracy may name its variant after
+    it ("accuracy_insightface" -> "accuracy").
+    """
     found = [m for m in _METRICS if name == m or name.endswith("_" + m)]
-    return max(found, key=len, default=None)
+    is_variant = name.startswith("accuracy_") and parts_of(name).base == name
+    return max(found, key=len, default="accuracy" if is_variant else None)
 
 
 def more_is_better(name: str) -> bool | None:
@@ -46,18 +106,39 @@ def more_is_better(name: str) -> bool | None:
 
 
 def describe(name: str) -> str:
-    """A measure's name in words: "gender_fpr" -> "Gender false positive rate"."""
-    metric = metric_of(name)
+    """A measure's name in words: "gender_fpr_gini" -> "Gender false positive rate: Gini ..."."""
+    base, summary, tail = parts_of(name)
+    metric = metric_of(base)
     if metric is None:
-        return sentence(name.replace("_", " "))
-    subject = name.removesuffix(metric).strip("_").replace("_", " ")
-    words = _METRICS[metric][0]
-    return sentence(f"{subject} {words}".strip())
+        text = words(base)
+    elif base.startswith(metric + "_"):
+        text = f"{_METRICS[metric][0]}, {words(base.removeprefix(metric + '_'))}"
+    else:
+        text = f"{words(base.removesuffix(metric).strip('_'))} {_METRICS[metric][0]}".strip()
+    text += f": {SUMMARIES[summary]}" if summary else ""
+    tails = [said for key, said in _TAILS.items() if tail in (key, f"smoothed_{key}")]
+    tails = ["smoothed", *tails] if tail.startswith("smoothed_") else tails
+    return sentence(", ".join([text, *tails]))
 
 
 def sentence(text: str) -> str:
     """The text with a capital letter in front, the rest untouched."""
     return text[:1].upper() + text[1:]
+
+
+def lower(text: str) -> str:
+    """The text with a small letter in front, unless it begins with an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def words(name: str) -> str:
+    """A snake_case name with spaces."""
+    return name.replace("_", " ")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: "A, B and C"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def group_name(group: Mapping[str, str]) -> str:
@@ -70,7 +151,7 @@ def number(value: float | int | None, unit: str, *, difference: bool = False) ->
 
     Args:
       value: The number; a fraction is shown in percent. None is "undefined".
-      unit: "fraction", "years", "ratio", "count", or any other word.
+      unit: "fraction", "years", "ratio", "index", "count", or any other word.
       difference: Whether it is a difference of two fractions: shown in percentage points.
     """
     if value is None:
@@ -83,9 +164,11 @@ def digits(value: float | int | None, unit: str) -> str:
     if value is None:
         return "–"
     if unit == "fraction":
-        return f"{100 * value:.2g}" if 0 < abs(value) < 0.01 else f"{100 * value:.1f}"
+        return f"{100 * value:.2g}" if 0 < abs(value) < 0.00995 else f"{100 * value:.1f}"
     if unit == "count":
         return f"{value:,.0f}"
+    if unit == "index":  # a pure number in [0, 1] that may be very near 1
+        return f"{value:.3f}" if value < 0.99 else f"{value:.5g}"
     return f"{value:,.2f}"
 
 
@@ -102,6 +185,11 @@ def beyond_chance(gap: float | None, floor: float | None) -> bool | None:
       floor: What the same summary stays below when groups are equal.
     """
     return None if gap is None or floor is None else gap > floor
+
+
+def excludes_zero(measure: Measure) -> bool:
+    """Whether its interval lies on one side of zero."""
+    return measure.interval is not None and not measure.interval[0] <= 0 <= measure.interval[1]
 
 
 def level(measure: Measure) -> str:
@@ -126,4 +214,4 @@ def printable(text: object, *, limit: int = 0) -> str:
 def _suffix(unit: str, difference: bool) -> str:
     if unit == "fraction":
         return " points" if difference else "%"
-    return {"years": " years", "ratio": "", "count": ""}.get(unit, f" {unit}")
+    return {"years": " years", "ratio": "", "index": "", "count": ""}.get(unit, f" {unit}")

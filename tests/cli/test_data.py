@@ -80,3 +80,69 @@ def test_help_says_what_the_verb_does(arguments, capsys):
         cli.main(arguments)
     assert caught.value.code == 0
     assert "usage: fairjax" in capsys.readouterr().out
+
+
+@pytest.fixture
+def people(tmp_path, monkeypatch):
+    """Four people with two pictures each, one of them bad, a table, and a list with a bad line."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for person in "abcd":
+        (tmp_path / "lfw" / person).mkdir(parents=True)
+        for k in (1, 2):
+            pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "lfw" / person / f"{person}_{k:04d}.jpg")
+    (tmp_path / "groups.csv").write_text("identity,group\na,x\nb,x\nc,y\n")
+    (tmp_path / "pairs.txt").write_text("2 1\na 1 2\na 1 b 1\nc 1 2\nc 2 d 1\n")
+    return tmp_path
+
+
+def test_check_counts_people_by_group_and_images_a_person(people, capsys):
+    (people / "lfw" / "d" / "d_0002.jpg").write_bytes(b"no picture")
+    arguments = ["identities", str(people / "lfw"), "--groups", str(people / "groups.csv")]
+    assert cli.main(["data", "check", *arguments, "--max-bad", "0.2"]) == 0
+    out = capsys.readouterr().out
+    words = [line.split() for line in out.splitlines()]
+    assert "7 images of 4 people, 1 skipped" in out
+    assert ["x", "2", "4", "57.1%"] in words
+    assert ["unknown", "1", "1", "14.3%"] in words
+    assert ["2", "3", "75.0%"] in words
+    assert ["d/d_0002.jpg", "unreadable", "not", "a", "JPEG", "or", "PNG", "image"] in words
+    assert "fit to train on" in out
+    assert cli.main(["data", "check", *arguments]) == 1
+    assert "1 of 8 files are bad, more than max_bad=0.01" in capsys.readouterr().err
+
+
+def test_check_counts_pairs_by_group_part_and_kind(people, capsys):
+    arguments = ["lfw", str(people / "lfw"), "--pairs", str(people / "pairs.txt")]
+    groups = ["--groups", str(people / "groups.csv")]
+    assert cli.main(["data", "check", *arguments, *groups]) == 0
+    out = capsys.readouterr().out
+    words = [line.split() for line in out.splitlines()]
+    assert "8 images of 4 people, 4 pairs, 0 skipped" in out
+    assert ["x", "1", "1", "2"] in words and ["y", "1", "1", "2"] in words
+    assert ["2", "1", "1"] in words
+    assert "fit to test on" in out
+
+
+def test_check_lists_every_pair_that_cannot_be_used(people, capsys):
+    (people / "pairs.txt").write_text("2 1\na 1 2\na 1 b 9\nc 1 1\nc 2 d 1\n")
+    out = people / "check.json"
+    arguments = ["lfw", str(people / "lfw"), "--pairs", str(people / "pairs.txt")]
+    assert cli.main(["data", "check", *arguments, "--json", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "pairs.txt:3  image 9 of b is not there, or cannot be read" in said.out
+    assert "pairs.txt:4  image 1 of c is paired with itself" in said.out
+    assert said.err.startswith("fairjax: lfw: 2 of 4 pairs") and said.err.count("\n") == 1
+    assert [problem["where"] for problem in json.loads(out.read_text())["problems"]] == [
+        "pairs.txt:3",
+        "pairs.txt:4",
+    ]
+
+
+@pytest.mark.parametrize("dataset", ["bfw", "bupt", "identities", "lfw", "rfw", "utkface"])
+def test_check_of_what_is_not_there_says_where_to_get_it(tmp_path, dataset, capsys):
+    assert cli.main(["data", "check", dataset, str(tmp_path / "none")]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"fairjax: {dataset}: ") and errors.count("\n") == 1
+    assert "does not exist" in errors

@@ -1,8 +1,9 @@
 """Drawn pictures and UTKFace-like sources; the cache stays in the test's own folder."""
 
 import io
+import pickle
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,46 @@ def jpeg() -> Callable[..., bytes]:
         return buffer.getvalue()
 
     return encode
+
+
+@pytest.fixture(scope="session")
+def face() -> Callable[[int], bytes]:
+    """Seed -> a small JPEG of its own, nobody's face."""
+
+    def draw(seed: int) -> bytes:
+        pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).resize((24, 24)).save(buffer, "JPEG")
+        return buffer.getvalue()
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def people_files(face: Callable[[int], bytes]) -> Callable[..., dict[str, bytes]]:
+    """{person: number of images} -> files <person>/<name>_NNNN.jpg, each picture its own."""
+
+    def files(people: Mapping[str, int], first: int = 0) -> dict[str, bytes]:
+        names = [
+            f"{person}/{person.rpartition('/')[2]}_{k:04d}.jpg"
+            for person, images in people.items()
+            for k in range(1, images + 1)
+        ]
+        return {name: face(first + k) for k, name in enumerate(names)}
+
+    return files
+
+
+@pytest.fixture
+def write_bin() -> Callable[..., Path]:
+    """Writes (image, image, mated) triples as InsightFace's .bin."""
+
+    def write(path: Path, pairs: Sequence[tuple[bytes, bytes, bool]], protocol: int = 4) -> Path:
+        images = [image for pair in pairs for image in pair[:2]]
+        path.write_bytes(pickle.dumps((images, [pair[2] for pair in pairs]), protocol))
+        return path
+
+    return write
 
 
 @pytest.fixture

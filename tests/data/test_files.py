@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairjax.data.dataset import DataError
-from fairjax.data.files import open_files, printable
+from fairjax.data.files import find_source, open_files, printable, read_text
 
 FILES = {f"{k}.jpg": bytes([k]) * (100 + 37 * k) for k in range(40)}
 
@@ -156,3 +156,68 @@ def test_the_open_file_is_closed_with_its_last_reader(tmp_path, write_tar):
     assert opened() == before + 1
     del files
     assert opened() == before
+
+
+def test_files_of_another_kind_are_listed_where_they_are_asked_for(
+    tmp_path, write_folder, write_tar
+):
+    files = {"a/x.jpg": b"1", "a/list.TXT": b"2", "b/notes.txt": b"3"}
+    for source in (write_folder(tmp_path / "x", files), write_tar(tmp_path / "x.tar", files)):
+        found = open_files(source, suffixes=(".txt",))
+        assert found.names == ("a/list.TXT", "b/notes.txt")
+        assert found.read("b/notes.txt") == b"3"
+        with pytest.raises(DataError, match=r"no file \(\.csv\) in it"):
+            open_files(source, suffixes=(".csv",))
+
+
+def test_folders_without_an_image_are_named(tmp_path, write_folder):
+    folder = write_folder(tmp_path / "x", {"a/1.jpg": b"1", "b/notes.txt": b"", "c/d/2.jpg": b"2"})
+    (folder / "e" / "f").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    assert open_files(folder).empty == ("b", "e/f")
+
+
+def find(root, **changes):
+    settings = {"places": ("x.tar", "x"), "key": "config.data.root", "told": "Get it there."}
+    return find_source("x", root, **{**settings, **changes})
+
+
+def test_a_place_is_the_root_what_it_holds_or_what_the_environment_s_folder_holds(
+    tmp_path, monkeypatch
+):
+    home, other = tmp_path / "home", tmp_path / "other"
+    (home / "x").mkdir(parents=True)
+    (home / "y").mkdir()
+    other.mkdir()
+    monkeypatch.setenv("FAIRJAX_DATA", str(home))
+    assert find("") == find(str(home)) == home / "x"
+    assert find("y") == home / "y"
+    assert find(str(other)) == other
+    (home / "x.tar").touch()
+    assert find("") == home / "x.tar"
+    monkeypatch.chdir(tmp_path)
+    assert find("other") == Path("other")
+
+
+@pytest.mark.parametrize(
+    ("home", "root", "words"),
+    [
+        ("", "", "config.data.root and FAIRJAX_DATA are both empty"),
+        (".", "", "holds none of x.tar, x"),
+        (".", "none", "config.data.root=none does not exist"),
+        ("", "/none", "config.data.root=/none does not exist"),
+    ],
+)
+def test_a_place_that_is_not_there_ends_with_what_to_do(tmp_path, monkeypatch, home, root, words):
+    monkeypatch.setenv("FAIRJAX_DATA", home and str(tmp_path))
+    with pytest.raises(DataError, match=f"^x: .*{words}.* Get it there\\.$"):
+        find(root)
+
+
+def test_text_is_read_without_its_mark_and_refused_where_it_is_none(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfm\xc3\xa9")
+    assert read_text(tmp_path / "a.txt") == "mé"
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe")
+    for name, words in (("b.txt", "no text in UTF-8"), ("c.txt", "cannot be read")):
+        with pytest.raises(DataError, match=words):
+            read_text(tmp_path / name)

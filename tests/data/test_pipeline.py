@@ -88,6 +88,27 @@ def test_training_batch_has_the_agreed_shape(examples):
     assert batch["age"].dtype == np.int32
 
 
+@pytest.mark.parametrize("cache_mb", [IN_MEMORY, ON_THE_FLY])
+def test_a_second_view_leaves_the_first_as_it_is_and_is_drawn_apart(examples, cache_mb):
+    plain = train(examples, cache_mb=cache_mb)
+    both = train(examples, cache_mb=cache_mb, second=ALL)
+    for _ in range(5):
+        one, two = next(plain), next(both)
+        second = two.pop("image_2")
+        assert_same(two, one)
+        assert second.shape == one["image"].shape
+        assert (second != one["image"]).any(axis=(1, 2, 3)).all()  # of every image
+
+
+def test_an_evaluation_has_the_same_second_view_every_time_and_black_padding(examples):
+    first, again = (list(evaluation(examples, second=ALL)) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert_same(one, other)
+    for batch, plain in zip(first, evaluation(examples), strict=True):
+        np.testing.assert_array_equal(batch["image"], plain["image"])
+        assert not batch["image_2"][~batch["mask"]].any()
+
+
 def test_resumed_stream_equals_the_uninterrupted_one(examples):
     whole = list(islice(train(examples), 9))
     for step in (0, 3, 7):
@@ -265,3 +286,37 @@ def test_import_starts_neither_tensorflow_nor_jax():
     code = "import sys, fairjax.data.pipeline; print({'jax', 'tensorflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_balanced_stream_has_every_class_equally_often(examples):
+    uneven = Examples(
+        examples.ids,
+        {**examples.labels, "group": np.where(np.arange(N) < 3, 0, np.arange(N) % 2).astype("i4")},
+        examples.cluster,
+        examples.read,
+    )
+    for batch in islice(train(uneven, balance="group"), 6):
+        assert np.bincount(batch["group"]).tolist() == [3, 3]
+    for batch in islice(train(examples, balance="age", batch_size=N), 2):
+        assert sorted(batch["index"].tolist()) == list(range(N))
+
+
+def test_a_balanced_stream_resumes_and_is_shared_by_processes(examples):
+    whole = list(islice(train(examples, balance="gender"), 8))
+    for ours, expected in zip(
+        islice(train(examples, balance="gender", start_step=5), 3), whole[5:], strict=True
+    ):
+        assert_same(ours, expected)
+    parts = [train(examples, balance="gender", process_index=k, process_count=2) for k in range(2)]
+    for expected in whole:
+        pieces = [next(part) for part in parts]
+        assert_same({k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}, expected)
+
+
+def test_a_row_that_comes_again_is_augmented_anew(examples):
+    labels = {"pair": np.where(np.arange(N) == 0, 0, 1).astype(np.int32)}
+    lopsided = Examples(examples.ids, labels, examples.cluster, examples.read)
+    batch = next(train(lopsided, balance="pair", batch_size=12))
+    own = batch["image"][batch["index"] == 0]
+    assert len(own) == 6
+    assert len({image.tobytes() for image in own}) == 6

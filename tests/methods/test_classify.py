@@ -28,7 +28,7 @@ class Pool(nn.Module):
         return nn.BatchNorm(use_running_average=not train)(x)
 
 
-def build(**tasks):
+def build(mixup=0.0, hidden=0, save_features=False, **tasks):
     return METHODS["classify"](
         backbone=Pool(),
         targets=TARGETS,
@@ -36,6 +36,9 @@ def build(**tasks):
         tasks=tasks,
         label_smoothing=0.0,
         dropout=0.0,
+        hidden=hidden,
+        mixup=mixup,
+        save_features=save_features,
     )
 
 
@@ -100,12 +103,44 @@ def test_bins_put_an_edge_into_the_bin_above(key):
     np.testing.assert_allclose(columns["loss_age_bin"], expected, rtol=1e-5)
 
 
+def test_mixing_images_that_are_alike_mixes_their_losses_alone(key):
+    method, plain, batch = build(mixup=0.5, gender=GENDER), build(gender=GENDER), make_batch()
+    batch["image"] = jnp.broadcast_to(batch["image"][:1], batch["image"].shape)
+    params, model_state = method.init(key, batch)
+    losses = []
+    for labels in (batch["gender"], batch["gender"][::-1]):
+        loss, _ = plain.loss(params, model_state, {**batch, "gender": labels}, key)
+        losses.append(float(loss))
+    mixed, _ = method.loss(params, model_state, batch, key)
+    assert min(losses) - 1e-6 <= float(mixed) <= max(losses) + 1e-6
+
+
+def test_mixing_blends_images_and_leaves_out_partners_of_padding(key):
+    method, batch = build(mixup=0.5, gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    mixed, _ = method.loss(params, model_state, batch, key)
+    plain, _ = build(gender=GENDER).loss(params, model_state, batch, key)
+    assert not np.isclose(float(mixed), float(plain))
+    _, aux = method.loss(params, model_state, {**batch, "mask": jnp.arange(6) < 5}, key)
+    assert aux.scalars["gender_loss"][1] == 4  # the last row is padding, the first its partner
+
+
 def test_predict_needs_no_labels(key):
     method, batch = build(age=AGE, gender=GENDER), make_batch()
     params, model_state = method.init(key, batch)
     unlabelled = {"image": batch["image"], "mask": batch["mask"]}
     columns = method.predict({"params": params, **model_state}, unlabelled)
     assert {"pred_age", "prob_gender"} <= set(columns)
+
+
+def test_a_hidden_layer_is_a_sigmoid_before_every_head_and_features_are_kept_on_request(key):
+    method, batch = build(hidden=4, save_features=True, gender=GENDER), make_batch()
+    params, model_state = method.init(key, batch)
+    columns = method.predict({"params": params, **model_state}, batch)
+    layer, head = params["head_hidden"], params["head_gender"]
+    hidden = jax.nn.sigmoid(columns["features"] @ layer["kernel"] + layer["bias"][None])
+    logits = hidden @ head["kernel"] + head["bias"][None]
+    np.testing.assert_allclose(columns["prob_gender"], jax.nn.softmax(logits), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,10 @@ def test_a_batch_too_small_for_the_rate_is_refused(key):
         ValueError, match=r"gamma_u=0.001 makes T the largest of the batch's 16 x 11"
     ):
         run(build(gamma_u=1e-3), make_batch(), key)
+
+
+def test_a_threshold_that_rests_on_few_cosines_is_said(key, caplog):
+    run(build(), make_batch(), key)
+    assert not caplog.text
+    run(build(gamma_u=0.03), make_batch(), key)  # 5.28 of 176
+    assert "Only 5 cosines of a batch are above the FPR threshold" in caplog.text

@@ -23,28 +23,28 @@ def test_values_gradients_and_running_statistics_are_linens(key, shape, train):
         "batch_stats": {"mean": jnp.array([0.0, 1.0, 2.0]), "var": jnp.array([1.0, 4.0, 9.0])},
     }
 
-    def run(module: nn.Module) -> tuple:
+    def run(module: nn.Module, **mode: bool) -> tuple:
         def apply(x: jax.Array, params: dict) -> tuple:
             variables_now = {**variables, "params": params}
-            return module.apply(variables_now, x, mutable=["batch_stats"])
+            return module.apply(variables_now, x, mutable=["batch_stats"], **mode)
 
         y, pull_back, state = jax.vjp(apply, x, variables["params"], has_aux=True)
         return y, pull_back(dy), state
 
-    ours, theirs = jax.jit(lambda: (run(BatchNorm(train)), run(linens(train))))()
+    ours, theirs = jax.jit(lambda: (run(BatchNorm(), train=train), run(linens(train))))()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, theirs)
 
 
 def test_variables_have_linens_names_and_shapes(key):
     x = jnp.ones((2, 4, 4, 3))
-    ours, theirs = BatchNorm(True).init(key, x), linens(True).init(key, x)
+    ours, theirs = BatchNorm().init(key, x, train=True), linens(True).init(key, x)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
 def test_without_scale_and_bias_it_has_no_parameters_and_only_normalises(key):
     x = 2 + 3 * jax.random.normal(key, (64, 3))
-    module = BatchNorm(True, use_scale=False, use_bias=False)
-    y, variables = module.init_with_output(key, x)
+    module = BatchNorm(use_scale=False, use_bias=False)
+    y, variables = module.init_with_output(key, x, train=True)
     assert "params" not in variables
     np.testing.assert_allclose(y.mean(axis=0), np.zeros(3), atol=1e-5)
     np.testing.assert_allclose(y.std(axis=0), np.ones(3), rtol=1e-4)
@@ -52,13 +52,14 @@ def test_without_scale_and_bias_it_has_no_parameters_and_only_normalises(key):
 
 def test_running_statistics_move_by_a_tenth_towards_the_batchs():
     x = jnp.array([[1.0], [3.0]])  # mean 2, biased variance 1
-    module = BatchNorm(True)
+    module = BatchNorm()
     _, state = module.apply(
         {
             "params": {"scale": jnp.ones(1), "bias": jnp.zeros(1)},
             "batch_stats": {"mean": jnp.array([12.0]), "var": jnp.array([11.0])},
         },
         x,
+        train=True,
         mutable=["batch_stats"],
     )
     np.testing.assert_allclose(state["batch_stats"]["mean"], [11.0], rtol=1e-6)
@@ -66,13 +67,13 @@ def test_running_statistics_move_by_a_tenth_towards_the_batchs():
 
 
 def test_a_constant_channel_becomes_its_bias_with_finite_gradients(key):
-    module = BatchNorm(True)
+    module = BatchNorm()
     x = jnp.full((8, 4, 4, 2), 3.0)
-    variables = module.init(key, x)
+    variables = module.init(key, x, train=True)
     variables["params"]["bias"] = jnp.array([0.25, -0.25])
 
     def first(x: jax.Array) -> jax.Array:
-        return module.apply(variables, x, mutable=["batch_stats"])[0]
+        return module.apply(variables, x, train=True, mutable=["batch_stats"])[0]
 
     np.testing.assert_allclose(first(x)[0, 0, 0], [0.25, -0.25], atol=1e-3)
     assert jnp.isfinite(jax.grad(lambda x: first(x).sum())(x)).all()
@@ -80,8 +81,8 @@ def test_a_constant_channel_becomes_its_bias_with_finite_gradients(key):
 
 def test_bfloat16_input_is_normalised_in_float32(key):
     x = 100 + jax.random.normal(key, (64, 3)).astype(jnp.bfloat16)
-    module = BatchNorm(True, dtype=jnp.bfloat16)
-    y, variables = module.init_with_output(key, x)
+    module = BatchNorm(dtype=jnp.bfloat16)
+    y, variables = module.init_with_output(key, x, train=True)
     wide = np.asarray(x, np.float64)
     assert y.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

@@ -15,9 +15,6 @@ from fairjax.models.conv import Conv, max_pool
 from fairjax.models.norm import BatchNorm
 from fairjax.models.resnet import BottleneckBlock, ResNet
 
-EVAL_NORM = partial(BatchNorm, train=False)
-TRAIN_NORM = partial(BatchNorm, train=True)
-
 
 def shapes(module: nn.Module, size: int = 64) -> dict:
     """What `init` would make, without making it."""
@@ -75,6 +72,15 @@ def test_stage_maps_are_sown_and_halve_from_stage_to_stage(stem, sizes):
     ]
 
 
+def test_fewer_stages_without_a_pool_end_in_the_map_of_the_last():
+    module = ResNet(18, stages=3, width=16, pool="none")
+    variables = shapes(module)
+    assert not any("stage_4" in name for name in variables["params"])
+    images = jnp.zeros((2, 64, 64, 3))
+    out = jax.eval_shape(partial(module.apply, train=False), variables, images)
+    assert out.shape == (2, 4, 4, 64)
+
+
 def conv_by_loops(x, kernel, strides, padding):
     size = kernel.shape[0]
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
@@ -88,10 +94,11 @@ def conv_by_loops(x, kernel, strides, padding):
 
 def test_bottleneck_is_torchvisions_with_the_stride_on_the_3x3(key):
     rng = np.random.default_rng(0)
-    block = BottleneckBlock(4, 2, Conv, EVAL_NORM, nn.initializers.ones)
+    block = BottleneckBlock(4, 2, Conv, BatchNorm, nn.initializers.ones)
     x = jnp.asarray(rng.normal(size=(2, 7, 6, 8)), jnp.float32)
     variables = jax.tree.map(
-        lambda leaf: rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32), block.init(key, x)
+        lambda leaf: rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32),
+        block.init(key, x, train=False),
     )
     params, stats = variables["params"], variables["batch_stats"]
 
@@ -106,14 +113,16 @@ def test_bottleneck_is_torchvisions_with_the_stride_on_the_3x3(key):
     shortcut = conv_norm(x, "shortcut_conv", "shortcut_norm", 2, 0)
     expected = np.maximum(y + shortcut, 0)
     assert expected.shape == (2, 4, 3, 16)
-    np.testing.assert_allclose(block.apply(variables, x), expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        block.apply(variables, x, train=False), expected, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_block_starts_as_its_shortcut_when_the_last_scale_is_zero(key):
     x = jax.random.normal(key, (2, 4, 4, 16))
-    block = partial(BottleneckBlock, 4, 1, Conv, TRAIN_NORM)
+    block = partial(BottleneckBlock, 4, 1, Conv, BatchNorm)
     for last_scale, is_shortcut in [(nn.initializers.zeros, True), (nn.initializers.ones, False)]:
-        y, _ = block(last_scale).init_with_output(key, x)
+        y, _ = block(last_scale).init_with_output(key, x, train=True)
         assert bool(jnp.array_equal(y, nn.relu(x))) == is_shortcut
 
 
@@ -142,15 +151,16 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_the_rest_in_float32():
 
 
 def test_four_devices_give_the_statistics_and_gradients_of_one(key):
-    block = BottleneckBlock(4, 2, Conv, TRAIN_NORM, nn.initializers.ones)
+    block = BottleneckBlock(4, 2, Conv, BatchNorm, nn.initializers.ones)
     x = jax.random.normal(key, (8, 12, 12, 16))
-    variables = block.init(key, max_pool(x))
+    variables = block.init(key, max_pool(x), train=True)
 
     @jax.jit
     def gradients(params, x):
         def loss(params, x):
             variables_now = {**variables, "params": params}
-            y, state = block.apply(variables_now, max_pool(x), mutable=["batch_stats"])
+            pooled = max_pool(x)
+            y, state = block.apply(variables_now, pooled, train=True, mutable=["batch_stats"])
             return (y**2).mean() + y[0].sum(), state
 
         return jax.grad(loss, argnums=(0, 1), has_aux=True)(params, x)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from fairjax.protocols import PROTOCOLS, utkface
+from fairjax.protocols import PROTOCOLS, decisions, utkface
 from fairjax.results import Measure, Results, load_results, save_results
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
@@ -370,7 +370,7 @@ def test_an_evaluation_that_breaks_the_identity_is_refused(monkeypatch: pytest.M
     def slipped(name: str, values: np.ndarray, **options: Any) -> Any:
         return original(name, ~values if name == "gender_fnr" else values, **options)
 
-    monkeypatch.setattr(utkface, "mean_of", slipped)
+    monkeypatch.setattr(decisions, "mean_of", slipped)
     with pytest.raises(ArithmeticError, match="gender_accuracy"):
         evaluate(predict())
 

@@ -2,10 +2,10 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_page import Page, write
 from results_example import (
     EXAMPLE_CONFIG,
     EXAMPLE_ENVIRONMENT,
@@ -16,60 +16,12 @@ from results_example import (
 )
 from rich.console import Console
 
-from fairjax.report import print_tables, write_report
-from fairjax.report.page import _thinned
+from fairjax.report import print_tables
+from fairjax.report.sections import _thinned
 from fairjax.results import Measure, Results, Table
 
-VOID = {"meta", "br", "link", "img", "hr", "input"}
 EMPTY = Results("attributes", {}, [], {}, [], {})
 EVIL = "<script>alert(1)</script>"
-
-
-class Page(HTMLParser):
-    """Every element with its attributes; fails on tags that don't nest."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.text += data
-
-    def attributes(self, name):
-        return [attrs[name] for _, attrs in self.tags if name in attrs]
-
-    def named(self, tag):
-        return [attrs for found, attrs in self.tags if found == tag]
-
-
-def write(folder: Path, results: Results, **more) -> str:
-    path = folder / "report.html"
-    given = {
-        "title": "A run",
-        "tables": [],
-        "config": {},
-        "manifest": {},
-        "environment": {},
-        **more,
-    }
-    write_report(path, results=results, **given)
-    return path.read_text(encoding="utf-8")
 
 
 def write_full(folder: Path) -> str:
@@ -84,7 +36,7 @@ def full(tmp_path_factory):
     return write_full(tmp_path_factory.mktemp("full"))
 
 
-def test_the_report_loads_nothing_and_runs_nothing(full):
+def test_a_report_of_attributes_loads_nothing_and_runs_nothing(full):
     page = Page(full)
     assert not page.named("script") + page.named("link") + page.named("img") + page.named("iframe")
     assert all(link.startswith("#") for link in page.attributes("href"))

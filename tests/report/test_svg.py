@@ -26,11 +26,9 @@ def contrast(one, other):
 def test_text_and_marks_have_the_contrast_that_wcag_asks_for(theme):
     for ground in ("paper", "page"):
         back = rgb(PALETTE[ground][theme])
-        for name in ("ink", "muted", "accent", "warn"):
-            assert contrast(rgb(PALETTE[name][theme]), back) >= 4.5, (name, ground)
         for name in PALETTE:
-            if name.startswith("group-"):
-                assert contrast(rgb(PALETTE[name][theme]), back) >= 3.0, (name, ground)
+            if name not in ("line", "paper", "page"):  # groups are named in their colours
+                assert contrast(rgb(PALETTE[name][theme]), back) >= 4.5, (name, ground)
 
 
 @pytest.mark.parametrize("theme", [0, 1])

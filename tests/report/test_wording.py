@@ -3,8 +3,11 @@ import pytest
 from fairjax.report.wording import (
     beyond_chance,
     describe,
+    digits,
+    listed,
     more_is_better,
     number,
+    parts_of,
     printable,
     span,
 )
@@ -21,6 +24,13 @@ from fairjax.results import Measure
         ("race_balanced_accuracy", "Race balanced accuracy", True),
         ("age_base_rate", "Age labelled positive", None),
         ("something_else", "Something else", None),
+        ("tmr", "True match rate", True),
+        ("fmr_max_over_min", "False match rate: largest over smallest", None),
+        ("fmr_change", "False match rate, change", None),
+        ("accuracy_insightface", "Accuracy, insightface", True),
+        ("accuracy_std", "Accuracy: standard deviation over groups", None),
+        ("fairness_discrepancy_rate", "Fairness discrepancy rate", True),
+        ("inequity_rate", "Inequity rate", False),
     ],
 )
 def test_a_name_is_read_by_its_longest_known_suffix(name, words, better):
@@ -35,6 +45,7 @@ def test_a_name_is_read_by_its_longest_known_suffix(name, words, better):
         (1.0, "fraction", "100.0%"),
         (0.0, "fraction", "0.0%"),
         (0.00123, "fraction", "0.12%"),
+        (0.00998, "fraction", "1.0%"),
         (0.0000456, "fraction", "0.0046%"),  # a false match rate keeps two digits
         (6.404, "years", "6.40 years"),
         (1.5, "ratio", "1.50"),
@@ -49,6 +60,41 @@ def test_numbers_are_rounded_for_a_reader(value, unit, text):
 def test_differences_of_rates_are_percentage_points():
     assert number(0.088, "fraction", difference=True) == "8.8 points"
     assert number(3.4, "years", difference=True) == "3.40 years"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("fmr", ("fmr", "", "")),
+        ("fmr_gini", ("fmr", "gini", "")),
+        ("gender_fpr_std_over_mean", ("gender_fpr", "std_over_mean", "")),
+        ("fmr_max_over_geomean_smoothed", ("fmr", "max_over_geomean", "smoothed")),
+        ("fmr_gini_smoothed_noise_floor", ("fmr", "gini", "smoothed_noise_floor")),
+        ("garbe_p_value_holm", ("garbe", "", "p_value_holm")),
+        ("fnmr_difference_change", ("fnmr", "difference", "change")),
+    ],
+)
+def test_a_name_is_taken_apart(name, parts):
+    assert parts_of(name) == parts
+
+
+def test_a_smoothed_floor_is_said_to_be_both():
+    said = describe("fnmr_gini_smoothed_noise_floor")
+    assert said == "False non-match rate: Gini coefficient, smoothed, noise floor"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.38, "0.380"), (0.98765, "0.988"), (0.999876, "0.99988"), (1.0, "1"), (None, "–")],
+)
+def test_an_index_near_one_keeps_its_digits(value, text):
+    assert digits(value, "index") == text
+
+
+def test_names_are_listed_as_in_a_sentence():
+    assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == [
+        "", "a", "a and b", "a, b and c",
+    ]  # fmt: skip
 
 
 def test_a_span_has_no_unit_and_may_be_absent():

@@ -1,0 +1,362 @@
+"""Embeddings on disk, and which pairs of them to compare."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int
+from pyarrow import parquet
+
+from fairjax.audit.layout import (
+    IMAGES,
+    SUBJECTS,
+    Asked,
+    Layout,
+    People,
+    default_by,
+    find_attribute,
+    find_layout,
+)
+from fairjax.audit.loaded import Loaded
+from fairjax.audit.pairs import PairTable
+from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
+from fairjax.comparisons import Embeddings, Pairs, compare
+
+MOST_PAIRS = 30_000_000  # of all pairs at once
+_VECTORS = ("embedding", "embeddings", "feature", "features")
+_NUMBERED = re.compile(r"(e|emb|embedding|f|feat|feature|dim|d|x)?_?(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Images:
+    """One file of embeddings.
+
+    Attributes:
+      source: The file's name, for messages.
+      ids: Name of each image; () where the file has none.
+      embedding: One vector an image.
+      people: What the file says of its images besides; None if nothing.
+    """
+
+    source: str
+    ids: Sequence[str]
+    embedding: Float[np.ndarray, "images dim"]
+    people: People | None
+
+
+def load_images(path: Path) -> Images:
+    """Reads embeddings from .npz, .npy, or a table.
+
+    An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
+    hold `subject` and groups of any other name. A .npy holds the embeddings alone. A table has a
+    column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
+
+    Raises:
+      InputError: If there are no embeddings, or they differ in width.
+    """
+    if path.suffix in (".npz", ".npy"):
+        if not path.is_file():
+            raise InputError(f"{path} does not exist.")
+        columns = _arrays(path)
+    else:
+        columns = _table(path)
+    vectors = [name for name in columns if columns[name].ndim == 2]
+    named = [name for name in vectors if name.lower() in _VECTORS] or vectors
+    if len(named) != 1:
+        raise InputError(
+            f"{path} must hold one array of embeddings [images, dim], named 'embedding'; it has "
+            f"{listed([f'{name} {columns[name].shape}' for name in columns])}."
+        )
+    embedding = columns.pop(named[0])
+    if not np.issubdtype(embedding.dtype, np.floating):
+        raise InputError(f"{path}: the embeddings are {embedding.dtype}, not floating point.")
+    wrong = ~np.isfinite(embedding).all(axis=1) | ~embedding.any(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"{path}: embedding {np.argmax(wrong) + 1} is all zeros, or has NaN or infinity "
+            f"({wrong.sum():,} such)."
+        )
+    for name, column in columns.items():
+        if column.shape != (len(embedding),):
+            raise InputError(
+                f"{path}: {name!r} has shape {column.shape}; expected ({len(embedding)},), one "
+                "value an embedding."
+            )
+    return _described(
+        path, embedding, {n: [str(x) for x in c.tolist()] for n, c in columns.items()}
+    )
+
+
+def load_embeddings(
+    paths: Mapping[str, Path],
+    asked: Asked,
+    *,
+    people: People | None,
+    pairs: Path | None,
+    sample: int | None,
+    seed: int,
+) -> dict[str, Loaded]:
+    """Compares embeddings of one or several systems, for each attribute of `asked.by`.
+
+    Args:
+      paths: File of each system; all of the same images, in whichever order.
+      asked: Which columns of the pair list, and which attributes.
+      people: Who is on the images and their groups, where the files don't say.
+      pairs: A table of pairs of images; None takes all pairs, or a sample of them.
+      sample: For a sample: at most so many mated and so many non-mated pairs a group, and
+        non-mated pairs of every two groups. None takes all pairs.
+      seed: Of the sample.
+
+    Raises:
+      InputError: If anything is unfit.
+    """
+    systems = {name: load_images(path) for name, path in paths.items()}
+    first, *others = systems.values()
+    ids = list(first.ids) or _ids_of(first, people)
+    if len(set(ids)) < len(ids):
+        names = [name for name in ids if ids.count(name) > 1][:1] if len(ids) < 10_000 else []
+        raise InputError(
+            f"{first.source}: an image is there twice{f': {names[0]!r}' if names else ''}."
+        )
+    vectors = {name: _in_order(one, ids, first) for name, one in systems.items()}
+    people = people or first.people
+    if people is None or people.key != "image":
+        people = _through_subjects(first, people)
+    path = pairs or Path(first.source)
+    if pairs is not None:
+        table = PairTable(pairs, find_layout(pairs, asked, people, scored=False), asked, people)
+        if table.layout.image is None:
+            raise InputError(
+                f"{pairs} has no columns of images such as image1 and image2; it has "
+                f"{listed(column_names(pairs))}. Name them with --image."
+            )
+        columns = table.read()
+        number = {name: k for k, name in enumerate(ids)}
+        if lost := [name for name in table.names["image"] if name not in number]:
+            raise InputError(
+                f"{pairs}: {len(lost):,} images have no embedding in {first.source}: "
+                f"{listed(lost, most=3)}."
+            )
+        row = np.array([number[name] for name in table.names["image"]], np.int64)
+        chosen = row[columns["image"]]
+    else:
+        attributes = tuple(
+            find_attribute(path, [], wanted, people) for wanted in asked.by or default_by(people)
+        )
+        layout = Layout((), (), None, None, ("image", "image"), None, attributes)
+        table = PairTable(path, layout, asked, people)
+        table.names["image"].encode(pa.array(ids))
+        chosen = _all_or_some(ids, people, attributes[0].name.split("+"), sample, seed, path)
+        columns = {"image": chosen.astype(np.int32)}
+    empty = np.zeros(len(chosen), np.int64)
+    rows = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
+    none = np.zeros(len(ids), np.int64)
+    embeddings = {
+        name: Embeddings(np.array(ids), none, none, (), vector) for name, vector in vectors.items()
+    }
+    with_groups = {name: replace(e, group=none - 1) for name, e in embeddings.items()}
+    scores = {name: compare(e, rows).score for name, e in with_groups.items()}
+    return {
+        a.name: replace(table.grouped(columns, a, scores), embeddings=with_groups, pairs=rows)
+        for a in table.layout.attributes
+    }
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        stored = np.load(path, allow_pickle=False)  # nothing read can run code
+        if isinstance(stored, np.ndarray):
+            return {"embedding": stored}
+        with stored:
+            return dict(stored)
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        why = "it holds Python objects" if "allow_pickle" in str(error) else "is it damaged?"
+        raise InputError(f"{path} can't be read as numpy arrays: {why}") from error
+
+
+def _table(path: Path) -> dict[str, np.ndarray]:
+    names = column_names(path)
+    listing = [name for name in names if name.lower() in _VECTORS]
+    if listing and path.suffix in (".parquet", ".pq"):
+        return _with_lists(path, names, listing[0])
+    numbered = sorted((int(hit[2]), name) for name in names if (hit := _NUMBERED.fullmatch(name)))
+    numbers = [name for _, name in numbered]
+    text = [name for name in names if name not in numbers]
+    vectors: list[np.ndarray] = []
+    words: dict[str, list[str]] = {name: [] for name in text}
+    for batch in read_batches(path, text=text, numbers=numbers):
+        if numbers:
+            vectors.append(np.stack([batch.columns[name] for name in numbers], axis=1))
+        for name in text:
+            words[name] += batch.columns[name].to_pylist()
+    found = {name: np.array(column) for name, column in words.items()}
+    return found | ({"embedding": np.concatenate(vectors)} if vectors else {})
+
+
+def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.ndarray]:
+    text = [name for name in names if name != column]
+    lists = parquet.read_table(path, columns=[column])[column].combine_chunks()
+    width = np.diff(lists.offsets.to_numpy()) if hasattr(lists, "offsets") else None
+    if lists.null_count:
+        row = lists.is_valid().to_pylist().index(False)
+        raise InputError(f"{path}, data row {row + 1}: {column} is missing.")
+    if width is not None and (bad := width != width[0]).any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{path}, data row {row + 1}: the embedding has {width[row]} numbers, the first one "
+            f"{width[0]} ({bad.sum():,} such rows)."
+        )
+    vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    words: dict[str, list[str]] = {name: [] for name in text}
+    if text:
+        for batch in read_batches(path, text=text, numbers=[]):
+            for name in text:
+                words[name] += batch.columns[name].to_pylist()
+    return {**{name: np.array(column) for name, column in words.items()}, column: vectors}
+
+
+def _described(path: Path, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
+    """Takes the columns for what their names say."""
+
+    def one(customary: Sequence[str]) -> str | None:
+        found = [name for name in columns if name.lower().removesuffix("s") in customary]
+        if len(found) > 1:
+            raise InputError(f"{path} has {listed(found)}; keep one.")
+        return found[0] if found else None
+
+    which = one([*IMAGES, "name"]) or next((n for n in columns if n.lower() in ("id", "ids")), None)
+    who = one([name for name in SUBJECTS if name != "id"])
+    ids = columns[which] if which else []
+    groups = {
+        n: dict(zip(ids, c, strict=True)) for n, c in columns.items() if n not in (which, who)
+    }
+    subject = dict(zip(ids, columns[who], strict=True)) if ids and who else {}
+    people = People(str(path), "image", subject, groups) if ids and (groups or subject) else None
+    return Images(str(path), ids, embedding, people)
+
+
+def _ids_of(images: Images, people: People | None) -> list[str]:
+    """Names for embeddings that have none: the rows of a table of the same images in order."""
+    if people is None or people.key != "image":
+        raise InputError(
+            f"{images.source} does not name its images; give a table of images in the same order "
+            "with --groups, or an .npz with 'id'."
+        )
+    names = list(next(iter(people.groups.values()), people.subject))
+    if len(names) != len(images.embedding):
+        raise InputError(
+            f"{images.source} has {len(images.embedding):,} embeddings, {people.source} "
+            f"{len(names):,} images; row i of one must be row i of the other."
+        )
+    return names
+
+
+def _in_order(images: Images, ids: Sequence[str], first: Images) -> np.ndarray:
+    """The embeddings in the order of `ids`."""
+    if not images.ids or list(images.ids) == list(ids):
+        if len(images.embedding) != len(ids):
+            raise InputError(
+                f"{images.source} has {len(images.embedding):,} embeddings and {first.source} "
+                f"{len(ids):,}: name the images, or give files of the same ones."
+            )
+        return images.embedding
+    row = {name: k for k, name in enumerate(images.ids)}
+    if lost := [name for name in ids if name not in row] or [n for n in row if n not in set(ids)]:
+        raise InputError(
+            f"{images.source} and {first.source} are not of the same images: "
+            f"{listed(lost, most=3)} is in one of them only."
+        )
+    return images.embedding[[row[name] for name in ids]]
+
+
+def _through_subjects(images: Images, people: People | None) -> People | None:
+    """A table of people turned into one of images, by the subjects of the embeddings' file."""
+    if people is None:
+        raise InputError(
+            f"{images.source} says nothing of groups; give a table of images or people with "
+            "--groups."
+        )
+    if not images.people or not images.people.subject:
+        raise InputError(
+            f"{people.source} is a table of people, but {images.source} does not say who is on its "
+            "images; add 'subject' to it, or give a table of images."
+        )
+    subject = images.people.subject
+    if lost := sorted(set(subject.values()) - set(next(iter(people.groups.values()), {}))):
+        raise InputError(f"{people.source} lacks {len(lost):,} people: {listed(lost, most=3)}.")
+    groups = {
+        name: {image: table[who] for image, who in subject.items()}
+        for name, table in people.groups.items()
+    }
+    return People(people.source, "image", subject, groups)
+
+
+def _all_or_some(
+    ids: Sequence[str],
+    people: People | None,
+    parts: Sequence[str],
+    sample: int | None,
+    seed: int,
+    path: Path,
+) -> Int[np.ndarray, "pairs 2"]:
+    """All pairs i < j of the images, or a sample of them by group."""
+    if people is None or not people.subject:
+        raise InputError(
+            f"{path}: all pairs (or a sample) need to know who is on each image; give 'subject' in "
+            "the embeddings' file or in the table of images."
+        )
+    n = len(ids)
+    if sample is None:
+        if n * (n - 1) // 2 > MOST_PAIRS:
+            raise InputError(
+                f"{n:,} images make {n * (n - 1) // 2:,} pairs, more than {MOST_PAIRS:,}; take "
+                "--sample-pairs N."
+            )
+        return np.stack(np.triu_indices(n, 1), axis=1)
+    rng = np.random.default_rng(seed)
+    order = np.array(sorted(range(n), key=ids.__getitem__))  # the files' order plays no part
+    names = Names()
+    subject = names.encode(pa.array([people.subject[ids[k]] for k in order]))
+    labels = [" ".join(people.groups[part][ids[k]] for part in parts) for k in order]
+    group = Names().encode(pa.array(labels))
+    by_label = dict(zip(labels, group.tolist(), strict=True))
+    members = [np.flatnonzero(group == by_label[label]) for label in sorted(by_label)]
+    chosen = []
+    for a, own in enumerate(members):
+        chosen.append(_mated_sample(own, subject, sample, rng))
+        for other in members[a:]:
+            chosen.append(_nonmated_sample(own, other, subject, sample, rng))
+    return order[np.concatenate(chosen)]
+
+
+def _mated_sample(
+    rows: np.ndarray, subject: np.ndarray, most: int, rng: np.random.Generator
+) -> np.ndarray:
+    """At most so many of the mated pairs among some images."""
+    by_subject = rows[np.argsort(subject[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(subject[by_subject], prepend=-1))
+    couples = [
+        images[np.stack(np.triu_indices(len(images), 1), axis=1)]
+        for images in np.split(by_subject, starts[1:])
+    ]
+    pairs = np.concatenate(couples)
+    kept = rng.choice(len(pairs), min(most, len(pairs)), replace=False)
+    return pairs[np.sort(kept)]
+
+
+def _nonmated_sample(
+    one: np.ndarray, other: np.ndarray, subject: np.ndarray, most: int, rng: np.random.Generator
+) -> np.ndarray:
+    """At most so many distinct pairs of two people from two sets of images, the same or apart."""
+    same = one is other
+    cells = len(one) * len(other)
+    drawn = np.arange(cells) if cells <= 8 * most else np.unique(rng.integers(cells, size=4 * most))
+    drawn = rng.permutation(drawn)
+    first, second = one[drawn // len(other)], other[drawn % len(other)]
+    fit = subject[first] != subject[second]
+    if same:
+        fit &= first < second
+    return np.stack([first[fit], second[fit]], axis=1)[:most]

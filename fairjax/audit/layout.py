@@ -1,0 +1,233 @@
+"""Which column of a table of pairs holds what: as the user names them, or by customary names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairjax.audit.tables import InputError, check_columns, column_names, listed
+
+_SCORES = ("score", "similarity", "cosine")
+_DISTANCES = ("distance", "dist")
+_MATED = ("mated", "same", "is_same", "issame", "genuine", "label")
+SUBJECTS = ("subject", "subject_id", "id", "identity", "person")
+IMAGES = ("image", "img", "file", "path", "p")
+_FOLDS = ("fold",)
+_GROUPS = {"group": ("group", "att", "attribute")}  # BFW calls its groups att1 and att2
+_SIDES = (("1", "2"), ("_1", "_2"), ("_a", "_b"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Columns as the user names them; "" and () mean: find the customary name.
+
+    A name of one side's column stands for both: "subject" for subject1 and subject2 (or subject_1,
+    subject_a ...), or for one column that both sides share; "left,right" names the two.
+
+    Attributes:
+      scores: Columns that grow with likeness, one a system.
+      distances: Columns that fall with likeness, one a system.
+      mated: Whether the pair shows one person.
+      subject: Who is on each side.
+      image: Which image each side is.
+      fold: Part of the benchmark.
+      by: Attributes whose groups are compared: "race", "race+gender" for their intersection,
+        "race=left,right" where the columns are called otherwise.
+      group_names: The groups in order; any other name is refused. () takes all, sorted.
+      unknown_groups: Whether people without a group are kept, among everyone only.
+      subjects_by_group: Whether a subject's name is one within its group only (as in RFW).
+      any_direction: Whether scores may run against their kind.
+    """
+
+    scores: Sequence[str] = ()
+    distances: Sequence[str] = ()
+    mated: str = ""
+    subject: str = ""
+    image: str = ""
+    fold: str = ""
+    by: Sequence[str] = ()
+    group_names: Sequence[str] = ()
+    unknown_groups: bool = False
+    subjects_by_group: bool = False
+    any_direction: bool = False
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What people are grouped by.
+
+    Attributes:
+      name: "race", or "race+gender".
+      columns: For each part, {"race": (left column, right column)}.
+    """
+
+    name: str
+    columns: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of one table holds what; None where none does."""
+
+    scores: tuple[str, ...]
+    distances: tuple[str, ...]
+    mated: str | None
+    subject: tuple[str, str] | None
+    image: tuple[str, str] | None
+    fold: str | None
+    attributes: tuple[Attribute, ...]
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The columns of scores and distances: one a system."""
+        return (*self.scores, *self.distances)
+
+    @property
+    def text(self) -> list[str]:
+        """All other columns, each once."""
+        sides = [
+            self.subject,
+            self.image,
+            *(c for a in self.attributes for c in a.columns.values()),
+        ]
+        one = [self.mated, self.fold, *(column for both in sides if both for column in both)]
+        return list(dict.fromkeys(filter(None, one)))
+
+
+@dataclass(frozen=True)
+class People:
+    """What a table of people or of images says: who is who, and in which groups.
+
+    Attributes:
+      source: The file's name, for messages.
+      key: "subject" or "image": what a row is about.
+      subject: The person on each image; {} in a table of people.
+      groups: For each attribute the group of each key.
+    """
+
+    source: str
+    key: str
+    subject: Mapping[str, str]
+    groups: Mapping[str, Mapping[str, str]]
+
+
+def find_layout(
+    path: Path, asked: Asked, people: People | None = None, *, scored: bool = True
+) -> Layout:
+    """Matches the table's columns with what is asked for and with customary names.
+
+    Raises:
+      InputError: If a column is missing, there twice or ambiguous; it says which flag names it.
+    """
+    names = column_names(path)
+    scores, distances = tuple(asked.scores), tuple(asked.distances)
+    if scored and not scores and not distances:
+        scores = tuple(_present(path, names, _SCORES, "--score"))
+        distances = () if scores else tuple(_present(path, names, _DISTANCES, "--distance"))
+    if scored and not scores and not distances:
+        raise InputError(
+            f"{path} has no column of scores (it has {listed(names)}); name it with --score, or "
+            "with --distance where smaller means more alike."
+        )
+    if len(set(scores + distances)) < len(scores + distances):
+        raise InputError(f"a score column is named twice: {listed(scores + distances)}.")
+    mated = asked.mated or next(iter(_present(path, names, _MATED, "--mated")), None)
+    fold = asked.fold or next(iter(_present(path, names, _FOLDS, "--fold")), None)
+    subject = _sides(path, names, asked.subject, SUBJECTS, "--subject")
+    image = _sides(path, names, asked.image, IMAGES, "--image")
+    from_images = people is not None and people.subject and image
+    if mated is None and subject is None and not from_images:
+        raise InputError(
+            f"{path} says neither whether pairs are mated nor who is on them (it has "
+            f"{listed(names)}); name the columns with --mated or --subject."
+        )
+    by = asked.by or default_by(people)
+    attributes = tuple(find_attribute(path, names, wanted, people) for wanted in by)
+    layout = Layout(scores, distances, mated, subject, image, fold, attributes)
+    check_columns(path, [*layout.text, *layout.systems])
+    return layout
+
+
+def default_by(people: People | None) -> Sequence[str]:
+    """The attribute where none is asked for: the people's only one, or "group".
+
+    Raises:
+      InputError: If the people's table has several.
+    """
+    if people is None or not people.groups or "group" in people.groups:
+        return ["group"]
+    if len(people.groups) > 1:
+        raise InputError(
+            f"{people.source} has {listed(list(people.groups))}; say with --by which to compare "
+            "groups of (A+B is their intersection)."
+        )
+    return list(people.groups)
+
+
+def _present(path: Path, names: Sequence[str], customary: Sequence[str], flag: str) -> list[str]:
+    """The one column with a customary name, or none."""
+    found = [name for name in names if name.lower() in customary]
+    if len(found) > 1:
+        raise InputError(f"{path} has {listed(found)}; say which one with {flag}.")
+    return found
+
+
+def _sides(
+    path: Path, names: Sequence[str], asked: str, customary: Sequence[str], flag: str
+) -> tuple[str, str] | None:
+    """The two columns of both sides: as asked, or the only customary ones."""
+    found = []
+    for base in [asked] if asked else customary:
+        found += _both_sides(names, base)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = [left if left == right else f"{left},{right}" for left, right in found]
+        raise InputError(f"{path} has {listed(shown)}; say which with {flag}.")
+    if asked:
+        raise InputError(
+            f"{path} has no columns for {flag} {asked} (looked for {asked}1 and {asked}2, "
+            f"{asked}_1 and {asked}_2, {asked}_a and {asked}_b); it has {listed(names)}."
+        )
+    return None
+
+
+def _both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
+    if "," in base:
+        left, right = base.split(",", 1)
+        return [(left, right)]
+    lower: dict[str, str] = {}
+    for name in names:
+        lower.setdefault(name.lower(), name)
+    return [
+        (lower[left], lower[right])
+        for ends in _SIDES
+        if (left := (base + ends[0]).lower()) in lower
+        and (right := (base + ends[1]).lower()) in lower
+    ]
+
+
+def find_attribute(
+    path: Path, names: Sequence[str], wanted: str, people: People | None
+) -> Attribute:
+    """Where the groups of an attribute come from: columns of both sides, or the people's table."""
+    columns = {}
+    bare = [part.partition("=")[0] for part in wanted.split("+")]
+    for part, name in zip(wanted.split("+"), bare, strict=True):
+        given = part.partition("=")[2]
+        if people is not None and not given and name in people.groups:
+            continue
+        found = [(given, given)] if given and "," not in given else []
+        for base in [given] if given else _GROUPS.get(name, (name,)):
+            found = found or _both_sides(names, base)
+        found = found or [(name, name)] * (names.count(name) > 0)
+        if not found:
+            also = f" and {people.source} has {listed(list(people.groups))}" if people else ""
+            raise InputError(
+                f"{path} has no columns for the groups by {name!r} (looked for {name}1 and "
+                f"{name}2, or {name}); it has {listed(names)}{also}. Name them with --by "
+                f"{name}=LEFT,RIGHT, or give a table with --groups."
+            )
+        if len(found) > 1:
+            raise InputError(f"{path}: several columns fit --by {name}: {listed(sum(found, ()))}.")
+        columns[name] = found[0]
+    return Attribute("+".join(bare), columns)

@@ -1,0 +1,161 @@
+"""Scored pairs as an audit holds them, and what makes them unfit whatever they were read from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from fairjax.audit.tables import InputError, listed
+from fairjax.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
+
+UNNAMED_IMAGES = "The pairs name no images, so pairs listed twice cannot be told."
+_SURE = 30  # pairs of each kind before their order says that scores run the wrong way
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Scored pairs as read, one grouping and all systems.
+
+    Attributes:
+      by: The attribute.
+      groups: Names of its groups.
+      scores: Of each system.
+      mated: Whether each pair shows one person.
+      subject: Numbers of its people, by the order of their names; made up, one person a mated pair
+        and two a non-mated one, where the table names nobody.
+      group: Their groups, or UNKNOWN.
+      fold: Part of the benchmark.
+      has_subjects: Whether the people are known.
+      has_images: Whether pairs name their images, so that none is listed twice.
+      embeddings: What the scores are cosines of, by system; {} where scores were brought.
+      pairs: Rows of the embeddings; None where scores were brought.
+    """
+
+    by: str
+    groups: tuple[str, ...]
+    scores: dict[str, Float[np.ndarray, " pairs"]]
+    mated: Bool[np.ndarray, " pairs"]
+    subject: Int[np.ndarray, "pairs 2"]
+    group: Int[np.ndarray, "pairs 2"]
+    fold: Int[np.ndarray, " pairs"]
+    has_subjects: bool
+    has_images: bool
+    embeddings: Mapping[str, Embeddings] = field(default_factory=dict)
+    pairs: Pairs | None = None
+
+    def __len__(self) -> int:
+        return len(self.mated)
+
+    def comparisons(self, system: str) -> Comparisons:
+        """The pairs with one system's scores."""
+        return Comparisons(
+            score=self.scores[system],
+            mated=self.mated,
+            subject=self.subject,
+            group=self.group,
+            groups=self.groups,
+            fold=self.fold,
+        )
+
+    def limits(self) -> list[str]:
+        """Sentences about what these pairs cannot show."""
+        said = []
+        if not self.has_subjects:
+            said.append(
+                "THE PAIRS DO NOT SAY WHO IS ON THEM, so each is taken to be independent of all "
+                "others. Real pairs share people: real intervals are wider than these and p-values "
+                "larger, often by a multiple. Give the subjects of both sides."
+            )
+        if not self.has_images:
+            said.append(UNNAMED_IMAGES)
+        return said
+
+
+def check_groups(loaded: Loaded, where: str) -> None:
+    """Refuses pairs of fewer than two groups, or all of one kind.
+
+    Raises:
+      InputError: Saying what there is.
+    """
+    if len(loaded.groups) < 2:
+        raise InputError(
+            f"{where}: a comparison between groups needs two or more; by {loaded.by} there is "
+            f"{listed(loaded.groups)}."
+        )
+    for kind, there in (("mated", loaded.mated), ("non-mated", ~loaded.mated)):
+        if not there.any():
+            raise InputError(f"{where} has no {kind} pairs ({len(loaded):,} pairs in all).")
+
+
+def check_direction(loaded: Loaded, system: str, distances: Sequence[str], where: str) -> None:
+    """Refuses scores that fall with likeness, over everyone or within one group alone.
+
+    Raises:
+      InputError: With both means.
+    """
+    score, wrong = loaded.scores[system], []
+    inside = loaded.group[:, 0] == loaded.group[:, 1]
+    for group in [None, *range(len(loaded.groups))]:
+        rows = inside & (loaded.group[:, 0] == group) if group is not None else slice(None)
+        mated = loaded.mated[rows]
+        if min(mated.sum(), (~mated).sum()) < (_SURE if group is not None else 1):
+            continue
+        means = score[rows][mated].mean(), score[rows][~mated].mean()
+        if means[0] < means[1]:
+            wrong.append((group, means))
+    if not wrong:
+        return
+    group, (ours, others) = wrong[0]
+    sign = -1 if system in distances else 1
+    who = "" if group is None else f" of {loaded.groups[group]!r}"
+    flag = "--score" if system in distances else "--distance"
+    mixed = f"use {flag} {system}" if group is None else "the table mixes directions"
+    raise InputError(
+        f"{where}: mated pairs{who} have a mean {system} of {sign * ours:.4g}, non-mated ones of "
+        f"{sign * others:.4g}, which is the wrong way round; {mixed}, or keep it with "
+        "--any-direction."
+    )
+
+
+def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
+    """Refuses somebody who is in two groups.
+
+    Args:
+      loaded: The pairs.
+      names: Of the people, by number.
+      where: For messages.
+
+    Raises:
+      InputError: Naming the person and both groups.
+    """
+    subject, group = loaded.subject, loaded.group
+    if not loaded.has_subjects:
+        wrong = loaded.mated & (group[:, 0] != group[:, 1])
+        if wrong.any():
+            raise InputError(
+                f"{where}, data row {np.argmax(wrong) + 1}: a mated pair with one person in two "
+                f"groups ({wrong.sum():,} such rows)."
+            )
+        return
+    home = np.full(len(names), UNKNOWN, np.int32)
+    home[subject.ravel()[::-1]] = group.ravel()[::-1]  # the first one seen stays
+    if not (apart := home[subject] != group).any():
+        return
+    row, side = np.argwhere(apart)[0]
+    who = subject[row, side]
+    shown = [
+        repr(loaded.groups[k]) if k != UNKNOWN else "no group"
+        for k in (group[row, side], home[who])
+    ]
+    raise InputError(
+        f"{where}, data row {row + 1}: {names[who]!r} is in {shown[0]} here and in {shown[1]} "
+        f"elsewhere ({len(np.unique(subject[apart])):,} such people); correct the table, or say "
+        "with --subjects-by-group that a name is one within its group only."
+    )
+
+
+def independent(mated: np.ndarray) -> np.ndarray:
+    """People made up so that no two pairs share one: one a mated pair, two a non-mated one."""
+    row = np.arange(len(mated), dtype=np.int64)
+    return np.stack([2 * row, 2 * row + ~mated], axis=1)

@@ -1,0 +1,65 @@
+"""What an audit leaves behind: numbers, tables, a model card's section and a page."""
+
+from pathlib import Path
+
+from fairjax.protocols import attributes, verification_tables
+from fairjax.results import Results, Table, save_results
+
+FILES = ("results.json", "report.html", "model_card.md", "measures.csv")
+
+
+def write(folder: Path, results: Results, *, title: str) -> None:
+    """Writes `FILES` and one CSV a table into a folder, which is made if it is missing.
+
+    Each file is whole or not there.
+    """
+    from fairjax.report import write_report  # Matplotlib is slow to import
+    from fairjax.report.csv_tables import write_csv
+    from fairjax.report.model_card import model_card
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = tables(results)
+    save_results(folder / "results.json", results)
+    write_csv(folder, results, shown)
+    card = folder / "model_card.md.partial"
+    card.write_text(model_card(results, shown) + "\n", encoding="utf-8")
+    card.replace(folder / "model_card.md")
+    write_report(folder / "report.html", title=title, results=results, tables=shown)
+
+
+def tables(results: Results) -> list[Table]:
+    """What a terminal shows: the protocol's tables, verdicts, and what has no number and why."""
+    if results.kind == "attributes":
+        found = attributes.tables(results)
+    else:
+        found = [*verification_tables.tables(results), _verdicts(results)]
+    return [table for table in [*found, _undefined(results)] if table.rows]
+
+
+def _verdicts(results: Results) -> Table:
+    systems = results.arrays.get("systems") or {"": results.arrays}
+    rows = [
+        [*([system] if system else []), v["measure"].replace("_", " "), v["at"], v["verdict"],
+         v["words"]]
+        for system, arrays in systems.items()
+        for v in arrays.get("verdicts", [])
+    ]  # fmt: skip
+    columns = [*(["system"] if len(systems) > 1 else []), "gap", "at", "verdict", "why"]
+    note = "Within or exceeds: the whole interval lies on that side of the tolerance."
+    return Table("Verdicts", columns, rows, note)
+
+
+def _undefined(results: Results) -> Table:
+    """Why numbers are missing, each reason once."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for m in results.measures:
+        if m.value is None and m.note:
+            about = ", ".join(m.group.values()) or (
+                f"across {m.across}" if m.across else "everyone"
+            )
+            reasons.setdefault((m.at, about, m.note), []).append(m.name)
+    rows = [
+        [at, about, note, ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))]
+        for (at, about, note), names in reasons.items()
+    ]
+    return Table("No number, and why", ["at", "of", "why", "numbers"], rows)

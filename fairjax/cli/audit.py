@@ -1,0 +1,445 @@
+"""`fairjax audit`: somebody's scores, embeddings or predictions, and how errors differ by group."""
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+_DESCRIPTION = """\
+How do a face system's errors differ between groups of people, and how sure is that?
+
+FILE is one of
+  a table of scored pairs (.csv, .tsv, .parquet, .jsonl), one pair a row:
+      image1,image2,subject1,subject2,group1,group2,score
+      a_1.jpg,a_2.jpg,anna,anna,Asian,Asian,0.71
+      a_1.jpg,b_1.jpg,anna,ben,Asian,Black,0.12
+    Needed: a score, who is on each side (or a column 'same' of 1 and 0), and the groups of both
+    sides (or --groups TABLE). Without subjects intervals are too narrow, and the report says so.
+  embeddings (.npz with 'embedding', 'id' and perhaps 'subject' and groups; .npy; or a table), with
+    --pairs TABLE, --all-pairs or --sample-pairs N. Several files are several systems.
+  a table of an attribute model's predictions with --label: one image a row, with the true label,
+    --prediction or --probability, and a column of groups.
+
+Columns are found by customary names, or named by flags: --subject who means who1 and who2 (or
+who_1, who_2; who_a, who_b), --subject left,right names the two; --by race may also be one column
+'race' for both sides. Rows count from 1 behind the header. Scores grow with likeness; --distance
+turns one round.
+"""
+_EPILOG = """\
+examples:
+  fairjax audit --demo --out demo/
+  fairjax audit scores.csv --out audit/
+  fairjax audit scores.csv --score ours --score theirs --groups people.csv --by race
+  fairjax audit scores.csv --groups people.csv --by race --by race+gender --out audit/
+  fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
+  fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
+  fairjax audit predictions.csv --label gender --prediction said --positive female --by race
+
+Without --out the tables are printed and nothing is written. With it DIR gets results.json (every
+number with its provenance), report.html, model_card.md, measures.csv and one CSV a table; with
+several --by, one folder each.
+
+exit codes: 0 the audit was made, whatever it found; 1 an input can't be used, and one line says
+why; 2 the command line is wrong; 3 with --self-test: the audit failed its own test.
+"""
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    audit = verbs.add_parser(
+        "audit",
+        help="audit scores, embeddings or predictions of any model",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    audit.add_argument("files", metavar="FILE", type=Path, nargs="*", help="what to audit")
+    audit.add_argument("--out", metavar="DIR", type=Path, help="write results and report here")
+    audit.add_argument("--title", default="", help="the report's heading (default: FILE's name)")
+    _add_columns(audit.add_argument_group("columns and groups"))
+    _add_pairs(audit.add_argument_group("pairs of embeddings"))
+    _add_predictions(audit.add_argument_group("attribute models"))
+    _add_measuring(audit.add_argument_group("what is measured"))
+    trial = audit.add_argument_group("trying it")
+    trial.add_argument(
+        "--demo",
+        nargs="?",
+        const="gap",
+        choices=["gap", "fair"],
+        help="audit made-up scores with a known gap, or with none (fair); with --out the table is "
+        "left in DIR/comparisons.csv",
+    )
+    trial.add_argument(
+        "--self-test",
+        metavar="REPEATS",
+        nargs="?",
+        const=100,
+        type=_positive,
+        help="how often a planted gap is found and a false one claimed, over so many made-up "
+        "audits each (default: 100)",
+    )
+    audit.set_defaults(run=_audit)
+
+
+def _add_columns(group: Any) -> None:
+    group.add_argument("--score", metavar="COLUMN", action="append", default=[],
+                       help="scores, larger = more alike; repeat for several systems")  # fmt: skip
+    group.add_argument("--distance", metavar="COLUMN", action="append", default=[],
+                       help="distances, smaller = more alike; thresholds are then minus "
+                       "distances")  # fmt: skip
+    group.add_argument("--mated", metavar="COLUMN", default="",
+                       help="1 where both sides show one person, else 0")  # fmt: skip
+    group.add_argument("--subject", metavar="NAME", default="", help="who is on each side")
+    group.add_argument("--image", metavar="NAME", default="", help="which image each side is")
+    group.add_argument("--fold", metavar="COLUMN", default="", help="part of the benchmark")
+    group.add_argument("--groups", metavar="TABLE", type=Path,
+                       help="one row a person (subject, race, gender ...) or an image")  # fmt: skip
+    group.add_argument("--by", metavar="ATTRIBUTE", action="append", default=[],
+                       help="compare groups of this; A+B is an intersection, A=LEFT,RIGHT names "
+                       "the columns; repeat for several audits (default: group)")  # fmt: skip
+    group.add_argument(
+        "--group-names",
+        metavar="NAMES",
+        type=_listed,
+        default=(),
+        help="the groups in order, comma-separated; any other is refused",
+    )
+    group.add_argument("--unknown-groups", action="store_true",
+                       help="keep people without a group, among everyone only")  # fmt: skip
+    group.add_argument("--subjects-by-group", action="store_true",
+                       help="a subject's name is one within its group only (RFW)")  # fmt: skip
+    group.add_argument("--any-direction", action="store_true",
+                       help="accept mated pairs that score below non-mated ones")  # fmt: skip
+
+
+def _add_pairs(group: Any) -> None:
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--pairs", metavar="TABLE", type=Path,
+                       help="columns image1, image2, and perhaps fold")  # fmt: skip
+    which.add_argument("--all-pairs", action="store_true", help="every pair of images")
+    which.add_argument("--sample-pairs", metavar="N", type=_positive,
+                       help="at most N mated and N non-mated pairs a group, and N non-mated ones "
+                       "of every two groups")  # fmt: skip
+
+
+def _add_predictions(group: Any) -> None:
+    group.add_argument("--label", metavar="COLUMN", help="the true label")
+    group.add_argument("--prediction", metavar="COLUMN", help="the predicted label")
+    group.add_argument("--probability", metavar="COLUMN",
+                       help="probability of the positive label; decides at 0.5 without "
+                       "--prediction")  # fmt: skip
+    group.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help="the label that counts as positive (default: 1, true or yes)",
+    )
+
+
+def _add_measuring(group: Any) -> None:
+    from fairjax.audit.run import FMRS, PROTOCOLS
+
+    group.add_argument("--fmr", metavar="RATES", type=_rates, default=FMRS,
+                       help="false match rates, comma-separated, each with the threshold that it "
+                       "takes (default: 1e-3,1e-4)")  # fmt: skip
+    group.add_argument(
+        "--threshold",
+        metavar="SCORE",
+        type=float,
+        action="append",
+        default=[],
+        help="a given threshold: accept from it on; alone, no --fmr is taken",
+    )
+    group.add_argument("--calibrate-on", metavar="TABLE", type=Path,
+                       help="scored pairs to find thresholds on, read like FILE")  # fmt: skip
+    group.add_argument("--protocol", choices=list(PROTOCOLS), default="plain",
+                       help="adds the accuracies that a benchmark's papers report")  # fmt: skip
+    group.add_argument("--tolerance", metavar="NAME=GAP", type=_tolerance, action="append",
+                       default=[], help="the gap that is accepted: fmr_max_over_min=2, "
+                       "fnmr_difference=0.01; repeat. A bare ratio stands for both "
+                       "..._max_over_min")  # fmt: skip
+    group.add_argument("--bootstrap", metavar="N", type=_positive, default=2000,
+                       help="resamples of people (default: %(default)s)")  # fmt: skip
+    group.add_argument("--level", metavar="SHARE", type=_share, default=0.95,
+                       help="coverage of intervals (default: %(default)s)")  # fmt: skip
+    group.add_argument(
+        "--seed", metavar="N", type=_natural, default=0, help="of everything drawn (default: 0)"
+    )
+    group.add_argument("--stream", action="store_true",
+                       help="read the table in passes instead of into memory, which tables above 2 "
+                       "GiB are anyway: rates and their intervals, but no noise floors, verdicts, "
+                       "accuracies or check for pairs listed twice")  # fmt: skip
+    group.add_argument("--stated", metavar="KEY=VALUE", type=_pair, action="append", default=[],
+                       help="kept with the results and compared by `fairjax diff`: flip=yes, "
+                       "preprocessing=..., model=...")  # fmt: skip
+
+
+def _audit(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if arguments.self_test:
+        return _self_test(arguments, console)
+    _check_out(arguments.out)
+    if arguments.demo and arguments.files:
+        raise _usage("--demo brings its own scores; leave FILE out.")
+    if arguments.demo:
+        return _demo(arguments, console)
+    if not arguments.files:
+        raise _usage("nothing to audit: give FILE, --demo or --self-test.")
+    if arguments.label:
+        return _audit_predictions(arguments, console)
+    return _audit_files(arguments, console)
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuses a folder that can't be made, before anything is measured."""
+    if out is None:
+        return
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise _usage(f"--out {out}: {nearest} is not a folder that can be written to.")
+
+
+def _demo(arguments: argparse.Namespace, console: Any) -> None:
+    from fairjax.audit import demo
+    from fairjax.audit.phantom_scores import Planted
+
+    planted = demo.GAP if arguments.demo == "gap" else Planted()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.out or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        table = folder / "comparisons.csv"
+        demo.write_comparisons(table, planted, seed=arguments.seed)
+        arguments.files = [table]
+        arguments.title = arguments.title or "Demonstration on made-up scores"
+        if arguments.fmr == _fmrs():
+            arguments.fmr = (1e-2, 1e-3)  # what so few pairs resolve
+        _audit_files(arguments, console, limits=demo.limits(planted))
+
+
+def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
+    from fairjax.audit import predictions
+
+    if len(arguments.files) > 1:
+        raise _usage("--label takes one table of predictions.")
+    columns = predictions.Columns(
+        arguments.label, arguments.prediction or "", arguments.probability or "",
+        arguments.positive or "",
+    )  # fmt: skip
+    facts = _facts(arguments)
+    for by in arguments.by or ["group"]:
+        with console.status(f"Measuring by {by} ..."):
+            results = predictions.evaluate(
+                arguments.files[0], columns, _asked(arguments), by,
+                resamples=arguments.bootstrap, level=arguments.level, seed=arguments.seed,
+            )  # fmt: skip
+        _say(arguments, console, results, facts, by if len(arguments.by) > 1 else "")
+
+
+def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[str] = ()) -> None:
+    from fairjax.audit import run
+
+    facts = _facts(arguments)
+    settings = run.Settings(
+        fmrs=() if arguments.threshold and arguments.fmr == run.FMRS else arguments.fmr,
+        thresholds=arguments.threshold,
+        protocol=arguments.protocol,
+        tolerances=dict(pair for pairs in arguments.tolerance for pair in pairs),
+        resamples=arguments.bootstrap,
+        level=arguments.level,
+        seed=arguments.seed,
+        limits=limits,
+    )
+    if arguments.stream or _is_large(arguments):
+        return _stream(arguments, console, settings, facts)
+    with console.status("Reading ..."):
+        loaded, calibration = _load(arguments)
+    for by, pairs in loaded.items():
+        with console.status(f"Measuring by {by} ..."):
+            results = run.measure(
+                pairs, settings, calibration=calibration.get(by),
+                calibration_source=arguments.calibrate_on.name if calibration else "",
+            )  # fmt: skip
+        _say(arguments, console, results, facts, by if len(loaded) > 1 else "")
+
+
+def _is_large(arguments: argparse.Namespace) -> bool:
+    from fairjax.audit.streaming import STREAM_BYTES
+
+    table = arguments.files[0]
+    return table.suffix not in (".npz", ".npy") and table.stat().st_size > STREAM_BYTES
+
+
+def _stream(arguments: argparse.Namespace, console: Any, settings: Any, facts: Any) -> None:
+    from fairjax.audit import streaming
+
+    if len(arguments.files) > 1 or arguments.calibrate_on or _pairing(arguments):
+        raise _usage("a stream takes one table of scores, and finds thresholds on it.")
+    with console.status(f"Streaming {arguments.files[0]} in four passes ..."):
+        found = streaming.measure(
+            arguments.files[0], _asked(arguments), settings, people=_people(arguments)
+        )
+    for by, results in found.items():
+        _say(arguments, console, results, facts, by if len(found) > 1 else "")
+
+
+def _pairing(arguments: argparse.Namespace) -> bool:
+    """Whether pairs of embeddings are asked for."""
+    return bool(arguments.pairs or arguments.all_pairs or arguments.sample_pairs)
+
+
+def _people(arguments: argparse.Namespace) -> Any:
+    """The table of people or images, or None."""
+    from fairjax.audit.people import load_people
+
+    if arguments.groups is None:
+        return None
+    return load_people(arguments.groups, subject=arguments.subject, image=arguments.image)
+
+
+def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the results say of where they come from."""
+    from fairjax.audit import run
+
+    files = {f"file {k}": path for k, path in enumerate(arguments.files, 1)}
+    files |= {role: path for role in ("groups", "pairs", "calibrate_on")
+              if (path := getattr(arguments, role))}  # fmt: skip
+    return run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
+
+
+def _say(
+    arguments: argparse.Namespace, console: Any, results: Any, facts: Mapping[str, Any], part: str
+) -> None:
+    """Prints the tables and writes the files, in a folder of their own if there are several."""
+    from fairjax.audit import outputs
+    from fairjax.report import print_tables
+
+    results = replace(results, provenance={**results.provenance, **facts})
+    print_tables(outputs.tables(results), console)
+    for limit in results.limits:
+        console.print(f"Note: {limit}", soft_wrap=True)
+    if arguments.out:
+        folder = arguments.out / part
+        outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
+        console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The pairs by attribute, and those to find thresholds on."""
+    from fairjax.audit.embeddings import load_embeddings
+    from fairjax.audit.pairs import load_comparisons
+
+    asked, people = _asked(arguments), _people(arguments)
+    if _pairing(arguments):
+        names = [path.stem for path in arguments.files]
+        if len(set(names)) < len(names):
+            raise _usage("two files of embeddings have the same name; systems are named after it.")
+        loaded = load_embeddings(
+            dict(zip(names, arguments.files, strict=True)), asked, people=people,
+            pairs=arguments.pairs, sample=arguments.sample_pairs, seed=arguments.seed,
+        )  # fmt: skip
+    elif arguments.files[0].suffix in (".npz", ".npy"):
+        raise _usage("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+    elif len(arguments.files) > 1:
+        raise _usage(
+            "several tables of scores: put the systems into columns of one table and name each "
+            "with --score."
+        )
+    else:
+        loaded = load_comparisons(arguments.files[0], asked, people=people)
+    calibration = {}
+    if arguments.calibrate_on:
+        calibration = load_comparisons(arguments.calibrate_on, asked, people=people)
+    return loaded, calibration
+
+
+def _asked(arguments: argparse.Namespace) -> Any:
+    from fairjax.audit.layout import Asked
+
+    return Asked(
+        scores=arguments.score, distances=arguments.distance, mated=arguments.mated,
+        subject=arguments.subject, image=arguments.image, fold=arguments.fold, by=arguments.by,
+        group_names=arguments.group_names, unknown_groups=arguments.unknown_groups,
+        subjects_by_group=arguments.subjects_by_group, any_direction=arguments.any_direction,
+    )  # fmt: skip
+
+
+def _self_test(arguments: argparse.Namespace, console: Any) -> None:
+    from fairjax.audit import self_test
+    from fairjax.report import print_tables
+
+    with console.status("Auditing made-up scores ...") as status:
+        outcome = self_test.run(
+            arguments.self_test,
+            seed=arguments.seed,
+            progress=lambda done: status.update(f"{done} audits of made-up scores ..."),
+        )
+    print_tables([self_test.table(outcome)], console)
+    print("passed" if outcome.passed else "FAILED")
+    if not outcome.passed:
+        raise SystemExit(3)
+
+
+def _usage(text: str) -> ValueError:
+    from fairjax.audit.tables import InputError
+
+    return InputError(text)
+
+
+def _fmrs() -> tuple[float, ...]:
+    from fairjax.audit.run import FMRS
+
+    return FMRS
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be between 0 and 1, as 0.95")
+    return value
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    rates = tuple(float(word) for word in text.split(","))
+    if not all(0 < rate < 1 for rate in rates):
+        raise argparse.ArgumentTypeError(f"{text}: a rate is a fraction between 0 and 1, as 1e-3")
+    return rates
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _tolerance(text: str) -> list[tuple[str, float]]:
+    if "=" in text:
+        name, value = _pair(text)
+        return [(name, float(value))]
+    if float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a bare tolerance is a ratio of 1 or more")
+    return [(f"{rate}_max_over_min", float(text)) for rate in ("fmr", "fnmr")]

@@ -1,0 +1,54 @@
+"""`fairjax diff`: why two results disagree."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    diff = verbs.add_parser(
+        "diff",
+        help="say why two results disagree",
+        description="Names what differs between two results.json files, in order of how far it "
+        "moves numbers: pairs, data, groups, protocol, centring, preprocessing, flip, operating "
+        "points, threshold rule and source, ddof, and last what moves intervals alone. Then the "
+        "numbers that both have and that differ, and, where results hold several accuracy variants "
+        "(fairjax audit --protocol rfw on embeddings), all of them side by side.",
+        epilog="A and B are results.json files, or folders that hold one. "
+        "Exit code 0: nothing that is written down differs. 1: something does, or a file can't be "
+        "read. Example: fairjax diff audit-ours/ audit-theirs/",
+    )
+    diff.add_argument("first", metavar="A", type=Path, help="results.json, or its folder")
+    diff.add_argument("second", metavar="B", type=Path, help="results.json, or its folder")
+    diff.set_defaults(run=_diff)
+
+
+def _diff(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from fairjax.audit import differences
+    from fairjax.report import print_tables
+
+    paths = [_file(path) for path in (arguments.first, arguments.second)]
+    first, second = (_load(path) for path in paths)
+    names = (str(arguments.first), str(arguments.second))
+    tables = differences.tables(first, second, names)
+    print_tables(tables, Console(highlight=False, markup=False))
+    if len(tables) > 1 or tables[0].rows:
+        raise SystemExit(1)
+
+
+def _file(path: Path) -> Path:
+    return path / "results.json" if path.is_dir() else path
+
+
+def _load(path: Path) -> Any:
+    from fairjax.audit.tables import InputError
+    from fairjax.results import load_results
+
+    try:
+        return load_results(path)
+    except (ValueError, KeyError) as error:
+        said = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise InputError(said.split("\n")[0]) from error

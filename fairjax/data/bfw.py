@@ -1,0 +1,132 @@
+"""BFW (Balanced Faces in the Wild): eight subgroups of ethnicity and gender, one table of pairs.
+
+Source: Robinson, Livitz, Henon, Qin, Fu and Timoner, "Face recognition: too bias, or not too bias?"
+(CVPR Workshops 2020), and the README of visionjo/facerec-bias-bfw.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from fairjax.data.dataset import DataError
+from fairjax.data.faces import Benchmark, gather
+from fairjax.data.files import find_source, open_files, printable, read_text
+from fairjax.data.pairs import Key, Line, match, refuse_problems
+
+COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
+ATTRIBUTE = "subgroup"
+SUBGROUPS = (
+    "asian_females", "asian_males", "black_females", "black_males",
+    "indian_females", "indian_males", "white_females", "white_males",
+)  # fmt: skip
+ASSIGNED_BY = "By the authors, in eight coarse classes of ethnicity and gender; nobody was asked."
+PLACES = ("bfw", "BFW")
+HELP = (
+    "Ask its authors for it, https://github.com/visionjo/facerec-bias-bfw (for non-commercial "
+    "research only), and give the folder of <ethnicity>_<gender>s/<subject>/<image>.jpg, and the "
+    "table bfw-<version>-datatable.csv (found by itself where it lies in that folder); or set "
+    f"FAIRJAX_DATA to a folder that holds one of {', '.join(PLACES)}."
+)
+
+
+def load(*, root: str, seed: int, pairs: str, on_error: str) -> Benchmark:
+    """Reads images and pairs.
+
+    Args:
+      root: The folder of images.
+      seed: Not used: nothing is drawn.
+      pairs: The table, or "" for the only one in `root`.
+      on_error: "raise" refuses a row that cannot be used, "skip" leaves it out.
+
+    Raises:
+      DataError: If something is missing, or a row cannot be used.
+    """
+    del seed
+    return refuse_problems(read(root, pairs), on_error=on_error)
+
+
+def check(*, root: str, pairs: str, on_error: str) -> None:
+    """Refuses settings that `load` would refuse, before a file is touched.
+
+    Raises:
+      ValueError: If an option is none of those that `load` names.
+    """
+    del root  # only reading tells
+    if pairs.endswith(".pkl"):
+        raise ValueError(
+            f"config.data.benchmark.pairs={pairs!r}: a pickled table can run code and is not read; "
+            "give the .csv."
+        )
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
+
+
+def read(root: str, pairs: str) -> Benchmark:
+    """The benchmark, with the rows that cannot be used as problems.
+
+    Args:
+      root: As in `load`.
+      pairs: As in `load`.
+
+    Raises:
+      DataError: If something is missing or of another form.
+    """
+    where = "config.data.benchmark"
+    path = find_source("bfw", root, places=PLACES, key=f"{where}.root", told=HELP)
+    if pairs:
+        table = find_source("bfw", pairs, places=(), key=f"{where}.pairs", told=HELP)
+    else:
+        found = sorted(path.glob("*datatable*.csv")) if path.is_dir() else []
+        if len(found) != 1:
+            raise DataError(f"bfw: {len(found)} tables (*datatable*.csv) in {path}. {HELP}")
+        table = found[0]
+    lines, group_of = _read_table(table)
+    files = open_files(path)
+    person_of = {
+        name: "/".join(parts[-3:-1]) for name in files.names if len(parts := name.split("/")) > 2
+    }
+    person_of = {name: person for name, person in person_of.items() if person in group_of}
+    faces = gather(
+        files,
+        person_of,
+        group_of=group_of,
+        groups=SUBGROUPS,
+        attribute=ATTRIBUTE,
+        assigned_by=ASSIGNED_BY,
+    )
+    names: dict[Key, str] = {
+        (person, name.rpartition("/")[2]): name for name, person in person_of.items()
+    }
+    return match("bfw", faces, lines, names)
+
+
+def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
+    """The pairs, and each person's subgroup."""
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    if missing := set(COLUMNS) - set(rows.fieldnames or ()):
+        raise DataError(
+            f"{path}: the table has no column {' and no column '.join(sorted(missing))}; it has: "
+            f"{printable(', '.join(rows.fieldnames or ()))}."
+        )
+    lines: list[Line] = []
+    group_of: dict[str, str] = {}
+    for row in rows:
+        where = f"{path.name}:{rows.line_num}"
+        if row["label"] not in ("0", "1") or not (row["fold"] or "").isdecimal():
+            raise DataError(
+                f"{where}: label {row['label']!r} must be 0 or 1, fold {row['fold']!r} a number."
+            )
+        sides = []
+        for side in "12":
+            person, _, file = (row[f"p{side}"] or "").rpartition("/")
+            person, group = "/".join(person.split("/")[-2:]), row[f"att{side}"]
+            if group not in SUBGROUPS:
+                raise DataError(f"{where}: att{side} {group!r} is none of {', '.join(SUBGROUPS)}.")
+            if group_of.setdefault(person, group) != group:
+                raise DataError(
+                    f"{where}: att{side} of {printable(person)} is {group}, and {group_of[person]} "
+                    "further up; a person has one subgroup."
+                )
+            sides.append((person, file))
+        lines.append(Line(sides[0], sides[1], row["label"] == "1", int(row["fold"]) - 1, where))
+    return lines, group_of

@@ -1,0 +1,197 @@
+"""Images of people: what every reader of identities and of benchmarks hands over."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+from jaxtyping import Int, Shaped
+
+from fairjax.comparisons import UNKNOWN, Pairs
+from fairjax.data import cache, duplicates
+from fairjax.data.files import ImageFiles
+
+_KEPT = "looks-1"  # raise the number when what counts as readable, or the format, changes
+_SIZES = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Images of people in a fixed order.
+
+    Attributes:
+      source: Where they come from, for messages and the manifest.
+      ids: [images] strings, unique.
+      person: For each image the number of the person on it, an index into `people`.
+      people: [people] strings, unique and sorted. Where one name stands for several people, as one
+        in every group, it follows a slash: "African/m.0abc".
+      group: For each person an index into `groups`, or UNKNOWN.
+      groups: The groups' names.
+      attribute: What the groups are groups of: "race", "group".
+      assigned_by: Who says to which group a person belongs.
+      digests: [images] strings: equal where two images are, such as a hash of their bytes.
+      skipped: (name, kind, reason), sorted, of what is in the source and cannot be used.
+      read: As in `Examples`.
+    """
+
+    source: str
+    ids: Shaped[np.ndarray, " images"]
+    person: Int[np.ndarray, " images"]
+    people: Shaped[np.ndarray, " people"]
+    group: Int[np.ndarray, " people"]
+    groups: tuple[str, ...]
+    attribute: str
+    assigned_by: str
+    digests: Shaped[np.ndarray, " images"]
+    skipped: tuple[tuple[str, str, str], ...]
+    read: Callable[[np.ndarray], Sequence[bytes] | np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> "Faces":
+        """The given rows in the given order, and the people who are on them, renumbered."""
+        people, person = np.unique(self.person[rows], return_inverse=True)
+        return replace(
+            self,
+            ids=self.ids[rows],
+            person=person,
+            people=self.people[people],
+            group=self.group[people],
+            digests=self.digests[rows],
+            read=lambda some: self.read(rows[some]),
+        )
+
+
+class Problem(NamedTuple):
+    """A line of a list of pairs that cannot be used: where it stands, and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """People who are to be told apart, and the pairs of images that this is tried on.
+
+    Attributes:
+      name: Its key in BENCHMARKS.
+      faces: The images.
+      pairs: Rows of `faces`.
+      problems: The lines of its lists that cannot be used.
+    """
+
+    name: str
+    faces: Faces
+    pairs: Pairs
+    problems: tuple[Problem, ...] = ()
+
+
+def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:
+    """Reads and decodes every file, once: the outcome is kept while the source stays as it is.
+
+    Returns:
+      For each name that is a picture a hash of its bytes, and for each other name the reason.
+    """
+    kept = cache.load(_KEPT, files.stamp)
+    if isinstance(kept, list) and len(kept) == len(files.names):
+        outcome = kept
+    else:
+        logging.info("Looking at all %d images of %s, this once.", len(files.names), files.path)
+        outcome = [
+            [digest, reason] for some in duplicates.look(files) for digest, _, reason in some
+        ]
+        if all(digest for digest, _ in outcome):  # a disk's fault may pass; forget it
+            cache.save(_KEPT, files.stamp, outcome)
+    digests, unreadable = {}, dict(files.skipped)
+    for name, (digest, reason) in zip(files.names, outcome, strict=True):
+        if reason:
+            unreadable[name] = reason
+        else:
+            digests[name] = digest
+    return digests, unreadable
+
+
+def gather(
+    files: ImageFiles,
+    person_of: Mapping[str, str],
+    *,
+    group_of: Mapping[str, str],
+    groups: Sequence[str],
+    attribute: str,
+    assigned_by: str,
+    skipped: Sequence[tuple[str, str, str]] = (),
+) -> Faces:
+    """The images of a source that can be read, person by person.
+
+    Args:
+      files: The source.
+      person_of: For each file to be used, who is on it.
+      group_of: For each person the group's name; "" or nothing where it is not known.
+      groups: The groups' names, in label order.
+      attribute: What they are groups of.
+      assigned_by: Who says so.
+      skipped: What the caller could not use, and why.
+    """
+    digests, unreadable = look(files)
+    names = sorted(person_of.keys() & digests.keys(), key=lambda name: (person_of[name], name))
+    people, person = np.unique([person_of[name] for name in names], return_inverse=True)
+    number = {name: place for place, name in enumerate(groups)}
+    return Faces(
+        source=str(files.path),
+        ids=np.array(names, np.str_),
+        person=person,
+        people=people,
+        group=np.array([number.get(group_of.get(p, ""), UNKNOWN) for p in people.tolist()], int),
+        groups=tuple(groups),
+        attribute=attribute,
+        assigned_by=assigned_by,
+        digests=np.array([digests[name] for name in names], np.str_),
+        skipped=tuple(
+            sorted([*skipped, *((name, "image", reason) for name, reason in unreadable.items())])
+        ),
+        read=lambda rows: [files.read(names[row]) for row in rows.tolist()],
+    )
+
+
+def counts(faces: Faces) -> dict[str, Any]:
+    """How many people and images there are, by group, and images a person; JSON-ready."""
+    size = np.bincount(faces.person, minlength=len(faces.people))
+    names = [*faces.groups, "unknown"]  # UNKNOWN is -1, the last
+    steps = [(low, high or max(low, int(size.max(initial=low)))) for low, high in _SIZES]
+    return {
+        "people": len(faces.people),
+        "images": len(faces),
+        "by_" + faces.attribute: {
+            names[g]: {
+                "people": int((faces.group == g).sum()),
+                "images": int(size[faces.group == g].sum()),
+            }
+            for g in [*range(len(faces.groups)), UNKNOWN]
+            if g != UNKNOWN or (faces.group == UNKNOWN).any()
+        },
+        "images_per_person": {
+            f"{low}-{high}" if high != low else str(low): n
+            for low, high in steps
+            if (n := int(((size >= low) & (size <= high)).sum()))
+        },
+    }
+
+
+def account(faces: Faces) -> dict[str, Any]:
+    """What a source holds, JSON-ready: the check prints it and the manifest holds it."""
+    state = hashlib.blake2b(digest_size=16)
+    people, group = faces.people[faces.person], faces.group[faces.person]
+    for row in np.argsort(faces.ids, kind="stable").tolist():
+        line = f"{faces.ids[row]}\0{people[row]}\0{group[row]}\0{faces.digests[row]}\n"
+        state.update(line.encode())
+    return {
+        "source": faces.source,
+        **counts(faces),
+        "skipped": [
+            {"file": name, "kind": kind, "reason": reason} for name, kind, reason in faces.skipped
+        ],
+        "hash": state.hexdigest(),
+    }

@@ -1,0 +1,278 @@
+"""A training source of people and a benchmark of pairs, made into one dataset.
+
+The train split holds the training people under a contiguous `identity`, the validation split people
+held out of the same source with pairs drawn among them, and the test split the benchmark's images
+and pairs. `cluster` is the person's number: no two splits share one.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from fairjax.comparisons import UNKNOWN
+from fairjax.data import faces as faces_lib
+from fairjax.data import pairs as pairs_lib
+from fairjax.data.benchmarks import check_benchmark, open_benchmark
+from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
+from fairjax.data.faces import Benchmark, Faces
+from fairjax.data.files import printable
+from fairjax.data.overlap import shared_people
+from fairjax.data.split import draw
+
+OVERLAP = ("refuse", "drop", "allow")
+FOLDS = 10  # parts of the validation pairs, at most
+PER_FOLD = 60  # of them of a kind, a group and a part, at most
+PEOPLE_PER_FOLD = 8  # at least, where there is more than one part
+
+
+def check(
+    *,
+    min_images: int,
+    max_images: int,
+    held_out: int,
+    overlap: str,
+    on_error: str,
+    max_bad: float,
+    benchmark: Mapping[str, Any],
+) -> None:
+    """Refuses settings that loading would refuse, before a file is touched.
+
+    Raises:
+      ValueError: Names the setting and says what it may be.
+    """
+    for key, value, least in (("min_images", min_images, 1), ("held_out", held_out, 2)):
+        if value < least:
+            raise ValueError(f"config.data.{key}={value} must be {least} or more.")
+    if max_images and max_images < max(2, min_images):
+        raise ValueError(
+            f"config.data.max_images={max_images} must be 0 (all) or at least 2 and min_images."
+        )
+    if overlap not in OVERLAP:
+        raise ValueError(f"config.data.overlap={overlap!r} must be one of {', '.join(OVERLAP)}.")
+    if on_error not in ("skip", "raise"):
+        raise ValueError(f"config.data.on_error={on_error!r} must be 'skip' or 'raise'.")
+    if not 0 <= max_bad <= 1:
+        raise ValueError(f"config.data.max_bad={max_bad} must be a share in [0, 1].")
+    check_benchmark(benchmark)
+
+
+def refuse_bad(name: str, faces: Faces, *, on_error: str, max_bad: float, told: str) -> None:
+    """Stops a run whose source is not worth training on.
+
+    Args:
+      name: The dataset's.
+      faces: What was read.
+      on_error: "raise" stops at the first thing that cannot be used.
+      max_bad: The share of files, in [0, 1], that may be skipped for whatever reason.
+      told: Where to get the data, for a source without a usable image.
+
+    Raises:
+      DataError: One line with the count, the first file and its reason, and what to do.
+    """
+    bad, total = faces.skipped, len(faces) + len(faces.skipped)
+    first = f"the first, {printable(bad[0][0])}: {bad[0][2]}" if bad else ""
+    if not len(faces):
+        raise DataError(f"{faces.source}: none of {total} files is usable; {first}. {told}")
+    if bad and on_error == "raise":
+        raise DataError(
+            f"{faces.source}: {len(bad)} of {total} files are bad; {first}. Mend or remove them, "
+            "or set config.data.on_error=skip."
+        )
+    if len(bad) > max_bad * total:
+        raise DataError(
+            f"{faces.source}: {len(bad)} of {total} files are bad, more than max_bad={max_bad:g} "
+            f"allows; {first}. `fairjax data check {name} {faces.source}` lists them all."
+        )
+
+
+def assemble(
+    name: str,
+    source: Faces,
+    benchmark: Mapping[str, Any],
+    *,
+    seed: int,
+    min_images: int,
+    max_images: int,
+    held_out: int,
+    overlap: str,
+) -> Dataset:
+    """The dataset of a training source and a benchmark; the module says what it looks like.
+
+    Args:
+      name: The dataset's key in DATASETS.
+      source: All people to train on or hold out.
+      benchmark: The benchmark's settings.
+      seed: Of what is drawn.
+      min_images: People with fewer images are left out.
+      max_images: Of a person with more images this many are kept; 0 keeps all.
+      held_out: How many people are kept for validation.
+      overlap: What to do with people who are also in the benchmark.
+
+    Raises:
+      DataError: If people are in training and test and overlap="refuse", or too few are left.
+    """
+    test = used(open_benchmark(benchmark, seed=seed))
+    shared = shared_people(source, test.faces)
+    if overlap == "refuse" and shared:
+        person, reason = next(iter(shared.items()))
+        raise DataError(
+            f"{len(shared)} of {len(source.people)} people of {source.source} are also in the "
+            f"benchmark {test.faces.source}; the first, {printable(str(source.people[person]))}: "
+            f"{reason}. --config.data.overlap=drop leaves them out of training, allow keeps them."
+        )
+    dropped = np.isin(np.arange(len(source.people)), list(shared) if overlap == "drop" else [])
+    few = np.bincount(source.person, minlength=len(source.people)) < min_images
+    kept = source.take(np.flatnonzero(~(dropped | few)[source.person]))
+    kept = kept.take(_capped(kept, max_images, seed))
+    held = _held_out(kept, held_out, seed)
+    train = kept.take(np.flatnonzero(~held[kept.person]))
+    validation = _drawn(kept.take(np.flatnonzero(held[kept.person])), seed)
+    return _dataset(
+        name,
+        train,
+        validation,
+        test,
+        {
+            "rule": "held-out people and kept images have the smallest blake2b(seed, name)",
+            "seed": seed,
+            "min_images": min_images,
+            "max_images": max_images,
+            "held_out_people": held_out,
+            "overlap": {
+                "policy": overlap,
+                "compared": "names of people, and bytes of images",
+                "people": len(shared),
+                "found_by": dict(Counter(shared.values())),
+            },
+            "people_with_too_few_images": int((few & ~dropped).sum()),
+            "source": faces_lib.account(source),
+        },
+    )
+
+
+def _dataset(
+    name: str, train: Faces, validation: Benchmark, test: Benchmark, account: dict[str, Any]
+) -> Dataset:
+    parts = {"train": train, "validation": validation.faces, "test": test.faces}
+    attributes = _attributes(parts)
+    ends = np.cumsum([len(part.people) for part in parts.values()])
+    return Dataset(
+        name=name,
+        attributes=attributes,
+        splits={
+            split: _examples(part, attributes, first=end - len(part.people), trained=part is train)
+            for (split, part), end in zip(parts.items(), ends.tolist(), strict=True)
+        },
+        manifest={
+            **account,
+            "hash": _hash(
+                [part["hash"] for part in (account["source"], faces_lib.account(test.faces))]
+            ),
+            "split": {split: faces_lib.counts(part) for split, part in parts.items()},
+            "pairs": {
+                "validation": pairs_lib.account(validation.pairs, validation.faces),
+                "test": {
+                    "benchmark": test.name,
+                    **pairs_lib.account(test.pairs, test.faces),
+                    "left_out": [problem._asdict() for problem in test.problems],
+                },
+            },
+        },
+        pairs={"validation": validation.pairs, "test": test.pairs},
+    )
+
+
+def _attributes(parts: Mapping[str, Faces]) -> dict[str, Attribute]:
+    """The identity, and every kind of group; the benchmark's groups come first, in its order."""
+    train = parts["train"]
+    attributes = {
+        "identity": Attribute(
+            values=tuple(train.people.tolist()),
+            low=UNKNOWN,  # of people who are not trained on
+            high=len(train.people) - 1,
+            unit="",
+            assigned_by="The folders or records of the training source.",
+        )
+    }
+    for attribute in dict.fromkeys(part.attribute for part in parts.values()):
+        holders = [part for part in (parts["test"], train) if part.attribute == attribute]
+        values = tuple(dict.fromkeys(group for part in holders for group in part.groups))
+        said = dict.fromkeys(part.assigned_by for part in holders if part.groups)
+        if values:
+            attributes[attribute] = Attribute(
+                values, low=UNKNOWN, high=len(values) - 1, unit="", assigned_by=" ".join(said)
+            )
+    return attributes
+
+
+def _examples(
+    faces: Faces, attributes: Mapping[str, Attribute], *, first: int, trained: bool
+) -> Examples:
+    """The images with every label; UNKNOWN stands where a split has none."""
+    labels = {name: np.full(len(faces), UNKNOWN, np.int32) for name in attributes}
+    if trained:
+        labels["identity"] = faces.person.astype(np.int32)
+    if faces.groups:
+        values = attributes[faces.attribute].values
+        number = np.array([*(values.index(group) for group in faces.groups), UNKNOWN], np.int32)
+        labels[faces.attribute] = number[faces.group[faces.person]]
+    return Examples(faces.ids, labels, first + faces.person.astype(np.int64), faces.read)
+
+
+def used(benchmark: Benchmark) -> Benchmark:
+    """The benchmark without the images that are in no pair."""
+    pairs = benchmark.pairs
+    rows, place = np.unique([pairs.first, pairs.second], return_inverse=True)
+    first, second = place.reshape(2, -1)
+    return replace(
+        benchmark,
+        faces=benchmark.faces.take(rows),
+        pairs=replace(pairs, first=first, second=second),
+    )
+
+
+def _drawn(faces: Faces, seed: int) -> Benchmark:
+    """Pairs among the held-out people."""
+    folds = min(FOLDS, max(1, len(faces.people) // PEOPLE_PER_FOLD))
+    pairs = pairs_lib.draw_pairs(
+        faces.person, faces.group[faces.person], folds=folds, per_fold=PER_FOLD, seed=seed
+    )
+    if not len(pairs):
+        raise DataError(
+            f"{faces.source}: no pair can be drawn among the {len(faces.people)} held-out people, "
+            "for no two are of one group; raise config.data.held_out."
+        )
+    return used(Benchmark("validation", faces, pairs))
+
+
+def _capped(faces: Faces, most: int, seed: int) -> Int[np.ndarray, " kept"]:
+    """Rows of at most so many images a person, in their order."""
+    if not most:
+        return np.arange(len(faces))
+    chance = np.array([draw(seed, name) for name in faces.ids.tolist()])
+    order = np.lexsort([chance, faces.person])
+    rank = np.arange(len(order)) - np.searchsorted(faces.person[order], faces.person[order])
+    return np.sort(order[rank < most])
+
+
+def _held_out(faces: Faces, wanted: int, seed: int) -> Bool[np.ndarray, " people"]:
+    """Which people are kept for validation: of those with two images, who can be mated."""
+    able = np.flatnonzero(np.bincount(faces.person, minlength=len(faces.people)) > 1)
+    if len(able) < wanted or len(faces.people) - wanted < 2:
+        raise DataError(
+            f"{faces.source}: config.data.held_out={wanted} of {len(faces.people)} people, "
+            f"{len(able)} of them with two images or more, leaves too few; lower it, or min_images."
+        )
+    chance = np.array([draw(seed, f"held out {faces.people[person]}") for person in able])
+    held = np.zeros(len(faces.people), bool)
+    held[able[np.argsort(chance, kind="stable")[:wanted]]] = True
+    return held
+
+
+def _hash(parts: Sequence[str]) -> str:
+    return hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest()

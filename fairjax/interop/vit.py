@@ -1,0 +1,162 @@
+"""Vision Transformers and masked autoencoders under the names of timm, DeiT and MAE.
+
+Those three name the same things alike. A tensor there is [out, in] where ours is [in, out], and the
+patch embedding a convolution [dim, channel, row, column] where ours is a matrix.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fairjax.interop.tensors import Tensors
+
+_BLOCK = {
+    "norm1": "norm_1",
+    "attn.qkv": "qkv",
+    "attn.proj": "out",
+    "norm2": "norm_2",
+    "mlp.fc1": "up",
+    "mlp.fc2": "down",
+}
+_LAYERS = {
+    "patch_embed.proj": "backbone/embed",
+    "norm": "backbone/norm",
+    "fc_norm": "backbone/pooled_norm",
+    "decoder_embed": "decoder_embed",
+    "decoder_norm": "decoder_norm",
+    "decoder_pred": "decoder_out",
+}
+_ARRAYS = {
+    "cls_token": "backbone/cls",
+    "pos_embed": "backbone/positions",
+    "mask_token": "mask_token",
+}
+_STACKS = {"blocks": "backbone/block_", "decoder_blocks": "decoder_block_"}
+
+
+def from_timm(tensors: Tensors, *, head: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Parameters of our modules from a checkpoint of timm, DeiT or MAE.
+
+    Args:
+      tensors: Named tensors, as `read_tensors` gives them.
+      head: The task whose head the checkpoint's "head" becomes; "" leaves it out.
+
+    Returns:
+      A tree with "backbone" and, where they are there, the decoder and the head; and the names of
+      tensors that have no place in it. A fixed position table has none where the model makes its
+      own: whoever puts the tree into a model finds that out.
+
+    Raises:
+      ValueError: If there is no Vision Transformer among the tensors.
+    """
+    if "patch_embed.proj.weight" not in tensors or "cls_token" not in tensors:
+        raise ValueError(
+            "no Vision Transformer as timm, DeiT or MAE name it: patch_embed.proj.weight or "
+            f"cls_token is missing; found {', '.join(sorted(tensors)[:5])}, ..."
+        )
+    tree: dict[str, Any] = {}
+    leftovers = []
+    for name, tensor in sorted(tensors.items()):
+        place = _ours(name, head)
+        if place is None:
+            leftovers.append(name)
+            continue
+        *folders, leaf = place.split("/")
+        branch = tree
+        for folder in folders:
+            branch = branch.setdefault(folder, {})
+        branch[leaf] = _turned_in(name, np.asarray(tensor, np.float32))
+    return tree, leftovers
+
+
+def to_timm(params: Mapping[str, Any], *, patch: int, head: str = "") -> Tensors:
+    """The inverse of `from_timm`.
+
+    Args:
+      params: Parameters of a ViT classifier or a masked autoencoder of ours.
+      patch: Side of a patch in pixels.
+      head: The task whose head is to be exported; "" exports none.
+
+    Raises:
+      ValueError: If a parameter has no name there.
+    """
+    tensors = {}
+    for place, value in _leaves(params):
+        if place.startswith("head_") and not place.startswith(f"head_{head}/"):
+            continue
+        name = _theirs(place, head)
+        if name is None:
+            raise ValueError(f"{place} has no name in timm; only ViT and MAE are exported.")
+        tensors[name] = _turned_out(name, np.asarray(value, np.float32), patch)
+    return tensors
+
+
+def _ours(name: str, head: str) -> str | None:
+    """Where a tensor of theirs belongs, or None."""
+    if name in _ARRAYS:
+        return _ARRAYS[name]
+    layer, _, kind = name.rpartition(".")
+    if kind not in ("weight", "bias"):
+        return None
+    hit = re.fullmatch(r"(blocks|decoder_blocks)\.(\d+)\.(.+)", layer)
+    if hit and hit[3] in _BLOCK:
+        place = f"{_STACKS[hit[1]]}{hit[2]}/{_BLOCK[hit[3]]}"
+    elif layer in _LAYERS:
+        place = _LAYERS[layer]
+    elif layer == "head" and head:
+        place = f"head_{head}"
+    else:
+        return None
+    if kind == "bias":
+        return f"{place}/bias"
+    return f"{place}/scale" if "norm" in place else f"{place}/kernel"
+
+
+def _theirs(place: str, head: str) -> str | None:
+    """The name of a parameter of ours there, or None."""
+    for name, ours in _ARRAYS.items():
+        if place == ours:
+            return name
+    layer, _, leaf = place.rpartition("/")
+    kind = "bias" if leaf == "bias" else "weight"
+    for name, ours in _LAYERS.items():
+        if layer == ours:
+            return f"{name}.{kind}"
+    if layer == f"head_{head}":
+        return f"head.{kind}"
+    hit = re.fullmatch(r"(backbone/block_|decoder_block_)(\d+)/(\w+)", layer)
+    if hit:
+        stack = next(name for name, ours in _STACKS.items() if ours == hit[1])
+        part = next((name for name, ours in _BLOCK.items() if ours == hit[3]), None)
+        return part and f"{stack}.{hit[2]}.{part}.{kind}"
+    return None
+
+
+def _turned_in(name: str, tensor: np.ndarray) -> np.ndarray:
+    if name in ("cls_token", "mask_token"):
+        return tensor.reshape(-1)
+    if name == "pos_embed":
+        return tensor.reshape(tensor.shape[-2:])
+    if name == "patch_embed.proj.weight":
+        return tensor.transpose(2, 3, 1, 0).reshape(-1, len(tensor))
+    return tensor.T
+
+
+def _turned_out(name: str, value: np.ndarray, patch: int) -> np.ndarray:
+    if name in ("cls_token", "mask_token"):
+        return value.reshape(1, 1, -1)
+    if name == "pos_embed":
+        return value[None]
+    if name == "patch_embed.proj.weight":
+        return value.reshape(patch, patch, -1, value.shape[1]).transpose(3, 2, 0, 1)
+    return value.T
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for key, value in tree.items():
+        here = prefix + key
+        found += _leaves(value, f"{here}/") if isinstance(value, Mapping) else [(here, value)]
+    return found

@@ -1,0 +1,167 @@
+"""Losses between two views of every image of a batch, and what tells a collapsed representation.
+
+Under jit the batch is the global one: every image of every device is a negative.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+Vectors = Float[Array, "batch dim"]
+
+
+def unit(x: Vectors) -> Vectors:
+    """Vectors of length 1, float32; one of length 0 stays at 0, with finite gradients."""
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-12)
+
+
+def nt_xent(
+    one: Vectors,
+    other: Vectors,
+    mask: Bool[Array, " batch"],
+    *,
+    temperature: float,
+    poly: bool = False,
+) -> Float[Array, " batch"]:
+    r"""How hard it is to tell an image's other view from everything else in the batch.
+
+    $-\log\frac{e^{u\cdot v/\tau}}{\sum_{w\ne u} e^{u\cdot w/\tau}}$ over the 2n unit vectors of
+    both views, the mean of each image's two.
+
+    Args:
+      one: A vector an image, of any length.
+      other: Its other view.
+      mask: False on padding, which is nobody's negative.
+      temperature: Of the softmax, above 0.
+      poly: Add n (1/n - p / (2n - 1)), p the probability of the other view: the first term of a
+        polynomial loss, as in TF-C's code.
+
+    Returns:
+      Nats, 0 or more; finite on padding, too.
+
+    Source: Chen et al. 2020 (SimCLR, arXiv 2002.05709), equation 1.
+    """
+    a, b = unit(one), unit(other)
+    both, there = jnp.concatenate([a, b]), jnp.concatenate([mask, mask])
+    row = jnp.arange(len(both))
+    partner = (row + len(a)) % len(both)
+    seen = there[None, :] | (row[None, :] == partner[:, None])
+    seen &= row[None, :] != row[:, None]
+    logits = jnp.where(seen, both @ both.T / temperature, -jnp.inf)
+    positive = jnp.tile((a * b).sum(axis=1) / temperature, 2)
+    losses = jax.nn.logsumexp(logits, axis=1) - positive
+    if poly:
+        n = mask.sum()
+        losses += 1.0 - n * jnp.exp(-losses) / jnp.maximum(2 * n - 1, 1)
+    return losses.reshape(2, -1).mean(axis=0)
+
+
+class Spaces(NamedTuple):
+    """An image's representations, by encoder and by level.
+
+    Attributes:
+      time: Of the time encoder, before its projector.
+      frequency: Of the frequency encoder, likewise.
+      time_low: The time encoder's projection.
+      frequency_low: The frequency encoder's projection.
+    """
+
+    time: Vectors
+    frequency: Vectors
+    time_low: Vectors
+    frequency_low: Vectors
+
+
+class TimeFrequency(NamedTuple):
+    """The parts of TF-C's loss, one value an image.
+
+    Attributes:
+      time: NT-Xent of the two views within time.
+      frequency: Within frequency.
+      across: Of the first view's time and frequency projections.
+      margins: How far `across` is from being smaller, by the margin, than the same between
+        perturbed views: the sum of the three hinges.
+    """
+
+    time: Float[Array, " batch"]
+    frequency: Float[Array, " batch"]
+    across: Float[Array, " batch"]
+    margins: Float[Array, " batch"]
+
+
+def time_frequency(
+    one: Spaces,
+    other: Spaces,
+    mask: Bool[Array, " batch"],
+    *,
+    temperature: float,
+    margin: float,
+    poly: bool = False,
+) -> TimeFrequency:
+    r"""Contrast within time, within frequency, and the consistency of the two.
+
+    `margins` is $\sum_k \max(0, \delta + L_{TF} - l_k)$ with $l_k$ the NT-Xent of (time,
+    perturbed frequency), (perturbed time, frequency) and (both perturbed).
+
+    Args:
+      one: Of the images.
+      other: Of their perturbed versions.
+      mask: False on padding.
+      temperature: Of every NT-Xent.
+      margin: The delta.
+      poly: See `nt_xent`.
+
+    Source: Zhang et al. 2022 (arXiv 2206.08496), equations 1 to 3. Differs from it in: the hinge,
+      without which the sum is unbounded below, since it rewards making $l_k$ large.
+    """
+
+    def contrast(a: Vectors, b: Vectors) -> Float[Array, " batch"]:
+        return nt_xent(a, b, mask, temperature=temperature, poly=poly)
+
+    across = contrast(one.time_low, one.frequency_low)
+    mixed = (
+        contrast(one.time_low, other.frequency_low),
+        contrast(other.time_low, one.frequency_low),
+        contrast(other.time_low, other.frequency_low),
+    )
+    return TimeFrequency(
+        time=contrast(one.time, other.time),
+        frequency=contrast(one.frequency, other.frequency),
+        across=across,
+        margins=sum((jax.nn.relu(margin + across - each) for each in mixed), jnp.zeros(len(mask))),
+    )
+
+
+def alignment(one: Vectors, other: Vectors) -> Float[Array, " batch"]:
+    """Squared distance between the unit vectors of two views, in [0, 4]; 0 is alike.
+
+    Source: Wang and Isola 2020 (arXiv 2005.10242), equation 1 with alpha = 2.
+    """
+    return jnp.square(unit(one) - unit(other)).sum(axis=1)
+
+
+def feature_std(x: Vectors, mask: Bool[Array, " batch"]) -> Float[Array, ""]:
+    """How far unit vectors spread: the mean over dimensions of their deviation, times sqrt(dim).
+
+    About 1 where they are spread over the sphere, 0 where all images have become one point.
+
+    Source: Chen and He 2021 (SimSiam, arXiv 2011.10566), section 4.1.
+    """
+    deviation = jnp.std(unit(x), axis=0, where=mask[:, None])
+    return deviation.mean() * x.shape[1] ** 0.5
+
+
+def uniformity(x: Vectors, mask: Bool[Array, " batch"]) -> Float[Array, ""]:
+    """The logarithm of the mean of exp(-2 squared distance) over pairs of images.
+
+    0 where all are one point, about -4 where they are spread over a sphere of many dimensions.
+
+    Source: Wang and Isola 2020 (arXiv 2005.10242), equation 2 with t = 2.
+    """
+    u, rows = unit(x), jnp.arange(len(x))
+    weights = mask[:, None] & mask[None] & (rows[:, None] != rows[None])
+    near = jnp.exp(4 * (u @ u.T) - 4)
+    return jnp.log(jnp.sum(near * weights) / jnp.maximum(weights.sum(), 1))

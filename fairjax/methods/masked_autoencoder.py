@@ -1,0 +1,162 @@
+"""Masked autoencoding: learn to draw the patches that were taken away.
+
+With random masking this is He et al. 2022 (arXiv 2111.06377); with a sensitivity map it is the
+UTKFace study's method (its sections 3.3 to 3.5): patches that a sensitive attribute's classifier
+attends to are removed more often, or less often.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fairjax.losses import masked_sum
+from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
+from fairjax.models import masking
+from fairjax.models.mae import MaskedAutoencoder
+from fairjax.models.vit import patchify, unpatchify
+from fairjax.types import Aux, Batch, Method, PyTree, Target
+
+_EVALUATION = 0  # the key of the masks that predictions are made with
+
+
+def build(
+    *,
+    backbone: nn.Module,
+    targets: Mapping[str, Target],
+    preprocess: Callable[[jax.Array], jax.Array],
+    decoder_dim: int,
+    decoder_depth: int,
+    decoder_heads: int,
+    ratio: float,
+    scheme: masking.Scheme,
+    sensitivity: str,
+    strength: float,
+    weights: Literal["value", "rank"],
+    reverse: Literal["neg_log", "reflect"],
+    scope: Literal["batch", "image"],
+    normalise_target: bool,
+) -> Method:
+    """The masked autoencoder's pre-training.
+
+    Args:
+      backbone: A ViT; its `pool` is set to "tokens" here.
+      targets: Not used: pre-training knows no labels.
+      preprocess: uint8 images to the backbone's input.
+      decoder_dim: Width of the decoder, a multiple of 4 and of `decoder_heads`.
+      decoder_depth: Its blocks.
+      decoder_heads: Its attention heads.
+      ratio: Share of the patches removed, in (0, 1).
+      scheme: "random", "mask_sensitive" or "mask_nonsensitive".
+      sensitivity: The .npz that holds the map as "sensitivity" [patches]; "" for "random".
+      strength: How closely masks follow the map: 0 is random, inf always removes the same patches.
+      weights: What the map becomes; see `masking.log_weights`.
+      reverse: Likewise, for "mask_nonsensitive".
+      scope: "batch": all images of a batch share a mask, as in the study; "image": each has its
+        own, as in the original.
+      normalise_target: Whether a patch is drawn less its mean and over its deviation.
+
+    Raises:
+      ValueError: If the backbone is no ViT, or the map fits neither the scheme nor the patches.
+    """
+    del targets
+    fields = {field.name for field in dataclasses.fields(backbone)}
+    if not {"patch", "pool", "positions"} <= fields:
+        raise ValueError("masked_autoencoder needs config.backbone.name='vit'.")
+    if (scheme == "random") != (not sensitivity):
+        raise ValueError(
+            f"config.method.sensitivity={sensitivity!r} does not go with scheme={scheme!r}: "
+            "the other schemes need the file of a map, and random has none."
+        )
+    encoder = backbone.clone(pool="tokens")
+    patch: int = encoder.patch
+    model = MaskedAutoencoder(
+        encoder,
+        decoder_dim=decoder_dim,
+        decoder_depth=decoder_depth,
+        decoder_heads=decoder_heads,
+        dtype=encoder.dtype,
+    )
+    logits = None
+    if sensitivity:
+        found = masking.read_map(sensitivity)
+        logits = masking.log_weights(found, scheme=scheme, weights=weights, reverse=reverse)
+
+    def selection(key: jax.Array, images: jax.Array, rows: int) -> masking.Selection:
+        patches = (images.shape[1] // patch) * (images.shape[2] // patch)
+        flat = np.zeros(patches) if logits is None else logits
+        if len(flat) != patches:
+            raise ValueError(
+                f"{sensitivity} is a map of {len(flat)} patches, but images of {images.shape[1]} "
+                f"pixels have {patches} of {patch} pixels; make the map at this size."
+            )
+        each = jnp.broadcast_to(jnp.asarray(flat, jnp.float32)[None], (rows, patches))
+        return masking.select(masking.scores(key, each, strength=strength), ratio=ratio)
+
+    def error(
+        variables: PyTree, batch: Batch, chosen: masking.Selection, key: jax.Array | None
+    ) -> jax.Array:
+        images = preprocess(batch["image"])
+        targets = patchify(images, patch=patch)
+        targets = normalised_patches(targets) if normalise_target else targets
+        rngs = None if key is None else {"dropout": key}
+        guess: Any = model.apply(variables, images, chosen, train=key is not None, rngs=rngs)
+        return masked_patch_error(guess, targets, jnp.broadcast_to(chosen.mask, guess.shape[:2]))
+
+    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        images = preprocess(batch["image"])
+        variables = dict(model.init(key, images, selection(key, images, 1), train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        mask_key, dropout_key = jax.random.split(key)
+        rows = 1 if scope == "batch" else len(batch["image"])
+        chosen = selection(mask_key, batch["image"], rows)
+        values = error({"params": params, **model_state}, batch, chosen, dropout_key)
+        summed, count = masked_sum(values, batch["mask"])
+        mean = summed / jnp.maximum(count, 1.0)
+        return mean, Aux(model_state, {"loss": (summed, count)})
+
+    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+        """The loss of each image under a mask that depends on its place in the batch alone."""
+        key = jax.random.key(_EVALUATION)
+        chosen = selection(key, batch["image"], len(batch["image"]))
+        return {"loss": error(variables, batch, chosen, None)}
+
+    def pictures(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
+        """Faces, what is left of them, and what the decoder makes of the rest.
+
+        A drawn patch that was to be normalised is shown at the mean and deviation, by channel, of
+        the patches that were kept: its own are not given away.
+        """
+        black, white = (preprocess(jnp.full_like(images, level)) for level in (0, 255))
+        chosen = selection(jax.random.key(_EVALUATION), images, 1)
+        pixels = preprocess(images)
+        guess: Any = model.apply(variables, pixels, chosen, train=False)
+        true = patchify(pixels, patch=patch)
+        kept = jnp.broadcast_to(1 - chosen.mask[..., None], true.shape)
+        if normalise_target:
+            by_channel = true.reshape(*true.shape[:2], -1, pixels.shape[-1])
+            weight = kept.reshape(by_channel.shape)
+            mean = jnp.mean(by_channel, axis=(1, 2), where=weight > 0, keepdims=True)
+            std = jnp.std(by_channel, axis=(1, 2), where=weight > 0, keepdims=True)
+            guess = (guess.reshape(by_channel.shape) * std + mean).reshape(true.shape)
+
+        def shown(patches: jax.Array) -> jax.Array:
+            whole = (unpatchify(patches, patch=patch) - black) / (white - black)
+            return jnp.clip(jnp.round(255 * whole), 0, 255).astype(jnp.uint8)
+
+        grey = patchify((black + white) / 2, patch=patch)
+        return {
+            "face": images,
+            "kept": shown(true * kept + grey * (1 - kept)),
+            "drawn": shown(true * kept + guess * (1 - kept)),
+        }
+
+    return Method(init, loss, predict, pictures)

@@ -1,0 +1,98 @@
+"""SimCLR: two views of an image shall be alike, and unlike every other image of the batch.
+
+The plain self-supervised baseline: any backbone, a projector, one NT-Xent. No label is used.
+Source: Chen et al. 2020 (arXiv 2002.05709).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fairjax.losses import masked_sum, nt_xent
+from fairjax.methods.two_views import columns, two_views, watched
+from fairjax.models.tfc import Projector
+from fairjax.types import Aux, Batch, Method, PyTree, Target
+
+
+class Projected(nn.Module):
+    """A backbone and a projector.
+
+    Attributes:
+      backbone: Module from images [batch, height, width, 3] to features [batch, dim].
+      projection: Width of what is compared.
+      joint_norm: Whether both views are one batch, and share batch statistics.
+    """
+
+    backbone: nn.Module
+    projection: int
+    joint_norm: bool
+
+    def setup(self) -> None:
+        self.projector = Projector(self.projection)
+
+    def __call__(
+        self, first: jax.Array, second: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        """Maps two views [batch, height, width, 3] to a float32 [batch, projection] of each."""
+        if not self.joint_norm:
+            return self._one(first, train), self._one(second, train)
+        both = self._one(jnp.concatenate([first, second]), train)
+        return both[: len(first)], both[len(first) :]
+
+    def _one(self, images: jax.Array, train: bool) -> jax.Array:
+        return self.projector(self.backbone(images, train=train), train=train)
+
+
+def build(
+    *,
+    backbone: nn.Module,
+    targets: Mapping[str, Target],
+    preprocess: Callable[[jax.Array], jax.Array],
+    projection: int,
+    temperature: float,
+    joint_norm: bool,
+) -> Method:
+    """SimCLR's pre-training.
+
+    Args:
+      backbone: From images to features [batch, dim].
+      targets: Not used: pre-training knows no labels.
+      preprocess: uint8 images to the backbone's input.
+      projection: Width of what is compared.
+      temperature: Of the NT-Xent.
+      joint_norm: See `Projected`.
+    """
+    del targets
+    model = Projected(backbone, projection, joint_norm)
+
+    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        images = preprocess(batch["image"])
+        variables = dict(model.init(key, images, images, train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        (one, other), moved = model.apply(
+            {"params": params, **model_state},
+            *two_views(batch, preprocess),
+            train=True,
+            mutable=list(model_state),
+            rngs={"dropout": key},
+        )
+        mask = batch["mask"]
+        summed, count = masked_sum(nt_xent(one, other, mask, temperature=temperature), mask)
+        scalars = {"loss": (summed, count), **watched({"view": (one, other)}, mask)}
+        return summed / jnp.maximum(count, 1.0), Aux(moved, scalars)
+
+    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+        """Each image's loss among the evaluation batch, and the space."""
+        given: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
+        one, other = given
+        values = nt_xent(one, other, batch["mask"], temperature=temperature)
+        return {"loss": values, **columns({"view": (one, other)})}
+
+    return Method(init, loss, predict)

@@ -1,0 +1,169 @@
+"""Self-supervised pre-training by time-frequency consistency (TF-C), on images.
+
+Two views of a face shall be alike for the encoder of its feature map ("time"), a spectrum and its
+perturbed version for the encoder of the spectrum ("frequency"), and the two encoders' projections
+of one face shall be alike. No label is used.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fairjax.losses import Spaces, masked_sum, time_frequency
+from fairjax.losses.contrastive import TimeFrequency
+from fairjax.methods.two_views import averaged, columns, two_views, watched
+from fairjax.models.tfc import TFC, perturbed
+from fairjax.types import Aux, Batch, Method, PyTree, Target
+
+_EVALUATION = 0  # the key of the perturbations that predictions are made with
+
+
+class TwoViews(nn.Module):
+    """The backbone on both views of an image.
+
+    Attributes:
+      backbone: A TFC.
+      share: Of the components of a spectrum that its other version changes.
+      strength: How much it adds to one, as a share of the largest.
+      frequency_view: "perturb": the first view's spectrum, perturbed; "second": the second view's.
+      joint_norm: Whether both views go through the trunk and the projectors as one batch, and share
+        batch statistics.
+    """
+
+    backbone: TFC
+    share: float
+    strength: float
+    frequency_view: str
+    joint_norm: bool
+
+    def __call__(
+        self, first: jax.Array, second: jax.Array, key: jax.Array, *, train: bool
+    ) -> tuple[Spaces, Spaces]:
+        """Maps two views [batch, height, width, 3] to the representations of both."""
+        backbone = self.backbone
+
+        def both(
+            function: Callable[[jax.Array], Any], one: jax.Array, other: jax.Array
+        ) -> tuple[Any, Any]:
+            if not self.joint_norm:
+                return function(one), function(other)
+            joint, n = function(jnp.concatenate([one, other])), len(one)
+            return jax.tree.map(lambda x: x[:n], joint), jax.tree.map(lambda x: x[n:], joint)
+
+        cells = both(lambda x: backbone.cells(x, train=train), first, second)
+        time = both(lambda x: backbone.in_time(x, train=train), *cells)
+        magnitudes = backbone.spectrum(cells[0])
+        if self.frequency_view == "perturb":
+            changed = perturbed(key, magnitudes, share=self.share, strength=self.strength)
+        else:
+            changed = backbone.spectrum(cells[1])
+        frequency = both(lambda x: backbone.in_frequency(x, train=train), magnitudes, changed)
+        one, other = (
+            Spaces(t.high, f.high, t.low, f.low) for t, f in zip(time, frequency, strict=True)
+        )
+        return one, other
+
+
+def build(
+    *,
+    backbone: nn.Module,
+    targets: Mapping[str, Target],
+    preprocess: Callable[[jax.Array], jax.Array],
+    objective: str,
+    within: float,
+    across: float,
+    margin: float,
+    temperature: float,
+    poly: bool,
+    frequency_view: str,
+    share: float,
+    strength: float,
+    joint_norm: bool,
+) -> Method:
+    """TF-C's pre-training.
+
+    Args:
+      backbone: A TFC.
+      targets: Not used: pre-training knows no labels.
+      preprocess: uint8 images to the backbone's input.
+      objective: What stands for consistency: "code": the contrast of an image's time and frequency
+        projections, as in the authors' code; "paper": the hinges on it, see
+        `fairjax.losses.time_frequency`.
+      within: Weight of the losses within time and within frequency.
+      across: Weight of the consistency.
+      margin: Of the hinges.
+      temperature: Of every NT-Xent.
+      poly: See `fairjax.losses.nt_xent`.
+      frequency_view: See `TwoViews`.
+      share: Likewise, in [0, 1].
+      strength: Likewise, 0 or more.
+      joint_norm: Likewise.
+
+    Raises:
+      ValueError: If the backbone is no TFC or a setting is not known.
+    """
+    del targets
+    if not isinstance(backbone, TFC):
+        raise ValueError("time_frequency needs config.backbone.name='tfc'.")
+    for name, value, known in (
+        ("objective", objective, ("code", "paper")),
+        ("frequency_view", frequency_view, ("perturb", "second")),
+    ):
+        if value not in known:
+            raise ValueError(
+                f"config.method.{name}={value!r} is not known; known: {', '.join(known)}."
+            )
+    model = TwoViews(backbone, share, strength, frequency_view, joint_norm)
+
+    def parts(one: Spaces, other: Spaces, mask: jax.Array) -> tuple[TimeFrequency, jax.Array]:
+        found = time_frequency(one, other, mask, temperature=temperature, margin=margin, poly=poly)
+        consistency = found.across if objective == "code" else found.margins
+        return found, within * (found.time + found.frequency) + across * consistency
+
+    def spaces(one: Spaces, other: Spaces) -> dict[str, tuple[jax.Array, jax.Array]]:
+        return {
+            "time": (one.time, other.time),
+            "frequency": (one.frequency, other.frequency),
+            "across": (one.time_low, one.frequency_low),
+        }
+
+    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        images = preprocess(batch["image"])
+        variables = dict(model.init(key, images, images, key, train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        spectrum_key, dropout_key = jax.random.split(key)
+        (one, other), moved = model.apply(
+            {"params": params, **model_state},
+            *two_views(batch, preprocess),
+            spectrum_key,
+            train=True,
+            mutable=list(model_state),
+            rngs={"dropout": dropout_key},
+        )
+        mask = batch["mask"]
+        found, values = parts(one, other, mask)
+        summed, count = masked_sum(values, mask)
+        scalars = {
+            "loss": (summed, count),
+            **averaged(found._asdict(), mask),
+            **watched(spaces(one, other), mask),
+        }
+        return summed / jnp.maximum(count, 1.0), Aux(moved, scalars)
+
+    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+        """Losses among the evaluation batch, and the spaces; spectra are perturbed alike always."""
+        views, key = two_views(batch, preprocess), jax.random.key(_EVALUATION)
+        given: Any = model.apply(variables, *views, key, train=False)
+        one, other = given
+        found, values = parts(one, other, batch["mask"])
+        losses = {f"loss_{name}": part for name, part in found._asdict().items()}
+        return {"loss": values, **losses, **columns(spaces(one, other))}
+
+    return Method(init, loss, predict)

@@ -1,0 +1,268 @@
+"""Verification rates of more comparisons than fit in memory, in three passes over chunks of them.
+
+    histogram = ScoreHistogram(groups=8)               # 1: where scores lie; curves
+    search = ThresholdSearch(histogram, targets=[1e-4])  # 2: thresholds, exactly
+    counts = Counts([search.threshold(1e-4)], groups=8)  # 3: errors by cell, with their variances
+
+Each takes chunks by `add`, in any order, and `merge`s with its like from another process. What
+comes out equals what the functions on whole arrays give. Fixed thresholds need the third pass only.
+
+Memory: 1 MiB a group for the histogram; for the search the scores in the two bins about each
+threshold, a bin being 1/128 of its scores' power of two; for the counts 24 bytes and 8 a threshold
+for each distinct couple of people.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from fairjax.comparisons import Comparisons
+from fairjax.metrics.classification import divide
+from fairjax.metrics.clustered import ClusteredRate, from_sums
+from fairjax.metrics.subject_bootstrap import group_cell
+from fairjax.metrics.verification import (
+    Curve,
+    InsufficientDataError,
+    ThresholdRule,
+    allowed,
+    check_scores,
+    threshold_in_tail,
+)
+
+_BINS = 1 << 16
+_SIGN = np.uint32(1 << 31)
+
+
+class ScoreHistogram:
+    """How many scores lie in each of 65,536 bins, by kind of pair and group.
+
+    A bin holds the float32 numbers with the same upper 16 bits (sign, exponent, 7 bits of the
+    fraction). A score of more precision is rounded down to a float32, so that the order holds.
+
+    Attributes:
+      counts: [2, groups + 1, bins]: non-mated pairs, then mated ones, of each group, then of the
+        rest: non-mated pairs across groups, and people whose group is not known.
+    """
+
+    def __init__(self, *, groups: int) -> None:
+        self.counts = np.zeros((2, groups + 1, _BINS), np.int64)
+
+    def add(self, chunk: Comparisons) -> None:
+        """Counts some comparisons.
+
+        Raises:
+          ValueError: If a score is NaN.
+        """
+        check_scores(chunk.score)
+        rest = self.counts.shape[1] - 1
+        one, other = chunk.group.T
+        place = np.where((one == other) & (one >= 0), one, rest) + (rest + 1) * chunk.mated
+        index = place * _BINS + _bin(chunk.score)
+        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def merge(self, other: "ScoreHistogram") -> None:
+        """Adds what another one counted."""
+        self.counts += other.counts
+
+    def curve(self, group: int | None = None) -> Curve:
+        """Both error rates at the lower edges of the bins that hold scores: exact, but not all.
+
+        Args:
+          group: Of the non-mated pairs within it and its mated pairs; None for all pairs.
+
+        Raises:
+          InsufficientDataError: If there is no mated or no non-mated pair.
+        """
+        counts = self.counts.sum(axis=1) if group is None else self.counts[:, group]
+        nonmated, mated = counts.sum(axis=1)
+        if not mated or not nonmated:
+            raise InsufficientDataError(
+                f"insufficient data: {mated} mated and {nonmated} non-mated pairs; "
+                "at least one of each is needed."
+            )
+        filled = np.flatnonzero(counts.any(axis=0))
+        edges = np.append(filled, filled[-1] + 1)
+        below = np.concatenate([[[0], [0]], np.cumsum(counts[:, filled], axis=1)], axis=1)
+        return Curve(
+            threshold=_edge(edges).astype(np.float64),
+            fmr=divide(nonmated - below[0], nonmated),
+            fnmr=divide(below[1], mated),
+        )
+
+
+class ThresholdSearch:
+    """Finds the thresholds of `verification.threshold_at_fmr`, over all non-mated pairs.
+
+    Args:
+      histogram: Of all comparisons, after the first pass.
+      targets: Target false match rates, fractions in (0, 1). One that is not resolvable says so
+        when its threshold is asked for.
+    """
+
+    def __init__(self, histogram: ScoreHistogram, *, targets: Iterable[float]) -> None:
+        counts = histogram.counts[0].sum(axis=0)
+        filled = np.flatnonzero(counts)[::-1]
+        reached = np.cumsum(counts[filled])
+        self._pairs = int(counts.sum())
+        self._bins: dict[float, tuple[int, int, int]] = {}  # lowest, highest, pairs above it
+        for fmr in targets:
+            try:
+                rank = min(allowed(fmr, self._pairs), self._pairs - 1)
+            except InsufficientDataError:
+                continue
+            # the bin of that rank, and the one above it, which holds the next larger score
+            lowest = int(np.searchsorted(reached, rank, side="right"))
+            highest = max(lowest - 1, 0)
+            above = int(reached[highest] - counts[filled[highest]])
+            self._bins[fmr] = int(filled[lowest]), int(filled[highest]), above
+        self._wanted = np.zeros(_BINS, bool)
+        for lowest, highest, _ in self._bins.values():
+            self._wanted[[lowest, highest]] = True
+        self._parts: list[np.ndarray] = []
+
+    def add(self, chunk: Comparisons) -> None:
+        """Keeps the scores that a threshold may lie at."""
+        nonmated = chunk.score[~chunk.mated]
+        self._parts.append(nonmated[self._wanted[_bin(nonmated)]])
+
+    def merge(self, other: "ThresholdSearch") -> None:
+        """Takes over what another one kept, made from the same histogram and targets."""
+        self._parts += other._parts
+
+    def threshold(self, fmr: float, *, rule: ThresholdRule = "at_most") -> float:
+        """The threshold at one of the targets, after the second pass.
+
+        Raises:
+          InsufficientDataError: If `fmr` asks for less than one pair.
+          KeyError: If `fmr` is none of the targets.
+        """
+        allowed(fmr, self._pairs)
+        lowest, highest, above = self._bins[fmr]
+        kept = np.concatenate(self._parts)
+        place = _bin(kept)
+        largest = np.sort(kept[(place == lowest) | (place == highest)])[::-1]
+        return threshold_in_tail(largest, pairs=self._pairs, fmr=fmr, rule=rule, skipped=above)
+
+
+class Counts:
+    """Errors and trials by cell of groups and by couple of people, at some thresholds.
+
+    Args:
+      thresholds: Accept iff score >= threshold.
+      groups: How many groups there are.
+    """
+
+    def __init__(self, thresholds: Sequence[float], *, groups: int) -> None:
+        self._thresholds = np.asarray(thresholds, np.float64)
+        self._groups = groups
+        self._sums: dict[tuple[bool, int], _CoupleSums] = {}
+
+    def add(self, chunk: Comparisons) -> None:
+        """Counts some comparisons.
+
+        Raises:
+          ValueError: If a score is NaN.
+        """
+        check_scores(chunk.score)
+        wrong = (chunk.score[:, None] >= self._thresholds) != chunk.mated[:, None]
+        cells = self._groups**2 + 1
+        cell = group_cell(chunk.group, groups=self._groups)
+        place = np.where(cell < 0, cells - 1, cell) + cells * chunk.mated
+        order = np.argsort(place, kind="stable")
+        found, start = np.unique(place[order], return_index=True)
+        for k, rows in zip(found, np.split(order, start[1:]), strict=True):
+            mated, inside = divmod(int(k), cells)
+            self._of(bool(mated), inside).add(chunk.subject[rows], wrong[rows])
+
+    def merge(self, other: "Counts") -> None:
+        """Adds what another one counted at the same thresholds."""
+        for key, sums in other._sums.items():
+            self._of(*key).merge(sums)
+
+    def fnmr(self, point: int, group: int | None = None) -> ClusteredRate:
+        """False non-match rate at a threshold, of one group's mated pairs or of all.
+
+        Args:
+          point: Which threshold, from 0.
+          group: Which group; None for everyone.
+        """
+        return self._rate(True, point, None if group is None else (group, group))
+
+    def fmr(self, point: int, cell: tuple[int, int] | None = None) -> ClusteredRate:
+        """False match rate at a threshold, of the non-mated pairs of two groups or of all.
+
+        Args:
+          point: Which threshold, from 0.
+          cell: The two groups, in whichever order; equal for pairs within one. None for all pairs.
+        """
+        return self._rate(False, point, cell)
+
+    def _of(self, mated: bool, cell: int) -> "_CoupleSums":
+        return self._sums.setdefault((mated, cell), _CoupleSums(len(self._thresholds)))
+
+    def _rate(self, mated: bool, point: int, cell: tuple[int, int] | None) -> ClusteredRate:
+        if cell is None:
+            sums = _CoupleSums(len(self._thresholds))
+            for (kind, _), part in self._sums.items():
+                if kind == mated:
+                    sums.merge(part)
+        else:
+            sums = self._of(mated, min(cell) * self._groups + max(cell))
+        people, trials, errors = sums.total()
+        return from_sums(errors[:, point], trials, people)
+
+
+class _CoupleSums:
+    """Trials and errors of each couple of people, added up in bulk."""
+
+    def __init__(self, thresholds: int) -> None:
+        self.people = np.zeros((0, 2), np.int64)
+        self.sums = np.zeros((0, 1 + thresholds), np.int64)
+        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.waiting = 0
+
+    def add(self, subject: np.ndarray, wrong: np.ndarray) -> None:
+        sums = np.column_stack([np.ones(len(wrong), np.int64), wrong])
+        self._take(*_added_up(np.sort(subject, axis=1), sums))
+
+    def merge(self, other: "_CoupleSums") -> None:
+        people, trials, errors = other.total()
+        self._take(people, np.column_stack([trials, errors]))
+
+    def total(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """People [couples, 2], trials [couples], errors [couples, thresholds]."""
+        if self.parts:
+            people, sums = zip((self.people, self.sums), *self.parts, strict=True)
+            self.people, self.sums = _added_up(np.concatenate(people), np.concatenate(sums))
+            self.parts, self.waiting = [], 0
+        return self.people, self.sums[:, 0], self.sums[:, 1:]
+
+    def _take(self, people: np.ndarray, sums: np.ndarray) -> None:
+        self.parts.append((people, sums))
+        self.waiting += len(people)
+        if self.waiting > len(self.people):  # so that the cost stays that of a few sorts
+            self.total()
+
+
+def _added_up(people: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct couples and the sums of their rows."""
+    order = np.lexsort((people[:, 1], people[:, 0]))
+    people, sums = people[order], sums[order]
+    first = np.ones(len(people), bool)
+    first[1:] = (people[1:] != people[:-1]).any(axis=1)
+    return people[first], np.add.reduceat(sums, np.flatnonzero(first), axis=0)
+
+
+def _bin(score: np.ndarray) -> np.ndarray:
+    """The upper half of the bits of a float32, numbered so that they keep the scores' order."""
+    with np.errstate(over="ignore"):
+        single = score.astype(np.float32)
+    single = np.where(single > score, np.nextafter(single, np.float32(-np.inf)), single)
+    bits = (single + np.float32(0)).view(np.uint32)  # + 0: -0.0 is 0.0
+    return (np.where(bits & _SIGN, ~bits, bits | _SIGN) >> np.uint32(16)).astype(np.int64)
+
+
+def _edge(place: np.ndarray) -> np.ndarray:
+    """The smallest float32 of a bin."""
+    key = place.astype(np.uint32) << np.uint32(16)
+    return np.where(key & _SIGN, key ^ _SIGN, ~key).astype(np.uint32).view(np.float32)

@@ -1,0 +1,270 @@
+"""Two Transformer encoders over a face's feature map: one over its cells, one over its spectrum."""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from fairjax.models.norm import BatchNorm
+from fairjax.models.resnet import ResNet
+
+Tokens = Float[Array, "batch tokens dim"]
+_TINY = 1e-12  # under the root of a magnitude, so that its gradient is finite at 0
+
+
+class View(NamedTuple):
+    """What one encoder says of each image.
+
+    Attributes:
+      high: The mean of its tokens, [batch, dim].
+      low: Its projection, [batch, projection].
+    """
+
+    high: Float[Array, "batch dim"]
+    low: Float[Array, "batch projection"]
+
+
+class TFC(nn.Module):
+    """A convolutional trunk, a "time" and a "frequency" encoder, and a projector for each.
+
+    An image has no time: its first axis here is the raster of the trunk's last map, and the second
+    view is the spectrum of the same cells, as the reference's is that of the same sequence. As a
+    backbone it gives both low-dimensional projections together.
+
+    Attributes:
+      depth: Of the trunk; see `ResNet`.
+      width: Its first channels.
+      stem: Its first layer.
+      stages: How many of its four stages there are.
+      dim: Width of a token.
+      layers: Of each encoder.
+      heads: Of each attention.
+      hidden: Width of a layer's perceptron.
+      dropout: After the attention, in and after the perceptron.
+      projection: Width of the low-dimensional representation of each view.
+      transform: What the Fourier transform runs over: "grid", the two axes of the map, or
+        "sequence", its cells in raster order.
+      transform_norm: "ortho", "backward" or "forward", as `numpy.fft` has it.
+      half: Leave out the frequencies that mirror others: the transform is of real numbers.
+      dtype: Of the computation; parameters, statistics, spectrum and result are float32.
+
+    Source: Zhang et al. 2022 (TF-C, arXiv 2206.08496), whose encoders and projectors these are;
+      the UTKFace study's section 3.2, which puts a CNN before them and states no size. Differs from
+      TF-C in: two-dimensional input, so a trunk, positions and `log1p` with a LayerNorm on the
+      spectrum; attention runs over the tokens of one image; attention weights have no dropout.
+    """
+
+    depth: int = 18
+    width: int = 64
+    stem: Literal["imagenet", "small"] = "imagenet"
+    stages: int = 4
+    dim: int = 256
+    layers: int = 2
+    heads: int = 2
+    hidden: int = 512
+    dropout: float = 0.1
+    projection: int = 128
+    transform: Literal["grid", "sequence"] = "grid"
+    transform_norm: Literal["ortho", "backward", "forward"] = "ortho"
+    half: bool = False
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        self.trunk = ResNet(
+            self.depth,
+            width=self.width,
+            stem=self.stem,
+            stages=self.stages,
+            pool="none",
+            dtype=self.dtype,
+        )
+        self.cell = nn.Dense(self.dim, dtype=self.dtype)
+        self.frequency_norm = nn.LayerNorm(epsilon=1e-5)
+        self.time_encoder, self.frequency_encoder = (
+            Encoder(self.layers, self.heads, self.hidden, self.dropout, self.dtype)
+            for _ in range(2)
+        )
+        self.time_projector, self.frequency_projector = (
+            Projector(self.projection) for _ in range(2)
+        )
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], *, train: bool
+    ) -> Float[Array, "batch features"]:
+        """Maps `[batch, height, width, 3]` to float32 `[batch, 2 * projection]`, time first."""
+        cells = self.cells(images, train=train)
+        time = self.in_time(cells, train=train)
+        frequency = self.in_frequency(self.spectrum(cells), train=train)
+        return jnp.concatenate([time.low, frequency.low], axis=1)
+
+    def cells(
+        self, images: Float[Array, "batch height width 3"], *, train: bool
+    ) -> Float[Array, "batch rows columns dim"]:
+        """The feature map: `[batch, height, width, 3]` to `[batch, rows, columns, dim]`."""
+        return self.cell(self.trunk(images, train=train))
+
+    def in_time(self, cells: Float[Array, "batch rows columns dim"], *, train: bool) -> View:
+        """The view of a feature map `[batch, rows, columns, dim]` in raster order."""
+        tokens = cells.reshape(len(cells), -1, self.dim)
+        high = self.time_encoder(tokens, train=train)
+        return View(high, self.time_projector(high, train=train))
+
+    def spectrum(self, cells: Float[Array, "batch rows columns dim"]) -> Tokens:
+        """Magnitudes `[batch, frequencies, dim]` of a feature map, float32, 0 or more."""
+        _, rows, columns, _ = cells.shape
+        waves = fourier(rows, columns, over=self.transform, norm=self.transform_norm)
+        if self.half:
+            waves = waves[distinct(rows, columns, over=self.transform)]
+        tokens = cells.reshape(len(cells), -1, self.dim).astype(jnp.float32)
+        real, imaginary = (
+            jnp.einsum("fn,bnd->bfd", jnp.asarray(part, jnp.float32), tokens)
+            for part in (waves.real, waves.imag)
+        )
+        return jnp.sqrt(real**2 + imaginary**2 + _TINY)
+
+    def in_frequency(self, magnitudes: Tokens, *, train: bool) -> View:
+        """The view of a spectrum `[batch, frequencies, dim]`, of magnitudes."""
+        tokens = self.frequency_norm(jnp.log1p(magnitudes))
+        high = self.frequency_encoder(tokens.astype(self.dtype), train=train)
+        return View(high, self.frequency_projector(high, train=train))
+
+
+class Encoder(nn.Module):
+    """Learned positions, post-norm Transformer layers, and the mean over tokens.
+
+    Attributes:
+      layers: How many.
+      heads: Of each attention.
+      hidden: Width of the perceptron.
+      dropout: After the attention, in and after the perceptron.
+      dtype: Of the computation; the result is float32.
+    """
+
+    layers: int
+    heads: int
+    hidden: int
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Tokens, *, train: bool) -> Float[Array, "batch dim"]:
+        """Maps `[batch, tokens, dim]` to float32 `[batch, dim]`."""
+        places = self.param("positions", nn.initializers.normal(0.02), x.shape[1:], jnp.float32)
+        x = x + places[None].astype(x.dtype)
+        for layer in range(self.layers):
+            x = PostNormLayer(
+                self.heads, self.hidden, self.dropout, self.dtype, name=f"layer_{layer}"
+            )(x, train=train)
+        return x.astype(jnp.float32).mean(axis=1)
+
+
+class PostNormLayer(nn.Module):
+    """Attention, then a perceptron with ReLU, each beside a shortcut and followed by a norm."""
+
+    heads: int
+    hidden: int
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Tokens, *, train: bool) -> Tokens:
+        """Maps `[batch, tokens, dim]` to the same shape."""
+        batch, tokens, dim = x.shape
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        qkv = nn.Dense(
+            3 * dim,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.xavier_uniform(),
+            name="qkv",
+        )(x)
+        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)
+        mixed = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, dim)
+        y = nn.Dense(dim, dtype=self.dtype, name="out")(mixed)
+        x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_1")(x + drop(y))
+        y = drop(nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)))
+        y = nn.Dense(dim, dtype=self.dtype, name="down")(y)
+        return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_2")(x + drop(y))
+
+
+class Projector(nn.Module):
+    """Linear, batch norm, ReLU, linear: as wide as the input, then `features`; float32."""
+
+    features: int
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch dim"], *, train: bool
+    ) -> Float[Array, "batch {self.features}"]:
+        """Maps `[batch, dim]` to `[batch, features]`."""
+        x = nn.Dense(x.shape[-1], name="in")(x)
+        x = nn.relu(BatchNorm(name="norm")(x, train=train))
+        return nn.Dense(self.features, name="out")(x)
+
+
+def fourier(rows: int, columns: int, *, over: str, norm: str) -> np.ndarray:
+    """The discrete Fourier transform of a grid in raster order, as a complex matrix.
+
+    Over so few cells a product with this matrix is cheaper than a fast transform, and its gradient
+    is another product.
+
+    Args:
+      rows: Of the grid.
+      columns: Of the grid.
+      over: "grid" transforms along both axes, "sequence" along the raster.
+      norm: As `numpy.fft.fft` has it.
+
+    Returns:
+      [frequencies, cells], frequencies in the order of `numpy.fft`, raster order for "grid".
+
+    Raises:
+      ValueError: If `over` is neither.
+    """
+    cells = rows * columns
+    basis = np.eye(cells)
+    if over == "sequence":
+        return np.fft.fft(basis, axis=0, norm=norm)  # type: ignore[arg-type]
+    if over != "grid":
+        raise ValueError(f"transform={over!r} is not known; known: grid, sequence.")
+    waves = np.fft.fft2(basis.reshape(rows, columns, cells), axes=(0, 1), norm=norm)  # type: ignore[arg-type]
+    return waves.reshape(cells, cells)
+
+
+def distinct(rows: int, columns: int, *, over: str) -> np.ndarray:
+    """Frequencies of which no earlier one is the mirror: those that a real signal does not repeat.
+
+    Returns:
+      Their numbers in the order of `fourier`.
+    """
+    cells = np.arange(rows * columns)
+    if over == "sequence":
+        mirror = -cells % len(cells)
+    else:
+        row, column = np.divmod(cells, columns)
+        mirror = (-row % rows) * columns + (-column % columns)
+    return np.flatnonzero(cells <= mirror)
+
+
+def perturbed(key: jax.Array, magnitudes: Tokens, *, share: float, strength: float) -> Tokens:
+    """Another version of each spectrum: some components removed, or some raised.
+
+    A coin decides for each image whether `share` of its components, drawn one by one, become 0, or
+    gain a uniform part of up to `strength` times its largest component.
+
+    Args:
+      key: Decides all of it.
+      magnitudes: `[batch, frequencies, dim]`, 0 or more.
+      share: Of the components, in [0, 1].
+      strength: Of what is added, 0 or more.
+
+    Source: TF-C's `remove_frequency` and `add_frequency`, which add both versions up and so double
+      every amplitude; here an image gets one of the two.
+    """
+    coin_key, choice_key, size_key = jax.random.split(key, 3)
+    remove = jax.random.bernoulli(coin_key, shape=(len(magnitudes), 1, 1))
+    chosen = jax.random.bernoulli(choice_key, share, magnitudes.shape)
+    top = strength * magnitudes.max(axis=(1, 2), keepdims=True)
+    raised = magnitudes + top * jax.random.uniform(size_key, magnitudes.shape)
+    return jnp.where(chosen, jnp.where(remove, 0.0, raised), magnitudes)

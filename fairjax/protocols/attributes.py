@@ -1,0 +1,129 @@
+"""Any classifier of an attribute: error rates of its decisions by group, and the named gaps.
+
+What `utkface` measures of gender and race, for labels, predictions and groups that somebody brings.
+Two classes are a yes/no decision; more are measured as a whole and one against the rest.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from fairjax.metrics import bootstrap
+from fairjax.protocols.decisions import (
+    CALIBRATION_BINS,
+    Scene,
+    arrays,
+    check_identities,
+    of_classes,
+    whole,
+    yes_no,
+)
+from fairjax.protocols.grouped import Sampling, mean_of
+from fairjax.protocols.predictions import Scored
+from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
+from fairjax.results import Results, Table
+
+
+def evaluate(
+    *,
+    label: Int[np.ndarray, " examples"],
+    prediction: Int[np.ndarray, " examples"],
+    probability: Float[np.ndarray, "examples classes"] | None,
+    classes: Sequence[str],
+    positive: int,
+    group: Int[np.ndarray, " examples"],
+    groups: Sequence[str],
+    cluster: Int[np.ndarray, " examples"],
+    attribute: str,
+    group_by: str,
+    decision_rule: str,
+    resamples: int,
+    level: float,
+    seed: int,
+    limits: Sequence[str],
+) -> Results:
+    """Measures a classifier's decisions by group.
+
+    Args:
+      label: True class of each example, an index into `classes`.
+      prediction: The class decided for.
+      probability: Of each class, for calibration; None leaves it out.
+      classes: Names of the classes.
+      positive: The class that rates of a yes/no decision call positive; with more than two classes
+        every class takes its turn against the rest.
+      group: Group of each example, an index into `groups`.
+      groups: Names of the groups.
+      cluster: Examples that are not independent (pictures of one person) share a number.
+      attribute: What is classified: "gender". Names of measures begin with it.
+      group_by: What the groups are of: "race".
+      decision_rule: How a score becomes a decision, for the reader.
+      resamples: Bootstrap resamples, and permutations; 2,000 or more to publish.
+      level: Coverage of intervals, a fraction in (0, 1).
+      seed: Of everything drawn.
+      limits: Sentences for the reader.
+
+    Returns:
+      Results of kind "attributes"; the provenance is empty, for the caller to fill in.
+
+    Raises:
+      ValueError: If there are fewer than two classes or groups, or no example.
+    """
+    for what, names in (("classes", classes), ("groups", groups)):
+        if len(names) < 2:
+            raise ValueError(f"two or more {what} are needed; got {list(names)}.")
+    draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
+    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    one = Scored(attribute, tuple(classes), label, prediction, probability, decision_rule)
+    accuracy = mean_of(f"{attribute}_accuracy", ~one.wrong, errors=one.wrong, rule=decision_rule,
+                       lower_is_better=False)  # fmt: skip
+    measures = whole(accuracy, scene)
+    turns = [positive] if len(classes) == 2 else range(len(classes))
+    for k in turns:
+        name = attribute if len(classes) == 2 else f"{attribute}_{classes[k]}"
+        rule = f"positive = {classes[k]}" + ("" if len(classes) == 2 else ", against the rest")
+        measures += yes_no(name, label == k, prediction == k, rule, scene)
+    if len(classes) == 2:
+        check_identities(measures, f"{attribute}_accuracy", attribute)
+    measures += of_classes(one, scene)
+    protocol = {
+        "name": "attributes",
+        "attribute": attribute,
+        "classes": list(classes),
+        "positive": classes[positive] if len(classes) == 2 else "each class in turn",
+        "decision": decision_rule,
+        "group_by": group_by,
+        "groups": list(groups),
+        "n": len(label),
+        "n_clusters": len(draws.weights),
+        "tasks": [attribute],
+        "resamples": resamples,
+        "level": level,
+        "seed": seed,
+        "interval": f"cluster bootstrap, {resamples} resamples",
+        "noise_floor": f"{resamples} permutations of the {group_by} of whole clusters",
+        "calibration_bins": CALIBRATION_BINS if probability is not None else 0,
+    }
+    return Results(
+        "attributes", protocol, measures, arrays({attribute: one}, scene), list(limits), {}
+    )
+
+
+def tables(results: Results) -> list[Table]:
+    """Accuracy and rates by group, and the gaps; fractions in percent with their intervals."""
+    index = index_of(results)
+    p = results.protocol
+    attribute, classes = p["attribute"], p["classes"]
+    turns = [attribute] if len(classes) == 2 else [f"{attribute}_{name}" for name in classes]
+    level = f"Brackets: {100 * p['level']:g} % interval, {p['interval']}. * = few errors."
+    names = [[f"{attribute}_accuracy", f"{attribute}_ece"]]
+    names += [[f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
+              for turn in turns]  # fmt: skip
+    found = [
+        by_group_table(index, p["group_by"], p["groups"], some, f"{p['decision']}. {level}",
+                       title=f"{title} by {p['group_by']}")
+        for title, some in zip(["Accuracy", *(turn.replace("_", " ") for turn in turns)], names,
+                               strict=True)
+    ]  # fmt: skip
+    found.append(gap_table(results.measures, p["group_by"], p["noise_floor"]))
+    return [table for table in found if table.rows]

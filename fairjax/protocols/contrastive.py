@@ -1,0 +1,123 @@
+"""What contrastive pre-training has learned, by group, and whether it has collapsed.
+
+No paper prints this: it says whether pre-training served all groups alike. Nothing here needs a
+label but the groups.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fairjax.metrics import representation
+from fairjax.protocols import per_image
+from fairjax.protocols.cells import cell
+from fairjax.protocols.grouped import mean_of
+from fairjax.protocols.utkface_tables import index_of
+from fairjax.results import Measure, Results, Table, finite_or_none
+
+COLLAPSED = 0.1  # below this feature_std, images can hardly be told apart
+_SPREAD = {
+    "feature_std": (representation.feature_std, "deviation of unit vectors, mean over dimensions "
+                    "times sqrt(dimensions): 1 is spread, 0 collapsed"),
+    "uniformity": (representation.uniformity, "log of the mean of exp(-2 squared distance) over "
+                   "pairs: 0 is collapsed"),
+    "effective_rank": (representation.effective_rank, "exp of the entropy of singular values"),
+}  # fmt: skip
+
+
+def evaluate(
+    predictions: Mapping[str, np.ndarray],
+    *,
+    attributes: Mapping[str, Sequence[str]],
+    group_by: str,
+    resamples: int,
+    level: float,
+    seed: int,
+    limits: Sequence[str],
+) -> Results:
+    """Measures the loss, the alignment of views and the spread of each space, by group.
+
+    Args:
+      predictions: "loss" and "cluster" of each image, and the `group_by` attribute; for each space,
+        as present, "alignment_<space>" (squared distance of the unit vectors of two views) and
+        "embedding_<space>" [images, dim].
+      attributes: For each attribute the names of its values in label order.
+      group_by: The attribute whose groups are compared.
+      resamples: Bootstrap resamples, and permutations for noise floors.
+      level: Coverage of the intervals, a fraction in (0, 1).
+      seed: Of the resamples.
+      limits: Sentences about the labels.
+
+    Returns:
+      The results. Spreads have no interval: they are of pairs and spectra, not means over images.
+
+    Raises:
+      ValueError: If `group_by` is no classified attribute, or a column is missing or not finite.
+    """
+    spaces = [name.removeprefix("embedding_") for name in predictions if "embedding_" in name]
+    aligned = [f"alignment_{space}" for space in spaces]
+    per_image.check(
+        predictions, attributes=attributes, group_by=group_by, columns=["loss", *aligned]
+    )
+    quantities = [
+        mean_of("contrastive_loss", predictions["loss"].astype(np.float64), unit="nats",
+                rule="the pre-training loss among the images of an evaluation batch",
+                lower_is_better=True)
+    ] + [
+        mean_of(f"{space}_alignment", predictions[name].astype(np.float64), unit="squared distance",
+                rule="squared distance of an image's two views as unit vectors: 0 is alike",
+                lower_is_better=True)
+        for space, name in zip(spaces, aligned, strict=True)
+    ]  # fmt: skip
+    results = per_image.assess(
+        "contrastive", quantities, predictions, attributes=attributes, group_by=group_by,
+        resamples=resamples, level=level, seed=seed, limits=limits,
+    )  # fmt: skip
+    results.protocol["spaces"] = spaces
+    group, names = predictions[group_by], attributes[group_by]
+    everyone = np.ones(len(group), bool)
+    rows = [({}, everyone), *(({group_by: g}, group == k) for k, g in enumerate(names))]
+    spread = [
+        _spread(f"{space}_{kind}", kind, predictions[f"embedding_{space}"][those], of)
+        for space in spaces
+        for kind in _SPREAD
+        for of, those in rows
+    ]
+    collapsed = [
+        m.name.removesuffix("_feature_std")
+        for m in spread
+        if m.name.endswith("feature_std") and not m.group and (m.value or 0.0) < COLLAPSED
+    ]
+    warning = [
+        f"The space {space!r} has collapsed: its feature_std is below {COLLAPSED}."
+        for space in collapsed
+    ]
+    return replace(
+        results, measures=[*results.measures, *spread], limits=[*results.limits, *warning]
+    )
+
+
+def _spread(name: str, kind: str, features: np.ndarray, group: dict[str, str]) -> Measure:
+    function, rule = _SPREAD[kind]
+    value = finite_or_none(function(features)) if len(features) > 1 else None
+    return Measure(
+        name=name, value=value, unit="", n=len(features), group=group, rule=rule,
+        note="" if value is not None else "undefined: fewer than two images",
+    )  # fmt: skip
+
+
+def tables(results: Results, *, published: str = "") -> list[Table]:
+    """Loss and alignment by group, their gaps, and the spread of each space by group."""
+    found = per_image.tables(results, published=published)
+    index, by = index_of(results), results.protocol["group_by"]
+    for space in results.protocol["spaces"]:
+        rows = []
+        for group in (*results.protocol["groups"], ""):
+            of = ((by, group),) if group else ()
+            measures = [index[f"{space}_{kind}", "", of] for kind in _SPREAD]
+            rows.append([group or "everyone", *map(cell, measures), f"{measures[0].n:,}"])
+        rules = "; ".join(f"{kind}: {rule}" for kind, (_, rule) in _SPREAD.items())
+        columns = [by, *_SPREAD, "n"]
+        found.append(Table(f"Spread of the {space} space by {by}", columns, rows, rules))
+    return found

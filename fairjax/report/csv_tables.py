@@ -1,0 +1,69 @@
+"""All numbers and every table as CSV files, safe to open in a spreadsheet."""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fairjax.report.wording import printable
+from fairjax.results import Measure, Results, Table
+
+# A cell that begins so may be run as a formula (OWASP, "CSV Injection", with the full-width forms).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"[-+]?(\d[\d,]*\.?\d*|\.\d+)(e[-+]?\d+)?%?", re.IGNORECASE)
+
+
+def write_csv(folder: Path, results: Results, tables: Sequence[Table]) -> list[Path]:
+    """Writes `measures.csv` and one file a table; each is whole or not there.
+
+    Numbers of `measures.csv` are unrounded and rates are fractions; an undefined value is empty and
+    `note` says why. A text that a spreadsheet would take for a formula gets a quote (') in front.
+
+    Args:
+      folder: Where to write; it exists.
+      results: Every measure becomes one row.
+      tables: As they are shown, with their notes below the rows; the file's name is the title's.
+
+    Returns:
+      The files written.
+    """
+    columns = [f.name for f in fields(Measure) if f.name not in ("group", "interval")]
+    header = ["name", "group", "low", "high", *(c for c in columns if c != "name")]
+    rows = [
+        [
+            m.name,
+            "; ".join(f"{attribute}={value}" for attribute, value in m.group.items()),
+            *(m.interval or (None, None)),
+            *(getattr(m, column) for column in header[4:]),
+        ]
+        for m in results.measures
+    ]
+    written = [_write(folder / "measures.csv", [header, *rows])]
+    for place, table in enumerate(tables, 1):
+        slug = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
+        path = folder / "-".join(filter(None, ["table", str(place), slug]))
+        notes = [[table.note]] if table.note else []
+        written.append(_write(path.with_name(path.name + ".csv"),
+                              [table.columns, *table.rows, *notes]))  # fmt: skip
+    return written
+
+
+def safe_cell(value: Any) -> str:
+    """A value as the text of a CSV cell that no spreadsheet runs; None is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(float(value))  # numpy's own repr names its type
+    text = printable(value)
+    harmless = not text.startswith(_FORMULA) or _NUMBER.fullmatch(text)
+    return text if harmless else f"'{text}"
+
+
+def _write(path: Path, rows: Iterable[Sequence[Any]]) -> Path:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([safe_cell(value) for value in row] for row in rows)
+    partial.replace(path)
+    return path

@@ -1,0 +1,97 @@
+"""Runs a study: what is done is not repeated, what fails is named, and the rest goes on."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from absl import logging
+from rich.console import Console
+
+from fairjax.plan import Study
+from fairjax.study.runs import Run, settle
+from fairjax.study.summary import save_plan, summarise
+from fairjax.workdir import claim
+
+
+def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) -> int:
+    """Trains and evaluates what is not done yet, each run in its own process; then the table.
+
+    Every run is this same command line with `--only=NAME`, so memory and compiled programs of one
+    run do not outlive it, and any run can be started elsewhere by hand. What a run prints is kept
+    in its folder's `said.txt`.
+
+    Args:
+      study: The plan.
+      runs: From `expand`.
+      workdir: The study's folder.
+      console: Where tables go.
+
+    Returns:
+      The exit status: 1 if a run failed, 128 + the signal if one stopped the study.
+
+    Raises:
+      WorkdirError: If the folder cannot be used, or holds runs of other configs.
+    """
+    line = ["python", "-m", "fairjax.main", *sys.argv[1:]]
+    failed: dict[str, str] = {}
+    with claim(workdir):
+        settle(runs)
+        save_plan(workdir, study, shlex.join(line))
+        for place, run in enumerate(runs, 1):
+            if run.done:
+                continue
+            said = f"Run {place} of {len(runs)}: {run.row}, seed {run.seed}"
+            if lacking := [name for name in run.needs if name in failed]:
+                failed[run.name] = f"it needs {lacking[0]}, which failed"
+                continue
+            logging.info("%s.", said)
+            status, stopped_by = _run_apart(run, workdir)
+            if stopped_by:
+                print(
+                    f"Stopped in run {place} of {len(runs)} ({run.name}); all is saved. To go on:\n"
+                    f"  {shlex.join(line)}"
+                )
+                return 128 + stopped_by
+            if status < 0:
+                failed[run.name] = f"signal {-status} ended it; was there enough memory?"
+            elif status:
+                failed[run.name] = f"exit status {status}; what it said stands above"
+        path = summarise(workdir, console, failed=list(failed))
+    for name, why in failed.items():
+        logging.error("%s failed: %s. Alone: %s", name, why, shlex.join([*line, f"--only={name}"]))
+    print(f"\nReport: {path}")
+    return 1 if failed else 0
+
+
+def _run_apart(run: Run, workdir: Path) -> tuple[int, int]:
+    """The exit status of the run's process, and the signal that asked the study to stop, or 0."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(workdir.absolute() / "compiled")}
+    asked = 0
+    with (
+        (run.folder / "said.txt").open("w") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "fairjax.main", *sys.argv[1:], f"--only={run.name}"],
+            stdout=out,
+            env={**compiled, **os.environ},  # runs of a study share most of their programs
+            process_group=0,  # or Ctrl-C would reach it twice, and twice means at once
+        ) as process,
+    ):
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            nonlocal asked
+            asked = number
+            process.send_signal(number)
+
+        before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return process.returncode, asked

@@ -1,0 +1,88 @@
+"""What a run's numbers become in resamples of the test's people: the basis of paired tests.
+
+Runs that were tested on the same people get the same resamples, so the difference of two runs'
+resampled numbers is the resampled difference. The run's own protocol is applied to each resample,
+thresholds chosen anew, whatever the protocol is: pairs (or rows) are repeated as often as the
+resample holds their people.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from fairjax.comparisons import Comparisons, Pairs
+from fairjax.data.dataset import Attribute
+from fairjax.metrics import bootstrap, subject_bootstrap
+from fairjax.plan import Column
+from fairjax.score import Columns, attributes_of, evaluate_columns, read_predictions
+from fairjax.study.numbers import value_of
+from fairjax.workdir import read_json
+
+SEED = 0  # of the resamples: the same for all runs
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of which people, images and pairs a run was tested on."""
+    columns, pairs = read_predictions(folder / "predictions.npz")
+    state = hashlib.blake2b("\0".join(map(str, columns["id"])).encode(), digest_size=16)
+    for array in (columns["cluster"], *(astuple(pairs) if pairs else ())):
+        state.update(np.asarray(array, "<i8").tobytes())
+    return state.hexdigest()
+
+
+def resampled_values(
+    folder: Path, columns: Sequence[Column], *, resamples: int
+) -> dict[str, np.ndarray]:
+    """Every column's number in each resample, as printed, by title; NaN where it is undefined.
+
+    Args:
+      folder: A finished run's.
+      columns: What to measure.
+      resamples: How many resamples.
+    """
+    config = ConfigDict(read_json(folder / "config.json"))
+    config.eval.protocol.resamples = 1  # intervals are of no use here
+    predictions, pairs = read_predictions(folder / "predictions.npz")
+    attributes = attributes_of(read_json(folder / "data.json"))
+    rows = _rows(config, predictions, pairs, attributes, resamples)
+    values = []
+    for some, their_pairs in rows:
+        results = evaluate_columns(config, some, their_pairs, attributes)
+        values.append([value_of(results, column) for column in columns])
+    found = np.array(values, np.float64)  # None becomes NaN
+    return {column.title: found[:, place] for place, column in enumerate(columns)}
+
+
+def _rows(
+    config: ConfigDict,
+    predictions: Columns,
+    pairs: Pairs | None,
+    attributes: Mapping[str, Attribute],
+    resamples: int,
+) -> Iterator[tuple[Columns, Pairs | None]]:
+    """The predictions and pairs of each resample."""
+    if pairs is None:
+        draws = bootstrap.draw(predictions["cluster"], resamples=resamples, seed=SEED)
+        for weights in draws.weights.T:
+            rows = np.repeat(np.arange(len(draws.position)), weights[draws.position])
+            yield {name: column[rows] for name, column in predictions.items()}, None
+        return
+    group_by = config.eval.protocol.group_by
+    both = np.stack([pairs.first, pairs.second], axis=1)
+    comparisons = Comparisons(
+        score=np.zeros(len(pairs)),
+        mated=pairs.mated,
+        subject=predictions["cluster"][both],
+        group=predictions[group_by][both],
+        groups=attributes[group_by].values,
+        fold=pairs.fold,
+    )
+    drawn = subject_bootstrap.draw_subjects(comparisons, resamples=resamples, seed=SEED)
+    for weights in drawn.weights.astype(np.int64):
+        one, other = weights[drawn.person].T
+        rows = np.repeat(np.arange(len(pairs)), np.where(pairs.mated, one, one * other))
+        yield predictions, Pairs(*(column[rows] for column in astuple(pairs)))

@@ -1,0 +1,151 @@
+"""From a study's plan to its runs: one config and one folder each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fairjax.config import ConfigError, keys, leaf, suggest_key, validate
+from fairjax.plan import Row, Study
+from fairjax.workdir import settle_config
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a row.
+
+    Attributes:
+      name: Its folder's name inside the study's.
+      row: The row's name.
+      seed: The seed.
+      folder: Where it is.
+      config: Resolved.
+      needs: Names of the runs that must be done before it.
+    """
+
+    name: str
+    row: str
+    seed: int
+    folder: Path
+    config: ConfigDict
+    needs: tuple[str, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether it has its results."""
+        return (self.folder / "results.json").exists()
+
+
+def expand(config: ConfigDict, workdir: Path, *, given: Mapping[str, Any]) -> list[Run]:
+    """All runs of a study, each after those it needs; seeds go round last.
+
+    Args:
+      config: What the runs share, and the plan in `config.study`.
+      workdir: The study's folder.
+      given: Keys set on the command line; they hold for every run that has them, except where the
+        row itself sets that very key.
+
+    Raises:
+      ConfigError: If the plan contradicts itself, or a run's config is impossible.
+    """
+    study: Study = config.study
+    check(study)
+    runs = []
+    for seed in study.seeds:
+        for row in study.rows:
+            runs.append(_run(config, row, seed, workdir, given))
+    return runs
+
+
+def check(study: Study) -> None:
+    """Refuses a plan that contradicts itself.
+
+    Raises:
+      ConfigError: Names the row, column or claim.
+    """
+    titles, before = {column.title for column in study.columns}, list[str]()
+    for row in study.rows:
+        if folder_name(row.name, 0) in {folder_name(name, 0) for name in before}:
+            raise ConfigError(f"study: two rows are called {row.name!r}; give them other names.")
+        for known, wanted, what in (
+            (before, row.needs.values(), "an earlier row"),
+            (titles, row.published, "a column"),
+        ):
+            if strange := [name for name in wanted if name not in known]:
+                raise ConfigError(f"study: row {row.name!r} names {strange[0]!r}, not {what}.")
+        before.append(row.name)
+    for claim in study.claims:
+        for name, known in ((claim.row, before), (claim.than, before), (claim.column, titles)):
+            if name not in known:
+                raise ConfigError(f"study: the claim {claim.text!r} names {name!r}, which is none.")
+    if not study.seeds:
+        raise ConfigError("study: there must be a seed.")
+
+
+def folder_name(row: str, seed: int) -> str:
+    """Where a run is: "FPR penalty (paper)" with seed 0 -> "fpr-penalty-paper-seed0"."""
+    return re.sub(r"[^a-z0-9.]+", "-", row.lower()).strip("-.") + f"-seed{seed}"
+
+
+def chosen(runs: Sequence[Run], name: str) -> Run:
+    """The run of this name.
+
+    Raises:
+      ConfigError: If there is none; lists them.
+    """
+    for run in runs:
+        if run.name == name:
+            return run
+    known = ", ".join(run.name for run in runs)
+    raise ConfigError(f"--only={name!r} is no run of this study; its runs: {known}.")
+
+
+def settle(runs: Sequence[Run]) -> None:
+    """Makes sure that what is done already was done with today's configs.
+
+    Raises:
+      WorkdirError: Names the run's folder and each key that differs.
+    """
+    for run in runs:
+        if (run.folder / "config.json").exists():
+            settle_config(run.folder, run.config.to_dict())
+
+
+def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[str, Any]) -> Run:
+    own = config.copy_and_resolve_references()
+    with own.unlocked():
+        del own.study
+    needs = {key: folder_name(other, seed) for key, other in row.needs.items()}
+    changes = {
+        **row.changes,
+        "seed": seed,
+        **{key: str(workdir / name) for key, name in needs.items()},
+    }
+    for key, value in changes.items():
+        _set(own, key, value, row.name)
+    for key, value in given.items():
+        if key not in changes and key in keys(own):
+            _set(own, key, value, row.name)
+    try:
+        validate(own)
+    except ConfigError as error:
+        raise ConfigError(f"study, row {row.name!r}: {error}") from None
+    name = folder_name(row.name, seed)
+    own.title = f"{row.name}, seed {seed}"
+    return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
+
+
+def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
+    section, _, last = key.rpartition(".")
+    if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
+        value = value.copy_and_resolve_references()
+    try:
+        (leaf(config, section) if section else config)[last] = value
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"study, row {row!r}: {key} cannot be set to {value!r}; "
+            f"{suggest_key(config, key) if isinstance(error, KeyError) else error}"
+        ) from None

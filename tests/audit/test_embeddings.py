@@ -1,0 +1,154 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from fairjax.audit import run
+from fairjax.audit.embeddings import load_embeddings, load_images
+from fairjax.audit.layout import Asked
+from fairjax.audit.loaded import Loaded
+from fairjax.audit.people import load_people
+from fairjax.audit.tables import InputError
+
+IDS = [f"i{k}" for k in range(8)]
+SUBJECTS = ["a", "a", "b", "b", "c", "c", "d", "d"]
+RACES = ["X"] * 4 + ["Y"] * 4
+IMAGES = "image,subject,race\n" + "".join(
+    f"{i},{s},{r}\n" for i, s, r in zip(IDS, SUBJECTS, RACES, strict=True)
+)
+PAIRS = "image1,image2,fold\ni0,i1,0\ni0,i2,0\ni4,i5,1\ni4,i6,1\n"
+
+
+@pytest.fixture
+def vectors():
+    """People apart, their two images near each other."""
+    rng = np.random.default_rng(0)
+    people = np.repeat(rng.standard_normal((4, 6)), 2, axis=0)
+    return (people + 0.1 * rng.standard_normal((8, 6))).astype(np.float32)
+
+
+def save(folder: Path, kind: str, vectors: np.ndarray) -> Path:
+    path = folder / f"ours.{kind}"
+    if kind == "npz":
+        np.savez(path, embedding=vectors, id=np.array(IDS), subject=np.array(SUBJECTS),
+                 race=np.array(RACES))  # fmt: skip
+    elif kind == "npy":
+        np.save(path, vectors)
+    elif kind == "parquet":
+        columns = {"id": IDS, "subject": SUBJECTS, "race": RACES, "embedding": vectors.tolist()}
+        parquet.write_table(pa.table(columns), path)
+    else:
+        head = ",".join(["image", "subject", "race", *(f"e{k}" for k in range(6))])
+        rows = [
+            ",".join([i, s, r, *map(repr, map(float, v))])
+            for i, s, r, v in zip(IDS, SUBJECTS, RACES, vectors, strict=True)
+        ]
+        path.write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+def load(paths: dict[str, Path], folder: Path, pairs: str = PAIRS, **more) -> Loaded:
+    table = folder / "pairs.csv"
+    table.write_text(pairs)
+    people = more.pop("people", None)
+    if people is not None:
+        (folder / "images.csv").write_text(people)
+        people = load_people(folder / "images.csv")
+    settings = {"people": people, "pairs": table if pairs else None, "sample": None, "seed": 0}
+    return load_embeddings(paths, Asked(by=["race"]), **{**settings, **more})["race"]
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy", "parquet", "csv"])
+def test_every_format_gives_the_same_cosines(tmp_path, vectors, kind):
+    more = {"people": IMAGES} if kind == "npy" else {}
+    loaded = load({"ours": save(tmp_path, kind, vectors)}, tmp_path, **more)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    by_hand = [unit[0] @ unit[1], unit[0] @ unit[2], unit[4] @ unit[5], unit[4] @ unit[6]]
+    np.testing.assert_allclose(loaded.scores["ours"], by_hand, rtol=1e-5)
+    assert loaded.mated.tolist() == [True, False, True, False]
+    assert loaded.groups == ("X", "Y")
+    assert loaded.fold.tolist() == [0, 0, 1, 1]
+
+
+def test_two_systems_are_compared_on_the_same_images_in_whichever_order(tmp_path, vectors):
+    ours = save(tmp_path, "npz", vectors)
+    order = np.random.default_rng(1).permutation(8)
+    np.savez(tmp_path / "theirs.npz", embedding=vectors[order, :4], id=np.array(IDS)[order])
+    loaded = load({"ours": ours, "theirs": tmp_path / "theirs.npz"}, tmp_path)
+    narrow = load({"ours": save(tmp_path, "npz", vectors[:, :4].copy())}, tmp_path)
+    np.testing.assert_allclose(loaded.scores["theirs"], narrow.scores["ours"], rtol=1e-5)
+
+
+def test_all_pairs_are_each_pair_once(tmp_path, vectors):
+    loaded = load({"ours": save(tmp_path, "npz", vectors)}, tmp_path, pairs="")
+    assert len(loaded) == 28 and loaded.mated.sum() == 4
+    assert len(np.unique(np.sort(np.stack([loaded.pairs.first, loaded.pairs.second]), 0).T, axis=0)
+               ) == 28  # fmt: skip
+
+
+def test_sampled_pairs_keep_to_their_number_in_every_cell(tmp_path, vectors):
+    loaded = load({"ours": save(tmp_path, "npz", vectors)}, tmp_path, pairs="", sample=2)
+    same = loaded.group[:, 0] == loaded.group[:, 1]
+    for g in range(2):
+        own = same & (loaded.group[:, 0] == g)
+        assert (own & loaded.mated).sum() == (own & ~loaded.mated).sum() == 2
+    assert (~same).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"embedding": np.ones((8, 3, 2))}, "must hold one array of embeddings"),
+        ({"embedding": np.ones((8, 3), int)}, "not floating point"),
+        ({"embedding": np.vstack([np.ones((7, 3)), np.zeros((1, 3))])}, "embedding 8 is all zeros"),
+        ({"embedding": np.where(np.eye(8, 3) > 0, np.nan, 1.0)}, "NaN or infinity (3 such)"),
+        ({"race": np.array(RACES[:5])}, "'race' has shape (5,); expected (8,)"),
+        ({"id": np.array([*IDS[:7], "i0"])}, "an image is there twice: 'i0'"),
+        ({"id": np.array([object()])}, "it holds Python objects"),
+    ],
+)
+def test_unfit_embeddings_are_one_line(tmp_path, vectors, change, words):
+    path = tmp_path / "ours.npz"
+    stored = {"embedding": vectors, "id": np.array(IDS), "subject": np.array(SUBJECTS),
+              "race": np.array(RACES)}  # fmt: skip
+    np.savez(path, **{**stored, **change})
+    with pytest.raises(InputError) as caught:
+        load({"ours": path}, tmp_path)
+    assert words in str(caught.value)
+
+
+def test_an_embedding_of_another_width_is_named(tmp_path, vectors):
+    path = tmp_path / "ours.parquet"
+    lists = vectors.tolist()
+    lists[4] = lists[4][:5]
+    parquet.write_table(pa.table({"id": IDS, "embedding": lists}), path)
+    with pytest.raises(
+        InputError, match="data row 5: the embedding has 5 numbers, the first one 6"
+    ):
+        load_images(path)
+
+
+def test_images_without_an_embedding_and_other_images_are_named(tmp_path, vectors):
+    ours = save(tmp_path, "npz", vectors)
+    with pytest.raises(InputError, match="1 images have no embedding in .*: 'i9'"):
+        load({"ours": ours}, tmp_path, PAIRS + "i0,i9,1\n")
+    np.savez(tmp_path / "theirs.npz", embedding=vectors[1:], id=np.array(IDS[1:]))
+    with pytest.raises(InputError, match="not of the same images: 'i0'"):
+        load({"ours": ours, "theirs": tmp_path / "theirs.npz"}, tmp_path)
+    with pytest.raises(InputError, match="8 embeddings, .* 7 images"):
+        load({"ours": save(tmp_path, "npy", vectors)}, tmp_path,
+             people=IMAGES.replace("i7,d,Y\n", ""))  # fmt: skip
+
+
+def test_the_rfw_protocol_reports_every_variant_and_says_what_scores_alone_cannot(
+    tmp_path, vectors
+):
+    settings = run.Settings(fmrs=[0.5], protocol="rfw", resamples=20)
+    loaded = load({"ours": save(tmp_path, "npz", vectors)}, tmp_path)
+    results = run.measure(loaded, settings)
+    found = {m.name: m for m in results.measures if m.group == {"race": "X"}}
+    assert {"accuracy", "accuracy_uncentred", "accuracy_insightface", "accuracy_facexzoo",
+            "accuracy_tface_rfw"} <= set(found)  # fmt: skip
+    assert found["accuracy"].rule.startswith("rfw_official")

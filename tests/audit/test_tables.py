@@ -1,0 +1,114 @@
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from fairjax.audit.tables import InputError, Names, fingerprint, read_batches
+
+ROWS = [("a", 0.5), ("b", 0.25), ("NA", 1.0)]
+
+
+def write(path: Path) -> Path:
+    """The three rows in the format that the name asks for."""
+    name, columns = path.name, {"g": [g for g, _ in ROWS], "score": [s for _, s in ROWS]}
+    if name.endswith(".parquet"):
+        parquet.write_table(pa.table(columns), path)
+    elif name.endswith(".jsonl"):
+        path.write_text("".join(f'{{"score": {s}, "g": "{g}"}}\n' for g, s in ROWS))
+    else:
+        mark = "\t" if ".tsv" in name else ";" if "semicolon" in name else ","
+        text = "".join(f"{g}{mark}{s}\n" for g, s in [("g", "score"), *ROWS])
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return path
+
+
+def read(path: Path, **columns: list[str]) -> dict[str, list]:
+    wanted = columns or {"text": ["g"], "numbers": ["score"]}
+    found: dict[str, list] = {}
+    for batch in read_batches(path, **{"text": [], "numbers": [], **wanted}):
+        for name, column in batch.columns.items():
+            found.setdefault(name, []).extend(column.tolist())
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.tsv", "t.csv.gz", "semicolon.csv", "t.parquet", "t.jsonl"]
+)
+def test_every_format_gives_the_same_rows(tmp_path, name):
+    assert read(write(tmp_path / name)) == {"g": ["a", "b", "NA"], "score": [0.5, 0.25, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("t.csv", "g,score\na,1\nb,abc\n", "data row 2: score is 'abc', not a number"),
+        ("t.csv", "score,x,g\n1,,a\n\n1,y,b\nabc,,b\n", "data row 3: score is 'abc'"),
+        ("t.csv", "g;score\na;0,3\n", "data row 1: score is '0,3', not a number"),
+        ("t.csv", "g,score\na,1\nb,\n", "data row 2: score is missing, not a finite number"),
+        ("t.csv", "g,score\na,nan\n", "data row 1: score is NaN, not a finite number"),
+        ("t.csv", "g,score\na,-inf\n", "data row 1: score is -inf, not a finite number"),
+        ("t.csv", "g,score\na,1\nb\n", "data row 2: Expected 2 columns, got 1"),
+        ("t.csv", "g,score,score\na,1,2\n", "has 2 columns named 'score'"),
+        ("t.csv", "g,scores\na,1\n", "no column 'score'; it has 'g', 'scores'. Did you mean"),
+        ("t.csv", "", "Empty CSV file"),
+        ("t.csv", "g,score\n", "has no rows"),
+        ("t.csv", b"g,score\n\xe9,1\n", "save the file as UTF-8"),
+        ("t.jsonl", '{"g":"a","score":1}\n\n{"g":"b","score":"x"}\n', "data row 2: score is 'x'"),
+        ("t.jsonl", '{"g":"a","score":1}\n{"g":\n', "data row 2: not a JSON object"),
+        ("t.jsonl", '{"g":"a","score":1}\n{"g":"b"}\n', "data row 2: score is missing"),
+        ("t.jsonl", '{"g":"a","g":"b","score":1}\n', "has 2 columns named 'g'"),
+        ("t.jsonl", "[1]\n", "expected a JSON object, one a line"),
+        ("t.parquet", b"PAR1 not at all", "t.parquet"),
+        ("t.csv.gz", b"not gzip", "t.csv.gz"),
+        ("t.xlsx", "x", "ends in .csv, .tsv, .parquet or .jsonl"),
+    ],
+)
+def test_a_bad_table_is_one_line_that_says_where(tmp_path, name, text, words):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_said(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read(tmp_path / "none.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        read(tmp_path / "folder.csv")
+
+
+def test_numbers_kept_as_text_in_parquet_are_read_or_named(tmp_path):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"score": ["0.5", "1e-3"]}), path)
+    assert read(path, numbers=["score"]) == {"score": [0.5, 1e-3]}
+    parquet.write_table(pa.table({"score": ["0.5", "half"]}), path)
+    with pytest.raises(InputError, match="data row 2: score is 'half'"):
+        read(path, numbers=["score"])
+
+
+def test_rows_are_counted_through_all_batches(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("g,score\n" + "abcdefghijklmnop,0.25\n" * 1_000_000 + "x,bad\n")
+    with pytest.raises(InputError, match="data row 1000001: score is 'bad'"):
+        read(path)
+
+
+def test_an_open_quote_is_refused_before_it_swallows_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('score,g\n1,"a\n2,b\n3,c\n')
+    assert len(read(path)["score"]) == 1  # what any CSV reader makes of it
+    with pytest.raises(InputError, match="odd number of double quotes"):
+        fingerprint(path)
+
+
+def test_names_are_renumbered_so_that_their_order_plays_no_part():
+    one, other = Names(), Names()
+    first, second = one.encode(pa.array(["b", "a", "b"])), other.encode(pa.array(["a", "b", "b"]))
+    assert one.ordered()[1][first].tolist() == [1, 0, 1]
+    assert other.ordered()[1][second].tolist() == [0, 1, 1]

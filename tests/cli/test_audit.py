@@ -1,0 +1,156 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fairjax import cli
+from fairjax.results import load_results
+
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, "-c", "import sys; from fairjax.cli import main; sys.exit(main())"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demonstration's folder and what was printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = run("audit", "--demo", "--bootstrap", "50", "--tolerance", "1.5", "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_the_demonstration_leaves_everything_behind(demo):
+    folder, out = demo
+    names = {path.name for path in folder.iterdir()}
+    assert {"comparisons.csv", "results.json", "report.html", "model_card.md", "measures.csv"
+            } <= names  # fmt: skip
+    assert not [name for name in names if name.endswith(".partial")]
+    results = load_results(folder / "results.json")
+    assert results.kind == "verification"
+    assert results.provenance["files"]["file 1"]["hash"].startswith("sha256:")
+    assert results.provenance["command"].startswith("fairjax audit --demo")
+    assert results.get("fmr_worst", across="group", at="FMR 1e-2", group="jade").value > 0.02
+    assert "FMR 0.03 and FNMR 0.08 for jade" in results.limits[0]
+    assert "Error rates" in out and "exceeds" in out and "Report: " in out
+
+
+def test_without_out_tables_are_printed_and_nothing_is_written(demo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = str(demo[0] / "comparisons.csv")
+    assert cli.main(["audit", table, "--threshold", "0.3", "--bootstrap", "20"]) == 0
+    assert "threshold 0.3" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
+    table = str(demo[0] / "comparisons.csv")
+    assert cli.main(["audit", table, "--calibrate-on", table, "--fmr", "1e-2", "--bootstrap", "20",
+                     "--out", str(tmp_path)]) == 0  # fmt: skip
+    found = load_results(tmp_path / "results.json").get("fmr", at="FMR 1e-2")
+    assert found.threshold_source == "all non-mated pairs of comparisons.csv"
+
+
+def test_several_attributes_have_a_folder_each(tmp_path, capsys):
+    rows = ["subject1,subject2,race1,race2,sex1,sex2,score"]
+    people = [(f"p{k}", "XY"[k % 2], "fm"[k // 2 % 2]) for k in range(12)]
+    rows += [",".join([p, p, r, r, s, s, str(0.7 + k / 100)]) for k, (p, r, s) in enumerate(people)]
+    rows += [",".join([a, b, ra, rb, sa, sb, "0.1"])
+             for a, ra, sa in people for b, rb, sb in people if a < b]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    assert cli.main(["audit", str(tmp_path / "t.csv"), "--by", "race", "--by", "race+sex", "--fmr",
+                     "0.1", "--bootstrap", "20", "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    assert load_results(tmp_path / "out" / "race" / "results.json").protocol["groups"] == ["X", "Y"]
+    groups = load_results(tmp_path / "out" / "race+sex" / "results.json").protocol["groups"]
+    assert groups == ["X f", "X m", "Y f", "Y m"]
+
+
+def test_no_name_becomes_a_formula_or_markup(tmp_path):
+    evil = ['=HYPERLINK("http://x")', "<script>alert(1)</script>", "@SUM(1)", "-1+1|cmd"]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["subject1", "subject2", "group1", "group2", "score"])
+        people = [(f"={g}{k}", g) for g in evil for k in range(4)]
+        rows.writerows([p, p, g, g, 0.8 + k / 1000] for k, (p, g) in enumerate(people))
+        rows.writerows([a, b, g, h, 0.1] for a, g in people for b, h in people if a < b)
+    out = tmp_path / "out"
+    done = run("audit", str(tmp_path / "t.csv"), "--fmr", "0.2", "--bootstrap", "20", "--out",
+               str(out))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "<script>alert" not in (out / "report.html").read_text()
+    assert "<script>alert" not in (out / "model_card.md").read_text()
+    tables = [path.read_text().splitlines() for path in out.glob("*.csv")]
+    cells = [cell for table in tables for row in csv.reader(table) for cell in row]
+    assert any("HYPERLINK" in cell for cell in cells)
+    for cell in cells:
+        assert not cell.startswith(("=", "@")), cell
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.csv"], "none.csv does not exist"),
+        ([], "give FILE, --demo or --self-test"),
+        (["--demo", "gap", "x.csv"], "leave FILE out"),
+        (["TABLE", "--score", "scor"], "has no column 'scor'; it has"),
+        (["TABLE", "--protocol", "rfw"], "add a column 'fold'"),
+        (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'"),
+        (["TABLE", "TABLE"], "put the systems into columns of one table"),
+        (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to"),
+        (["x.npz"], "x.npz does not exist"),
+        (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, capsys):
+    table = str(demo[0] / "comparisons.csv")
+    assert cli.main(["audit", *(a.replace("TABLE", table) for a in arguments)]) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.startswith("fairjax: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--fmr", "2"], ["--bootstrap", "0"], ["--tolerance", "0.5"],
+                                       ["--stated", "flip"], ["--level", "x"]])  # fmt: skip
+def test_a_wrong_command_line_ends_with_two(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["audit", "t.csv", *arguments])
+    assert caught.value.code == 2
+
+
+def test_the_self_test_prints_its_rates(capsys):
+    assert cli.main(["audit", "--self-test", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "Self-test" in out and "4 of 4" in out and out.endswith("passed\n")
+
+
+def test_diff_names_what_differs_and_says_so_by_its_code(demo, tmp_path, capsys):
+    folder = str(demo[0])
+    assert cli.main(["diff", folder, folder]) == 0
+    assert "Nothing that is written down differs" in capsys.readouterr().out
+    tree = json.loads((demo[0] / "results.json").read_text())
+    tree["protocol"]["threshold_rule"] = "another"
+    (tmp_path / "results.json").write_text(json.dumps(tree))
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["diff", folder, str(tmp_path / "results.json")])
+    assert caught.value.code == 1
+    assert "threshold rule" in capsys.readouterr().out
+    (tmp_path / "results.json").write_text("{")
+    assert cli.main(["diff", folder, str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_importing_the_audit_takes_under_a_second_and_loads_neither_jax_nor_tensorflow():
+    code = (
+        "import sys, time, fairjax.audit.run, fairjax.audit.embeddings, fairjax.audit.outputs, "
+        "fairjax.audit.streaming, fairjax.cli.audit; "  # processor time: others may be busy
+        "print(time.process_time(), sorted({'jax', 'tensorflow', 'flax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    seconds, loaded = done.stdout.split(" ", 1)
+    assert loaded.strip() == "[]", done.stderr
+    assert float(seconds) < 1

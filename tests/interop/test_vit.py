@@ -1,0 +1,153 @@
+"""Weights there and back, and the same numbers as a torch model of the same architecture."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fairjax.interop import from_timm, read_tensors, to_timm, write_tensors
+from fairjax.models.mae import MaskedAutoencoder
+from fairjax.models.masking import select
+from fairjax.models.vit import ViT, patchify
+
+DIM, DEPTH, HEADS, PATCH, SIDE = 16, 2, 2, 4, 12
+
+
+def random_like(key, shapes):
+    leaves, tree = jax.tree.flatten(shapes)
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(
+        tree, [0.3 * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
+    )
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    encoder = ViT(dim=DIM, depth=DEPTH, heads=HEADS, patch=PATCH, pool="tokens", positions="sincos")
+    model = MaskedAutoencoder(encoder, decoder_dim=8, decoder_depth=1, decoder_heads=2)
+    images = jax.random.normal(jax.random.key(1), (2, SIDE, SIDE, 3))
+    selection = select(jax.random.normal(jax.random.key(2), (2, 9)), ratio=0.6)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, selection, train=False))
+    params = random_like(jax.random.key(0), shapes["params"])
+    return model, params, images, selection
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_weights_go_out_to_a_file_and_come_back(autoencoder, tmp_path, suffix):
+    _, params, _, _ = autoencoder
+    path = tmp_path / f"weights.{suffix}"
+    write_tensors(path, to_timm(params, patch=PATCH))
+    back, leftovers = from_timm(read_tensors(path))
+    assert not leftovers
+    jax.tree.map(np.testing.assert_array_equal, back, jax.tree.map(np.asarray, params))
+
+
+def test_what_has_no_place_is_named_and_a_head_goes_where_it_is_sent(autoencoder):
+    tensors = to_timm(autoencoder[1], patch=PATCH)
+    tensors |= {"head.weight": np.ones((3, DIM)), "head.bias": np.ones(3), "dist_token": np.ones(1)}
+    tree, leftovers = from_timm(tensors)
+    assert leftovers == ["dist_token", "head.bias", "head.weight"]
+    tree, leftovers = from_timm(tensors, head="race")
+    assert leftovers == ["dist_token"]
+    assert tree["head_race"]["kernel"].shape == (DIM, 3)
+    assert to_timm(tree, patch=PATCH, head="race")["head.weight"].shape == (3, DIM)
+
+
+def test_something_else_than_a_transformer_is_refused():
+    with pytest.raises(ValueError, match="found conv1.weight"):
+        from_timm({"conv1.weight": np.ones((1, 1))})
+    with pytest.raises(ValueError, match="backbone/stem has no name in timm"):
+        to_timm({"backbone": {"stem": np.ones(1)}}, patch=PATCH)
+
+
+def test_a_torch_rendering_of_mae_gives_the_same_guess(autoencoder):
+    torch = pytest.importorskip("torch")
+    model, params, images, selection = autoencoder
+    state = {k: torch.tensor(v) for k, v in to_timm(params, patch=PATCH).items()}
+    functional = torch.nn.functional
+
+    def positions(dim):
+        grid = np.stack(np.meshgrid(np.arange(3.0), np.arange(3.0)), axis=0)  # column, row
+        halves = []
+        for axis in grid.reshape(2, -1):
+            angle = axis[:, None] / 10000 ** (np.arange(dim // 4) / (dim / 4))[None]
+            halves += [np.sin(angle), np.cos(angle)]
+        return torch.tensor(np.concatenate(halves, axis=1), dtype=torch.float32)
+
+    def linear(x, name):
+        return functional.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def norm(x, name):
+        return functional.layer_norm(
+            x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], eps=1e-6
+        )
+
+    def block(x, name, heads):
+        b, n, d = x.shape
+        qkv = linear(norm(x, f"{name}.norm1"), f"{name}.attn.qkv")
+        q, k, v = qkv.reshape(b, n, 3, heads, d // heads).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-2, -1) / (d // heads) ** 0.5).softmax(-1)
+        x = x + linear((weights @ v).transpose(1, 2).reshape(b, n, d), f"{name}.attn.proj")
+        hidden = functional.gelu(linear(norm(x, f"{name}.norm2"), f"{name}.mlp.fc1"))
+        return x + linear(hidden, f"{name}.mlp.fc2")
+
+    pixels = torch.tensor(np.array(images)).permute(0, 3, 1, 2)
+    x = functional.conv2d(
+        pixels, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=PATCH
+    )
+    x = x.flatten(2).transpose(1, 2) + positions(DIM)
+    keep = torch.tensor(np.array(selection.keep_ids)).long()
+    x = torch.stack([row[ids] for row, ids in zip(x, keep, strict=True)])
+    x = torch.cat([state["cls_token"].expand(2, 1, DIM), x], dim=1)
+    for k in range(DEPTH):
+        x = block(x, f"blocks.{k}", HEADS)
+    x = linear(norm(x, "norm"), "decoder_embed")
+    drawn = state["mask_token"].repeat(2, 9, 1)
+    for row in range(2):
+        drawn[row, keep[row]] = x[row, 1:]
+    x = torch.cat([x[:, :1], drawn + positions(8)], dim=1)
+    x = block(x, "decoder_blocks.0", 2)
+    guess = linear(norm(x, "decoder_norm"), "decoder_pred")[:, 1:]
+
+    ours = model.apply({"params": params}, images, selection, train=False)
+    np.testing.assert_allclose(ours, guess.numpy(), rtol=1e-4, atol=1e-5)
+    target = torch.tensor(np.array(patchify(images, patch=PATCH)))
+    unfolded = functional.unfold(pixels, PATCH, stride=PATCH).reshape(2, 3, PATCH**2, 9)
+    np.testing.assert_array_equal(  # theirs: row, column, channel, too
+        target, unfolded.permute(0, 3, 2, 1).reshape(2, 9, -1).numpy()
+    )
+
+
+def test_a_torch_rendering_of_a_classifier_reads_our_class_token(tmp_path):
+    """Learned positions and the class token: against PyTorch's own encoder layer."""
+    torch = pytest.importorskip("torch")
+    model = ViT(dim=DIM, depth=1, heads=HEADS, patch=PATCH)
+    images = jax.random.normal(jax.random.key(1), (2, SIDE, SIDE, 3))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))["params"]
+    params = random_like(jax.random.key(5), shapes)
+    state = {k: torch.tensor(v) for k, v in to_timm({"backbone": params}, patch=PATCH).items()}
+    layer = torch.nn.TransformerEncoderLayer(
+        DIM, HEADS, 4 * DIM, dropout=0.0, activation="gelu", layer_norm_eps=1e-6,
+        batch_first=True, norm_first=True,
+    )  # fmt: skip
+    names = {
+        "self_attn.in_proj_weight": "attn.qkv.weight", "self_attn.in_proj_bias": "attn.qkv.bias",
+        "self_attn.out_proj.weight": "attn.proj.weight",
+        "self_attn.out_proj.bias": "attn.proj.bias",
+        "linear1.weight": "mlp.fc1.weight", "linear1.bias": "mlp.fc1.bias",
+        "linear2.weight": "mlp.fc2.weight", "linear2.bias": "mlp.fc2.bias",
+        "norm1.weight": "norm1.weight", "norm1.bias": "norm1.bias",
+        "norm2.weight": "norm2.weight", "norm2.bias": "norm2.bias",
+    }  # fmt: skip
+    layer.load_state_dict({ours: state[f"blocks.0.{theirs}"] for ours, theirs in names.items()})
+    x = torch.nn.functional.conv2d(
+        torch.tensor(np.array(images)).permute(0, 3, 1, 2),
+        state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=PATCH,
+    )  # fmt: skip
+    x = torch.cat([state["cls_token"].expand(2, 1, DIM), x.flatten(2).transpose(1, 2)], dim=1)
+    x = layer.train()(x + state["pos_embed"])
+    x = torch.nn.functional.layer_norm(
+        x, (DIM,), state["norm.weight"], state["norm.bias"], eps=1e-6
+    )
+    ours = jnp.asarray(model.apply({"params": params}, images, train=False))
+    np.testing.assert_allclose(ours, x[:, 0].detach().numpy(), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,83 @@
+"""From a plan to runs: folders, configs, who starts from whom, and plans that make no sense."""
+
+from pathlib import Path
+
+import pytest
+
+from fairjax.config import Claim, Column, ConfigError, Row, Study, base_config, fpr_penalty, study
+from fairjax.study import chosen, expand
+from fairjax.study.runs import folder_name
+
+COLUMNS = (Column("Accuracy", "gender_accuracy"),)
+
+
+def plan(*rows, **changes):
+    settings = dict(title="T", source="", rows=rows, columns=COLUMNS, seeds=(3, 4))
+    return study(base_config(), Study(**(settings | changes)))
+
+
+def runs(*rows, given=None, **changes):
+    return expand(plan(*rows, **changes), Path("at"), given=given or {})
+
+
+def test_every_row_is_run_once_a_seed_in_a_folder_of_its_own():
+    found = runs(Row("FPR penalty (paper)"), Row("Plain", {"optim.peak_lr": 0.5}))
+    assert [run.name for run in found] == [
+        "fpr-penalty-paper-seed3", "plain-seed3", "fpr-penalty-paper-seed4", "plain-seed4",
+    ]  # fmt: skip
+    assert [run.config.seed for run in found] == [3, 3, 4, 4]
+    assert found[1].config.optim.peak_lr == 0.5
+    assert found[0].config.optim.peak_lr == base_config().optim.peak_lr
+    assert "study" not in found[0].config
+
+
+def test_a_row_starts_from_the_run_of_its_own_seed():
+    found = runs(Row("Base"), Row("Next", needs={"init.run": "Base"}))
+    assert found[3].config.init.run == str(Path("at") / "base-seed4")
+    assert found[3].needs == ("base-seed4",)
+
+
+def test_rows_that_share_a_section_change_it_each_its_own_way():
+    section = fpr_penalty()
+    found = runs(
+        Row("One", {"method": section, "method.alpha": 0.25}),
+        Row("Other", {"method": section, "method.alpha": 2.0}),
+    )
+    assert [run.config.method.alpha for run in found] == [0.25, 2.0, 0.25, 2.0]
+    assert section.alpha == 1.0
+
+
+def test_the_command_line_sets_what_a_row_does_not():
+    given = {"optim.peak_lr": 0.1, "optim.weight_decay": 0.2}
+    one, *_ = runs(Row("One", {"optim.peak_lr": 0.5}), given=given)
+    assert (one.config.optim.peak_lr, one.config.optim.weight_decay) == (0.5, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "said"),
+    [
+        ((Row("A b"), Row("a-B")), {}, "two rows are called 'a-B'"),
+        ((Row("A", needs={"init.run": "B"}), Row("B")), {}, "names 'B', not an earlier row"),
+        ((Row("A", published={"Speed": 1.0}),), {}, "names 'Speed', not a column"),
+        ((Row("A"),), {"seeds": ()}, "there must be a seed"),
+        ((Row("A", {"optim.peak_rl": 1.0}),), {}, "did you mean 'optim.peak_lr'"),
+        ((Row("A", {"train.epochs": -1.0}),), {}, "row 'A': config.train.epochs=-1.0"),
+        (
+            (Row("A"),),
+            {"claims": (Claim("x", "A", "Z", "Accuracy", "lower"),)},
+            "names 'Z', which is none",
+        ),
+    ],
+)
+def test_a_plan_that_contradicts_itself_is_refused(rows, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        runs(*rows, **changes)
+
+
+def test_a_run_that_is_not_of_the_study_is_refused_with_those_that_are():
+    with pytest.raises(ConfigError, match="'b-seed0' is no run .* a-seed3, a-seed4"):
+        chosen(runs(Row("A")), "b-seed0")
+
+
+def test_folder_names_are_plain():
+    assert folder_name("  R50: 1e-4 / p=2!", 7) == "r50-1e-4-p-2-seed7"
