@@ -20,6 +20,7 @@ from fairjax.data import CHECKS, DATASETS
 from fairjax.data.augment import Augment
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
 from fairjax.data.pipeline import VIEWS
+from fairjax.heads import ROWS_MULTIPLE
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
 from fairjax.models.masking import read_map
@@ -58,6 +59,26 @@ def check_sections(config: ConfigDict) -> None:
     bind_protocol(config)
     build_augment(config)
     build_second(config)
+    check_shards(config)
+
+
+def check_shards(config: ConfigDict) -> None:
+    """Refuses to split a head that cannot be split so.
+
+    Raises:
+      ConfigError: Says what to type instead.
+    """
+    shards = config.train.head_shards
+    if shards > 1 and config.method.get("head", {"name": "dense"})["name"] == "dense":
+        raise ConfigError(
+            f"config.train.head_shards={shards} splits class weights, and this method keeps them "
+            "whole; set config.method.head.name='streamed' (or 'sharded', 'sampled'), where it has "
+            "a head, or config.train.head_shards=1."
+        )
+    if ROWS_MULTIPLE % shards:
+        raise ConfigError(
+            f"config.train.head_shards={shards} must be a power of two, at most {ROWS_MULTIPLE}."
+        )
 
 
 def _told(path: str, function: Callable) -> Callable:

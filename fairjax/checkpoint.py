@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
-from jax.sharding import NamedSharding
 from orbax.checkpoint import checkpoint_managers as policies
 
 from fairjax.interop import from_timm, read_tensors
@@ -223,6 +222,8 @@ def lower_is_better(metric: str) -> bool:
     return metric.endswith(("loss", "mae"))
 
 
-def abstract_state(state: TrainState, sharding: NamedSharding) -> TrainState:
-    """Shapes, dtypes and the sharding to restore to, from a state or `jax.eval_shape` of one."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)
+def abstract_state(state: TrainState, places: PyTree) -> TrainState:
+    """Shapes, dtypes and the shardings to restore to, from a state or `jax.eval_shape` of one."""
+    return jax.tree.map(
+        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state, places
+    )

@@ -30,6 +30,8 @@ FREE_TO_CHANGE = (
     "data.root",
     "data.benchmark.root",
     "input.cache_mb",
+    "method.head.chunk",
+    "train.head_shards",
     "train.log_every",
     "train.checkpoint_every",
     "train.keep_last",
@@ -104,6 +106,7 @@ def base_config() -> ConfigDict:
             epochs=60.0,
             batch_size=128,  # the global batch, over all devices and processes
             accumulate=1,  # micro-batches a step
+            head_shards=1,  # devices that the class weights of a split head lie on
             ema_decay=0.0,  # evaluate an average of the weights; 0 is off
             log_every=20,  # steps
             evaluate_every=1.0,  # epochs between looks at the validation split
@@ -327,9 +330,16 @@ def no_augmentation() -> dict[str, Any]:
     )
 
 
-def cosine_margin(margin: ConfigDict, *, label: str = "identity", tta: str = "sum") -> ConfigDict:
+def cosine_margin(
+    margin: ConfigDict,
+    *,
+    head: ConfigDict | None = None,
+    label: str = "identity",
+    tta: str = "sum",
+) -> ConfigDict:
     """The `method` section of a face embedding by margin softmax."""
-    return ConfigDict(dict(name="cosine_margin", margin=margin, label=label, tta=tta))
+    section = dict(margin=margin, head=head or class_head(), label=label, tta=tta)
+    return ConfigDict({"name": "cosine_margin", **section})
 
 
 def fpr_penalty(
@@ -338,6 +348,7 @@ def fpr_penalty(
     """The `method` section of a margin softmax, CosFace by default, with the FPR penalty."""
     section = dict(
         margin=margin or cosface(),
+        head=class_head(),
         variant=variant,  # paper, tface (the authors' release) or mean_sq (MixFairFace's)
         gamma_u=1e-4 if variant == "paper" else 0.0,  # FPR of the batch; 0 is 1/(classes - 1)
         alpha=1.0,  # strength, of paper alone; the paper does not print its value
@@ -348,6 +359,19 @@ def fpr_penalty(
         log_groups="group",  # rates are logged by this attribute; it never enters the loss
     )
     return ConfigDict({"name": "fpr_penalty", **section, **changes})
+
+
+def class_head(name: str = "dense", *, chunk: int = 8192, rate: float = 0.1) -> ConfigDict:
+    """The `head` of these two: how the class weights lie over devices, and are walked.
+
+    With many classes "streamed" has the least memory; `train.head_shards` splits all but "dense".
+    """
+    section = dict(
+        name=name,  # or sharded, streamed, sampled (PartialFC)
+        chunk=chunk,  # classes at a time, of streamed alone
+        rate=rate,  # share of the classes in a step, of sampled alone
+    )
+    return ConfigDict(section)
 
 
 def softmax(*, scale: float = 64.0) -> ConfigDict:
@@ -635,6 +659,7 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
         ("train.epochs", train.epochs),
         ("train.batch_size", train.batch_size),
         ("train.accumulate", train.accumulate),
+        ("train.head_shards", train.head_shards),
         ("train.log_every", train.log_every),
         ("train.evaluate_every", train.evaluate_every),
         ("train.keep_last", train.keep_last),
@@ -689,6 +714,12 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
 
     if device_count is None:
         return
+    need(
+        device_count % train.head_shards == 0,
+        "train.head_shards",
+        train.head_shards,
+        f"a divisor of the {device_count} devices",
+    )
     for key, size, parts in (
         ("train.batch_size", train.batch_size, device_count * train.accumulate),
         ("eval.batch_size", evaluation.batch_size, device_count),
@@ -748,7 +779,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     A key that the old config lacks is one that FairJAX had not yet; its default does what was done
     then, so that only another value differs.
     """
-    defaults = dict(_leaves(base_config().to_dict()))
+    later = {"method": {"head": class_head().to_dict()}}  # younger than the methods that have it
+    defaults = dict(_leaves(base_config().to_dict())) | dict(_leaves(later))
     left, right = dict(_leaves(old)), dict(_leaves(new))
     left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
     return [

@@ -74,12 +74,8 @@ def _known(examples: Examples) -> Columns:
 def _compiled_predict_step(
     method: Method, mesh: Mesh
 ) -> Callable[[PyTree, Batch], dict[str, jax.Array]]:
-    whole = sharding.replicated(mesh)
-    return jax.jit(
-        make_predict_step(method),
-        in_shardings=(whole, sharding.by_batch(mesh)),
-        out_shardings=whole,
-    )
+    # The variables lie as they come: class weights in shards are not gathered.
+    return jax.jit(make_predict_step(method), out_shardings=sharding.replicated(mesh))
 
 
 def metric_names(
@@ -151,7 +147,7 @@ def evaluate(
     if config.eval.sensitivity.attribute:
         write_sensitivity(config, workdir, dataset, method, variables)
     logging.info("Evaluating on %d test images.", len(dataset.splits["test"]))
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(config.train.head_shards)
     columns = predict_split(config, dataset.splits["test"], mesh, method, variables)
     if jax.process_index() == 0:
         write_predictions(workdir / "predictions.npz", columns, dataset.pairs.get("test"))

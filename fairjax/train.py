@@ -73,7 +73,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
     total_steps = max(1, round(settings.epochs * steps_per_epoch))
     evaluate_every = max(1, round(settings.evaluate_every * steps_per_epoch))
 
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(settings.head_shards)
     whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
     init_key, train_key = jax.jit(  # jitted, so that the keys are global arrays
         lambda: tuple(jax.random.split(jax.random.key(config.seed))), out_shardings=whole
@@ -85,6 +85,8 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
     plan = build_freezing(config, steps_per_epoch=steps_per_epoch)
     tx = build_optimizer(config, schedule, plan, jax.eval_shape(method.init, init_key, blank)[0])
     create = functools.partial(init_state, method, tx, batch=blank, averaged=settings.ema_decay > 0)
+    born = jax.eval_shape(create, init_key)
+    places = sharding.by_part(mesh, born, method.split)
 
     @functools.cache  # one compilation for each set of parts that are held still together
     def step_while(still: tuple[str, ...]) -> Callable:
@@ -94,8 +96,8 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 held(method, still), tx, accumulate=settings.accumulate,
                 ema_decay=settings.ema_decay,
             ),
-            in_shardings=(whole, by_batch, whole),  # state, batch, key
-            out_shardings=(whole, whole),  # state, scalars
+            in_shardings=(places, by_batch, whole),  # state, batch, key
+            out_shardings=(places, whole),  # state, scalars
             donate_argnums=0,
         )  # fmt: skip
 
@@ -108,7 +110,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
         ) as checkpoints,
         stop_signals() as stop,
     ):
-        abstract = abstract_state(jax.eval_shape(create, init_key), whole)
+        abstract = abstract_state(born, places)
         require_metric(
             settings.best_metric,
             metric_names(
@@ -125,7 +127,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             state, position = restored
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
-            state = jax.jit(create, out_shardings=whole)(init_key)
+            state = jax.jit(create, out_shardings=places)(init_key)
             if config.init.run:
                 other = read_variables(Path(config.init.run))
                 try:
@@ -174,7 +176,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                     break
                 local = next(batches)
                 batch = sharding.global_batch(mesh, local)
-                with jax.transfer_guard("disallow"):
+                with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
                     state, scalars = step_while(plan.at(step - 1))(state, batch, train_key)
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))

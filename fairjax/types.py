@@ -1,13 +1,14 @@
 """The words that every room shares: batches, methods and the names of the mesh axes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import PartitionSpec
 
 DATA_AXIS = "data"  # the batch is split over this mesh axis
-MODEL_AXIS = "model"  # a class-sharded head is split over this one
+MODEL_AXIS = "model"  # and over this one, over which a class head may lie in shards
 
 # image: uint8 [batch, height, width, 3]; image_2: another view of each, where config.input.views
 # is 2; one [batch] array a label; mask: bool [batch], False on padding.
@@ -41,12 +42,14 @@ class Method:
         inference mode. `variables` is `{"params": params, **model_state}`.
       pictures: `(variables, images) -> {caption: images}`: what the report shows of a few generated
         faces, uint8 as they are; None shows nothing.
+      split: How parameters that are not whole on every device lie on the mesh, by their paths.
     """
 
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
     loss: Callable[[PyTree, PyTree, Batch, jax.Array], tuple[jax.Array, Aux]]
     predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
     pictures: Callable[[PyTree, jax.Array], dict[str, jax.Array]] | None = None
+    split: Mapping[str, PartitionSpec] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def make_state(step):
 
 
 def abstract():
-    return abstract_state(make_state(0), sharding.replicated(sharding.make_mesh()))
+    state = make_state(0)
+    return abstract_state(state, sharding.by_part(sharding.make_mesh(), state, {}))
 
 
 def opened(folder, *, keep_last=2, keep_best=1, best_metric="loss"):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from fairjax.losses import FprPenalty, Margin, Penalty, TwoSided, split_target
-from fairjax.losses.margin import Rows, State
+from fairjax.losses.margin import Mask, Rows, State
 from fairjax.losses.shards import Axis
 from fairjax.models.cosine_head import two_sided_cosines, unit
 
@@ -20,12 +20,12 @@ class Shard(NamedTuple):
     Attributes:
       kernel: Their weights, of any length.
       place: For each row of the batch where its own class is; the number of classes here: nowhere.
-      counted: False on classes that are no class, or are met elsewhere.
+      counted: False on classes that are no class, or are met elsewhere; None: all count.
     """
 
     kernel: Float[Array, "classes dim"]
     place: Int[Array, " batch"]
-    counted: Bool[Array, " classes"]
+    counted: Bool[Array, " classes"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Terms:
 
 
 # `(margined, state, mask) -> (logsumexp, penalty)`: of all classes but a row's own.
-Reduce = Callable[[Rows, State, jax.Array], tuple[Rows, Penalty | None]]
+Reduce = Callable[[Rows, State, Mask], tuple[Rows, Penalty | None]]
 
 
 def split_cosines(shard: Shard, embedding: jax.Array) -> tuple[TwoSided, TwoSided]:
@@ -55,10 +55,9 @@ def split_cosines(shard: Shard, embedding: jax.Array) -> tuple[TwoSided, TwoSide
     The own class's are 0 where it is not here; the others' are minus infinity in its place and on
     what does not count.
     """
+    sides = two_sided_cosines(embedding, unit(shard.kernel).direction)
+    if shard.counted is not None:
+        sides = tuple(jnp.where(shard.counted[None], side, -jnp.inf) for side in sides)
     here = shard.place < len(shard.kernel)
-    sides = [
-        split_target(jnp.where(shard.counted[None], cosines, -jnp.inf), shard.place)
-        for cosines in two_sided_cosines(embedding, unit(shard.kernel).direction)
-    ]
-    target, others = zip(*sides, strict=True)
+    target, others = zip(*(split_target(side, shard.place) for side in sides), strict=True)
     return TwoSided(*(jnp.where(here, cosine, 0.0) for cosine in target)), TwoSided(*others)

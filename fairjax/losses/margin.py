@@ -14,7 +14,7 @@ chunks, and a penalty is one subtraction from u.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -258,33 +258,19 @@ MARGINS: dict[str, type[Margin]] = {
 }
 
 
-def make_margin(**section: Any) -> Margin:
-    """The margin of that `name`.
+def make_margin(*, name: str, **settings: Any) -> Margin:
+    """The margin of that name.
 
     Raises:
       ValueError: If the name or a setting is unknown, or a setting is missing.
     """
-    return choose(MARGINS, "margin", **section)
-
-
-T = TypeVar("T")
-
-
-def choose(kinds: Mapping[str, type[T]], what: str, *, name: str, **settings: Any) -> T:
-    """The dataclass of that name, made of its settings.
-
-    Raises:
-      ValueError: If the name or a setting is unknown, or a setting is missing.
-    """
-    if name not in kinds:
-        raise ValueError(f"{what}.name={name!r} is not known; known: {', '.join(kinds)}.")
-    kind: Any = kinds[name]
-    known = {field.name for field in dataclasses.fields(kind)}
+    if name not in MARGINS:
+        raise ValueError(f"margin.name={name!r} is not known; known: {', '.join(MARGINS)}.")
+    known = {field.name for field in dataclasses.fields(MARGINS[name])}
     for wrong in sorted(known ^ settings.keys()):
         said = "is missing" if wrong in known else "is not a setting"
-        takes = ", ".join(sorted(known)) or "no settings"
-        raise ValueError(f"{what}.{wrong} {said}; {name!r} takes: {takes}.")
-    return kind(**settings)
+        raise ValueError(f"margin.{wrong} {said}; {name!r} takes: {', '.join(sorted(known))}.")
+    return MARGINS[name](**settings)
 
 
 def split_target(cosines: Cosines, labels: Int[Array, " batch"]) -> tuple[Rows, Cosines]:

@@ -5,43 +5,19 @@ The embedding and the class weights are normalised, and the margin acts on their
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fairjax.losses import (
-    Margin,
-    TwoSided,
-    make_margin,
-    masked_sum,
-    nontarget_logsumexp,
-    softmax_loss,
-    split_target,
-)
-from fairjax.models.cosine_head import CosineHead, Unit, two_sided_cosines, unit
+from fairjax.heads import Head, Outcome, class_losses
+from fairjax.losses import FprPenalty, Margin, make_margin, masked_sum
+from fairjax.models.cosine_head import CosineHead, Unit, unit
 from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
-
-
-class Cosines(NamedTuple):
-    """A batch's cosines with all classes, the target's apart.
-
-    Attributes:
-      target: [batch], with the own class.
-      others: [batch, classes], with minus infinity in the target's place.
-      margined: [batch], the target's after the margin.
-    """
-
-    target: TwoSided
-    others: TwoSided
-    margined: jax.Array
-
-
-Penalise = Callable[[Cosines, Batch], tuple[jax.Array, Scalars]]
-
+Log = Callable[[Outcome, Batch], Scalars]
 
 class MarginModel(nn.Module):
     """A backbone and the class weights.
@@ -49,13 +25,15 @@ class MarginModel(nn.Module):
     Attributes:
       backbone: Module from images [batch, height, width, 3] to embeddings [batch, dim].
       classes: How many people.
+      rows: Of the class weights.
     """
 
     backbone: nn.Module
     classes: int
+    rows: int
 
     def setup(self) -> None:
-        self.head = CosineHead(self.classes)
+        self.head = CosineHead(self.classes, self.rows)
 
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[Unit, jax.Array]:
         """Maps images to normalised embeddings and class weights."""
@@ -73,6 +51,7 @@ def build(
     preprocess: Callable[[jax.Array], jax.Array],
     label: str,
     margin: Mapping[str, Any],
+    head: Mapping[str, Any],
     tta: str,
 ) -> Method:
     """Margin softmax.
@@ -83,31 +62,39 @@ def build(
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
       margin: Its `name`, a key of MARGINS, and its settings.
+      head: See `Head`.
       tta: What "embedding" is made of: "sum" (of the image's and its mirror image's, then
         normalised), "concat" (both, then normalised) or "none" (the image's).
     """
     return margin_method(
-        MarginModel(backbone, count_classes(targets, label)),
+        backbone,
         preprocess=preprocess,
         label=label,
+        classes=count_classes(targets, label),
         margin=make_margin(**margin),
+        penalty=None,
+        head=Head(**head),
         tta=tta,
-        penalise=lambda cosines, batch: (jnp.zeros_like(cosines.margined), {}),
+        log=lambda outcome, batch: {},
     )
 
 
 def margin_method(
-    model: MarginModel,
+    backbone: nn.Module,
     *,
     preprocess: Callable[[jax.Array], jax.Array],
     label: str,
+    classes: int,
     margin: Margin,
+    penalty: FprPenalty | None,
+    head: Head,
     tta: str,
-    penalise: Penalise,
+    log: Log,
 ) -> Method:
-    """Margin softmax whose target cosines are lowered by `penalise(cosines, batch)`."""
+    """Margin softmax, with or without a penalty, that logs `log(outcome, batch)` besides."""
     if tta not in ("sum", "concat", "none"):
         raise ValueError(f"config.method.tta={tta!r} is not known; known: sum, concat, none.")
+    model = MarginModel(backbone, classes, head.rows(classes))
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         variables = dict(model.init(key, preprocess(batch["image"]), train=False))
@@ -120,35 +107,34 @@ def margin_method(
         labels, mask = batch[label], batch["mask"]
         variables = dict(model_state)
         state = variables.pop("margin", {})
-        (embeddings, weights), moved = model.apply(
+        (embeddings, kernel), moved = model.apply(
             {"params": params, **variables},
             preprocess(batch["image"]),
             train=True,
             mutable=list(variables),
             rngs={"dropout": key},
         )
-        both, through_embedding = (
-            split_target(cosines, labels)
-            for cosines in two_sided_cosines(embeddings.direction, weights)
+        outcome = class_losses(
+            head,
+            kernel,
+            embeddings,
+            labels,
+            mask,
+            state,
+            key,
+            margin=margin,
+            penalty=penalty,
+            classes=classes,
         )
-        target, others = (TwoSided(*sides) for sides in zip(both, through_embedding, strict=True))
         if state:
-            state = margin.moved(state, target.both, embeddings.length, mask)
-            moved = {**moved, "margin": state}
-        margined = margin.target(target.both, embeddings.length, state)
-        shift, scalars = penalise(Cosines(target, others, margined), batch)
-        logsumexp = nontarget_logsumexp(
-            margin.nontarget(others.both, margined, state), scale=margin.scale
-        )
-        losses = softmax_loss(margined - shift, logsumexp, scale=margin.scale)
-        losses += margin.regulariser(embeddings.length)
-        inside = (labels >= 0) & (labels < model.classes)
-        total, count = masked_sum(jnp.where(inside, losses, jnp.nan), mask)
+            moved = {**moved, "margin": outcome.state}
+        inside = (labels >= 0) & (labels < classes)
+        total, count = masked_sum(jnp.where(inside, outcome.loss, jnp.nan), mask)
         scalars = {
             "loss": (total, count),
-            "target_cosine": masked_sum(target.both, mask),
+            "target_cosine": masked_sum(outcome.target, mask),
             "embedding_length": masked_sum(embeddings.length, mask),
-            **scalars,
+            **log(outcome, batch),
         }
         return total / jnp.maximum(count, 1.0), Aux(moved, scalars)
 
@@ -166,7 +152,7 @@ def margin_method(
             embedding = jnp.concatenate([embedding, embed(images[:, :, ::-1])], axis=1)
         return {"embedding": unit(embedding).direction}
 
-    return Method(init, loss, predict)
+    return Method(init, loss, predict, split={"head/kernel": head.partition})
 
 
 def count_classes(targets: Mapping[str, Target], label: str) -> int:

@@ -16,14 +16,9 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from fairjax.losses import FprPenalty, fpr_penalty, make_margin, masked_sum
-from fairjax.methods.cosine_margin import (
-    Cosines,
-    MarginModel,
-    Scalars,
-    count_classes,
-    margin_method,
-)
+from fairjax.heads import Head, Outcome
+from fairjax.losses import FprPenalty, make_margin, masked_sum
+from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
 from fairjax.types import Batch, Method, Target
 
 
@@ -34,6 +29,7 @@ def build(
     preprocess: Callable[[jax.Array], jax.Array],
     label: str,
     margin: Mapping[str, Any],
+    head: Mapping[str, Any],
     tta: str,
     variant: str,
     gamma_u: float,
@@ -50,6 +46,7 @@ def build(
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
       margin: The host: its `name`, a key of MARGINS, and its settings.
+      head: See `Head`; not "sampled", whose sample lacks cosines that the penalty counts.
       tta: See `fairjax.methods.cosine_margin.build`.
       variant: This and the next four: see `FprPenalty`.
       gamma_u: False-positive rate allowed to the whole batch; 0 is 1 / (classes - 1).
@@ -62,16 +59,17 @@ def build(
         variant=variant, gamma_u=gamma_u, alpha=alpha, alpha_mode=alpha_mode, power=power
     )
     groups = targets[log_groups].values if log_groups in targets else ()
+    classes = count_classes(targets, label)
 
-    def penalise(cosines: Cosines, batch: Batch) -> tuple[jax.Array, Scalars]:
-        mask = batch["mask"]
-        k = penalty.largest_rank(*cosines.others.both.shape)
+    def log(outcome: Outcome, batch: Batch) -> Scalars:
+        mask, result = batch["mask"], outcome.penalty
+        assert result is not None
+        k = penalty.largest_rank(len(mask), classes)
         if k < 10:  # said once, while the step is traced
             logging.warning(
                 "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%g or the "
                 "batch for a steadier one.", k - 1, gamma_u,
             )  # fmt: skip
-        result = fpr_penalty(penalty, cosines.others, cosines.target, cosines.margined, mask)
         one = jnp.float32(1)
         scalars = {"fpr_threshold": (result.threshold, one)}
         scalars |= summary(result.fpr, result.shift, mask)
@@ -80,15 +78,18 @@ def build(
                 members = mask & (batch[log_groups] == number)
                 rows = summary(result.fpr, result.shift, members)
                 scalars |= {f"{key}_{name}": value for key, value in rows.items()}
-        return result.shift, scalars
+        return scalars
 
     return margin_method(
-        MarginModel(backbone, count_classes(targets, label)),
+        backbone,
         preprocess=preprocess,
         label=label,
+        classes=classes,
         margin=make_margin(**margin),
+        penalty=penalty,
+        head=Head(**head),
         tta=tta,
-        penalise=penalise,
+        log=log,
     )
 
 

@@ -40,18 +40,23 @@ class CosineHead(nn.Module):
 
     Attributes:
       classes: How many.
+      rows: Of the weights; those beyond the classes start at zero, and nothing moves them.
     """
 
     classes: int
+    rows: int
 
     @nn.compact
     def __call__(
         self, embeddings: Float[Array, "batch dim"]
-    ) -> tuple[Unit, Float[Array, "classes dim"]]:
-        """Normalises embeddings `[batch, dim]` and the class weights `[classes, dim]`."""
-        shape = (self.classes, embeddings.shape[1])
-        kernel = self.param("kernel", nn.initializers.normal(0.01), shape, jnp.float32)
-        return unit(embeddings), unit(kernel).direction
+    ) -> tuple[Unit, Float[Array, "rows dim"]]:
+        """Normalises embeddings `[batch, dim]`, and hands out the class weights as they are."""
+        shape = (self.rows, embeddings.shape[1])
+        return unit(embeddings), self.param("kernel", self._start, shape)
+
+    def _start(self, key: Array, shape: tuple[int, int]) -> Array:
+        kernel = nn.initializers.normal(0.01)(key, shape, jnp.float32)
+        return jnp.where(jnp.arange(self.rows)[:, None] < self.classes, kernel, 0.0)
 
 
 @jax.custom_vjp

@@ -18,6 +18,7 @@ from fairjax.types import Target
 PEOPLE = Target(tuple("abcde"), mean=0.0, std=1.0)
 AGE = Target((), mean=30.0, std=10.0)
 COSFACE = {"name": "cosface", "scale": 16.0, "margin": 0.2}
+HEAD = {"name": "dense", "chunk": 8, "rate": 0.5}
 STATEFUL = {
     "curricularface": {"name": "curricularface", "scale": 16.0, "margin": 0.3, "momentum": 0.5},
     "adaface": {
@@ -42,6 +43,7 @@ def build(margin=COSFACE, tta="sum", targets=None, label="identity"):
         preprocess=lambda x: normalise(x, kind="half"),
         label=label,
         margin=margin,
+        head=HEAD,
         tta=tta,
     )
 

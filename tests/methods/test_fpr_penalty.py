@@ -13,6 +13,7 @@ TARGETS = {
     "group": Target(("north", "south"), mean=0.0, std=1.0),
 }
 COSFACE = {"name": "cosface", "scale": 16.0, "margin": 0.2}
+HEAD = {"name": "dense", "chunk": 8, "rate": 0.5}
 
 
 class Linear(nn.Module):
@@ -24,7 +25,7 @@ class Linear(nn.Module):
 def build(**changes):
     settings = dict(
         variant="paper", gamma_u=0.1, alpha=1.0, alpha_mode="constant", power=2.0,
-        label="identity", margin=COSFACE, tta="none", log_groups="group",
+        label="identity", margin=COSFACE, head=HEAD, tta="none", log_groups="group",
     )  # fmt: skip
     return METHODS["fpr_penalty"](
         backbone=Linear(),
@@ -60,6 +61,7 @@ def test_without_strength_it_is_the_plain_margin(key):
         preprocess=lambda x: x.astype(jnp.float32) / 255 - 0.5,
         label="identity",
         margin=COSFACE,
+        head=HEAD,
         tta="none",
     )
     params, model_state = plain.init(key, batch)

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.sharding import PartitionSpec
 
-from fairjax.heads.kinds import Dense, Sampled, Streamed
-from fairjax.heads.sample import draw, sampled_classes
+from fairjax.heads.head import Head
+from fairjax.heads.sample import draw
 from fairjax.heads.shard import Reduce, Shard, Terms, split_cosines
 from fairjax.heads.stream import streamed
 from fairjax.losses import (
@@ -26,7 +25,7 @@ from fairjax.losses import (
     nontarget_logsumexp,
     softmax_loss,
 )
-from fairjax.losses.margin import Rows, State
+from fairjax.losses.margin import Mask, Rows, State
 from fairjax.losses.shards import Axis, own_copy, shard_number, total
 from fairjax.models.cosine_head import Unit
 from fairjax.types import MODEL_AXIS
@@ -36,26 +35,24 @@ class Outcome(NamedTuple):
     """What the head makes of a batch.
 
     Attributes:
-      loss: [batch], nats.
-      target: [batch], the cosines with the own class.
+      loss: Of each row, in nats.
+      target: Each row's cosine with its own class.
       penalty: What the FPR penalty did, if there is one.
       state: The margin's, for the next step.
-      moved: [weights] bool, False on the classes that took no part.
     """
 
-    loss: jax.Array
-    target: jax.Array
+    loss: Rows
+    target: Rows
     penalty: Penalty | None
     state: State
-    moved: jax.Array
 
 
 def class_losses(
-    head: Dense,
+    head: Head,
     kernel: jax.Array,
     embeddings: Unit,
     labels: jax.Array,
-    mask: jax.Array,
+    mask: Mask,
     state: State,
     key: jax.Array,
     *,
@@ -63,40 +60,47 @@ def class_losses(
     penalty: FprPenalty | None,
     classes: int,
 ) -> Outcome:
-    """Margin losses of a batch, on whatever mesh `jax.set_mesh` has set.
+    """Margin losses of a batch, on the mesh that `jax.set_mesh` has set; without one, in one shard.
 
     Args:
       head: How the weights lie and are walked.
-      kernel: Class weights [head.weights(classes), dim], of any length.
+      kernel: Class weights [head.rows(classes), dim], of any length.
       embeddings: Of the global batch.
       labels: [batch], class numbers; the loss of a number outside [0, classes) means nothing.
-      mask: [batch], False on padding.
+      mask: False on padding.
       state: The margin's, as the last step left it.
       key: For the sample.
       margin: What becomes of the cosines.
       penalty: Lowers the target cosines of rows with false positives.
       classes: How many there are; further rows of the kernel count for nothing.
+
+    Raises:
+      ValueError: If the penalty is to be made of a sample.
     """
+    if penalty and head.name == "sampled":
+        raise ValueError(
+            "head.name='sampled' leaves out cosines that the FPR penalty counts; "
+            "use 'streamed', 'sharded' or 'dense'."
+        )
     rows = partial(_rows, head, margin=margin, penalty=penalty, classes=classes)
-    mesh = jax.sharding.get_abstract_mesh()
     arguments = kernel, embeddings, labels, mask, dict(state), key
-    if mesh.empty or head.partition == PartitionSpec():
+    if head.name == "dense" or jax.sharding.get_abstract_mesh().empty:
         return rows(*arguments, axis=None)
     whole = PartitionSpec()
-    return jax.shard_map(
+    spread = jax.shard_map(
         partial(rows, axis=MODEL_AXIS),
-        mesh=mesh,
         in_specs=(head.partition, *(whole for _ in arguments[1:])),
-        out_specs=Outcome(whole, whole, whole, whole, moved=PartitionSpec(MODEL_AXIS)),
-    )(*arguments)
+        out_specs=whole,
+    )
+    return spread(*arguments)
 
 
 def _rows(
-    head: Dense,
+    head: Head,
     kernel: jax.Array,
     embeddings: Unit,
     labels: jax.Array,
-    mask: jax.Array,
+    mask: Mask,
     state: State,
     key: jax.Array,
     *,
@@ -109,17 +113,14 @@ def _rows(
     number, rows = shard_number(axis), len(kernel)
     place = labels - number * rows
     place = jnp.where((place >= 0) & (place < rows), place, rows)
-    shard = Shard(kernel, place, number * rows + jnp.arange(rows) < classes)
-    moved = jnp.ones_like(shard.counted)
-    if isinstance(head, Sampled):
-        shards = 1 if axis is None else lax.axis_size(axis)
-        if penalty and head.size(rows) < min(rows, len(labels)):
-            raise ValueError(...)
-        classes = sampled_classes(classes, rows, head.size(rows), shards)
-        shard, moved = draw(shard, head.size(rows), jax.random.fold_in(key, number))
+    counted = None if head.name == "dense" else number * rows + jnp.arange(rows) < classes
+    shard = Shard(kernel, place, counted)
+    if head.name == "sampled":
+        size = max(2, int(head.rate * rows))  # some class besides a row's own
+        shard = draw(shard, size, jax.random.fold_in(key, number))
     terms = Terms(margin=margin, penalty=penalty, classes=classes, axis=axis)
     direction = own_copy(embeddings.direction, axis)
-    if isinstance(head, Streamed):
+    if head.name == "streamed":
         target, reduce = streamed(shard, direction, terms, chunk=head.chunk)
     else:
         target, reduce = at_once(shard, direction, terms)
@@ -130,14 +131,14 @@ def _rows(
     shift = penalised.shift if penalised else 0.0
     loss = softmax_loss(margined - shift, logsumexp, scale=margin.scale)
     loss += margin.regulariser(embeddings.length)
-    return Outcome(loss, cosine, penalised, state, moved)
+    return Outcome(loss, cosine, penalised, state)
 
 
 def at_once(shard: Shard, embedding: jax.Array, terms: Terms) -> tuple[TwoSided, Reduce]:
     """The own class's cosines, as far as it is here, and how to reduce the others, in one array."""
     target, others = split_cosines(shard, embedding)
 
-    def reduce(margined: Rows, state: State, mask: jax.Array) -> tuple[Rows, Penalty | None]:
+    def reduce(margined: Rows, state: State, mask: Mask) -> tuple[Rows, Penalty | None]:
         logsumexp = nontarget_logsumexp(
             terms.margin.nontarget(others.both, margined, state),
             scale=terms.margin.scale,
@@ -146,8 +147,9 @@ def at_once(shard: Shard, embedding: jax.Array, terms: Terms) -> tuple[TwoSided,
         if not terms.penalty:
             return logsumexp, None
         own = TwoSided(*total(target, terms.axis))
-        return logsumexp, fpr_penalty(
+        penalised = fpr_penalty(
             terms.penalty, others, own, margined, mask, classes=terms.classes, axis=terms.axis
         )
+        return logsumexp, penalised
 
     return target, reduce
