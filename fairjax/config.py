@@ -343,12 +343,16 @@ def cosine_margin(
 
 
 def fpr_penalty(
-    margin: ConfigDict | None = None, *, variant: str = "paper", **changes: Any
+    margin: ConfigDict | None = None,
+    *,
+    variant: str = "paper",
+    head: ConfigDict | None = None,
+    **changes: Any,
 ) -> ConfigDict:
     """The `method` section of a margin softmax, CosFace by default, with the FPR penalty."""
     section = dict(
         margin=margin or cosface(),
-        head=class_head(),
+        head=head or class_head(),
         variant=variant,  # paper, tface (the authors' release) or mean_sq (MixFairFace's)
         gamma_u=1e-4 if variant == "paper" else 0.0,  # FPR of the batch; 0 is 1/(classes - 1)
         alpha=1.0,  # strength, of paper alone; the paper does not print its value

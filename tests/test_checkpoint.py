@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec
 
 from fairjax import checkpoint, sharding
 from fairjax.checkpoint import CheckpointError, Checkpoints, abstract_state, lower_is_better
@@ -53,6 +54,28 @@ def test_what_is_saved_comes_back(tmp_path):
         state, position = checkpoints.restore(abstract())
     np.testing.assert_array_equal(state.params["w"], np.full((4, 3), 3.0))
     assert position["step"] == 3
+
+
+def test_weights_that_two_devices_share_go_on_in_the_hands_of_four(tmp_path):
+    kernel = jnp.arange(12.0 * 3).reshape(12, 3)
+    params = {"head": {"kernel": kernel}, "w": jnp.ones((4, 3))}
+    split = {"head/kernel": PartitionSpec("model")}
+
+    def spread(shards):
+        state = TrainState(
+            jnp.int32(1), params, {}, optax.sgd(0.1, 0.9).init(params), {"params": params}
+        )
+        return state, sharding.by_part(sharding.make_mesh(shards), state, split)
+
+    with opened(tmp_path) as checkpoints:
+        state = jax.device_put(*spread(2))
+        checkpoints.save(state, step=1, config={}, position={}, metrics=None)
+        checkpoints.wait()
+        state, _ = checkpoints.restore(abstract_state(*spread(4)))
+    for part in (state.params, state.opt_state[0].trace, state.average["params"]):
+        assert part["head"]["kernel"].addressable_shards[0].data.shape == (3, 3)
+        assert part["w"].addressable_shards[0].data.shape == (4, 3)
+    np.testing.assert_array_equal(state.params["head"]["kernel"], kernel)
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):

@@ -5,6 +5,8 @@ from fairjax.config import (
     ConfigError,
     base_config,
     bind_section,
+    cosface,
+    cosine_margin,
     differences,
     parse_arg,
     suggest_key,
@@ -62,6 +64,13 @@ def test_validate_names_the_key_and_what_to_type(path, value, said):
         validate(changed(path, value))
 
 
+def test_the_shards_of_a_head_divide_the_devices():
+    config = changed("train.head_shards", 2)
+    validate(config, device_count=4)
+    with pytest.raises(ConfigError, match="train.head_shards=2 must be a divisor of the 3 devices"):
+        validate(config, device_count=3)
+
+
 def test_a_batch_must_divide_over_devices_and_micro_batches():
     config = changed("train.batch_size", 10)
     validate(config)
@@ -104,6 +113,16 @@ def test_differences_name_keys_but_not_those_that_change_no_number():
     new["optim"]["peak_lr"] = 1.0
     new["data"]["root"] = "elsewhere"
     assert differences(old, new) == ["optim.peak_lr: 0.0003 -> 1.0"]
+
+
+def test_a_run_without_a_head_in_its_config_has_the_dense_one():
+    config = base_config()
+    config.method = cosine_margin(cosface())
+    old, new = config.to_dict(), config.to_dict()
+    del old["method"]["head"], old["train"]["head_shards"]
+    assert differences(old, new) == []
+    new["method"]["head"]["name"] = "streamed"
+    assert differences(old, new) == ["method.head.name: 'dense' -> 'streamed'"]
 
 
 def test_differences_see_tuples_and_lists_as_one():

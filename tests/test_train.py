@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 
 from fairjax import build, main, train
 from fairjax.checkpoint import read_variables
-from fairjax.config import ConfigError, bins, load
+from fairjax.config import ConfigError, bins, class_head, fpr_penalty, load, vit
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.progress import read_metrics
 from fairjax.results import load_results
@@ -95,6 +96,49 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
         np.load(tmp_path / "predictions.npz") as parts,
     ):
         np.testing.assert_array_equal(whole["pred_age"], parts["pred_age"])
+
+
+@pytest.mark.slow
+def test_a_head_over_two_devices_stopped_and_resumed_equals_uninterrupted(tmp_path):
+    def config():
+        config = load(str(TINY.with_name("tiny_faces.py")))
+        config.backbone = vit(dim=16, depth=1, heads=2)
+        config.method = fpr_penalty(head=class_head("streamed", chunk=48), gamma_u=0.1)
+        config.train.update(head_shards=2, ema_decay=0.5, epochs=3.0, evaluate_every=3.0)
+        return config
+
+    assert run(config(), tmp_path / "whole").step == 9
+    (tmp_path / "parts").mkdir()
+    thread = interrupt_after(tmp_path / "parts", 3)
+    assert not run(config(), tmp_path / "parts").finished
+    thread.join()
+    assert run(config(), tmp_path / "parts").finished
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+    variables = []
+    for name in ("whole", "parts"):
+        (tmp_path / name / "outcome.json").write_text(json.dumps({"evaluated_step": 9}))
+        variables.append(read_variables(tmp_path / name))
+    whole, parts = variables
+    jax.tree.map(np.testing.assert_array_equal, whole, parts)
+    kernel = whole["params"]["head"]["kernel"]
+    assert kernel.shape == (128, 16)
+    assert kernel[:24].any(axis=1).all()
+    assert not kernel[24:].any(), "a class that is none has moved"
+
+
+def test_a_head_that_is_whole_is_not_split():
+    config = load(str(TINY.with_name("tiny_faces.py")))
+    for head, shards, said in (
+        ("dense", 2, "set config.method.head.name='streamed'"),
+        ("streamed", 3, "head_shards=3 must be a power of two, at most 128"),
+    ):
+        config.method.head.name, config.train.head_shards = head, shards
+        with pytest.raises(ConfigError, match=said):
+            build.check_sections(config)
+    config.method.head.name, config.train.head_shards = "streamed", 4
+    build.check_sections(config)
+    with pytest.raises(ConfigError, match="head_shards=2 splits class weights"):
+        build.check_sections(tiny_config(**{"train.head_shards": 2}))
 
 
 def test_a_killed_run_loses_only_what_its_log_said_after_the_checkpoint(finished, tmp_path):

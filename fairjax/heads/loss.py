@@ -113,7 +113,9 @@ def _rows(
     number, rows = shard_number(axis), len(kernel)
     place = labels - number * rows
     place = jnp.where((place >= 0) & (place < rows), place, rows)
-    counted = None if head.name == "dense" else number * rows + jnp.arange(rows) < classes
+    counted = jnp.ones(rows, bool)  # which XLA drops, where all do
+    if head.name != "dense":
+        counted = number * rows + jnp.arange(rows) < classes
     shard = Shard(kernel, place, counted)
     if head.name == "sampled":
         size = max(2, int(head.rate * rows))  # some class besides a row's own

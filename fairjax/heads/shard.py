@@ -20,12 +20,12 @@ class Shard(NamedTuple):
     Attributes:
       kernel: Their weights, of any length.
       place: For each row of the batch where its own class is; the number of classes here: nowhere.
-      counted: False on classes that are no class, or are met elsewhere; None: all count.
+      counted: False on classes that are no class, or are met elsewhere.
     """
 
     kernel: Float[Array, "classes dim"]
     place: Int[Array, " batch"]
-    counted: Bool[Array, " classes"] | None
+    counted: Bool[Array, " classes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,10 @@ def split_cosines(shard: Shard, embedding: jax.Array) -> tuple[TwoSided, TwoSide
     The own class's are 0 where it is not here; the others' are minus infinity in its place and on
     what does not count.
     """
-    sides = two_sided_cosines(embedding, unit(shard.kernel).direction)
-    if shard.counted is not None:
-        sides = tuple(jnp.where(shard.counted[None], side, -jnp.inf) for side in sides)
     here = shard.place < len(shard.kernel)
-    target, others = zip(*(split_target(side, shard.place) for side in sides), strict=True)
+    sides = [
+        split_target(jnp.where(shard.counted[None], cosines, -jnp.inf), shard.place)
+        for cosines in two_sided_cosines(embedding, unit(shard.kernel).direction)
+    ]
+    target, others = zip(*sides, strict=True)
     return TwoSided(*(jnp.where(here, cosine, 0.0) for cosine in target)), TwoSided(*others)

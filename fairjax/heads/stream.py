@@ -43,13 +43,13 @@ class Fixed(NamedTuple):
     Attributes:
       place: [batch], as in `Shard`.
       counted: [classes], as in `Shard`.
-      parting: The penalty's T, parted from its neighbours; without a penalty, nothing.
+      parting: The penalty's T, parted from its neighbours; without a penalty, any number.
       state: The margin's.
     """
 
     place: jax.Array
     counted: jax.Array
-    parting: jax.Array | None
+    parting: jax.Array
     state: State
 
 
@@ -97,7 +97,7 @@ def streamed(
     def reduce(margined: Rows, state: State, mask: jax.Array) -> tuple[Rows, Penalty | None]:
         own = TwoSided(*total(target, terms.axis))
         asked = Asked(embedding, *own_copy((own.both, margined), terms.axis))
-        fixed = Fixed(shard.place, shard.counted, None, state)
+        fixed = Fixed(shard.place, shard.counted, jnp.float32(0), state)
         if terms.penalty:
             threshold, parting = find_threshold(cut, terms, kernel, asked, fixed, mask)
             fixed = fixed._replace(parting=parting)

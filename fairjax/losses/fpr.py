@@ -34,7 +34,7 @@ class Selected(NamedTuple):
     Attributes:
       total: Of F(c).
       hits: Of ones.
-      above: Of ones, over all cosines above T, selected or not.
+      above: Of ones, over all cosines above T, in "mean_sq" also T, selected or not.
     """
 
     total: Rows
@@ -127,14 +127,18 @@ class FprPenalty:
     def parted(self, threshold: Array, above: Array, below: Array) -> Array:
         """A number that selects what T does, halfway to the next cosine that T tells from itself.
 
-        So cosines that are made twice, and rounded otherwise, are selected alike.
+        So cosines that are made twice, and rounded otherwise, are selected alike. It keeps within
+        1e-6 of T, as a cosine outside the population may lie in between.
 
         Args:
           threshold: T.
-          above: The least cosine that exceeds it, or 2.
-          below: The largest that it exceeds, or -2.
+          above: The least of the population that exceeds it, or 2.
+          below: The largest of it that T exceeds, or -2.
         """
-        other = below if self.variant == "mean_sq" else above
+        if self.variant == "mean_sq":
+            other = jnp.maximum(below, threshold - 2e-6)
+        else:
+            other = jnp.minimum(above, threshold + 2e-6)
         halfway = (threshold + other) / 2
         return jnp.where(halfway == other, threshold, halfway)
 
@@ -157,18 +161,17 @@ class FprPenalty:
         """
         target, margined = (lax.stop_gradient(x)[:, None] for x in (target, margined))
         threshold = jnp.maximum(threshold, -2.0)  # finite for an empty population, too
+        above = cosines >= threshold if self.variant == "mean_sq" else cosines > threshold
         if self.variant == "paper":
-            selected = cosines > threshold
+            selected = above
         elif self.variant == "tface":
-            selected = (cosines > threshold) & (cosines <= target) & (cosines != 0)
+            selected = above & (cosines <= target) & (cosines != 0)
             cosines = jnp.where(cosines < margined, cosines, through_embedding)
         else:
-            selected = (cosines >= threshold) & (cosines < margined)
+            selected = above & (cosines < margined)
         values = jnp.where(selected, cosines, 0.0)  # keeps minus infinity out of the power
         total = jnp.sum(jnp.where(selected, self._weight(values), 0.0), axis=1)
-        hits, above = (
-            jnp.sum(which, axis=1, dtype=jnp.float32) for which in (selected, cosines > threshold)
-        )
+        hits, above = (jnp.sum(x, axis=1, dtype=jnp.float32) for x in (selected, above))
         return Selected(total, hits, above)
 
     def shift(self, selected: Selected, through_embedding: Rows, *, classes: int) -> Rows:

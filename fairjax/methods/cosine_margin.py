@@ -19,6 +19,7 @@ from fairjax.types import Aux, Batch, Method, PyTree, Target
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
 Log = Callable[[Outcome, Batch], Scalars]
 
+
 class MarginModel(nn.Module):
     """A backbone and the class weights.
 
