@@ -30,17 +30,19 @@ MARGINS = {
     "adaface": {"margin": 0.3, "concentration": 0.333, "momentum": 0.5},
     "magface": {"low": 1.0, "high": 9.0, "low_margin": 0.2, "high_margin": 0.5, "weight": 3.0},
 }
-# Every margin and every variant once.
+# Every margin and every variant, on every number of shards. The chunks of `make_head` divide no
+# shard, so that the last overlaps its neighbour.
 CASES = [
-    ("softmax", None),
-    ("arcface", None),
-    ("cosface", "paper"),
-    ("curricularface", "paper"),
-    ("adaface", "tface"),
-    ("magface", "mean_sq"),
+    ("sharded", 2, "softmax", None),
+    ("sharded", 2, "adaface", "tface"),
+    ("sharded", 4, "curricularface", "paper"),
+    ("sharded", 4, "magface", "mean_sq"),
+    ("streamed", 1, "arcface", None),
+    ("streamed", 1, "magface", "mean_sq"),
+    ("streamed", 2, "cosface", "paper"),
+    ("streamed", 2, "adaface", "tface"),
+    ("streamed", 4, "curricularface", "paper"),
 ]
-# A chunk that divides no shard, so that the last overlaps its neighbour.
-KINDS = [("sharded", 1), ("sharded", 4), ("streamed", 1), ("streamed", 2), ("streamed", 4)]
 
 
 def make_head(name):
@@ -125,8 +127,7 @@ def dense():
     return once
 
 
-@pytest.mark.parametrize(("margin", "variant"), CASES)
-@pytest.mark.parametrize(("name", "shards"), KINDS)
+@pytest.mark.parametrize(("name", "shards", "margin", "variant"), CASES)
 def test_losses_and_gradients_are_the_dense_heads(key, dense, name, shards, margin, variant):
     got = run(make_head(name), margin, variant, make_mesh(shards), key)
     expected = dense(margin, variant)
@@ -161,10 +162,10 @@ def sizes(text):
 
 def exchanged(text):
     """The numbers in the largest array that devices send one another."""
-    calls = r" = .*\b(all-gather|all-reduce|all-to-all|reduce-scatter|collective-permute)"
-    lines = [line for line in text.splitlines() if re.search(calls, line)]
-    assert lines
-    return max(max(sizes(line)) for line in lines)
+    kinds = "all-gather|all-reduce|all-to-all|reduce-scatter|collective-permute"
+    results = re.findall(rf" = (.*?) (?:{kinds})(?:-start)?\(", text)
+    assert results
+    return max(max(sizes(result)) for result in results)
 
 
 @pytest.mark.parametrize(
@@ -184,12 +185,9 @@ def test_the_dense_head_sends_the_gradient_of_its_weights():
 
 
 def test_the_workspace_of_a_streamed_head_is_a_few_chunks():
-    streamed, sharded = (
-        compiled(name, 1, "paper", classes=65_536).memory_analysis().temp_size_in_bytes
-        for name in ("streamed", "sharded")
-    )
-    assert sharded > 4 * 64 * 65_536
-    assert streamed < 4 * 65_536 * 8 + 16 * 4 * 64 * 128  # one gradient, and sixteen chunks
+    memory = compiled("streamed", 1, "paper", classes=65_536).memory_analysis()
+    gradient, chunk = 4 * 65_536 * 8, 4 * 64 * 128
+    assert memory.temp_size_in_bytes < gradient + 16 * chunk < 4 * 64 * 65_536 / 6
 
 
 @pytest.mark.slow
@@ -220,7 +218,8 @@ def test_a_sample_of_everything_is_the_sharded_head(key, dense):
 def test_the_loss_of_a_sample_is_the_softmax_over_it(key):
     head, (kernel, x, labels, mask) = make_head("sampled"), arrays()
     rows = padded(kernel, head.rows(CLASSES))
-    shard = Shard(jnp.asarray(rows), jnp.asarray(labels), jnp.arange(len(rows)) < CLASSES)
+    place = jnp.where(labels < 0, len(rows), labels)
+    shard = Shard(jnp.asarray(rows), place, jnp.arange(len(rows)) < CLASSES)
     sample = draw(shard, 64, jax.random.fold_in(key, 0))  # a quarter of 256
     (_, outcome), (kernel_grad, _) = make_step(head, "cosface", None)(rows, x, labels, mask, key)
     chosen = np.asarray(sample.kernel)[np.asarray(sample.counted)].astype(np.float64)
