@@ -35,16 +35,9 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from fairjax.losses import (  # noqa: E402
-    FprPenalty,
-    TwoSided,
-    fpr_penalty,
-    make_margin,
-    nontarget_logsumexp,
-    softmax_loss,
-    split_target,
-)
-from fairjax.models.cosine_head import two_sided_cosines, unit  # noqa: E402
+from fairjax.heads import Head, class_losses  # noqa: E402
+from fairjax.losses import FprPenalty, make_margin  # noqa: E402
+from fairjax.models.cosine_head import unit  # noqa: E402
 
 SCALE, MARGIN = 64.0, 0.35
 WARM_UP = 2
@@ -68,20 +61,15 @@ def our_step(variant: str | None, data: tuple[np.ndarray, ...]) -> tuple[Callabl
         variant=variant, gamma_u=GAMMA_U[variant], alpha=1.0, alpha_mode="constant", power=2.0
     )
 
+    head = Head(name="dense", chunk=8192, rate=0.1)
+
     def loss(x: jax.Array, weights: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-        embeddings = unit(x)
-        split = [
-            split_target(cosines, labels)
-            for cosines in two_sided_cosines(embeddings.direction, unit(weights).direction)
-        ]
-        target, others = (TwoSided(*sides) for sides in zip(*split, strict=True))
-        margined, threshold = margin.target(target.both, embeddings.length, {}), jnp.float32(0)
-        if penalty:
-            mask = jnp.ones(len(labels), bool)
-            shift, threshold, _ = fpr_penalty(penalty, others, target, margined, mask)
-            margined -= shift
-        logsumexp = nontarget_logsumexp(others.both, scale=SCALE)
-        return softmax_loss(margined, logsumexp, scale=SCALE).mean(), threshold
+        outcome = class_losses(
+            head, weights, unit(x), labels, jnp.ones(len(labels), bool), {}, jax.random.key(0),
+            margin=margin, penalty=penalty, classes=len(weights),
+        )  # fmt: skip
+        threshold = outcome.penalty.threshold if outcome.penalty else jnp.float32(0)
+        return outcome.loss.mean(), threshold
 
     arrays = tuple(map(jnp.asarray, data))
     start = time.perf_counter()
