@@ -81,8 +81,8 @@ def get_config(arg: str = "") -> ConfigDict:
         config.compute_dtype = "float32"
         config.input.image_size = 64
         config.backbone = iresnet(18, width=16, dim=128)
-        config.optim.schedule = steps((12.0, 16.0))
-        config.train.update(epochs=18.0, batch_size=128, evaluate_every=6.0, tensorboard=False)
+        config.optim.update(peak_lr=0.05, schedule=steps((14.0, 20.0)))
+        config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, tensorboard=False)
         config.eval.protocol = lfw_protocol(fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
     if options.smoke:
         benchmark = phantom_pairs(

@@ -53,11 +53,12 @@ def get_config(arg: str = "") -> ConfigDict:
     config = load(f"{MARGIN}:{size}")
     config.seed = options.seed
     if options.people == "phantom" and not options.smoke:
-        benchmark = phantom_pairs(identities=480, differential=LIKE)
+        benchmark = phantom_pairs(image_size=32, identities=480, differential=LIKE)
         config.data = phantom_identities(
-            identities=660, images_per_identity=4, held_out=60, differential=LIKE,
+            image_size=32, identities=660, images_per_identity=4, held_out=60, differential=LIKE,
             benchmark=benchmark,
         )  # fmt: skip
+        config.input.image_size = 32
     groups = () if options.smoke else GROUPS[options.people]
     rows = [
         Row(name, {"method": load(f"{MARGIN}:{size},method={method}").method})
