@@ -55,8 +55,8 @@ def unbiased_hsic(one: Features, other: np.ndarray) -> float:
       one: One row an image.
       other: Of the same images in the same order, at least 4; the width may differ.
 
-    Source: Song et al. 2012 (JMLR 13), equation 5, for K = X X' and L = Y Y' less their diagonals.
-      Their sums are taken from the features, tr KL = |X'Y|^2 - sum_i k_ii l_ii and K1 = X (X'1) - k,
+    Source: Song et al. 2012 (JMLR 13), equation 5, for K = X X' and L = Y Y' less their diagonals
+      k and m. Their sums are taken from the features, tr KL = |X'Y|^2 - k'm and K1 = X (X'1) - k,
       so that no matrix of images by images is made.
     """
     n = len(one)
