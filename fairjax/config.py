@@ -17,6 +17,7 @@ from fairjax.plan import Claim as Claim
 from fairjax.plan import Column as Column
 from fairjax.plan import Row as Row
 from fairjax.plan import Study as Study
+from fairjax.plan import Thesis as Thesis
 
 T = TypeVar("T")
 

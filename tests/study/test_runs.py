@@ -1,14 +1,27 @@
 """From a plan to runs: folders, configs, who starts from whom, and plans that make no sense."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fairjax.config import Claim, Column, ConfigError, Row, Study, base_config, fpr_penalty, study
+from fairjax.config import (
+    Claim,
+    Column,
+    ConfigError,
+    Row,
+    Study,
+    Thesis,
+    base_config,
+    fpr_penalty,
+    study,
+)
 from fairjax.study import chosen, expand
 from fairjax.study.runs import folder_name
 
 COLUMNS = (Column("Accuracy", "gender_accuracy"),)
+CLAIM = Claim("x", "A", "A", "Accuracy", "lower")
+THESIS = Thesis("t", ("x",), ("y",), holds="", contradicted="", inconclusive="")
 
 
 def plan(*rows, **changes):
@@ -66,6 +79,25 @@ def test_the_command_line_sets_what_a_row_does_not():
             (Row("A"),),
             {"claims": (Claim("x", "A", "Z", "Accuracy", "lower"),)},
             "names 'Z', which is none",
+        ),
+        ((Row("A"),), {"claims": (CLAIM, CLAIM)}, "two claims say 'x'"),
+        ((Row("A"),), {"claims": (replace(CLAIM, margin=-1.0),)}, "margin=-1.0; it must be 0 or"),
+        ((Row("A"),), {"claims": (CLAIM,), "thesis": THESIS}, "names 'y', which is no claim"),
+        (
+            (Row("A"),),
+            {"claims": (CLAIM,), "thesis": replace(THESIS, must_hold=())},
+            "no claim that must hold",
+        ),
+        ((Row("A"),), {"similar": (("A", "Z"),)}, "`similar` names 'Z', which is no row"),
+        (
+            (Row("A", {"method.save_features": True}), Row("B")),
+            {"similar": (("A", "B"),)},
+            "features of row 'B' are to be compared, but it saves none",
+        ),
+        (
+            (Row("A", {"method": fpr_penalty()}),),
+            {"similar": (("A", "A"),)},
+            "features of row 'A' are to be compared, but it saves none",
         ),
     ],
 )
