@@ -111,6 +111,8 @@ class Study:
       columns: In the table's order.
       claims: What is tested.
       thesis: What they amount to, or None.
+      cited: Rows of the source that are not trained here: their numbers by column title, as printed
+        there, under their names.
       similar: Pairs of rows whose runs' features are compared, seed by seed; both save them
         (`method.save_features`).
       seeds: Every row is trained once with each.
@@ -125,6 +127,7 @@ class Study:
     columns: tuple[Column, ...]
     claims: tuple[Claim, ...] = ()
     thesis: Thesis | None = None
+    cited: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     similar: tuple[tuple[str, str], ...] = ()
     seeds: tuple[int, ...] = (0,)
     resamples: int = 200

@@ -95,13 +95,13 @@ def get_config(arg: str = "") -> ConfigDict:
         ]
     names = {row.name for row in rows}
     claims = [
-        Claim(text, one, other, column, direction)
+        Claim(text.format(one=one, other=other), one, other, column, direction, family=one)
         for network in ("R34", "R50", "R100")
         for one in [f"CIFP-{network}"]
         for other in [f"CosFace-{network}", f"ArcFace-{network}"]
         for text, column, direction in (
-            (f"The penalty raises the average accuracy over {other}.", "Avg", "higher"),
-            (f"It lowers the standard deviation over races against {other}.", "Std", "lower"),
+            ("{one} is more accurate on average than {other}.", "Avg", "higher"),
+            ("{one} spreads accuracy less over the races than {other}.", "Std", "lower"),
         )
         if options.table < 5 and {one, other} <= names
     ]

@@ -86,6 +86,9 @@ def check(study: Study) -> None:
             if strange := [name for name in wanted if name not in known]:
                 raise ConfigError(f"study: row {row.name!r} names {strange[0]!r}, not {what}.")
         before.append(row.name)
+    for name, numbers in study.cited.items():
+        if strange := [title for title in numbers if title not in titles]:
+            raise ConfigError(f"study: the cited {name!r} names {strange[0]!r}, not a column.")
     for claim in study.claims:
         for name, known in ((claim.row, before), (claim.than, before), (claim.column, titles)):
             if name not in known:

@@ -25,7 +25,7 @@ RULE = (
 
 
 def main_table(study: Study, cells: dict[str, dict[str, Cell]]) -> Table:
-    """Our numbers, and under each row the paper's and the difference."""
+    """Our numbers, below each row the paper's and the difference, and the rows it has besides."""
     digits = {c.title: c.digits for c in study.columns}
     lines = []
     for name, line in cells.items():
@@ -37,6 +37,9 @@ def main_table(study: Study, cells: dict[str, dict[str, Cell]]) -> Table:
             ):
                 numbers = (_number(value, digits[t], sign) for t, value in values.items())
                 lines.append([f"  {what}", *numbers])
+    for name, line in study.cited.items():
+        numbers = (_number(line.get(title), d) for title, d in digits.items())
+        lines.append([f"{name} (cited)", *numbers])
     note = f"{_over_seeds(study, 'over the test people')} Fractions in percent."
     if study.source:
         note += f" Paper: {study.source}."

@@ -72,6 +72,7 @@ def test_the_command_line_sets_what_a_row_does_not():
         ((Row("A b"), Row("a-B")), {}, "two rows are called 'a-B'"),
         ((Row("A", needs={"init.run": "B"}), Row("B")), {}, "names 'B', not an earlier row"),
         ((Row("A", published={"Speed": 1.0}),), {}, "names 'Speed', not a column"),
+        ((Row("A"),), {"cited": {"B": {"Speed": 1.0}}}, "cited 'B' names 'Speed', not a column"),
         ((Row("A"),), {"seeds": ()}, "there must be a seed"),
         ((Row("A", {"optim.peak_rl": 1.0}),), {}, "did you mean 'optim.peak_lr'"),
         ((Row("A", {"train.epochs": -1.0}),), {}, "row 'A': config.train.epochs=-1.0"),

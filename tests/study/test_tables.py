@@ -1,5 +1,7 @@
 """A study's words: verdict, tests, similarity."""
 
+from dataclasses import replace
+
 from fairjax.plan import Claim, Column, Row, Study, Thesis
 from fairjax.study.numbers import Cell, Conclusion, Outcome
 from fairjax.study.tables import (
@@ -34,6 +36,11 @@ def test_numbers_have_the_decimals_of_their_column():
     assert main_table(STUDY, {"A": {"Spread": CELL}}).rows == [
         ["A", "0.600 ± 0.141"], ["  95% interval", "-0.670 to 1.870"],
     ]  # fmt: skip
+
+
+def test_cited_rows_stand_below_with_dashes_for_what_they_lack():
+    study = replace(STUDY, cited={"GAC": {"Spread": 0.6}, "PFE": {}})
+    assert main_table(study, {}).rows == [["GAC (cited)", "0.600"], ["PFE (cited)", "–"]]
 
 
 def test_families_are_named_where_there_are_several():
