@@ -17,6 +17,7 @@ from fairjax.plan import Claim as Claim
 from fairjax.plan import Column as Column
 from fairjax.plan import Row as Row
 from fairjax.plan import Study as Study
+from fairjax.plan import Thesis as Thesis
 
 T = TypeVar("T")
 
@@ -287,6 +288,7 @@ def lfw_protocol(**changes: Any) -> ConfigDict:
         accuracy="exact",  # see protocols.accuracy.VARIANTS
         fmrs=(1e-2, 1e-3),  # overall false match rates to read error rates at
         tolerance=0.0,  # largest ratio accepted between groups' rates, 1 or more; 0: no verdicts
+        bias_fmrs=(),  # overall FMRs over all pairs of the images, for the spread over people
         resamples=2000,
         level=0.95,
     )
@@ -312,6 +314,19 @@ def rfw_protocol(**changes: Any) -> ConfigDict:
         resamples=2000,
         level=0.95,
     )
+    return ConfigDict({**section, **changes})
+
+
+def bfw_protocol(**changes: Any) -> ConfigDict:
+    """The `eval.protocol` section of BFW, bias degree as in the FPR penalty paper's Table 6."""
+    section = rfw_protocol(
+        name="bfw",
+        group_by="subgroup",
+        accuracy="insightface",
+        bias_fmrs=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3),
+        bias_pairs="within_group_all",
+    ).to_dict()
+    del section["all_accuracies"]  # RFW's
     return ConfigDict({**section, **changes})
 
 

@@ -15,6 +15,7 @@ class Column:
       group: The group it is about: {"race": "African"}; {} is everyone.
       across: The attribute a summary runs over: "race"; "" for a rate.
       at: The operating point: "FMR 1e-3"; "" where there is none.
+      digits: Decimals that are shown.
     """
 
     title: str
@@ -22,6 +23,7 @@ class Column:
     group: Mapping[str, str] = field(default_factory=dict)
     across: str = ""
     at: str = ""
+    digits: int = 2
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,14 @@ class Claim:
     """Something a paper says of its table, to be tested here.
 
     Attributes:
-      text: In words.
+      text: In words; unique.
       row: The row that is said to be better.
       than: The row that it is compared with.
       column: The title of the column it is about.
       direction: Whether the number of `row` is said to be lower or higher.
+      margin: How much it may be on the other side, 0 or more, in the column's printed unit: with 2,
+        "higher" says that `row` is less than 2 below `than` (non-inferiority).
+      family: Claims of one family are read together, and adjusted for their number together.
     """
 
     text: str
@@ -62,6 +67,37 @@ class Claim:
     than: str
     column: str
     direction: Literal["lower", "higher"]
+    margin: float = 0.0
+    family: str = ""
+
+    @property
+    def bound(self) -> float:
+        """The difference, `row` minus `than`, on whose far side the claim lies."""
+        return self.margin if self.direction == "lower" else -self.margin
+
+
+@dataclass(frozen=True)
+class Thesis:
+    """What a paper claims as a whole, put together from claims that are tested one by one.
+
+    It is contradicted where any of the named claims is; it holds where none is and all of
+    `must_hold` hold; else it is inconclusive.
+
+    Attributes:
+      text: In words.
+      must_hold: Texts of claims that must hold, every one.
+      must_not_fail: Texts of claims of which none may be contradicted.
+      holds: What to say where it holds.
+      contradicted: What to say where it is contradicted.
+      inconclusive: What to say where it is neither.
+    """
+
+    text: str
+    must_hold: tuple[str, ...]
+    must_not_fail: tuple[str, ...]
+    holds: str
+    contradicted: str
+    inconclusive: str
 
 
 @dataclass(frozen=True)
@@ -74,8 +110,14 @@ class Study:
       rows: In the table's order.
       columns: In the table's order.
       claims: What is tested.
+      thesis: What they amount to, or None.
+      cited: Rows of the source that are not trained here: their numbers by column title, as printed
+        there, under their names.
+      similar: Pairs of rows whose runs' features are compared, seed by seed; both save them
+        (`method.save_features`).
       seeds: Every row is trained once with each.
-      resamples: Of the test's people, for the claims.
+      resamples: Of the test's people, for the claims: 200 know a deviation to 5 %, which the tests
+        allow for.
       notes: Sentences for the reader: what differs from the paper.
     """
 
@@ -84,6 +126,9 @@ class Study:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     claims: tuple[Claim, ...] = ()
+    thesis: Thesis | None = None
+    cited: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    similar: tuple[tuple[str, str], ...] = ()
     seeds: tuple[int, ...] = (0,)
     resamples: int = 200
     notes: tuple[str, ...] = ()

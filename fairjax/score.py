@@ -16,7 +16,7 @@ from fairjax.comparisons import Pairs
 from fairjax.config import bind_section
 from fairjax.data.dataset import Attribute
 from fairjax.progress import read_metrics
-from fairjax.protocols import PROTOCOLS
+from fairjax.protocols import PROTOCOLS, similarity
 from fairjax.report import print_tables, write_report
 from fairjax.results import Results, save_results
 from fairjax.workdir import WorkdirError, read_json
@@ -137,6 +137,33 @@ def score(config: ConfigDict, workdir: Path) -> Results:
             **read_json(workdir / "outcome.json"),
         },
     )
+
+
+def compare_features(first: Path, second: Path, *, by: str = "") -> Results:
+    """How alike two runs represent the same test images, for everyone and by group.
+
+    Args:
+      first: A finished run's folder; what the images are and the intervals' level are its own.
+      second: Another's.
+      by: The attribute of the groups; "" is the first run's.
+
+    Raises:
+      WorkdirError: If a run has no predictions, or they cannot be compared.
+    """
+    one, other = (read_predictions(folder / "predictions.npz")[0] for folder in (first, second))
+    protocol = read_json(first / "config.json")["eval"]["protocol"]
+    attributes = attributes_of(read_json(first / "data.json"))
+    try:
+        return similarity.evaluate(
+            one,
+            other,
+            attributes={name: attribute.values for name, attribute in attributes.items()},
+            group_by=by or protocol["group_by"],
+            level=protocol["level"],
+            names=(first.name, second.name),
+        )
+    except ValueError as error:
+        raise WorkdirError(str(error)) from error
 
 
 def _sensitivity(path: Path) -> dict[str, Any]:

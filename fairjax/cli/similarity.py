@@ -23,31 +23,14 @@ def add(verbs: Any) -> None:
 
 
 def _similarity(arguments: argparse.Namespace) -> None:
-    from ml_collections import ConfigDict
     from rich.console import Console
 
-    from fairjax.config import ConfigError
     from fairjax.protocols import similarity
     from fairjax.report import print_tables
     from fairjax.results import save_results
-    from fairjax.score import attributes_of, read_predictions
-    from fairjax.workdir import read_json
+    from fairjax.score import compare_features
 
-    folders = (arguments.first, arguments.second)
-    one, other = (read_predictions(folder / "predictions.npz")[0] for folder in folders)
-    protocol = ConfigDict(read_json(arguments.first / "config.json")).eval.protocol
-    attributes = attributes_of(read_json(arguments.first / "data.json"))
-    try:
-        results = similarity.evaluate(
-            one,
-            other,
-            attributes={name: attribute.values for name, attribute in attributes.items()},
-            group_by=arguments.by or protocol.group_by,
-            level=protocol.level,
-            names=(arguments.first.name, arguments.second.name),
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    results = compare_features(arguments.first, arguments.second, by=arguments.by)
     print_tables(similarity.tables(results), Console(highlight=False, markup=False))
     if arguments.out:
         save_results(arguments.out, results)

@@ -175,7 +175,7 @@ def centred(
     pooled = np.sum(rates[known] * trials[known]) / np.sum(trials[known])
     spread, target = rates * (1 - rates), pooled * (1 - pooled)
     null = pooled + (resampled - rates) * np.sqrt(divide(target, spread))
-    varied = spread > 0
+    varied = (spread > 0) & ~np.isnan(resampled).all(axis=0)
     effects = np.nanvar(resampled[:, varied], axis=0) * trials[varied] / spread[varied]
     effect = max(1.0, float(effects.mean())) if varied.any() else 1.0
     rng = np.random.default_rng([seed, _NULL])

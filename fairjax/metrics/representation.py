@@ -48,19 +48,23 @@ def effective_rank(features: Features) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def unbiased_hsic(one: Float64[np.ndarray, "rows rows"], other: np.ndarray) -> float:
-    """The Hilbert-Schmidt independence criterion of two Gram matrices, without bias; may be < 0.
+def unbiased_hsic(one: Features, other: np.ndarray) -> float:
+    """The Hilbert-Schmidt independence criterion of two linear kernels, without bias; may be < 0.
 
     Args:
-      one: Symmetric; its diagonal plays no part.
-      other: Likewise, of the same rows; at least 4.
+      one: One row an image.
+      other: Of the same images in the same order, at least 4; the width may differ.
 
-    Source: Song et al. 2012 (JMLR 13), equation 5.
+    Source: Song et al. 2012 (JMLR 13), equation 5, for K = X X' and L = Y Y' less their diagonals
+      k and m. Their sums are taken from the features, tr KL = |X'Y|^2 - k'm and K1 = X (X'1) - k,
+      so that no matrix of images by images is made.
     """
     n = len(one)
-    k, m = (gram - np.diag(np.diag(gram)) for gram in (one, other))
-    both = (k * m).sum() - 2 * k.sum(axis=0) @ m.sum(axis=0) / (n - 2)
-    return float((both + k.sum() * m.sum() / ((n - 1) * (n - 2))) / (n * (n - 3)))
+    x, y = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    k, m = np.square(x).sum(axis=1), np.square(y).sum(axis=1)  # the diagonals
+    k_sums, m_sums = x @ x.sum(axis=0) - k, y @ y.sum(axis=0) - m
+    both = np.square(x.T @ y).sum() - k @ m - 2 * k_sums @ m_sums / (n - 2)
+    return float((both + k_sums.sum() * m_sums.sum() / ((n - 1) * (n - 2))) / (n * (n - 3)))
 
 
 def cka(one: Features, other: np.ndarray) -> float:
@@ -86,17 +90,12 @@ def cka(one: Features, other: np.ndarray) -> float:
         raise ValueError(f"the representations are of {len(one)} and {len(other)} images.")
     if len(one) < 4:
         return float("nan")
-    grams = []
-    for features in (one, other):
-        x = np.asarray(features, np.float64)
-        x = x - x.mean(axis=0)  # no difference to the result, but to its rounding
-        grams.append(x @ x.T)
-    joint, own, others = (
-        unbiased_hsic(a, b) for a, b in ((grams[0], grams[1]), (grams[0],) * 2, (grams[1],) * 2)
-    )
+    # Centring makes no difference to the result, but to its rounding.
+    x, y = (z - z.mean(axis=0) for z in (np.asarray(w, np.float64) for w in (one, other)))
+    own, others = unbiased_hsic(x, x), unbiased_hsic(y, y)
     if own <= 0 or others <= 0:
         return float("nan")
-    return joint / (own * others) ** 0.5
+    return unbiased_hsic(x, y) / (own * others) ** 0.5
 
 
 def cka_interval(

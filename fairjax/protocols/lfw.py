@@ -6,6 +6,8 @@ import numpy as np
 
 from fairjax.comparisons import Pairs
 from fairjax.protocols import embedded
+from fairjax.protocols.bias import Bias
+from fairjax.protocols.verification_gaps import BiasDegree
 from fairjax.protocols.verification_tables import tables as tables
 from fairjax.results import Results
 
@@ -19,6 +21,7 @@ def evaluate(
     accuracy: str,
     fmrs: Sequence[float],
     tolerance: float | int,
+    bias_fmrs: Sequence[float],
     resamples: int,
     level: float,
     seed: int,
@@ -35,6 +38,8 @@ def evaluate(
       accuracy: A variant of `accuracy.VARIANTS`; "insightface" is the customary one.
       fmrs: Overall false match rates to read error rates at, fractions in (0, 1).
       tolerance: See `embedded.evaluate`.
+      bias_fmrs: Overall FMRs over all pairs of the images, at whose thresholds FMR and TMR are
+        measured by group and their spread over groups and over people; () leaves it out.
       resamples: Bootstrap resamples of people; 2,000 or more to publish.
       level: Coverage of the intervals, a fraction in (0, 1).
       seed: Of the resamples.
@@ -57,7 +62,12 @@ def evaluate(
         name="lfw",
         attribute=group_by,
         accuracies=[accuracy],
-        bias=None,
+        bias=Bias(
+            fmrs=tuple(bias_fmrs),
+            pool="all_pairs",
+            pairs="within_group_all",
+            degree=BiasDegree("target", 1, "ratio"),
+        ),
         tolerance=float(tolerance),
         fmrs=tuple(fmrs),
         resamples=resamples,

@@ -40,7 +40,12 @@ def write_csv(folder: Path, results: Results, tables: Sequence[Table]) -> list[P
         ]
         for m in results.measures
     ]
-    written = [_write(folder / "measures.csv", [header, *rows])]
+    return [_write(folder / "measures.csv", [header, *rows]), *write_tables(folder, tables)]
+
+
+def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
+    """Writes one file a table, as `write_csv` does."""
+    written = []
     for place, table in enumerate(tables, 1):
         slug = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
         path = folder / "-".join(filter(None, ["table", str(place), slug]))

@@ -1,4 +1,4 @@
-"""The page of a study: its table, what became of the claims, and its runs."""
+"""The page of a study: the verdict, its tables, what became of the claims, and its runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +24,7 @@ def write_study_page(
     source: str,
     notes: Sequence[str],
     tables: Sequence[Table],
+    verdict: tuple[str, str, str] | None,
     claims: Sequence[tuple[str, str, str]],
     test: str,
     runs: Sequence[Mapping[str, object]],
@@ -37,6 +38,7 @@ def write_study_page(
       source: Where published numbers are from, or "".
       notes: Sentences for the reader.
       tables: Shown as they are.
+      verdict: (verdict, claim, why) of the study's claim as a whole; None where it has none.
       claims: (verdict, claim, what was found) of each.
       test: How claims are tested.
       runs: Name, row, seed and state of each.
@@ -62,8 +64,8 @@ def write_study_page(
         title=title,
         lead=lead,
         findings=[
-            Finding(_STYLE.get(verdict, "open"), text, found, f"{verdict} here")
-            for verdict, text, found in claims
+            Finding(_STYLE.get(judged, "open"), text, found, f"{judged} here")
+            for judged, text, found in [*([verdict] if verdict else []), *claims]
         ],
         sections=[
             Section("tables", "Tables", tables=tables),

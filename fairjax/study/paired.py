@@ -39,6 +39,8 @@ def resampled_values(
 ) -> dict[str, np.ndarray]:
     """Every column's number in each resample, as printed, by title; NaN where it is undefined.
 
+    Rates over all pairs of the images are not resampled: they rest on the images, not on the list.
+
     Args:
       folder: A finished run's.
       columns: What to measure.
@@ -46,6 +48,8 @@ def resampled_values(
     """
     config = ConfigDict(read_json(folder / "config.json"))
     config.eval.protocol.resamples = 1  # intervals are of no use here
+    if "bias_fmrs" in config.eval.protocol:
+        config.eval.protocol.bias_fmrs = []
     predictions, pairs = read_predictions(folder / "predictions.npz")
     attributes = attributes_of(read_json(folder / "data.json"))
     rows = _rows(config, predictions, pairs, attributes, resamples)

@@ -49,7 +49,8 @@ def expand(config: ConfigDict, workdir: Path, *, given: Mapping[str, Any]) -> li
         row itself sets that very key.
 
     Raises:
-      ConfigError: If the plan contradicts itself, or a run's config is impossible.
+      ConfigError: If the plan contradicts itself, or a run's config is impossible or saves no
+        features where they are to be compared.
     """
     study: Study = config.study
     check(study)
@@ -57,6 +58,13 @@ def expand(config: ConfigDict, workdir: Path, *, given: Mapping[str, Any]) -> li
     for seed in study.seeds:
         for row in study.rows:
             runs.append(_run(config, row, seed, workdir, given))
+    compared = {name for pair in study.similar for name in pair}
+    for run in runs:
+        if run.row in compared and not _saves_features(run.config):
+            raise ConfigError(
+                f"study: features of row {run.row!r} are to be compared, but it saves none; set "
+                "method.save_features=True in it, or leave it out of `similar`."
+            )
     return runs
 
 
@@ -67,6 +75,7 @@ def check(study: Study) -> None:
       ConfigError: Names the row, column or claim.
     """
     titles, before = {column.title for column in study.columns}, list[str]()
+    texts = [claim.text for claim in study.claims]
     for row in study.rows:
         if folder_name(row.name, 0) in {folder_name(name, 0) for name in before}:
             raise ConfigError(f"study: two rows are called {row.name!r}; give them other names.")
@@ -77,10 +86,29 @@ def check(study: Study) -> None:
             if strange := [name for name in wanted if name not in known]:
                 raise ConfigError(f"study: row {row.name!r} names {strange[0]!r}, not {what}.")
         before.append(row.name)
+    for name, numbers in study.cited.items():
+        if strange := [title for title in numbers if title not in titles]:
+            raise ConfigError(f"study: the cited {name!r} names {strange[0]!r}, not a column.")
     for claim in study.claims:
         for name, known in ((claim.row, before), (claim.than, before), (claim.column, titles)):
             if name not in known:
                 raise ConfigError(f"study: the claim {claim.text!r} names {name!r}, which is none.")
+        if texts.count(claim.text) > 1:
+            raise ConfigError(f"study: two claims say {claim.text!r}; give them other words.")
+        if not 0 <= claim.margin < float("inf"):
+            raise ConfigError(
+                f"study: the claim {claim.text!r} has margin={claim.margin}; it must be 0 or more."
+            )
+    if study.thesis:
+        if not study.thesis.must_hold:
+            raise ConfigError("study: the thesis has no claim that must hold; name one or more.")
+        for text in (*study.thesis.must_hold, *study.thesis.must_not_fail):
+            if text not in texts:
+                raise ConfigError(f"study: the thesis names {text!r}, which is no claim.")
+    for pair in study.similar:
+        for name in pair:
+            if name not in before:
+                raise ConfigError(f"study: `similar` names {name!r}, which is no row.")
     if not study.seeds:
         raise ConfigError("study: there must be a seed.")
 
@@ -136,6 +164,10 @@ def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[
     name = folder_name(row.name, seed)
     own.title = f"{row.name}, seed {seed}"
     return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
+
+
+def _saves_features(config: ConfigDict) -> bool:
+    return "method.save_features" in keys(config) and config.method.save_features
 
 
 def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:

@@ -1,6 +1,6 @@
-"""A study's numbers, tables, words and page, from the folders of its runs."""
+"""A study's numbers and files, from the folders of its runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,35 +8,41 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from fairjax.plan import Claim, Column, Row, Study
+from fairjax.plan import Claim, Column, Row, Study, Thesis
 from fairjax.report import print_tables
+from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
-from fairjax.results import Results, Table, load_results
+from fairjax.results import Results, load_results
+from fairjax.score import compare_features
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
-    Tested,
+    Outcome,
+    adjust,
     cell,
     combined,
-    judge,
+    conclude,
     published_difference,
 )
 from fairjax.study.paired import fingerprint, resampled_values
 from fairjax.study.runs import folder_name
+from fairjax.study.tables import (
+    RULE,
+    claim_table,
+    conclusion_table,
+    how_tested,
+    main_table,
+    similarity_table,
+    whole,
+    words,
+)
 from fairjax.workdir import WorkdirError, read_json, write_json
 
-SCHEMA_VERSION = "1.0"
-TEST = (
-    "Each difference is a mean over seeds, paired by seed. Its interval covers both other people "
-    f"in the test ({{resamples}} paired resamples of them) and, with two seeds or more, other "
-    f"trainings: Student's t with Welch and Satterthwaite's degrees of freedom, {LEVEL:.0%}, not "
-    "adjusted for the number of claims. A claim holds here where the whole interval lies on its "
-    "side of 0, is contradicted where it lies on the other, and is inconclusive else."
-)
+SCHEMA_VERSION = "1.1"
 
 
 def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) -> Path:
-    """Writes `study.json` and `report.html`, prints the tables, and returns the page's path.
+    """Writes `study.json`, the page and a CSV a table, prints the tables, returns the page's path.
 
     Args:
       workdir: The study's folder, which holds its plan and its runs.
@@ -54,7 +60,14 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
         row.name: {c.title: cell(c, row, results[row.name]) for c in study.columns} for row in shown
     }
     claims = test_claims(workdir, study, results)
-    tables = [main_table(study, cells), *([claim_table(study, claims)] if claims else [])]
+    conclusion = conclude(study.thesis, claims) if study.thesis else None
+    similar = similarities(workdir, study, results)
+    tables = [
+        *([conclusion_table(conclusion)] if conclusion else []),
+        main_table(study, cells),
+        *([claim_table(study, claims)] if claims else []),
+        *([similarity_table(study, similar)] if similar else []),
+    ]
     runs = [
         {"name": name, "row": row.name, "seed": seed, "state": state(found, name in failed)}
         for row in study.rows
@@ -70,16 +83,23 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
                 {"name": name, "cells": {title: _cell(c) for title, c in line.items()}}
                 for name, line in cells.items()
             ],
-            "claims": [
-                {**asdict(t), "test": TEST.format(resamples=study.resamples)} for t in claims
+            "verdict": asdict(conclusion) | {"rule": RULE} if conclusion else None,
+            "claims": [{**asdict(t), "test": how_tested(study)} for t in claims],
+            "similar": [
+                {"rows": pair, "cells": {group: _cell(c) for group, c in line.items()}}
+                for pair, line in similar.items()
             ],
         },
     )
+    write_tables(workdir, tables)
     path = workdir / "report.html"
     write_study_page(
         path, title=study.title, source=study.source, notes=study.notes, tables=tables,
-        claims=[(t.verdict, t.claim.text, words(t)) for t in claims],
-        test=TEST.format(resamples=study.resamples), runs=runs, command=kept["command"],
+        verdict=(conclusion.verdict, conclusion.thesis.text, whole(conclusion))
+        if conclusion
+        else None,
+        claims=[(t.verdict, t.claim.text, words(study, t)) for t in claims],
+        test=how_tested(study), runs=runs, command=kept["command"],
     )  # fmt: skip
     print_tables(tables, console)
     return path
@@ -110,6 +130,8 @@ def plan_of(kept: dict[str, Any]) -> Study:
                 "rows": tuple(Row(**row) for row in plan["rows"]),
                 "columns": tuple(Column(**column) for column in plan["columns"]),
                 "claims": tuple(Claim(**claim) for claim in plan["claims"]),
+                "thesis": _thesis(plan["thesis"]),
+                "similar": tuple(tuple(pair) for pair in plan["similar"]),
                 "seeds": tuple(plan["seeds"]),
                 "notes": tuple(plan["notes"]),
             }
@@ -122,7 +144,7 @@ def plan_of(kept: dict[str, Any]) -> Study:
 
 def test_claims(
     workdir: Path, study: Study, results: dict[str, list[Results | None]]
-) -> list[Tested]:
+) -> list[Outcome]:
     """Every claim on the seeds for which both of its rows are done."""
     titles = {claim.column for claim in study.claims}
     columns = [column for column in study.columns if column.title in titles]
@@ -150,75 +172,44 @@ def test_claims(
             [workdir / folder_name(name, seed) for name in (claim.row, claim.than)]
             for seed, _ in pairs
         ]
+        found, why = None, ""
         if not pairs:
             why = "no seed has both numbers"
         elif any(fingerprint(a) != fingerprint(b) for a, b in folders):
             why = "the two were tested on different people, images or pairs"
         else:
-            why = ""
-        if why:
-            tested.append(Tested(claim, None, None, published, "not tested", why))
-            continue
-        moved = np.array([values(a)[claim.column] - values(b)[claim.column] for a, b in folders])
-        mean, interval = combined([d for _, d in pairs], moved)
-        if len(pairs) == 1:
-            why = "one seed: how much another training would change is not in the interval"
-        tested.append(Tested(claim, mean, interval, published, judge(claim, mean, interval), why))
-    return tested
+            moved = [values(a)[claim.column] - values(b)[claim.column] for a, b in folders]
+            found = combined([d for _, d in pairs], np.array(moved))
+            if found is None:
+                why = "the difference does not vary, or is undefined, in resamples of the people"
+            elif len(pairs) == 1:
+                why = "one seed: how much another training would change is not in the interval"
+        if found is None:
+            tested.append(Outcome(claim, published, why=why))
+        else:
+            p_value = found.p_value(claim.bound)
+            tested.append(Outcome(claim, published, found.mean, found.interval, p_value, why=why))
+    return adjust(tested)
 
 
-def words(tested: Tested) -> str:
-    """The verdict in a sentence or two."""
-    if tested.difference is None or tested.interval is None:
-        return f"Not tested: {tested.why}."
-    low, high = tested.interval
-    claim = tested.claim
-    said = (
-        f"{claim.column}: {claim.row} minus {claim.than} is {tested.difference:+.2f} "
-        f"({LEVEL:.0%} interval {low:+.2f} to {high:+.2f})"
-    )
-    if tested.published is not None:
-        said += f"; the paper's difference is {tested.published:+.2f}"
-    return f"{said}. {tested.why[:1].upper()}{tested.why[1:]}{'.' if tested.why else ''}".strip()
-
-
-def main_table(study: Study, cells: dict[str, dict[str, Cell]]) -> Table:
-    """Our numbers, and under each row the paper's and the difference."""
-    seeds = len(study.seeds)
-    lines = []
-    for name, line in cells.items():
-        lines.append([name, *(_ours(c) for c in line.values())])
-        if any(c.interval for c in line.values()):
-            lines.append([f"  {LEVEL:.0%} interval", *(_span(c.interval) for c in line.values())])
-        if any(c.published is not None for c in line.values()):
-            lines.append(["  paper", *(_number(c.published) for c in line.values())])
-            lines.append(["  ours - paper", *(_number(c.difference, "+") for c in line.values())])
-    note = (
-        f"Mean over {seeds} seeds ± standard deviation over seeds (ddof 1); interval: Student's t "
-        "over seeds. "
-        if seeds > 1
-        else "One seed; interval: over the test's people. "
-    )
-    note += "Fractions in percent."
-    if study.source:
-        note += f" Paper: {study.source}."
-    return Table(study.title, ["", *(c.title for c in study.columns)], lines, note)
-
-
-def claim_table(study: Study, claims: Sequence[Tested]) -> Table:
-    """One line a claim."""
-    return Table(
-        "Claims",
-        ["claim", "column", "ours", f"{LEVEL:.0%} interval", "paper", "verdict"],
-        [
-            [
-                t.claim.text, t.claim.column, _number(t.difference, "+"), _span(t.interval, "+"),
-                _number(t.published, "+"), t.verdict,
-            ]
-            for t in claims
-        ],
-        TEST.format(resamples=study.resamples),
-    )  # fmt: skip
+def similarities(
+    workdir: Path, study: Study, results: dict[str, list[Results | None]]
+) -> dict[tuple[str, str], dict[str, Cell]]:
+    """Linear CKA of the features of each pair of rows over seeds: for everyone and by group."""
+    found = {}
+    for pair in study.similar:
+        by_seed = []
+        for seed, *done in zip(study.seeds, *(results[name] for name in pair), strict=True):
+            folders = [workdir / folder_name(name, seed) for name in pair]
+            by_seed.append(compare_features(*folders) if all(done) else None)
+        known = next((one for one in by_seed if one), None)
+        measures = known.measures if known else ()
+        columns = {", ".join(m.group.values()) or "everyone": m.group for m in measures}
+        found[pair] = {
+            name: cell(Column(name, "cka", group), Row(name), by_seed)
+            for name, group in columns.items()
+        }
+    return found
 
 
 def state(results: Results | None, failed: bool) -> str:
@@ -233,16 +224,11 @@ def _results(workdir: Path, row: Row, study: Study) -> list[Results | None]:
     return [load_results(path) if path.exists() else None for path in paths]
 
 
-def _ours(c: Cell) -> str:
-    return _number(c.mean) + (f" ± {c.std:.2f}" if c.std is not None else "")
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.2f}"
-
-
-def _span(interval: tuple[float, float] | None, sign: str = "") -> str:
-    return "–" if interval is None else " to ".join(_number(end, sign) for end in interval)
+def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:
+    if kept is None:
+        return None
+    needed, spared = (tuple(kept[key]) for key in ("must_hold", "must_not_fail"))
+    return Thesis(**{**kept, "must_hold": needed, "must_not_fail": spared})
 
 
 def _cell(c: Cell) -> dict[str, Any]:

@@ -124,6 +124,16 @@ def test_undefined_counts_as_infinite() -> None:
     assert t.noise_floor(null, level=0.95) == np.inf
 
 
+def test_a_group_that_no_resample_has_says_nothing_of_the_design_effect() -> None:
+    rates, trials = np.array([0.2, 0.3, 0.0]), np.array([40, 2, 40])
+    drawn = np.random.default_rng(0).binomial(40, 0.2, (50, 3)) / 40
+    drawn[:, 1] = np.nan
+    null = t.centred(drawn, rates, trials, seed=0)
+    without = t.centred(drawn[:, [0, 2]], rates[[0, 2]], trials[[0, 2]], seed=0)
+    assert np.isnan(null[:, 1]).all()
+    assert null[:, 2].std() == pytest.approx(without[:, 1].std(), rel=0.3)
+
+
 def test_centred_rates_have_the_pooled_mean_and_the_variance_that_goes_with_it() -> None:
     rng = np.random.default_rng(0)
     trials, rates = np.array([1000, 1000, 2000]), np.array([0.01, 0.02, 0.04])

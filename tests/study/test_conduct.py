@@ -19,6 +19,11 @@ def test_a_study_names_what_failed_goes_on_and_repeats_nothing(tmp_path):
     assert [run["state"] for run in kept["runs"]] == ["done"] * 3 + ["failed"] * 2
     assert kept["rows"][0]["cells"]["Accuracy"]["published"] == 71.0
     assert [claim["verdict"] for claim in kept["claims"]]
+    assert kept["verdict"]["verdict"] == kept["claims"][1]["verdict"]
+    ((alike,),) = ([pair["cells"]["everyone"]["values"] for pair in kept["similar"]],)
+    assert alike[0] > 0.5  # both have hardly moved from the same weights
+    assert "Similarity of features" in done.stdout
+    assert done.stdout.index("Verdict: ") < done.stdout.index("Going on lowers")
     assert "Going on lowers the error" in done.stdout
     assert (tmp_path / "report.html").stat().st_size > 10_000
     before = (tmp_path / "base-seed0" / "metrics.jsonl").read_bytes()

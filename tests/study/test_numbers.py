@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairjax.plan import Claim, Column, Row
+from fairjax.plan import Claim, Column, Row, Thesis
 from fairjax.results import Measure, Results
-from fairjax.study.numbers import cell, combined, judge, published_difference, value_of
+from fairjax.study.numbers import (
+    Estimate,
+    Outcome,
+    Part,
+    adjust,
+    cell,
+    combined,
+    conclude,
+    judge,
+    published_difference,
+    value_of,
+)
 
 COLUMN = Column("Accuracy", "accuracy", {"race": "A"})
 CLAIM = Claim("less", "one", "other", "Accuracy", "lower")
@@ -50,30 +61,106 @@ def test_years_stay_years_and_the_worst_group_is_whichever_it_is():
 
 
 def test_the_interval_of_a_difference_covers_people_and_seeds():
-    rng = np.random.default_rng(0)
-    people = rng.normal(0.0, 2.0, 4000)
-    mean, (low, high) = combined([1.0, 3.0], np.stack([people + 1, people + 3]))
+    people = np.random.default_rng(0).normal(0.0, 2.0, 4000)
+    found = combined([1.0, 3.0], np.stack([people + 1, people + 3]))
     over_people, over_seeds = people.var(ddof=1), 2.0 / 2
     total = over_people + over_seeds
-    reach = stats.t.ppf(0.975, (total / over_seeds) ** 2) * total**0.5
-    assert mean == 2.0
-    assert (low, high) == pytest.approx((2 - reach, 2 + reach))
+    critical = (over_people * stats.t.ppf(0.975, 3999) + over_seeds * stats.t.ppf(0.975, 1)) / total
+    reach = critical * total**0.5
+    assert found.mean == 2.0
+    assert found.interval == pytest.approx((2 - reach, 2 + reach))
 
 
-def test_with_one_seed_only_people_are_in_the_interval():
-    people = np.random.default_rng(0).normal(0.0, 2.0, (1, 4000))
-    mean, (low, high) = combined([1.0], people)
-    reach = stats.norm.ppf(0.975) * people.std(ddof=1)
-    assert (mean, low, high) == pytest.approx((1.0, 1 - reach, 1 + reach))
+def test_with_one_seed_only_people_are_in_the_test_with_the_degrees_that_resamples_give():
+    people = np.random.default_rng(0).normal(0.0, 2.0, (1, 20))
+    found = combined([1.0], people)
+    error = people.std(ddof=1)
+    reach = stats.t.ppf(0.975, 19) * error
+    assert found.interval == pytest.approx((1 - reach, 1 + reach))
+    assert found.p_value(-0.5) == pytest.approx(2 * stats.t.sf(1.5 / error, 19))
+
+
+def test_a_difference_that_never_varies_or_is_seldom_defined_is_no_estimate():
+    assert combined([1.0], np.ones((1, 9))) is None
+    assert combined([1.0], np.array([[np.nan, 2.0, np.nan]])) is None
+    assert combined([1.0], np.array([[np.nan, 2.0, 4.0]])).error == pytest.approx(2**0.5)
+
+
+def test_the_p_value_is_five_percent_at_the_intervals_ends_and_never_nought():
+    found = Estimate(1.0, (Part(2.0, 199), Part(0.5, 2)))
+    assert [found.p_value(end) for end in found.interval] == pytest.approx([0.05, 0.05])
+    assert found.p_value(1.0) == pytest.approx(1.0)
+    assert 0 < Estimate(1.0, (Part(1e-12, 199),)).p_value(0.0) < 1e-11
+
+
+@pytest.mark.parametrize("trainings", [0.0, 1.0, 10.0])
+def test_equal_recipes_are_told_apart_no_more_often_than_it_says(trainings):
+    rng, seeds, wrong = np.random.default_rng(0), 3, 0
+    for _ in range(2000):
+        differences = rng.normal() + trainings * rng.normal(size=seeds)
+        parts = (Part(rng.chisquare(199) / 199, 199), Part(differences.var(ddof=1) / seeds, 2))
+        low, high = Estimate(differences.mean(), parts).interval
+        wrong += not low <= 0 <= high
+    assert wrong / 2000 < 0.05 + 2.5 * (0.05 * 0.95 / 2000) ** 0.5
 
 
 @pytest.mark.parametrize(
-    ("interval", "verdict"),
-    [((-2.0, -0.5), "holds"), ((0.5, 2.0), "contradicted"), ((-1.0, 1.0), "inconclusive"),
-     ((0.0, 0.0), "inconclusive")],
-)  # fmt: skip
-def test_a_verdict_needs_the_whole_interval_on_one_side(interval, verdict):
-    assert judge(CLAIM, sum(interval) / 2, interval) == verdict
+    ("direction", "margin", "difference", "p", "verdict"),
+    [
+        ("lower", 0.0, -1.0, 0.04, "holds"),
+        ("lower", 0.0, 1.0, 0.04, "contradicted"),
+        ("lower", 0.0, -1.0, 0.06, "inconclusive"),
+        ("higher", 2.0, -1.0, 0.04, "holds"),  # lower, but by less than the margin
+        ("higher", 2.0, -3.0, 0.04, "contradicted"),
+        ("lower", 2.0, 1.0, 0.04, "holds"),
+        ("lower", 2.0, 3.0, 0.04, "contradicted"),
+    ],
+)
+def test_a_verdict_is_the_side_of_the_margin_where_chance_is_ruled_out(
+    direction, margin, difference, p, verdict
+):
+    claim = Claim("c", "one", "other", "Accuracy", direction, margin=margin)
+    assert judge(claim, difference, p) == verdict
+
+
+def outcome(text, family, p, difference=-1.0):
+    claim = Claim(text, "one", "other", "Accuracy", "lower", family=family)
+    return Outcome(claim, None, difference if p is not None else None, None, p)
+
+
+def test_claims_are_adjusted_for_their_number_in_each_family():
+    found = adjust([
+        outcome("a", "x", 0.02), outcome("b", "x", 0.03), outcome("c", "y", 0.03),
+        outcome("d", "x", None), outcome("e", "y", None),
+    ])  # fmt: skip
+    assert [t.p_value_holm for t in found] == [0.04, 0.04, 0.03, None, None]
+    assert [t.verdict for t in found] == ["holds"] * 3 + ["not tested"] * 2
+    worse = adjust([outcome("a", "", 0.02), outcome("b", "", 0.06), outcome("c", "", 0.01, 1.0)])
+    assert [t.p_value_holm for t in worse] == [0.04, 0.06, 0.03]
+    assert [t.verdict for t in worse] == ["holds", "inconclusive", "contradicted"]
+
+
+@pytest.mark.parametrize(
+    ("needed", "spared", "verdict", "because"),
+    [
+        (("holds", "holds"), "inconclusive", "holds", ()),
+        (("holds", "inconclusive"), "holds", "inconclusive", ("b",)),
+        (("holds", "contradicted"), "inconclusive", "contradicted", ("b",)),
+        (("holds", "holds"), "contradicted", "contradicted", ("c",)),
+        (("not tested", "contradicted"), "holds", "contradicted", ("b",)),
+        (("holds", "holds"), "not tested", "not tested", ("c",)),
+    ],
+)
+def test_the_whole_is_what_its_claims_make_it(needed, spared, verdict, because):
+    thesis = Thesis("t", ("a", "b"), ("c",), holds="", contradicted="", inconclusive="")
+    claims = [
+        Outcome(Claim(text, "one", "other", "Accuracy", "lower"), None, verdict=became)
+        for text, became in zip("abc", (*needed, spared), strict=True)
+    ]
+    found = conclude(thesis, claims)
+    assert (found.verdict, found.because) == (verdict, because)
+    assert sum(found.must_hold.values()) == 2
+    assert found.must_not_fail == {spared: 1}
 
 
 def test_the_papers_difference_needs_both_of_its_numbers():

@@ -1,14 +1,27 @@
 """From a plan to runs: folders, configs, who starts from whom, and plans that make no sense."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fairjax.config import Claim, Column, ConfigError, Row, Study, base_config, fpr_penalty, study
+from fairjax.config import (
+    Claim,
+    Column,
+    ConfigError,
+    Row,
+    Study,
+    Thesis,
+    base_config,
+    fpr_penalty,
+    study,
+)
 from fairjax.study import chosen, expand
 from fairjax.study.runs import folder_name
 
 COLUMNS = (Column("Accuracy", "gender_accuracy"),)
+CLAIM = Claim("x", "A", "A", "Accuracy", "lower")
+THESIS = Thesis("t", ("x",), ("y",), holds="", contradicted="", inconclusive="")
 
 
 def plan(*rows, **changes):
@@ -59,6 +72,7 @@ def test_the_command_line_sets_what_a_row_does_not():
         ((Row("A b"), Row("a-B")), {}, "two rows are called 'a-B'"),
         ((Row("A", needs={"init.run": "B"}), Row("B")), {}, "names 'B', not an earlier row"),
         ((Row("A", published={"Speed": 1.0}),), {}, "names 'Speed', not a column"),
+        ((Row("A"),), {"cited": {"B": {"Speed": 1.0}}}, "cited 'B' names 'Speed', not a column"),
         ((Row("A"),), {"seeds": ()}, "there must be a seed"),
         ((Row("A", {"optim.peak_rl": 1.0}),), {}, "did you mean 'optim.peak_lr'"),
         ((Row("A", {"train.epochs": -1.0}),), {}, "row 'A': config.train.epochs=-1.0"),
@@ -66,6 +80,25 @@ def test_the_command_line_sets_what_a_row_does_not():
             (Row("A"),),
             {"claims": (Claim("x", "A", "Z", "Accuracy", "lower"),)},
             "names 'Z', which is none",
+        ),
+        ((Row("A"),), {"claims": (CLAIM, CLAIM)}, "two claims say 'x'"),
+        ((Row("A"),), {"claims": (replace(CLAIM, margin=-1.0),)}, "margin=-1.0; it must be 0 or"),
+        ((Row("A"),), {"claims": (CLAIM,), "thesis": THESIS}, "names 'y', which is no claim"),
+        (
+            (Row("A"),),
+            {"claims": (CLAIM,), "thesis": replace(THESIS, must_hold=())},
+            "no claim that must hold",
+        ),
+        ((Row("A"),), {"similar": (("A", "Z"),)}, "`similar` names 'Z', which is no row"),
+        (
+            (Row("A", {"method.save_features": True}), Row("B")),
+            {"similar": (("A", "B"),)},
+            "features of row 'B' are to be compared, but it saves none",
+        ),
+        (
+            (Row("A", {"method": fpr_penalty()}),),
+            {"similar": (("A", "A"),)},
+            "features of row 'A' are to be compared, but it saves none",
         ),
     ],
 )

@@ -1,0 +1,178 @@
+"""A study in words and tables."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from fairjax.plan import Study
+from fairjax.results import Table
+from fairjax.study.numbers import LEVEL, Cell, Conclusion, Outcome, Verdict
+
+MOST_REASONS = 3  # claims that are quoted for a verdict
+TEST = (
+    "Each difference is a mean over seeds, paired by seed. Its interval, for that claim alone, "
+    "covers both other people in the test ({resamples} paired resamples of them) and, with two "
+    f"seeds or more, other trainings: {LEVEL:.0%}, Student's t, its critical value weighted by the "
+    "two shares of the variance (Cochran 1964). p is the two-sided p-value of no difference, or of "
+    "one as large as the claim's margin; p (Holm) is adjusted for the number of claims{families}, "
+    f"so that the chance of any false verdict stays below {1 - LEVEL:.0%}{{each}}. A claim holds "
+    f"here where p (Holm) is at most {1 - LEVEL:.2f} and the difference lies on the claimed side, "
+    "is contradicted where it lies on the other, and is inconclusive else."
+)
+RULE = (
+    "The whole is contradicted where any of these claims is; it holds where none is and all that "
+    "must hold do; else it is inconclusive."
+)
+
+
+def main_table(study: Study, cells: dict[str, dict[str, Cell]]) -> Table:
+    """Our numbers, below each row the paper's and the difference, and the rows it has besides."""
+    digits = {c.title: c.digits for c in study.columns}
+    lines = []
+    for name, line in cells.items():
+        lines += _line(name, line, digits)
+        if any(c.published is not None for c in line.values()):
+            for what, values, sign in (
+                ("paper", {title: c.published for title, c in line.items()}, ""),
+                ("ours - paper", {title: c.difference for title, c in line.items()}, "+"),
+            ):
+                numbers = (_number(value, digits[t], sign) for t, value in values.items())
+                lines.append([f"  {what}", *numbers])
+    for name, line in study.cited.items():
+        numbers = (_number(line.get(title), d) for title, d in digits.items())
+        lines.append([f"{name} (cited)", *numbers])
+    note = f"{_over_seeds(study, 'over the test people')} Fractions in percent."
+    if study.source:
+        note += f" Paper: {study.source}."
+    return Table(study.title, ["", *digits], lines, note)
+
+
+def conclusion_table(conclusion: Conclusion) -> Table:
+    """How many of the claims that the thesis rests on came out how."""
+    verdicts: tuple[Verdict, ...] = ("holds", "inconclusive", "contradicted", "not tested")
+    return Table(
+        f"Verdict: {conclusion.verdict}",
+        ["claims that", *verdicts],
+        [
+            [what, *(str(tally.get(verdict, 0)) for verdict in verdicts)]
+            for what, tally in (
+                ("must hold", conclusion.must_hold),
+                ("must not be contradicted", conclusion.must_not_fail),
+            )
+            if tally
+        ],
+        f"{conclusion.thesis.text} {whole(conclusion)} {RULE}",
+    )
+
+
+def claim_table(study: Study, claims: Sequence[Outcome]) -> Table:
+    """One line a claim."""
+    families = len({t.claim.family for t in claims}) > 1
+    digits = {c.title: c.digits for c in study.columns}
+    columns = ["claim", "column", "ours", "margin", f"{LEVEL:.0%} interval", "p", "p (Holm)",
+               "paper", "verdict"]  # fmt: skip
+    lines = []
+    for t in claims:
+        d = digits[t.claim.column]
+        lines.append([
+            *([t.claim.family] if families else []), t.claim.text, t.claim.column,
+            _number(t.difference, d, "+"),
+            _number(t.claim.bound, d, "+") if t.claim.margin else "",
+            _span(t.interval, d, "+"), _p(t.p_value), _p(t.p_value_holm),
+            _number(t.published, d, "+"), t.verdict,
+        ])  # fmt: skip
+    return Table("Claims", [*(["family"] if families else []), *columns], lines, how_tested(study))
+
+
+def similarity_table(study: Study, similar: Mapping[tuple[str, str], Mapping[str, Cell]]) -> Table:
+    """One row a pair, one column a group."""
+    digits = dict.fromkeys((name for line in similar.values() for name in line), 2)
+    lines = []
+    for pair, line in similar.items():
+        name = " and ".join(pair)
+        lines += _line(name, line, digits) if line else [[name, *("–" for _ in digits)]]
+    note = (
+        "Linear CKA of the two rows' features of the same test images, with unbiased HSIC: 1 is "
+        "alike up to rotation and scale, 0 has nothing in common. "
+        + _over_seeds(study, "jackknife over blocks of people")
+    )
+    return Table("Similarity of features", ["", *digits], lines, note)
+
+
+def how_tested(study: Study) -> str:
+    """How the study's claims are tested."""
+    sizes = Counter(claim.family for claim in study.claims)
+    several = len(sizes) > 1
+    families = ", ".join(f"{name or 'others'} {size}" for name, size in sizes.items())
+    return TEST.format(
+        resamples=study.resamples,
+        families=f" in its family ({families})" if several else "",
+        each=" in each family" if several else "",
+    )
+
+
+def whole(conclusion: Conclusion) -> str:
+    """The verdict on the thesis in a few sentences."""
+    thesis, because = conclusion.thesis, conclusion.because
+    said, reason = {
+        "holds": (thesis.holds, ""),
+        "contradicted": (thesis.contradicted, "Contradicted"),
+        "inconclusive": (thesis.inconclusive, "Not settled"),
+        "not tested": ("Some of its claims were not tested.", "Not tested"),
+    }[conclusion.verdict]
+    if because:
+        more = f" And {len(because) - MOST_REASONS} more." if because[MOST_REASONS:] else ""
+        said += f" {reason}: {' '.join(because[:MOST_REASONS])}{more}"
+    return said
+
+
+def words(study: Study, tested: Outcome) -> str:
+    """The verdict in a sentence or two."""
+    if tested.difference is None or tested.interval is None:
+        return f"Not tested: {tested.why}."
+    claim = tested.claim
+    digits = next(c.digits for c in study.columns if c.title == claim.column)
+    said = (
+        f"{claim.column}: {claim.row} minus {claim.than} is "
+        f"{_number(tested.difference, digits, '+')} ({LEVEL:.0%} interval "
+        f"{_span(tested.interval, digits, '+')}; p {_p(tested.p_value)}"
+        + (f" of {_number(claim.bound, digits, '+')}" if claim.margin else "")
+        + f", {_p(tested.p_value_holm)} after Holm)"
+    )
+    if tested.published is not None:
+        said += f"; the paper's difference is {_number(tested.published, digits, '+')}"
+    return f"{said}. {tested.why[:1].upper()}{tested.why[1:]}{'.' if tested.why else ''}".strip()
+
+
+def _line(name: str, line: Mapping[str, Cell], digits: Mapping[str, int]) -> list[list[str]]:
+    """A row's numbers over seeds, and their intervals where there are any."""
+    means = [
+        _number(c.mean, digits[t]) + (f" ± {c.std:.{digits[t]}f}" if c.std is not None else "")
+        for t, c in line.items()
+    ]
+    spans = [_span(c.interval, digits[t]) for t, c in line.items()]
+    intervals = (
+        [[f"  {LEVEL:.0%} interval", *spans]] if any(c.interval for c in line.values()) else []
+    )
+    return [[name, *means], *intervals]
+
+
+def _over_seeds(study: Study, one: str) -> str:
+    """What stands beside a mean over seeds; `one` is how a single run's interval is made."""
+    if len(study.seeds) == 1:
+        return f"One seed; interval: {one}."
+    return (
+        f"Mean over {len(study.seeds)} seeds ± standard deviation over seeds (ddof 1); interval: "
+        "Student's t over seeds."
+    )
+
+
+def _number(value: float | None, digits: int, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.{digits}f}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
+
+
+def _span(interval: tuple[float, float] | None, digits: int, sign: str = "") -> str:
+    return "–" if interval is None else " to ".join(_number(end, digits, sign) for end in interval)

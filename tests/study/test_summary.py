@@ -1,0 +1,109 @@
+"""A study's files, from folders as finished runs leave them."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fairjax.config import base_config
+from fairjax.metrics.representation import cka
+from fairjax.plan import Claim, Column, Row, Study, Thesis
+from fairjax.results import save_results
+from fairjax.score import attributes_of, evaluate_columns
+from fairjax.study import save_plan, summarise
+from fairjax.workdir import WorkdirError
+
+GROUPS = {"values": ["A", "B"], "low": 0, "high": 1, "unit": "", "assigned_by": "nobody"}
+GENDER = {**GROUPS, "values": ["male", "female"]}
+BETTER = Claim("Good is better.", "Good", "Bad", "Accuracy", "higher", family="main")
+WORSE = Claim("Good is worse.", "Good", "Bad", "Accuracy", "lower", family="main")
+CLOSE = Claim("Good costs little.", "Good", "Bad", "Accuracy", "higher", margin=5.0)
+STUDY = Study(
+    title="Good and bad",
+    source="",
+    rows=(Row("Good"), Row("Bad")),
+    columns=(Column("Accuracy", "gender_accuracy"),),
+    claims=(BETTER, WORSE, CLOSE),
+    thesis=Thesis(
+        "Good is good.", (BETTER.text, CLOSE.text), (), holds="It is.", contradicted="It is not.",
+        inconclusive="Nobody knows.",
+    ),
+    similar=(("Good", "Bad"),),
+    seeds=(0, 1),
+    resamples=30,
+)  # fmt: skip
+
+
+def run(folder, seed, right):
+    """A run that decides a share `right` of 200 faces rightly, with features of its own."""
+    folder.mkdir()
+    rng, n = np.random.default_rng(seed), 200
+    gender = np.arange(n) % 2
+    decided = np.where(np.random.default_rng(1).random(n) < right, gender, 1 - gender)
+    columns = {
+        "id": np.arange(n).astype(str),
+        "cluster": np.arange(n),
+        "race": np.arange(n) // 2 % 2,
+        "gender": gender,
+        "prob_gender": np.eye(2)[decided] * 0.8 + 0.1,
+        "features": np.random.default_rng(9).normal(size=(n, 3)) + 0.3 * rng.normal(size=(n, 3)),
+    }
+    config = base_config()
+    config.eval.protocol.update(group_by="race", resamples=9)
+    data = {"attributes": {"race": GROUPS, "gender": GENDER}}
+    results = evaluate_columns(config, columns, None, attributes_of(data))
+    save_results(folder / "results.json", results)
+    np.savez(folder / "predictions.npz", **columns)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    (folder / "data.json").write_text(json.dumps(data))
+    return columns["features"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("study")
+    features = {
+        (name, seed): run(workdir / f"{name}-seed{seed}", 10 * k + seed, right + 0.01 * seed)
+        for k, (name, right) in enumerate((("good", 0.95), ("bad", 0.6)))
+        for seed in (0, 1)
+    }
+    save_plan(workdir, STUDY, "the line")
+    with (workdir / "printed.txt").open("w") as out:
+        summarise(workdir, Console(file=out))
+    return workdir, features, json.loads((workdir / "study.json").read_text())
+
+
+def test_features_are_compared_seed_by_seed_for_everyone_and_by_group(study):
+    _, features, kept = study
+    ((pair,),) = (kept["similar"],)
+    assert pair["rows"] == ["Good", "Bad"]
+    for name, of in (("everyone", np.arange(200) >= 0), ("B", np.arange(200) // 2 % 2 == 1)):
+        found = pair["cells"][name]
+        expected = [cka(features["good", s][of], features["bad", s][of]) for s in (0, 1)]
+        assert found["values"] == pytest.approx(expected)
+        assert found["std"] == pytest.approx(np.std(expected, ddof=1))
+
+
+def test_the_verdict_comes_of_adjusted_claims_and_stands_first(study):
+    workdir, _, kept = study
+    better, worse, close = kept["claims"]
+    assert [c["verdict"] for c in kept["claims"]] == ["holds", "contradicted", "holds"]
+    assert better["p_value_holm"] == pytest.approx(2 * better["p_value"])
+    assert close["p_value_holm"] == close["p_value"] < worse["p_value"]
+    assert kept["verdict"]["verdict"] == "holds"
+    assert kept["verdict"]["must_hold"] == {"holds": 2}
+    page, printed = (workdir / "report.html").read_text(), (workdir / "printed.txt").read_text()
+    assert page.index("Good is good.") < page.index(BETTER.text)
+    assert printed.startswith("Verdict: holds")
+    assert (workdir / "table-1-verdict-holds.csv").read_text().startswith("claims that,holds")
+    assert "Good and Bad" in (workdir / "table-4-similarity-of-features.csv").read_text()
+
+
+def test_a_plan_of_another_schema_is_refused(tmp_path):
+    save_plan(tmp_path, STUDY, "the line")
+    kept = json.loads((tmp_path / "study.json").read_text())
+    del kept["plan"]["thesis"]
+    (tmp_path / "study.json").write_text(json.dumps(kept))
+    with pytest.raises(WorkdirError, match="not of schema 1.1 .*; run the study's line again"):
+        summarise(tmp_path, Console())
