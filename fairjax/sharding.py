@@ -29,7 +29,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def by_batch(mesh: Mesh) -> NamedSharding:
     """The first axis split over the devices."""
-    return NamedSharding(mesh, PartitionSpec((DATA_AXIS, MODEL_AXIS)))
+    return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
 def by_part(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec]) -> PyTree:

@@ -1,10 +1,9 @@
 """The training loop."""
 
-import functools
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,30 +11,21 @@ from types import FrameType
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from fairjax import sharding
-from fairjax.build import (
-    build_augment,
-    build_freezing,
-    build_method,
-    build_optimizer,
-    build_schedule,
-    build_second,
-)
+from fairjax.build import build_augment, build_second
 from fairjax.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
 from fairjax.config import ConfigError
 from fairjax.data.dataset import Dataset
 from fairjax.data.pipeline import cache_images, train_batches
 from fairjax.evaluate import evaluate, metric_names, predict_split, validation_metrics
-from fairjax.freeze import held
 from fairjax.progress import RunLog
-from fairjax.state import init_state, start_from
-from fairjax.steps import make_train_step
+from fairjax.recipe import make_recipe
+from fairjax.state import start_from
 from fairjax.types import PyTree
 
 
@@ -74,32 +64,14 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
     evaluate_every = max(1, round(settings.evaluate_every * steps_per_epoch))
 
     mesh = sharding.make_mesh(settings.head_shards)
-    whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
     init_key, train_key = jax.jit(  # jitted, so that the keys are global arrays
-        lambda: tuple(jax.random.split(jax.random.key(config.seed))), out_shardings=whole
+        lambda: tuple(jax.random.split(jax.random.key(config.seed))),
+        out_shardings=sharding.replicated(mesh),
     )()
-    method = build_method(config, dataset)
-    schedule = build_schedule(config, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-    size = config.input.image_size
-    blank = {"image": jnp.zeros((1, size, size, 3), jnp.uint8)}  # only its shape matters
-    plan = build_freezing(config, steps_per_epoch=steps_per_epoch)
-    tx = build_optimizer(config, schedule, plan, jax.eval_shape(method.init, init_key, blank)[0])
-    create = functools.partial(init_state, method, tx, batch=blank, averaged=settings.ema_decay > 0)
-    born = jax.eval_shape(create, init_key)
-    places = sharding.by_part(mesh, born, method.split)
-
-    @functools.cache  # one compilation for each set of parts that are held still together
-    def step_while(still: tuple[str, ...]) -> Callable:
-        logging.info("Held still: %s.", ", ".join(still) or "nothing")
-        return jax.jit(
-            make_train_step(
-                held(method, still), tx, accumulate=settings.accumulate,
-                ema_decay=settings.ema_decay,
-            ),
-            in_shardings=(places, by_batch, whole),  # state, batch, key
-            out_shardings=(places, whole),  # state, scalars
-            donate_argnums=0,
-        )  # fmt: skip
+    recipe = make_recipe(
+        config, dataset, mesh, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+    )
+    method, size = recipe.method, config.input.image_size
 
     with (
         Checkpoints(
@@ -110,7 +82,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
         ) as checkpoints,
         stop_signals() as stop,
     ):
-        abstract = abstract_state(born, places)
+        abstract = abstract_state(recipe.born, recipe.places)
         require_metric(
             settings.best_metric,
             metric_names(
@@ -127,7 +99,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             state, position = restored
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
-            state = jax.jit(create, out_shardings=places)(init_key)
+            state = jax.jit(recipe.create, out_shardings=recipe.places)(init_key)
             if config.init.run:
                 other = read_variables(Path(config.init.run))
                 try:
@@ -176,8 +148,9 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                     break
                 local = next(batches)
                 batch = sharding.global_batch(mesh, local)
+                train_step = recipe.step_while(recipe.plan.at(step - 1))
                 with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
-                    state, scalars = step_while(plan.at(step - 1))(state, batch, train_key)
+                    state, scalars = train_step(state, batch, train_key)
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
                 pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
@@ -198,7 +171,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                         {
                             "epoch": step / steps_per_epoch,
                             **window.means(),
-                            "learning_rate": float(schedule(step - 1)),
+                            "learning_rate": float(recipe.schedule(step - 1)),
                             **window.speed(settings.batch_size),
                         },
                     )

@@ -5,18 +5,22 @@ import sys
 from collections.abc import Sequence
 
 from fairjax.audit.tables import InputError
-from fairjax.cli import audit, data, diff, report, similarity
+from fairjax.cli import audit, data, diff, plan, report, similarity
 from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, data, diff, report, similarity)
+VERBS = (audit, data, diff, plan, report, similarity)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; the exit code is 0 where it did what was asked, else 1 after one line."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, more = parser.parse_known_args(argv)
+    arguments.overrides = [word for word in more if word.startswith("--config.")]
+    if len(arguments.overrides) < len(more) or (more and "config" not in arguments):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         arguments.run(arguments)
     except (ConfigError, DataError, InputError, OSError, WorkdirError) as error:

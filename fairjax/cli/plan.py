@@ -1,0 +1,143 @@
+"""`fairjax plan`: what a run would ask of the devices."""
+
+import argparse
+import ast
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+GIB = 2**30
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    plan = verbs.add_parser(
+        "plan",
+        help="say what memory a run needs, and how large its batch may be",
+        description="Prints the parameters of a run, the memory of its class head and of a step, "
+        "and the largest batch that fits, from shapes and the compiled step: nothing is allocated "
+        "and nothing is trained. --config.KEY=VALUE changes the config as it does in training.",
+        epilog="Example: fairjax plan --config configs/recognition/margin.py:depth=50 "
+        "--config.method.head.name=streamed --config.train.head_shards=8 --classes 1000000 "
+        "--devices 8 --memory 80",
+    )
+    plan.add_argument("--config", metavar="FILE[:ARG]", required=True, help="the run's config")
+    plan.add_argument("--classes", type=int, help="people to tell apart; else the data is read")
+    plan.add_argument("--devices", type=int, help="simulate so many on the CPU; else those at hand")
+    plan.add_argument(
+        "--memory", type=float, metavar="GIB", help="of each device; else what it has"
+    )
+    plan.set_defaults(run=_plan)
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from fairjax.config import ConfigError, load, validate
+    from fairjax.report import print_tables
+
+    config = _overridden(load(arguments.config), arguments.overrides)
+    if "study" in config:
+        raise ConfigError(f"{arguments.config} is a study; plan one of its runs' configs.")
+    for name, above in (("classes", 1), ("devices", 0), ("memory", 0)):
+        given = getattr(arguments, name)
+        if given is not None and given <= above:
+            raise ConfigError(f"--{name}={given} must be above {above}.")
+    validate(config)
+    import jax
+
+    from fairjax import build, capacity
+
+    if arguments.devices:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", arguments.devices)
+    build.check_sections(config)
+    validate(config, device_count=jax.device_count())
+    if arguments.classes:
+        dataset = capacity.stand_in(config, arguments.classes)
+    else:
+        dataset = build.load_dataset(config)
+    limit = int(arguments.memory * GIB) if arguments.memory else _memory(jax.devices()[0])
+    console = Console(highlight=False, markup=False)
+    with console.status("") as status:
+
+        def look(batch: int) -> None:
+            status.update(f"Compiling the step for {batch:,} images...")
+
+        try:
+            found = capacity.measure(config, dataset, limit=limit, look=look)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    print_tables([_table(config, found, limit)], console)
+
+
+def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+    """The config with these `--config.key=value` applied.
+
+    Raises:
+      ConfigError: If there is no such key, or its value is of another type.
+    """
+    from fairjax.config import ConfigError, keys, leaf, suggest_key
+
+    for word in overrides:
+        path, _, text = word.removeprefix("--config.").partition("=")
+        if path not in keys(config):
+            raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
+        old = leaf(config, path)
+        try:
+            text = {"true": "True", "false": "False"}.get(text, text)
+            value = text if isinstance(old, str) else ast.literal_eval(text)
+            config.update_from_flattened_dict({path: type(old)(value)})
+        except (SyntaxError, TypeError, ValueError):
+            raise ConfigError(
+                f"--config.{path}={text!r} is not a valid {type(old).__name__}; "
+                f"write for example --config.{path}={old}"
+            ) from None
+    return config
+
+
+def _memory(device: Any) -> int:
+    """Bytes that a device has; the simulated ones share the host's."""
+    known = device.memory_stats() or {}
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return known.get("bytes_limit", host // device.client.device_count())
+
+
+def _table(config: ConfigDict, found: Any, limit: int) -> Any:
+    import jax
+
+    from fairjax.results import Table
+
+    batch = config.train.batch_size
+    kept = sum(x.bytes for x in (found.head, found.rest, found.head_state, found.rest_state))
+
+    def row(name: str, numbers: int | None, size: int) -> list[str]:
+        return [name, "" if numbers is None else f"{numbers:,}", f"{size / GIB:.3f}"]
+
+    rows = []
+    if found.head.numbers:
+        rows.append(row("class weights", found.head.numbers, found.head.bytes))
+        rows.append(row("their optimiser", found.head_state.numbers, found.head_state.bytes))
+    rows += [
+        row("other weights", found.rest.numbers, found.rest.bytes),
+        row("their optimiser, statistics", found.rest_state.numbers, found.rest_state.bytes),
+        row(f"gradients, workspace of {batch:,} images", None, found.steps[batch] - kept),
+        row(f"a step of {batch:,} images", None, found.steps[batch]),
+    ]
+    if found.largest:
+        rows.append(
+            row(f"largest batch: {found.largest:,} images", None, found.steps[found.largest])
+        )
+    else:
+        rows.append(["largest batch: none fits", "", ""])
+    devices, head = jax.devices(), config.method.get("head")
+    return Table(
+        title=f"{config.title or config.method.name}, on {len(devices)} x {devices[0].device_kind}"
+        + (f", {head.name} head over {config.train.head_shards}" if head else ""),
+        columns=["", "numbers", "GiB a device"],
+        rows=rows,
+        note=f"Limit: {limit / GIB:.1f} GiB a device. Workspace is that of the program compiled "
+        f"for {devices[0].platform}; another kind of device takes more or less.",
+    )

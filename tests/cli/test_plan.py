@@ -1,0 +1,63 @@
+"""`fairjax plan` as it is typed; the compiler is put off by a formula."""
+
+from pathlib import Path
+
+import pytest
+
+from fairjax import capacity
+from fairjax.cli import main
+
+FACES = str(Path(__file__).parents[1] / "configs" / "tiny_faces.py")
+
+
+@pytest.fixture(autouse=True)
+def formula(monkeypatch):
+    def step_bytes(config, recipe, examples, mesh, *, batch):
+        return 2**30 + 2**24 * batch
+
+    monkeypatch.setattr(capacity, "step_bytes", step_bytes)
+
+
+def test_it_says_what_the_head_and_a_step_need_and_which_batch_fits(capsys):
+    flags = ["--config.method.head.name=sharded", "--config.train.head_shards=4"]
+    line = ["plan", "--config", FACES, *flags, "--classes", "1000000", "--memory", "3"]
+    assert main(line) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "on 4 x cpu, sharded head over 4" in said
+    assert "class weights 16,001,024 0.015" in said
+    assert "a step of 16 images 1.250" in said
+    assert "largest batch: 128 images 3.000" in said
+
+
+def test_without_classes_the_data_is_read(capsys):
+    assert main(["plan", "--config", FACES, "--memory", "0.5"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "class weights 384 0.000" in said  # 24 people are left to train on
+    assert "largest batch: none fits" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--config.method.hed.name=sharded"], "did you mean 'method.head.name'?"),
+        (["--config.train.batch_size=many"], "='many' is not a valid int; write for example"),
+        (["--config.train.batch_size=10"], "must be a multiple of the 4 devices; try 12"),
+        (["--config.train.head_shards=2"], "head_shards=2 splits class weights"),
+        (["--config.method.head.chunk=0"], "head.chunk=0 must be 1 or more"),
+        (["--memory", "0"], "--memory=0.0 must be above 0"),
+        (["--classes", "1"], "--classes=1 must be above 1"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, flags, said):
+    assert main(["plan", "--config", FACES, "--classes", "10", *flags]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_flag_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "--config", FACES, "--epochs", "3"])
+    with pytest.raises(SystemExit):
+        main(["report", "somewhere", "--config.seed=3"])
+    assert "unrecognized arguments: --config.seed=3" in capsys.readouterr().err
