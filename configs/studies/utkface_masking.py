@@ -108,7 +108,7 @@ def get_config(arg: str = "") -> ConfigDict:
         must_not_fail=(more,),
         holds="Here it does.",
         contradicted="Here it does not.",
-        inconclusive="These runs cannot tell: one of the two is not shown, nor is the contrary.",
+        inconclusive="These runs cannot tell: not both are shown, nor is the contrary of either.",
     )
     plan = Study(
         title="Age accuracy by race and masking strategy",

@@ -47,15 +47,18 @@ def conclusion_table(conclusion: Conclusion) -> Table:
     """How many of the claims that the thesis rests on came out how."""
     verdicts: tuple[Verdict, ...] = ("holds", "inconclusive", "contradicted", "not tested")
     return Table(
-        f"Verdict: {conclusion.verdict}",
-        ["claims that", *verdicts],
+        "Verdict",
+        ["", "verdict", *verdicts],
         [
-            [what, *(str(tally.get(verdict, 0)) for verdict in verdicts)]
-            for what, tally in (
-                ("must hold", conclusion.must_hold),
-                ("must not be contradicted", conclusion.must_not_fail),
-            )
-            if tally
+            ["the whole", conclusion.verdict, *("" for _ in verdicts)],
+            *(
+                [f"claims that must {what}", "", *(str(tally.get(v, 0)) for v in verdicts)]
+                for what, tally in (
+                    ("hold", conclusion.must_hold),
+                    ("not be contradicted", conclusion.must_not_fail),
+                )
+                if tally
+            ),
         ],
         f"{conclusion.thesis.text} {whole(conclusion)} {RULE}",
     )

@@ -50,11 +50,10 @@ def test_the_verdict_says_which_claims_stand_in_its_way():
     )
     found = Conclusion(thesis, "contradicted", tuple("abcde"), {"contradicted": 5}, {})
     assert whole(found) == "No. Contradicted: a b c And 2 more."
-    table = conclusion_table(found)
-    assert (table.title, table.rows) == (
-        "Verdict: contradicted",
-        [["must hold", "0", "0", "5", "0"]],
-    )
+    assert conclusion_table(found).rows == [
+        ["the whole", "contradicted", "", "", "", ""],
+        ["claims that must hold", "", "0", "0", "5", "0"],
+    ]
     assert whole(Conclusion(thesis, "holds", (), {}, {})) == "Yes."
 
 
