@@ -106,8 +106,8 @@ def get_config(arg: str = "") -> ConfigDict:
         "accuracy.",
         must_hold=(lowers, little),
         must_not_fail=(more,),
-        holds="Here it does.",
-        contradicted="Here it does not.",
+        holds="Both are shown.",
+        contradicted="The contrary of one of them is shown.",
         inconclusive="These runs cannot tell: not both are shown, nor is the contrary of either.",
     )
     plan = Study(
