@@ -106,9 +106,9 @@ def get_config(arg: str = "") -> ConfigDict:
         "accuracy.",
         must_hold=(lowers, little),
         must_not_fail=(more,),
-        holds="Here it does.",
-        contradicted="Here it does not.",
-        inconclusive="These runs cannot tell: one of the two is not shown, nor is the contrary.",
+        holds="Both are shown.",
+        contradicted="The contrary of one of them is shown.",
+        inconclusive="These runs cannot tell: not both are shown, nor is the contrary of either.",
     )
     plan = Study(
         title="Age accuracy by race and masking strategy",

@@ -173,12 +173,10 @@ def get_config(arg: str = "") -> ConfigDict:
         "accuracy.",
         must_hold=tuple(claim.text for claim in (*means, *slight)),
         must_not_fail=tuple(claim.text for claim in cells),
-        holds="Here it does: all four rates are lower on average over the groups, none is shown to "
-        "rise in any group, and no accuracy falls by more than a slight cost.",
-        contradicted="Here it does not: a rate that it is said to lower is higher, or a cost is "
-        "more than slight.",
-        inconclusive="These runs cannot tell: that the rates fall, or that the cost is slight, is "
-        "not shown, nor is the contrary.",
+        holds="All four rates are lower on average over the groups, none is shown to rise in any "
+        "group, and every cost in accuracy is slight.",
+        contradicted="A rate that is said to fall rises, or a cost is more than slight.",
+        inconclusive="These runs cannot tell: not all of it is shown, nor is the contrary of any.",
     )
     plan = Study(
         title="Age, gender and race: time-frequency consistency against a ResNet",

@@ -24,7 +24,7 @@ def write_study_page(
     source: str,
     notes: Sequence[str],
     tables: Sequence[Table],
-    verdict: tuple[str, str, str] | None,
+    verdict: str,
     claims: Sequence[tuple[str, str, str]],
     test: str,
     runs: Sequence[Mapping[str, object]],
@@ -38,14 +38,14 @@ def write_study_page(
       source: Where published numbers are from, or "".
       notes: Sentences for the reader.
       tables: Shown as they are.
-      verdict: (verdict, claim, why) of the study's claim as a whole; None where it has none.
+      verdict: On the study's claim as a whole, in sentences, or "".
       claims: (verdict, claim, what was found) of each.
       test: How claims are tested.
       runs: Name, row, seed and state of each.
       command: The line that makes the study.
     """
     done = sum(run["state"] == "done" for run in runs)
-    lead = f"{done} of {len(runs)} runs are done."
+    lead = f"{verdict}\n{done} of {len(runs)} runs are done."
     if source:
         lead += f" Published numbers: {source}."
     states = Table(
@@ -65,7 +65,7 @@ def write_study_page(
         lead=lead,
         findings=[
             Finding(_STYLE.get(judged, "open"), text, found, f"{judged} here")
-            for judged, text, found in [*([verdict] if verdict else []), *claims]
+            for judged, text, found in claims
         ],
         sections=[
             Section("tables", "Tables", tables=tables),

@@ -95,9 +95,7 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
     path = workdir / "report.html"
     write_study_page(
         path, title=study.title, source=study.source, notes=study.notes, tables=tables,
-        verdict=(conclusion.verdict, conclusion.thesis.text, whole(conclusion))
-        if conclusion
-        else None,
+        verdict=whole(conclusion) if conclusion else "",
         claims=[(t.verdict, t.claim.text, words(study, t)) for t in claims],
         test=how_tested(study), runs=runs, command=kept["command"],
     )  # fmt: skip

@@ -50,17 +50,20 @@ def conclusion_table(conclusion: Conclusion) -> Table:
     """How many of the claims that the thesis rests on came out how."""
     verdicts: tuple[Verdict, ...] = ("holds", "inconclusive", "contradicted", "not tested")
     return Table(
-        f"Verdict: {conclusion.verdict}",
-        ["claims that", *verdicts],
+        "Verdict",
+        ["", "verdict", *verdicts],
         [
-            [what, *(str(tally.get(verdict, 0)) for verdict in verdicts)]
-            for what, tally in (
-                ("must hold", conclusion.must_hold),
-                ("must not be contradicted", conclusion.must_not_fail),
-            )
-            if tally
+            ["the whole", conclusion.verdict, *("" for _ in verdicts)],
+            *(
+                [f"claims that must {what}", "", *(str(tally.get(v, 0)) for v in verdicts)]
+                for what, tally in (
+                    ("hold", conclusion.must_hold),
+                    ("not be contradicted", conclusion.must_not_fail),
+                )
+                if tally
+            ),
         ],
-        f"{conclusion.thesis.text} {whole(conclusion)} {RULE}",
+        f"{whole(conclusion)} {RULE}",
     )
 
 
@@ -112,35 +115,34 @@ def how_tested(study: Study) -> str:
 
 def whole(conclusion: Conclusion) -> str:
     """The verdict on the thesis in a few sentences."""
-    thesis, because = conclusion.thesis, conclusion.because
+    thesis, verdict, because = conclusion.thesis, conclusion.verdict, conclusion.because
     said, reason = {
         "holds": (thesis.holds, ""),
-        "contradicted": (thesis.contradicted, "Contradicted"),
-        "inconclusive": (thesis.inconclusive, "Not settled"),
-        "not tested": ("Some of its claims were not tested.", "Not tested"),
-    }[conclusion.verdict]
-    if because:
-        more = f" And {len(because) - MOST_REASONS} more." if because[MOST_REASONS:] else ""
-        said += f" {reason}: {' '.join(because[:MOST_REASONS])}{more}"
-    return said
+        "contradicted": (thesis.contradicted, "Contradicted:"),
+        "inconclusive": (thesis.inconclusive, "Not shown:"),
+        "not tested": ("", "Not tested:"),
+    }[verdict]
+    more = f"And {len(because) - MOST_REASONS} more." if because[MOST_REASONS:] else ""
+    parts = (thesis.text, f"{verdict.capitalize()} here.", said, reason)
+    return " ".join(filter(None, (*parts, *because[:MOST_REASONS], more)))
 
 
-def words(study: Study, tested: Outcome) -> str:
+def words(study: Study, outcome: Outcome) -> str:
     """The verdict in a sentence or two."""
-    if tested.difference is None or tested.interval is None:
-        return f"Not tested: {tested.why}."
-    claim = tested.claim
+    if outcome.difference is None or outcome.interval is None:
+        return f"Not tested: {outcome.why}."
+    claim = outcome.claim
     digits = next(c.digits for c in study.columns if c.title == claim.column)
     said = (
         f"{claim.column}: {claim.row} minus {claim.than} is "
-        f"{_number(tested.difference, digits, '+')} ({LEVEL:.0%} interval "
-        f"{_span(tested.interval, digits, '+')}; p {_p(tested.p_value)}"
+        f"{_number(outcome.difference, digits, '+')} ({LEVEL:.0%} interval "
+        f"{_span(outcome.interval, digits, '+')}; p {_p(outcome.p_value)}"
         + (f" of {_number(claim.bound, digits, '+')}" if claim.margin else "")
-        + f", {_p(tested.p_value_holm)} after Holm)"
+        + f", {_p(outcome.p_value_holm)} after Holm)"
     )
-    if tested.published is not None:
-        said += f"; the paper's difference is {_number(tested.published, digits, '+')}"
-    return f"{said}. {tested.why[:1].upper()}{tested.why[1:]}{'.' if tested.why else ''}".strip()
+    if outcome.published is not None:
+        said += f"; the paper's difference is {_number(outcome.published, digits, '+')}"
+    return f"{said}. {outcome.why[:1].upper()}{outcome.why[1:]}{'.' if outcome.why else ''}".strip()
 
 
 def _line(name: str, line: Mapping[str, Cell], digits: Mapping[str, int]) -> list[list[str]]:

@@ -23,7 +23,7 @@ def test_a_study_names_what_failed_goes_on_and_repeats_nothing(tmp_path):
     ((alike,),) = ([pair["cells"]["everyone"]["values"] for pair in kept["similar"]],)
     assert alike[0] > 0.5  # both have hardly moved from the same weights
     assert "Similarity of features" in done.stdout
-    assert done.stdout.index("Verdict: ") < done.stdout.index("Going on lowers")
+    assert done.stdout.index("Verdict\n") < done.stdout.index("Going on lowers")
     assert "Going on lowers the error" in done.stdout
     assert (tmp_path / "report.html").stat().st_size > 10_000
     before = (tmp_path / "base-seed0" / "metrics.jsonl").read_bytes()

@@ -56,13 +56,12 @@ def test_the_verdict_says_which_claims_stand_in_its_way():
         "All.", ("a.",), (), holds="Yes.", contradicted="No.", inconclusive="Who knows?"
     )
     found = Conclusion(thesis, "contradicted", tuple("abcde"), {"contradicted": 5}, {})
-    assert whole(found) == "No. Contradicted: a b c And 2 more."
-    table = conclusion_table(found)
-    assert (table.title, table.rows) == (
-        "Verdict: contradicted",
-        [["must hold", "0", "0", "5", "0"]],
-    )
-    assert whole(Conclusion(thesis, "holds", (), {}, {})) == "Yes."
+    assert whole(found) == "All. Contradicted here. No. Contradicted: a b c And 2 more."
+    assert conclusion_table(found).rows == [
+        ["the whole", "contradicted", "", "", "", ""],
+        ["claims that must hold", "", "0", "0", "5", "0"],
+    ]
+    assert whole(Conclusion(thesis, "holds", (), {}, {})) == "All. Holds here. Yes."
 
 
 def test_a_pair_whose_runs_are_missing_has_dashes():
