@@ -287,15 +287,24 @@ def rehearse(config: ConfigDict, dataset: Dataset) -> None:
         rows=config.train.batch_size // config.train.accumulate,
     )
     method, key = build_method(config, dataset), jax.eval_shape(lambda: jax.random.key(0))
-    variables = _told("backbone", functools.partial(jax.eval_shape, method.init))(key, batch)
-    _told("method", functools.partial(jax.eval_shape, method.loss))(*variables, batch, key)
-    attribute = config.eval.sensitivity.attribute
+    init = _told("backbone", functools.partial(jax.eval_shape, method.init))
+    params, model_state = init(key, batch)
+    loss = _told("method", functools.partial(jax.eval_shape, method.loss))
+    loss(params, model_state, batch, key)
+    looks, attribute = config.eval.sensitivity, config.eval.sensitivity.attribute
     values = {name for name, known in tested(dataset).items() if known.values}
     if attribute and (config.backbone.name != "vit" or attribute not in values):
         raise ConfigError(
             f"config.eval.sensitivity.attribute={attribute!r} needs config.backbone.name='vit' and "
             f"a class attribute: one of {', '.join(sorted(values))}."
         )
+    if attribute and looks.images == "correct":
+        predicted = jax.eval_shape(method.predict, {"params": params, **model_state}, batch)
+        if f"prob_{attribute}" not in predicted:
+            raise ConfigError(
+                f"config.eval.sensitivity.images='correct' needs a classifier of {attribute}; this "
+                "model is none: write 'all'."
+            )
     settings = {**config.eval.protocol.to_dict(), "resamples": 1}
     brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
     columns = _embedded(dataset) if compares(config) else _predicted(dataset)

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from fairjax import build, main, train
 from fairjax.checkpoint import read_variables
-from fairjax.config import ConfigError, bins, class_head, fpr_penalty, load, vit
+from fairjax.config import ConfigError, bins, class_head, fpr_penalty, load, regress, vit
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.progress import read_metrics
 from fairjax.results import load_results
@@ -200,6 +200,15 @@ def test_an_unknown_best_metric_is_said_before_the_first_step(tmp_path):
 def test_a_protocol_that_does_not_fit_the_data_is_refused_before_training():
     config = tiny_config(**{"eval.protocol.group_by": "race"})
     with pytest.raises(ConfigError, match="group_by='race' must be a classified attribute: one of"):
+        build.rehearse(config, build.load_dataset(config))
+
+
+def test_attention_over_rightly_classified_images_needs_a_classifier_of_them():
+    looks = {"eval.sensitivity.attribute": "group", "eval.sensitivity.images": "correct"}
+    config = tiny_config(**looks)
+    config.backbone = vit("tiny", dim=16, depth=1, heads=2, patch=8)
+    config.method.tasks = ConfigDict({"age": regress("age")})
+    with pytest.raises(ConfigError, match="needs a classifier of group; this model is none"):
         build.rehearse(config, build.load_dataset(config))
 
 

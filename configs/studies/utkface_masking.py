@@ -5,7 +5,8 @@ Source: the UTKFace study with ResNet-50, TFC and masked autoencoders, Table 4 (
   the relative spread between races (Std/Mean), and costs little accuracy.
 Runs, for each seed: a race classifier leaves its sensitivity map; three masked autoencoders are
   pre-trained with random masks, masks that follow the map and masks that avoid it; each is
-  fine-tuned to the age classes.
+  fine-tuned to the age classes. `attention` adds to each age classifier's report where it looks,
+  by race.
 Run: python -m fairjax.main --config configs/studies/utkface_masking.py --workdir runs/masking \
   --config.data.root=DIR
 Reduced: :small, 64 pixels, patches of 8, tiny networks, three seeds; the README has its table.
@@ -36,8 +37,8 @@ PUBLISHED_F1 = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: small, smoke, seed=0 (the first), seeds=3."""
-    options = parse_arg(arg, small=False, smoke=False, seed=0, seeds=3)
+    """Arguments: small, smoke, seed=0 (the first), seeds=3, attention."""
+    options = parse_arg(arg, small=False, smoke=False, seed=0, seeds=3, attention=False)
     size = "small" if options.small else "smoke" if options.smoke else ""
     config = load(f"{RUNS / 'vit.py'}:{size},target=age")
     classifier = load(f"{RUNS / 'vit.py'}:{size}")
@@ -67,6 +68,8 @@ def get_config(arg: str = "") -> ConfigDict:
                 shown=False,
             )
         )
+    # What patches pay to each other: the mean over them is what the age classifiers decide by.
+    looks = {"eval.sensitivity.attribute": attribute, "eval.sensitivity.source": "mean_query"}
     published = size == "" or size == "small"
     for mask in MASKS:
         titles = [*RACES, "Mean", "Std", "Std/Mean", "Overall"]
@@ -75,6 +78,7 @@ def get_config(arg: str = "") -> ConfigDict:
         rows.append(
             Row(
                 f"masks: {mask}",
+                changes=looks if options.attention else {},
                 needs={"init.run": f"pre-training, {mask}"},
                 published=paper if published else {},
             )

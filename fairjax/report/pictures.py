@@ -22,9 +22,9 @@ _SCALE = 2  # a picture's pixel is so many on the screen, so that small ones can
 
 
 def sensitivity_section(looks: Mapping[str, Any]) -> Section:
-    """Where a classifier looks, over everyone and by the value of its attribute."""
+    """Where a model looks, over everyone and by the value of an attribute."""
     if not looks:
-        return Section("sensitivity", "Where the classifier looks")
+        return Section("sensitivity", "Where the model looks")
     everyone = sum(looks["n"].values())
     maps = {f"everyone ({everyone:,.0f} images)": looks["overall"]}
     maps |= {f"{v} ({looks['n'][v]:,.0f} images)": w for v, w in looks["by_value"].items()}
@@ -47,12 +47,12 @@ def sensitivity_section(looks: Mapping[str, Any]) -> Section:
         figures.append(Figure(Markup(svg), sentence(name)))
     layers = "all layers" if looks["layers"] == "all" else "the last layer"
     lead = (
-        f"Attention of the classifier of {words(looks['attribute'])} by patch of the face, over "
-        f"{layers} and heads: {_SOURCES[looks['source']]}. 1 is the mean of a map; all maps share "
-        "one scale."
+        "Attention of the model by patch of the face, for everyone and by "
+        f"{words(looks['attribute'])}, over {layers} and heads: {_SOURCES[looks['source']]}. 1 is "
+        "the mean of a map; all maps share one scale."
     )
     parts: Parts = [("", figures)]
-    return Section("sensitivity", "Where the classifier looks", lead, parts=parts)
+    return Section("sensitivity", "Where the model looks", lead, parts=parts)
 
 
 def picture_section(pictures: Mapping[str, np.ndarray]) -> Section:

@@ -15,6 +15,9 @@ LOOKS = {
 def test_every_map_is_shown_relative_to_its_mean_patch():
     section = sensitivity_section(LOOKS)
     ((_, figures),) = section.parts
+    assert section.lead.startswith(
+        "Attention of the model by patch of the face, for everyone and by race"
+    )
     assert [figure.caption for figure in figures] == [
         "Everyone (8 images)", "A (3 images)", "<b> (5 images)",
     ]  # fmt: skip
