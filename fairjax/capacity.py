@@ -105,7 +105,11 @@ def stand_in(config: ConfigDict, classes: int) -> Dataset:
 def step_bytes(
     config: ConfigDict, recipe: Recipe, examples: Examples, mesh: Mesh, *, batch: int
 ) -> int:
-    """Bytes of each device while a step runs: state, batch, gradients and workspace."""
+    """Bytes of each device while a step runs: state, batch, gradients and workspace.
+
+    Raises:
+      ValueError: If the backend cannot say.
+    """
 
     def spread(shapes: PyTree, place: NamedSharding) -> PyTree:
         return jax.tree.map(
@@ -118,6 +122,8 @@ def step_bytes(
     step = recipe.step_while(recipe.plan.always)
     with jax.set_mesh(mesh):
         memory = step.lower(state, rows, key).compile().memory_analysis()
+    if memory is None:
+        raise ValueError(f"{jax.default_backend()} does not say what memory a program needs.")
     return (
         memory.argument_size_in_bytes
         + memory.output_size_in_bytes

@@ -37,8 +37,8 @@ def main_table(study: Study, cells: dict[str, dict[str, Cell]]) -> Table:
             ):
                 numbers = (_number(value, digits[t], sign) for t, value in values.items())
                 lines.append([f"  {what}", *numbers])
-    for name, line in study.cited.items():
-        numbers = (_number(line.get(title), d) for title, d in digits.items())
+    for name, cited in study.cited.items():
+        numbers = (_number(cited.get(title), d) for title, d in digits.items())
         lines.append([f"{name} (cited)", *numbers])
     note = f"{_over_seeds(study, 'over the test people')} Fractions in percent."
     if study.source:
