@@ -8,6 +8,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from fairjax.models.attention import attention
 from fairjax.models.norm import BatchNorm
 from fairjax.models.resnet import ResNet
 
@@ -181,7 +182,7 @@ class PostNormLayer(nn.Module):
             name="qkv",
         )(x)
         q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)
-        mixed = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, dim)
+        mixed = attention(q, k, v).reshape(batch, tokens, dim)
         y = nn.Dense(dim, dtype=self.dtype, name="out")(mixed)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_1")(x + drop(y))
         y = drop(nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)))

@@ -9,6 +9,8 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from fairjax.models.attention import attention, attention_with_weights
+
 
 class ViT(nn.Module):
     """The encoder: from images, or from some of their patches, to one feature vector or to tokens.
@@ -29,8 +31,8 @@ class ViT(nn.Module):
         skipped less, in proportion to their place (Huang et al. 2016).
       dropout: After the attention's and the perceptron's last layers.
       maps: Whether each block's attention, float32 [batch, heads, tokens, tokens] with queries on
-        the third axis, is sown as "attention" in "intermediates". They are then computed
-        explicitly; otherwise by what the backend has fused. The results are the same to rounding.
+        the third axis, is sown as "attention" in "intermediates"; see `fairjax.models.attention`.
+        The results are the same to rounding.
       dtype: Of the computation; parameters and the result are float32.
 
     Source: Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1; sizes of Touvron et al. 2021
@@ -136,25 +138,14 @@ class Block(nn.Module):
         qkv = dense(3 * dim, name="qkv")(norm(name="norm_1")(x))
         q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)
         if self.maps:
-            mixed, attention = explicit_attention(q, k, v)
-            self.sow("intermediates", "attention", attention)
+            mixed, weights = attention_with_weights(q, k, v)
+            self.sow("intermediates", "attention", weights)
         else:
-            mixed = jax.nn.dot_product_attention(q, k, v)
+            mixed = attention(q, k, v)
         y = drop(dense(dim, name="out")(mixed.reshape(batch, tokens, dim)))
         x = x + skip(y)
         y = nn.gelu(dense(self.hidden, name="up")(norm(name="norm_2")(x)), approximate=False)
         return x + skip(drop(dense(dim, name="down")(y)))
-
-
-def explicit_attention(
-    q: Float[Array, "batch queries heads dim"],
-    k: Float[Array, "batch keys heads dim"],
-    v: Float[Array, "batch keys heads dim"],
-) -> tuple[Float[Array, "batch queries heads dim"], Float[Array, "batch heads queries keys"]]:
-    """Scaled dot-product attention with its weights, float32, rows of which add up to 1."""
-    logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
-    weights = jax.nn.softmax(logits / np.sqrt(q.shape[-1]))
-    return jnp.einsum("bhqk,bkhd->bqhd", weights.astype(v.dtype), v), weights
 
 
 def patchify(
