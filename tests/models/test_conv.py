@@ -68,6 +68,27 @@ def test_patches_and_lax_give_the_same_values_and_gradients(key, case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+# Rows of one and of two groups of 21 pixels of 3 features, of what does not come out even, and of
+# 8 features, of which 8 pixels go together and one is left over.
+NEIGHBOURS = [(3, 21, 3, 1, 1, 3), (5, 83, 7, 2, 3, 3), (5, 9, 3, 1, 1, 3), (6, 33, 2, 2, 0, 8)]
+
+
+@pytest.mark.parametrize("case", NEIGHBOURS, ids=str)
+def test_neighbours_as_channels_give_the_same_values_and_gradients(key, case):
+    height, width, size, strides, padding, features = case
+    keys = jax.random.split(key, 3)
+    rows, columns = ((n + 2 * padding - size) // strides + 1 for n in (height, width))
+    x = jax.random.normal(keys[0], (2, height, width, 3))
+    kernel = jax.random.normal(keys[1], (size, size, 3, features))
+    dy = jax.random.normal(keys[2], (2, rows, columns, features))
+    run = partial(value_and_gradients, x, kernel, dy, strides=strides, padding=padding)
+    ours = run(lowering="neighbours")
+    expected = conv_by_loops(np.asarray(x), np.asarray(kernel), strides, padding)
+    np.testing.assert_allclose(ours[0], expected, rtol=1e-4, atol=1e-5)
+    for one, other in zip(ours, run(lowering="lax"), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_bfloat16_patches_agree_with_float32_to_bfloat16_rounding(key):
     case = (7, 5, 3, 2, 1)
     arrays = random_case(key, case, jnp.bfloat16)
@@ -96,6 +117,15 @@ def test_auto_leaves_tiny_maps_and_1x1_kernels_to_the_matmul_on_cpu(key):
     assert "conv_general_dilated" not in primitives((2, 2, 3, 1, 1))
     assert "conv_general_dilated" not in primitives((16, 16, 1, 2, 0))
     assert "conv_general_dilated" in primitives((16, 16, 3, 1, 1))
+
+
+def test_auto_computes_the_pixels_of_a_narrow_stem_four_at_a_time_on_cpu():
+    x, kernel = jnp.ones((2, 16, 16, 3)), jnp.ones((7, 7, 3, 16))
+    f = partial(conv, strides=2, padding=3)
+    assert "f32[7,13,3,64]" in str(jax.make_jaxpr(f)(x, kernel))
+    assert "f32[2,8,8,16]" in str(jax.make_jaxpr(f)(x, kernel))
+    half = jax.make_jaxpr(f)(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
+    assert "[7,13,3,64]" not in str(half)
 
 
 def test_module_is_linens_conv_with_the_same_parameters(key):
