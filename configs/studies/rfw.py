@@ -14,6 +14,7 @@ Reduced: configs/studies/fpr_consistency.py, on data that fits two cores.
 Smoke test: :smoke, one seed and network on generated people.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,7 @@ from fairjax.config import (
     parse_arg,
     study,
 )
-from fairjax.protocols.rfw_tables import ACCURACY, BIAS, RACES
-from fairjax.protocols.verification_rates import at_fmr
+from fairjax.published import ACCURACY, BIAS, RACES
 
 MARGIN = Path(__file__).parents[1] / "recognition" / "margin.py"
 METHODS = {"CosFace": "cosface", "ArcFace": "arcface", "CIFP": "fpr_penalty"}
@@ -126,6 +126,11 @@ def get_config(arg: str = "") -> ConfigDict:
         ),
     )
     return study(config, plan)
+
+
+def at_fmr(fmr: float) -> str:
+    """The name of the operating point at a power of ten."""
+    return f"FMR 1e{round(math.log10(fmr))}"
 
 
 def _swept(table: int, size: str) -> tuple[Row, ...]:

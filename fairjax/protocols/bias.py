@@ -1,8 +1,8 @@
 """The bias degree of the CIFP line of papers, and rates over all pairs of a benchmark's images.
 
-Published bias degrees (`rfw_tables.BIAS`) are not defined where they are printed. The readings that
-fit them differ in where the threshold comes from and in whose false match rates spread; each is a
-setting here, and every number says which it was.
+Published bias degrees (`fairjax.published.BIAS`) are not defined where they are printed. The
+readings that fit them differ in where the threshold comes from and in whose false match rates
+spread; each is a setting here, and every number says which it was.
 """
 
 from collections.abc import Iterator, Sequence

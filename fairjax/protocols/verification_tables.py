@@ -1,6 +1,6 @@
 """A verification audit as tables of text, in the papers' layouts where papers have one.
 
-`published` puts a paper's rows beside ours; they are kept in `rfw_tables`, as printed.
+`published` puts a paper's rows beside ours; they are kept in `fairjax.published`, as printed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fairjax.protocols.accuracy import VARIANTS
 from fairjax.protocols.cells import UNDEFINED, cell, p_text, plain
-from fairjax.protocols.rfw_tables import ACCURACY, BIAS, RACES
+from fairjax.published import ACCURACY, BIAS, RACES
 from fairjax.results import FEW, Measure, Results, Table
 
 Published = Literal["", "balancedface", "globalface"]

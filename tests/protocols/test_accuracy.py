@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fairjax.comparisons import Comparisons, Embeddings, Pairs, compare
 from fairjax.metrics import by_group
 from fairjax.protocols.accuracy import VARIANTS, Folds, centred_scores, same_group
-from fairjax.protocols.rfw_tables import ACCURACY
+from fairjax.published import ACCURACY
 
 FOLDED = [name for name in VARIANTS if name != "single_threshold"]
 

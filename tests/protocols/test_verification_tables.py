@@ -4,9 +4,9 @@ import pytest
 from scored_pairs import RACES, benchmark, scored_pairs
 
 from fairjax.protocols import rfw
-from fairjax.protocols.rfw_tables import ACCURACY
 from fairjax.protocols.verification import evaluate
 from fairjax.protocols.verification_tables import tables
+from fairjax.published import ACCURACY
 
 
 @pytest.fixture(scope="module")
