@@ -85,6 +85,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, tensorboard=False)
         config.eval.protocol = lfw_protocol(fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
     if options.smoke:
+        config.title = f"{options.method} on generated people"
         benchmark = phantom_pairs(
             image_size=32, identities=32, images_per_identity=3, folds=2, pairs_per_fold=6
         )

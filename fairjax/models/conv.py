@@ -3,8 +3,10 @@
 XLA's CPU backend is quick at matrix products and at most 3x3 convolutions, but a hundred times
 slower at convolutions over maps of two or three pixels, and at the backward pass of a max-pool.
 There a convolution is a matmul of patches with the kernel, and the pool is elementwise. It is also
-slow where few channels go in and few come out, as in the stem of a narrow network: there pixels
-side by side are computed as if they were further channels of one.
+slow where few channels come out, as in the first layers of a narrow network: there pixels side by
+side are computed as if they were further channels of one. And the gradient of a kernel needs maps
+with their axes turned round, which takes ten times as long if the arithmetic that made the maps is
+repeated on the way: there they are held.
 """
 
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-Lowering = Literal["auto", "lax", "neighbours", "patches"]
+Lowering = Literal["auto", "held", "lax", "patches"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch out_height out_width features"]
 Kernel = Float[Array, "size size channels features"]
@@ -36,9 +38,9 @@ def conv(
       strides: Step in both directions, at least 1.
       padding: Zeros added on each of the four sides.
       lowering: "lax" is `lax.conv_general_dilated`; "patches" gathers patches and multiplies
-        them with the kernel; "neighbours" makes channels of the pixels of a row, 64 together, and
-        is "lax" where they don't come out even. "auto" is the fastest of them for this shape on the
-        CPU, and "lax" elsewhere. Only "lax" has a forward-mode derivative.
+        them with the kernel; "held" is "lax" of maps that XLA may not compute twice, with the
+        pixels of a row as channels where channels are few. "auto" is the fastest of them for this
+        shape on the CPU, and "lax" elsewhere. Only "lax" has a forward-mode derivative.
 
     Returns:
       Maps of `(n + 2 * padding - size) // strides + 1` rows and columns.
@@ -49,20 +51,18 @@ def conv(
             lowering = _fastest_on_cpu(x, kernel, strides, padding)
     if lowering == "patches":
         return _conv_patches(x, kernel, strides, padding)
-    if lowering == "neighbours":
-        return _conv_neighbours(x, kernel, strides, padding)
+    if lowering == "held":
+        return _conv_held(x, kernel, strides, padding)
     return _conv_lax(x, kernel, (strides, strides), padding)
 
 
 def _fastest_on_cpu(x: Array, kernel: Array, strides: int, padding: int) -> Lowering:
-    """By measurement on one core of a Zen 4."""
-    size, _, channels, features = kernel.shape
+    """By measurement on a Zen 4 and a Zen 5."""
+    size = kernel.shape[0]
     shortest = (min(x.shape[1:3]) + 2 * padding - size) // strides + 1
     if size == 1 or shortest < 4:
         return "patches"
-    if channels <= 4 and features <= 16 and x.dtype == jnp.float32:
-        return "neighbours"
-    return "lax"
+    return "held" if x.dtype == jnp.float32 else "lax"
 
 
 def _conv_lax(x: Array, kernel: Array, strides: tuple[int, int], padding: int) -> Array:
@@ -185,12 +185,73 @@ _conv_patches.defvjp(_conv_patches_forward, _conv_patches_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv_held(x: Array, kernel: Array, strides: int, padding: int) -> Array:
+    return _conv_neighbours(x, kernel, strides, padding)
+
+
+def _conv_held_forward(
+    x: Array, kernel: Array, strides: int, padding: int
+) -> tuple[Array, tuple[Array, Array]]:
+    x = _held(x)
+    return _conv_neighbours(x, kernel, strides, padding), (x, kernel)
+
+
+def _conv_held_backward(
+    strides: int, padding: int, saved: tuple[Array, Array], dy: Array
+) -> tuple[Array, Array]:
+    x, kernel = saved
+    #dy = _held(dy)
+    plain = partial(_conv_lax, strides=(strides, strides), padding=padding)
+    if strides == 1:  # dx is a convolution like any other, with the kernel turned by 180 degrees
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        dx = _conv_neighbours(dy, turned, 1, len(kernel) - 1 - padding)
+    else:
+        (dx,) = jax.vjp(lambda x: plain(x, kernel), x)[1](dy)
+    if x.shape[-1] <= 4:
+        (d_kernel,) = jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](dy)
+    else:
+        d_kernel = _kernel_gradient(x, dy, len(kernel), strides, padding)
+    return dx, d_kernel
+
+
+_conv_held.defvjp(_conv_held_forward, _conv_held_backward)
+
+
+def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int) -> Array:
+    """The gradient as one convolution whose rows are wide: their pixels are those of the kernel
+    times the channels. `dy` is its kernel, spread over every place and, along a row, `channels`
+    columns apart; the images of the batch are its channels.
+    """
+    batch, height, width, channels = x.shape
+    _, rows, columns, features = dy.shape
+    after = [(n - 1) * strides + size - padding for n in (rows, columns)]
+    wide = lax.conv_general_dilated(
+        x.transpose(1, 2, 3, 0).reshape(1, height, width * channels, batch),
+        dy,
+        (1, 1),
+        ((padding, after[0] - height), (padding * channels, (after[1] - width) * channels)),
+        rhs_dilation=(strides, strides * channels),
+        dimension_numbers=lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 0, 1, 2), (0, 3, 1, 2)),
+    )
+    return wide.reshape(size, size, channels, features)
+
+
+def _held(x: Array) -> Array:
+    """The same numbers, which XLA's CPU backend computes once and keeps for all that read them.
+
+    It repeats arithmetic inside each operation that reads its result, but never a division, and
+    ignores `lax.optimization_barrier` when it decides so. Infinities become NaN.
+    """
+    return x / (1 + 0 * x)
+
+
 def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Array:
-    size, _, _, features = kernel.shape
+    """A convolution in which up to 64 channels of neighbouring pixels are computed as one's."""
+    size, _, channels, features = kernel.shape
     rows, columns = ((n + 2 * padding - size) // strides + 1 for n in x.shape[1:3])
-    together = max(1, 64 // features)
-    if columns % together:
-        together = 1
+    together = max(1, (64 if channels <= 4 else 32) // features)
+    if together == 1 or columns % together:
+        return _conv_lax(x, kernel, (strides, strides), padding)
     # One kernel that spans all their windows, with a copy of `kernel` at the place of each.
     right = [strides * i for i in range(together)]
     copies = [
@@ -199,23 +260,6 @@ def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Arr
     wide = jnp.concatenate(copies, axis=-1)
     y = _conv_lax(x, wide, (strides, strides * together), padding)
     return y.reshape(len(x), rows, columns, features)
-
-
-def _conv_neighbours_forward(
-    x: Array, kernel: Array, strides: int, padding: int
-) -> tuple[Array, tuple[Array, Array]]:
-    return _conv_neighbours(x, kernel, strides, padding), (x, kernel)
-
-
-def _conv_neighbours_backward(
-    strides: int, padding: int, saved: tuple[Array, Array], dy: Array
-) -> tuple[Array, Array]:
-    # XLA's own gradient, which is faster than that of the wide kernel and its zeros.
-    plain = partial(_conv_lax, strides=(strides, strides), padding=padding)
-    return jax.vjp(plain, *saved)[1](dy)
-
-
-_conv_neighbours.defvjp(_conv_neighbours_forward, _conv_neighbours_backward)
 
 
 @jax.custom_vjp
