@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
@@ -134,22 +135,15 @@ def max_pool(x: Images, *, lowering: Lowering = "auto") -> Maps:
     return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
 
-def _shifted_slices(
-    x: Array, *, size: int, strides: int, padding: int, fill: float = 0.0
-) -> list[Array]:
-    """What the output pixels see at each place of the window, in reading order."""
+def _patches(x: Array, size: int, strides: int, padding: int) -> Array:
     sides = (padding, padding)
-    x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=fill)
+    x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)))
     rows, columns = ((n - size) // strides * strides + 1 for n in x.shape[1:3])
-    return [
+    slices = [
         x[:, i : i + rows : strides, j : j + columns : strides]
         for i in range(size)
         for j in range(size)
     ]
-
-
-def _patches(x: Array, size: int, strides: int, padding: int) -> Array:
-    slices = _shifted_slices(x, size=size, strides=strides, padding=padding)
     return slices[0] if size == 1 else jnp.concatenate(slices, axis=-1)
 
 
@@ -200,7 +194,6 @@ def _conv_held_backward(
     strides: int, padding: int, saved: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
     x, kernel = saved
-    #dy = _held(dy)
     plain = partial(_conv_lax, strides=(strides, strides), padding=padding)
     if strides == 1:  # dx is a convolution like any other, with the kernel turned by 180 degrees
         turned = kernel[::-1, ::-1].swapaxes(2, 3)
@@ -218,9 +211,10 @@ _conv_held.defvjp(_conv_held_forward, _conv_held_backward)
 
 
 def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int) -> Array:
-    """The gradient as one convolution whose rows are wide: their pixels are those of the kernel
-    times the channels. `dy` is its kernel, spread over every place and, along a row, `channels`
-    columns apart; the images of the batch are its channels.
+    """The gradient of a kernel, as one convolution with wide rows, which XLA's CPU library likes.
+
+    A row of the result are the pixels of a row of the kernel times the channels. `dy` is what is
+    convolved with, its columns `channels` apart; the images of the batch are the channels of both.
     """
     batch, height, width, channels = x.shape
     _, rows, columns, features = dy.shape
@@ -246,7 +240,7 @@ def _held(x: Array) -> Array:
 
 
 def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Array:
-    """A convolution in which up to 64 channels of neighbouring pixels are computed as one's."""
+    """A convolution in which few features of neighbouring pixels, up to 64, come out as one's."""
     size, _, channels, features = kernel.shape
     rows, columns = ((n + 2 * padding - size) // strides + 1 for n in x.shape[1:3])
     together = max(1, (64 if channels <= 4 else 32) // features)
@@ -264,8 +258,7 @@ def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Arr
 
 @jax.custom_vjp
 def _max_pool_slices(x: Array) -> Array:
-    slices = _shifted_slices(x, size=3, strides=2, padding=1, fill=-jnp.inf)
-    return jnp.stack(slices).max(axis=0)
+    return jnp.stack(_places(x)).max(axis=0)
 
 
 def _max_pool_slices_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -275,33 +268,51 @@ def _max_pool_slices_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 
 def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array]:
     x, y = saved
-    slices = _shifted_slices(x, size=3, strides=2, padding=1, fill=-jnp.inf)
-    winner = jnp.full(y.shape, 9, jnp.uint8)
-    for place in reversed(range(9)):  # so that the first of equals is written last
-        winner = jnp.where(slices[place] == y, jnp.uint8(place), winner)
-    # Without the barrier XLA computes `winner` anew at each of its nine uses.
-    winner = lax.optimization_barrier(winner)
-
-    # An even row is the middle (1) of its window; an odd one the last (2) of the window above and
-    # the first (0) of the one below. Columns likewise: the four parities have 1, 2, 2, 4 windows.
-    rows, columns = y.shape[1:3]
-    end = ((0, 0), (0, 1), (0, 1), (0, 0))
-    winner = jnp.pad(winner, end, constant_values=9)
-    dy = jnp.pad(dy, end)
-    windows = [[(1, 0)], [(2, 0), (0, 1)]]
-    parities = []
-    for vertical in windows:
-        for horizontal in windows:
-            total = jnp.zeros(y.shape, dy.dtype)
-            for i, down in vertical:
-                for j, right in horizontal:
-                    part = (slice(None), slice(down, down + rows), slice(right, right + columns))
-                    total += jnp.where(winner[part] == 3 * i + j, dy[part], 0)
-            parities.append(total)
+    nobody, nowhere = -1, 9
+    winner = jnp.full(y.shape, nobody, jnp.float32)
+    for place, pixels in reversed(list(enumerate(_places(x)))):  # the first of equals comes last
+        winner = jnp.where(pixels == y, jnp.float32(place), winner)
+    winner = _held(winner)
+    # An even row is the middle (1) of its window. An odd one is the last (2) of its window and the
+    # first (0) of the one below. Columns likewise: a pixel is in up to four windows.
+    own, following = np.array([1, 2]), np.array([nowhere, 0])
+    total = jnp.zeros((), dy.dtype)
+    for down, rows in enumerate((own, following)):
+        for right, columns in enumerate((own, following)):
+            inside = (rows[:, None] != nowhere) & (columns != nowhere)
+            at = np.where(inside, 3 * rows[:, None] + columns, nowhere).astype(np.float32)
+            there, gradient = (
+                _moved(_moved(a, down, 1, fill), right, 2, fill)[:, :, None, :, None]
+                for a, fill in ((winner, float(nobody)), (dy, 0.0))
+            )
+            total += jnp.where(there == at[None, None, :, None, :, None], gradient, 0)
     batch, height, width, channels = x.shape
-    grid = jnp.stack(parities, axis=3).reshape(batch, rows, columns, 2, 2, channels)
-    grid = grid.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * rows, 2 * columns, channels)
+    grid = total.reshape(batch, 2 * y.shape[1], 2 * y.shape[2], channels)
     return (grid[:, :height, :width],)
 
 
 _max_pool_slices.defvjp(_max_pool_slices_forward, _max_pool_slices_backward)
+
+
+def _places(x: Array) -> list[Array]:
+    """What each window of the max-pool sees at its nine places, in reading order."""
+    batch, height, width, channels = x.shape
+    x = jnp.pad(
+        x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), constant_values=-jnp.inf
+    ).reshape(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
+
+    def three(even: Array, odd: Array, axis: int) -> list[Array]:
+        return [_moved(odd, -1, axis, -jnp.inf), even, odd]
+
+    rows = three(x[:, :, 0], x[:, :, 1], 1)
+    return [place for row in rows for place in three(row[:, :, :, 0], row[:, :, :, 1], 2)]
+
+
+def _moved(x: Array, by: int, axis: int, fill: float) -> Array:
+    """Each entry is the one `by` (-1, 0 or 1) further along the axis; past the end, `fill`."""
+    if by == 0:
+        return x
+    n = x.shape[axis]
+    kept = lax.slice_in_dim(x, max(by, 0), n + min(by, 0), axis=axis)
+    edge = jnp.full_like(lax.slice_in_dim(x, 0, 1, axis=axis), fill)
+    return jnp.concatenate([kept, edge] if by > 0 else [edge, kept], axis)

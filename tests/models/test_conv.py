@@ -68,25 +68,60 @@ def test_patches_and_lax_give_the_same_values_and_gradients(key, case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-# Rows of one and of two groups of 21 pixels of 3 features, of what does not come out even, and of
-# 8 features, of which 8 pixels go together and one is left over.
-NEIGHBOURS = [(3, 21, 3, 1, 1, 3), (5, 83, 7, 2, 3, 3), (5, 9, 3, 1, 1, 3), (6, 33, 2, 2, 0, 8)]
+# Rows of pixels of which 21 of 3 features go together, or 10, or which do not come out even; of 8
+# features, of which 8 or 4 go together and one is left over; maps wider than high; windows that end
+# before the map does. Few channels, and more, whose kernel's gradient is computed otherwise.
+HELD = [
+    (3, 21, 3, 1, 1, 3, 3), (5, 83, 7, 2, 3, 3, 3), (5, 9, 3, 1, 1, 3, 3), (6, 33, 2, 2, 0, 3, 8),
+    (4, 10, 3, 1, 1, 6, 3), (5, 8, 3, 1, 1, 8, 8), (7, 6, 3, 2, 1, 5, 40), (8, 5, 3, 3, 0, 5, 2),
+    (4, 6, 2, 1, 0, 5, 33), (4, 4, 3, 1, 2, 6, 6),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", NEIGHBOURS, ids=str)
-def test_neighbours_as_channels_give_the_same_values_and_gradients(key, case):
-    height, width, size, strides, padding, features = case
+@pytest.mark.parametrize("case", HELD, ids=str)
+def test_held_maps_give_the_same_values_and_gradients(key, case):
+    height, width, size, strides, padding, channels, features = case
     keys = jax.random.split(key, 3)
     rows, columns = ((n + 2 * padding - size) // strides + 1 for n in (height, width))
-    x = jax.random.normal(keys[0], (2, height, width, 3))
-    kernel = jax.random.normal(keys[1], (size, size, 3, features))
+    x = jax.random.normal(keys[0], (2, height, width, channels))
+    kernel = jax.random.normal(keys[1], (size, size, channels, features))
     dy = jax.random.normal(keys[2], (2, rows, columns, features))
     run = partial(value_and_gradients, x, kernel, dy, strides=strides, padding=padding)
-    ours = run(lowering="neighbours")
+    ours = run(lowering="held")
     expected = conv_by_loops(np.asarray(x), np.asarray(kernel), strides, padding)
     np.testing.assert_allclose(ours[0], expected, rtol=1e-4, atol=1e-5)
     for one, other in zip(ours, run(lowering="lax"), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_gradient_of_a_gradient_passes_held_maps(key):
+    x, kernel, _ = random_case(key, (6, 6, 3, 1, 1))
+
+    def sharpness(kernel, lowering):
+        dx = jax.grad(lambda x: jnp.tanh(conv(x, kernel, padding=1, lowering=lowering)).sum())(x)
+        return (dx**2).sum()
+
+    held, lax = (jax.grad(sharpness)(kernel, lowering) for lowering in ("held", "lax"))
+    np.testing.assert_allclose(held, lax, rtol=1e-4, atol=1e-3)
+
+
+def test_cpu_repeats_no_arithmetic_inside_a_transposition_of_held_maps(key):
+    """What makes "held" quick, as the compiled program has it: only copies are turned round."""
+    x, kernel, _ = random_case(key, (16, 16, 3, 1, 1))
+
+    def loss(x, kernel, lowering):
+        y = conv(jnp.tanh(x) + 1, kernel, padding=1, lowering=lowering)
+        return (y**2).sum()
+
+    def turned_with_arithmetic(lowering: str) -> bool:
+        step = jax.jit(jax.grad(partial(loss, lowering=lowering), argnums=1))
+        program = step.lower(x, kernel).compile().as_text()
+        bodies = [body for body in program.split("\n\n") if " transpose(" in body]
+        assert bodies
+        return any(" add(" in body and "ENTRY" not in body for body in bodies)
+
+    assert turned_with_arithmetic("lax")
+    assert not turned_with_arithmetic("held")
 
 
 def test_bfloat16_patches_agree_with_float32_to_bfloat16_rounding(key):
