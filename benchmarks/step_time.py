@@ -163,9 +163,12 @@ def spread(values: list[float], digits: int = 1) -> dict[str, float]:
 
 
 def time_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds a call of each, called in turn so that a busy machine slows all alike."""
-    for run in runs.values():
-        for _ in range(WARM_UP):
+    """Milliseconds a call of each, called in turn so that a busy machine slows all alike.
+
+    In turn from the warm-up on: one side's first calls take pieces out of what the other freed.
+    """
+    for _ in range(WARM_UP):
+        for run in runs.values():
             run()
     times = defaultdict(list)
     for _ in range(repeats):
