@@ -40,8 +40,9 @@ def conv(
       padding: Zeros added on each of the four sides.
       lowering: "lax" is `lax.conv_general_dilated`; "patches" gathers patches and multiplies
         them with the kernel; "held" is "lax" of maps that XLA may not compute twice, with the
-        pixels of a row as channels where channels are few. "auto" is the fastest of them for this
-        shape on the CPU, and "lax" elsewhere. Only "lax" has a forward-mode derivative.
+        pixels of a row as channels where channels are few; differentiated, it makes NaN of an
+        infinity. "auto" is the fastest of them for this shape on the CPU, and "lax" elsewhere.
+        Only "lax" has a forward-mode derivative.
 
     Returns:
       Maps of `(n + 2 * padding - size) // strides + 1` rows and columns.
