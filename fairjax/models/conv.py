@@ -5,7 +5,7 @@ slower at convolutions over maps of two or three pixels, and at the backward pas
 There a convolution is a matmul of patches with the kernel, and the pool is elementwise. It is also
 slow where few channels come out, as in the first layers of a narrow network: there pixels side by
 side are computed as if they were further channels of one. And the gradient of a kernel needs maps
-with their axes turned round, which takes ten times as long if the arithmetic that made the maps is
+with their axes turned round, which takes far longer if the arithmetic that made the maps is
 repeated on the way: there they are held.
 """
 
