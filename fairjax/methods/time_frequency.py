@@ -53,17 +53,26 @@ class TwoViews(nn.Module):
             joint, n = function(jnp.concatenate([one, other])), len(one)
             return jax.tree.map(lambda x: x[:n], joint), jax.tree.map(lambda x: x[n:], joint)
 
+        def encoded(
+            encoder: Callable[..., jax.Array], one: jax.Array, other: jax.Array
+        ) -> tuple[jax.Array, jax.Array]:
+            # Side by side and not one after the other, which would move images between devices.
+            pairs = jnp.stack([one, other], axis=1)
+            high = encoder(pairs.reshape(-1, *one.shape[1:]), train=train)
+            high = high.reshape(len(one), 2, -1)
+            return high[:, 0], high[:, 1]
+
         cells = both(lambda x: backbone.cells(x, train=train), first, second)
-        time = both(lambda x: backbone.in_time(x, train=train), *cells)
+        time = encoded(backbone.encode_time, *cells)
+        time_low = both(lambda x: backbone.time_projector(x, train=train), *time)
         magnitudes = backbone.spectrum(cells[0])
         if self.frequency_view == "perturb":
             changed = perturbed(key, magnitudes, share=self.share, strength=self.strength)
         else:
             changed = backbone.spectrum(cells[1])
-        frequency = both(lambda x: backbone.in_frequency(x, train=train), magnitudes, changed)
-        one, other = (
-            Spaces(t.high, f.high, t.low, f.low) for t, f in zip(time, frequency, strict=True)
-        )
+        frequency = encoded(backbone.encode_frequency, magnitudes, changed)
+        frequency_low = both(lambda x: backbone.frequency_projector(x, train=train), *frequency)
+        one, other = map(Spaces, time, frequency, time_low, frequency_low)
         return one, other
 
 

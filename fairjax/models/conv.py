@@ -20,6 +20,8 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+from fairjax.models.held import held
+
 Lowering = Literal["auto", "held", "lax", "patches"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch out_height out_width features"]
@@ -187,7 +189,7 @@ def _conv_held(x: Array, kernel: Array, strides: int, padding: int) -> Array:
 def _conv_held_forward(
     x: Array, kernel: Array, strides: int, padding: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    x = _held(x)
+    x = held(x)
     return _conv_neighbours(x, kernel, strides, padding), (x, kernel)
 
 
@@ -231,15 +233,6 @@ def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int)
     return wide.reshape(size, size, channels, features)
 
 
-def _held(x: Array) -> Array:
-    """The same numbers, which XLA's CPU backend computes once and keeps for all that read them.
-
-    It repeats arithmetic inside each operation that reads its result, but never a division, and
-    ignores `lax.optimization_barrier` when it decides so. Infinities become NaN.
-    """
-    return x / (1 + 0 * x)
-
-
 def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Array:
     """A convolution in which few features of neighbouring pixels, up to 64, come out as one's."""
     size, _, channels, features = kernel.shape
@@ -273,7 +266,7 @@ def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Ar
     winner = jnp.full(y.shape, nobody, jnp.float32)
     for place, pixels in reversed(list(enumerate(_places(x)))):  # the first of equals comes last
         winner = jnp.where(pixels == y, jnp.float32(place), winner)
-    winner = _held(winner)
+    winner = held(winner)
     # An even row is the middle (1) of its window. An odd one is the last (2) of its window and the
     # first (0) of the one below. Columns likewise: a pixel is in up to four windows.
     own, following = np.array([1, 2]), np.array([nowhere, 0])

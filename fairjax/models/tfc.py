@@ -109,9 +109,14 @@ class TFC(nn.Module):
 
     def in_time(self, cells: Float[Array, "batch rows columns dim"], *, train: bool) -> View:
         """The view of a feature map `[batch, rows, columns, dim]` in raster order."""
-        tokens = cells.reshape(len(cells), -1, self.dim)
-        high = self.time_encoder(tokens, train=train)
+        high = self.encode_time(cells, train=train)
         return View(high, self.time_projector(high, train=train))
+
+    def encode_time(
+        self, cells: Float[Array, "batch rows columns dim"], *, train: bool
+    ) -> Float[Array, "batch dim"]:
+        """The high-dimensional half of `in_time`, which knows no batch statistics."""
+        return self.time_encoder(cells.reshape(len(cells), -1, self.dim), train=train)
 
     def spectrum(self, cells: Float[Array, "batch rows columns dim"]) -> Tokens:
         """Magnitudes `[batch, frequencies, dim]` of a feature map, float32, 0 or more."""
@@ -128,9 +133,13 @@ class TFC(nn.Module):
 
     def in_frequency(self, magnitudes: Tokens, *, train: bool) -> View:
         """The view of a spectrum `[batch, frequencies, dim]`, of magnitudes."""
-        tokens = self.frequency_norm(jnp.log1p(magnitudes))
-        high = self.frequency_encoder(tokens.astype(self.dtype), train=train)
+        high = self.encode_frequency(magnitudes, train=train)
         return View(high, self.frequency_projector(high, train=train))
+
+    def encode_frequency(self, magnitudes: Tokens, *, train: bool) -> Float[Array, "batch dim"]:
+        """The high-dimensional half of `in_frequency`, which knows no batch statistics."""
+        tokens = self.frequency_norm(jnp.log1p(magnitudes))
+        return self.frequency_encoder(tokens.astype(self.dtype), train=train)
 
 
 class Encoder(nn.Module):
@@ -181,7 +190,9 @@ class PostNormLayer(nn.Module):
             kernel_init=nn.initializers.xavier_uniform(),
             name="qkv",
         )(x)
-        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)
+        q, k, v = (
+            x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1)
+        )
         mixed = attention(q, k, v).reshape(batch, tokens, dim)
         y = nn.Dense(dim, dtype=self.dtype, name="out")(mixed)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_1")(x + drop(y))
