@@ -190,9 +190,7 @@ class PostNormLayer(nn.Module):
             kernel_init=nn.initializers.xavier_uniform(),
             name="qkv",
         )(x)
-        q, k, v = (
-            x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1)
-        )
+        q, k, v = (x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1))
         mixed = attention(q, k, v).reshape(batch, tokens, dim)
         y = nn.Dense(dim, dtype=self.dtype, name="out")(mixed)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_1")(x + drop(y))

@@ -136,9 +136,7 @@ class Block(nn.Module):
         batch, tokens, dim = x.shape
 
         qkv = dense(3 * dim, name="qkv")(norm(name="norm_1")(x))
-        q, k, v = (
-            x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1)
-        )
+        q, k, v = (x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1))
         if self.maps:
             mixed, weights = attention_with_weights(q, k, v)
             self.sow("intermediates", "attention", weights)
