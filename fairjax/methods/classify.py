@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from fairjax.losses import cross_entropy, masked_sum, regression
+from fairjax.models.dropout import Dropout
 from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 
@@ -36,7 +37,7 @@ class Heads(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[dict[str, jax.Array], jax.Array]:
         """Maps images to a float32 [batch, width] for each task, and the features [batch, dim]."""
         features = self.backbone(x, train=train).astype(jnp.float32)
-        x = nn.Dropout(self.dropout, deterministic=not train)(features)
+        x = Dropout(self.dropout)(features, train=train)
         if self.hidden:
             x = nn.sigmoid(nn.Dense(self.hidden, name="head_hidden")(x))
         outputs = {

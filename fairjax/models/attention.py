@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from fairjax.models.held import held
+from fairjax.models.once import once
 
 Heads = Float[Array, "batch tokens heads dim"]
 HeadsFirst = Float[Array, "batch heads tokens dim"]
@@ -82,7 +82,7 @@ def _attention_backward(saved: tuple[Array, ...], d_mixed: Heads) -> tuple[Heads
     d_weights = jnp.einsum("bhqd,bhkd->bhqk", d_mixed, v, preferred_element_type=jnp.float32)
     along = (d_mixed * mixed).astype(jnp.float32).sum(axis=-1, keepdims=True)
     d_logits = weights * (d_weights - along)
-    turned, d_turned = (held(x.swapaxes(2, 3)).astype(v.dtype) for x in (weights, d_logits))
+    turned, d_turned = (once(x.swapaxes(2, 3)).astype(v.dtype) for x in (weights, d_logits))
     dq = _scaled(jnp.einsum("bhqk,bhkd->bhqd", d_logits.astype(v.dtype), k))
     dk = jnp.einsum("bhkq,bhqd->bhkd", d_turned, q)
     dv = jnp.einsum("bhkq,bhqd->bhkd", turned, d_mixed)

@@ -20,7 +20,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from fairjax.models.held import held
+from fairjax.models.once import once
 
 Lowering = Literal["auto", "held", "lax", "patches"]
 Images = Float[Array, "batch height width channels"]
@@ -189,7 +189,7 @@ def _conv_held(x: Array, kernel: Array, strides: int, padding: int) -> Array:
 def _conv_held_forward(
     x: Array, kernel: Array, strides: int, padding: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    x = held(x)
+    x = once(x)
     return _conv_neighbours(x, kernel, strides, padding), (x, kernel)
 
 
@@ -266,7 +266,7 @@ def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Ar
     winner = jnp.full(y.shape, nobody, jnp.float32)
     for place, pixels in reversed(list(enumerate(_places(x)))):  # the first of equals comes last
         winner = jnp.where(pixels == y, jnp.float32(place), winner)
-    winner = held(winner)
+    winner = once(winner)
     # An even row is the middle (1) of its window. An odd one is the last (2) of its window and the
     # first (0) of the one below. Columns likewise: a pixel is in up to four windows.
     own, following = np.array([1, 2]), np.array([nowhere, 0])

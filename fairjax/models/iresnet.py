@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.conv import Conv, Lowering, he_normal
+from fairjax.models.dropout import Dropout
 from fairjax.models.norm import BatchNorm
 
 UNITS = {
@@ -88,7 +89,7 @@ class IResNet(nn.Module):
                 )(x, train=train)
             self.sow("intermediates", f"stage_{stage}", x)
         x = norm(name="map_norm")(x, train=train)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout)(x, train=train)
         x = nn.Dense(
             self.dim,
             dtype=self.dtype,

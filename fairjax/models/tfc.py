@@ -1,5 +1,6 @@
 """Two Transformer encoders over a face's feature map: one over its cells, one over its spectrum."""
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.attention import attention
+from fairjax.models.dropout import Dropout
 from fairjax.models.norm import BatchNorm
 from fairjax.models.resnet import ResNet
 
@@ -183,7 +185,7 @@ class PostNormLayer(nn.Module):
     def __call__(self, x: Tokens, *, train: bool) -> Tokens:
         """Maps `[batch, tokens, dim]` to the same shape."""
         batch, tokens, dim = x.shape
-        drop = nn.Dropout(self.dropout, deterministic=not train)
+        drop = partial(Dropout(self.dropout), train=train)
         qkv = nn.Dense(
             3 * dim,
             dtype=self.dtype,

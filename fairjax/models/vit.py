@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from fairjax.models.attention import attention, attention_with_weights
+from fairjax.models.dropout import Dropout
 
 
 class ViT(nn.Module):
@@ -131,8 +132,8 @@ class Block(nn.Module):
         """Maps `[batch, tokens, dim]` to the same shape."""
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
         norm = partial(nn.LayerNorm, epsilon=1e-6, dtype=self.dtype)
-        drop = nn.Dropout(self.dropout, deterministic=not train)
-        skip = nn.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=not train)
+        drop = partial(Dropout(self.dropout), train=train)
+        skip = partial(Dropout(self.drop_path, broadcast_dims=(1, 2)), train=train)
         batch, tokens, dim = x.shape
 
         qkv = dense(3 * dim, name="qkv")(norm(name="norm_1")(x))

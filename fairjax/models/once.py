@@ -3,7 +3,7 @@
 from jax import Array
 
 
-def held(x: Array) -> Array:
+def once(x: Array) -> Array:
     """The same numbers, which XLA's CPU backend computes once and keeps for all that read them.
 
     It repeats arithmetic inside each operation that reads its result, and turns a product's factor
