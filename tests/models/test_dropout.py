@@ -1,4 +1,4 @@
-"""Dropout: its share, its scale, and that the two decisions of one draw know nothing of each other."""
+"""Dropout: its share, its scale, and that two decisions of one draw are independent."""
 
 import jax
 import jax.numpy as jnp
