@@ -183,14 +183,14 @@ _conv_patches.defvjp(_conv_patches_forward, _conv_patches_backward)
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv_held(x: Array, kernel: Array, strides: int, padding: int) -> Array:
-    return _conv_neighbours(x, kernel, strides, padding)
+    return _conv_wide(x, kernel, strides, padding)
 
 
 def _conv_held_forward(
     x: Array, kernel: Array, strides: int, padding: int
 ) -> tuple[Array, tuple[Array, Array]]:
     x = once(x)
-    return _conv_neighbours(x, kernel, strides, padding), (x, kernel)
+    return _conv_wide(x, kernel, strides, padding), (x, kernel)
 
 
 def _conv_held_backward(
@@ -233,6 +233,47 @@ def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int)
     return wide.reshape(size, size, channels, features)
 
 
+def _conv_wide(x: Array, kernel: Array, strides: int, padding: int) -> Array:
+    """A convolution, of which XLA's CPU library gets as much to do at once as there is."""
+    _, height, width, channels = x.shape
+    narrow_stem = channels <= 4 and kernel.shape[-1] <= 32 and strides == 2
+    if narrow_stem and height % 2 == width % 2 == 0:
+        return _conv_folded(x, kernel, padding)
+    return _conv_neighbours(x, kernel, strides, padding)
+
+
+def _conv_folded(x: Array, kernel: Array, padding: int) -> Array:
+    """A convolution of stride 2 as one of stride 1 over blocks of 2x2 pixels, all images in a row.
+
+    A block's pixels are its channels. Images are so far apart that no window sees two of them.
+    """
+    batch, height, width, channels = x.shape
+    size, _, _, features = kernel.shape
+    rows, columns = ((n + 2 * padding - size) // 2 + 1 for n in (height, width))
+    before = -(-padding // 2)  # blocks of a window that lie before its output
+    lead = 2 * before - padding
+    kernel = jnp.pad(kernel, ((lead, (size + lead) % 2),) * 2 + ((0, 0),) * 2)
+    size = len(kernel) // 2
+    kernel = kernel.reshape(size, 2, size, 2, channels, features).transpose(0, 2, 1, 3, 4, 5)
+    kernel = kernel.reshape(size, size, 4 * channels, features)
+
+    together = max(1, 32 // features)
+    after = size - 1 - before
+    period = max(width // 2 + before, columns + max(after, 0))
+    period = -(-period // together) * together
+    blocks = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(1, 0, 3, 2, 4, 5)
+    blocks = blocks.reshape(height // 2, batch, width // 2, 4 * channels)
+    blocks = jnp.pad(blocks, ((0, 0), (0, 0), (0, period - width // 2), (0, 0)))
+    y = lax.conv_general_dilated(
+        blocks.reshape(1, height // 2, batch * period, 4 * channels),
+        _side_by_side(kernel, 1, together),
+        (1, together),
+        ((before, rows + after - height // 2), (before, after)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return y.reshape(rows, batch, period, features)[:, :, :columns].swapaxes(0, 1)
+
+
 def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Array:
     """A convolution in which few features of neighbouring pixels, up to 64, come out as one's."""
     size, _, channels, features = kernel.shape
@@ -240,14 +281,18 @@ def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Arr
     together = max(1, (64 if channels <= 4 else 32) // features)
     if together == 1 or columns % together:
         return _conv_lax(x, kernel, (strides, strides), padding)
-    # One kernel that spans all their windows, with a copy of `kernel` at the place of each.
-    right = [strides * i for i in range(together)]
+    wide = _side_by_side(kernel, strides, together)
+    y = _conv_lax(x, wide, (strides, strides * together), padding)
+    return y.reshape(len(x), rows, columns, features)
+
+
+def _side_by_side(kernel: Array, strides: int, count: int) -> Array:
+    """One kernel that spans the windows of `count` pixels, with a copy at the place of each."""
+    right = [strides * i for i in range(count)]
     copies = [
         jnp.pad(kernel, ((0, 0), (before, right[-1] - before), (0, 0), (0, 0))) for before in right
     ]
-    wide = jnp.concatenate(copies, axis=-1)
-    y = _conv_lax(x, wide, (strides, strides * together), padding)
-    return y.reshape(len(x), rows, columns, features)
+    return jnp.concatenate(copies, axis=-1)
 
 
 @jax.custom_vjp

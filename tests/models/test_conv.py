@@ -70,11 +70,14 @@ def test_patches_and_lax_give_the_same_values_and_gradients(key, case):
 
 # Rows of pixels of which 21 of 3 features go together, or 10, or which do not come out even; of 8
 # features, of which 8 or 4 go together and one is left over; maps wider than high; windows that end
-# before the map does. Few channels, and more, whose kernel's gradient is computed otherwise.
+# before the map does. Few channels, and more, whose kernel's gradient is computed otherwise. Few
+# channels, few features and stride 2, which fold into blocks: more padding and less, too.
 HELD = [
     (3, 21, 3, 1, 1, 3, 3), (5, 83, 7, 2, 3, 3, 3), (5, 9, 3, 1, 1, 3, 3), (6, 33, 2, 2, 0, 3, 8),
     (4, 10, 3, 1, 1, 6, 3), (5, 8, 3, 1, 1, 8, 8), (7, 6, 3, 2, 1, 5, 40), (8, 5, 3, 3, 0, 5, 2),
     (4, 6, 2, 1, 0, 5, 33), (4, 4, 3, 1, 2, 6, 6),
+    (8, 16, 7, 2, 3, 3, 16), (6, 8, 7, 2, 3, 3, 24), (8, 6, 3, 2, 1, 4, 3), (6, 8, 2, 2, 0, 1, 8),
+    (8, 8, 5, 2, 0, 3, 16), (6, 6, 3, 2, 2, 3, 32), (4, 6, 1, 2, 0, 3, 16), (6, 4, 3, 2, 4, 2, 8),
 ]  # fmt: skip
 
 
@@ -154,13 +157,21 @@ def test_auto_leaves_tiny_maps_and_1x1_kernels_to_the_matmul_on_cpu(key):
     assert "conv_general_dilated" in primitives((16, 16, 3, 1, 1))
 
 
-def test_auto_computes_the_pixels_of_a_narrow_stem_four_at_a_time_on_cpu():
-    x, kernel = jnp.ones((2, 16, 16, 3)), jnp.ones((7, 7, 3, 16))
-    f = partial(conv, strides=2, padding=3)
-    assert "f32[7,13,3,64]" in str(jax.make_jaxpr(f)(x, kernel))
-    assert "f32[2,8,8,16]" in str(jax.make_jaxpr(f)(x, kernel))
+@pytest.mark.parametrize(
+    ("size", "strides", "as_one", "result"),
+    [
+        (3, 1, "[3,6,3,64]", "[2,16,16,16]"),  # four pixels of 16 features
+        (7, 2, "[4,5,12,32]", "[2,8,8,16]"),  # two blocks of 2x2 pixels of 3 channels
+    ],
+)
+def test_auto_computes_several_pixels_of_a_narrow_stem_as_one_on_cpu(size, strides, as_one, result):
+    x, kernel = jnp.ones((2, 16, 16, 3)), jnp.ones((size, size, 3, 16))
+    f = partial(conv, strides=strides, padding=(size - 1) // 2)
+    program = str(jax.make_jaxpr(f)(x, kernel))
+    assert f"f32{as_one}" in program
+    assert f"f32{result}" in program
     half = jax.make_jaxpr(f)(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
-    assert "[7,13,3,64]" not in str(half)
+    assert as_one not in str(half)
 
 
 def test_module_is_linens_conv_with_the_same_parameters(key):
