@@ -203,11 +203,7 @@ def _conv_held_backward(
         dx = _conv_neighbours(dy, turned, 1, len(kernel) - 1 - padding)
     else:
         (dx,) = jax.vjp(lambda x: plain(x, kernel), x)[1](dy)
-    if x.shape[-1] <= 4:
-        (d_kernel,) = jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](dy)
-    else:
-        d_kernel = _kernel_gradient(x, dy, len(kernel), strides, padding)
-    return dx, d_kernel
+    return dx, _kernel_gradient(x, dy, len(kernel), strides, padding)
 
 
 _conv_held.defvjp(_conv_held_forward, _conv_held_backward)
@@ -223,7 +219,7 @@ def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int)
     _, rows, columns, features = dy.shape
     after = [(n - 1) * strides + size - padding for n in (rows, columns)]
     wide = lax.conv_general_dilated(
-        x.transpose(1, 2, 3, 0).reshape(1, height, width * channels, batch),
+        _images_last(x).reshape(1, height, width * channels, batch),
         dy,
         (1, 1),
         ((padding, after[0] - height), (padding * channels, (after[1] - width) * channels)),
@@ -231,6 +227,19 @@ def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int)
         dimension_numbers=lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 0, 1, 2), (0, 3, 1, 2)),
     )
     return wide.reshape(size, size, channels, features)
+
+
+def _images_last(x: Array) -> Array:
+    """Pixels and channels, flat, times images.
+
+    Where images are whole pages apart, what belongs together in the result comes from the same few
+    places of the cache. There it is read from a copy in which they are not.
+    """
+    flat = x.reshape(len(x), -1)
+    floats = flat.shape[1]
+    if floats % 1024 == 0:
+        flat = once(jnp.pad(flat, ((0, 0), (0, 16))))
+    return flat.T[:floats]
 
 
 def _conv_wide(x: Array, kernel: Array, strides: int, padding: int) -> Array:
@@ -271,7 +280,7 @@ def _conv_folded(x: Array, kernel: Array, padding: int) -> Array:
         ((before, rows + after - height // 2), (before, after)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    return y.reshape(rows, batch, period, features)[:, :, :columns].swapaxes(0, 1)
+    return once(y.reshape(rows, batch, period, features)[:, :, :columns].swapaxes(0, 1))
 
 
 def _conv_neighbours(x: Array, kernel: Array, strides: int, padding: int) -> Array:
