@@ -306,21 +306,17 @@ def _side_by_side(kernel: Array, strides: int, count: int) -> Array:
 
 @jax.custom_vjp
 def _max_pool_slices(x: Array) -> Array:
-    return jnp.stack(_places(x)).max(axis=0)
+    return _max_and_winner(x)[0]
 
 
 def _max_pool_slices_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
-    y = _max_pool_slices(x)
-    return y, (x, y)
+    y, winner = _max_and_winner(x)
+    return y, (once(winner), x[:0])  # no image, but their size
 
 
 def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array]:
-    x, y = saved
+    winner, no_image = saved
     nobody, nowhere = -1, 9
-    winner = jnp.full(y.shape, nobody, jnp.float32)
-    for place, pixels in reversed(list(enumerate(_places(x)))):  # the first of equals comes last
-        winner = jnp.where(pixels == y, jnp.float32(place), winner)
-    winner = once(winner)
     # An even row is the middle (1) of its window. An odd one is the last (2) of its window and the
     # first (0) of the one below. Columns likewise: a pixel is in up to four windows.
     own, following = np.array([1, 2]), np.array([nowhere, 0])
@@ -334,26 +330,42 @@ def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Ar
                 for a, fill in ((winner, float(nobody)), (dy, 0.0))
             )
             total += jnp.where(there == at[None, None, :, None, :, None], gradient, 0)
-    batch, height, width, channels = x.shape
-    grid = total.reshape(batch, 2 * y.shape[1], 2 * y.shape[2], channels)
+    _, height, width, channels = no_image.shape
+    grid = total.reshape(len(dy), 2 * dy.shape[1], 2 * dy.shape[2], channels)
     return (grid[:, :height, :width],)
 
 
 _max_pool_slices.defvjp(_max_pool_slices_forward, _max_pool_slices_backward)
 
 
-def _places(x: Array) -> list[Array]:
-    """What each window of the max-pool sees at its nine places, in reading order."""
-    batch, height, width, channels = x.shape
-    x = jnp.pad(
-        x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), constant_values=-jnp.inf
-    ).reshape(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
+def _max_and_winner(x: Array) -> tuple[Array, Array]:
+    """What the max-pool says, and whom each window has it from: 0 to 8, in reading order."""
+    _, height, width, _ = x.shape
+    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), constant_values=-jnp.inf)
+    row_max, column = _max_of_three(*_three(x, 2, -jnp.inf))
+    rows, columns = _three(row_max, 1, -jnp.inf), _three(column, 1, 0.0)
+    y, row = _max_of_three(*rows)
+    winner = jnp.where(row == 0, columns[0], jnp.where(row == 1, columns[1], columns[2]))
+    return y, 3 * row + winner
 
-    def three(even: Array, odd: Array, axis: int) -> list[Array]:
-        return [_moved(odd, -1, axis, -jnp.inf), even, odd]
 
-    rows = three(x[:, :, 0], x[:, :, 1], 1)
-    return [place for row in rows for place in three(row[:, :, :, 0], row[:, :, :, 1], 2)]
+def _three(x: Array, axis: int, fill: float) -> tuple[Array, Array, Array]:
+    """Along an axis of even length, every second entry between its neighbours; the first has none.
+
+    Returns:
+      Those before, half as many; the entries themselves; those after.
+    """
+    pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
+    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
+    return _moved(odd, -1, axis, fill), even, odd
+
+
+def _max_of_three(*three: Array) -> tuple[Array, Array]:
+    """The largest, and which it is as a float32 0, 1 or 2; of equals the first."""
+    largest = jnp.maximum(jnp.maximum(three[0], three[1]), three[2])
+    one, two = jnp.float32(1), jnp.float32(2)
+    which = jnp.where(three[0] == largest, 0, jnp.where(three[1] == largest, one, two))
+    return largest, which
 
 
 def _moved(x: Array, by: int, axis: int, fill: float) -> Array:
