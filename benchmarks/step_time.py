@@ -166,6 +166,8 @@ def time_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, li
     """Milliseconds a call of each, called in turn so that a busy machine slows all alike.
 
     In turn from the warm-up on: one side's first calls take pieces out of what the other freed.
+    A turn is two calls, of which the second is timed: the first finds caches that the other side
+    filled and cores that its threads still wait on, neither of which training ever does.
     """
     for _ in range(WARM_UP):
         for run in runs.values():
@@ -173,6 +175,7 @@ def time_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, li
     times = defaultdict(list)
     for _ in range(repeats):
         for name, run in runs.items():
+            run()
             start = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - start) * 1e3)

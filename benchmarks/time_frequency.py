@@ -5,8 +5,8 @@ normalised images on. The peer is the same network in eager PyTorch: its own Res
 two memory layouts, `TransformerEncoderLayer`, `torch.fft.fft2`, fused AdamW. Both run in one
 process, turn by turn, after their own warm-up. Prints one JSON line.
 
-Run: python benchmarks/time_frequency.py [--model small --batch 128 --repeats 10]
-     python benchmarks/time_frequency.py --model paper --batch 8
+Run: python benchmarks/time_frequency.py [--model small --batch 128 --repeats 40]
+     python benchmarks/time_frequency.py --model paper --batch 8 --repeats 10
 
 The peer needs the extra `bench`.
 """
@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--model", default="small", choices=sorted(MODELS))
     parser.add_argument("--batch", type=int, default=128, help="pairs of views a step")
-    parser.add_argument("--repeats", type=int, default=10, help="timed steps of each side")
+    parser.add_argument("--repeats", type=int, default=40, help="timed steps of each side")
     args = parser.parse_args()
     rng, size = np.random.default_rng(0), MODELS[args.model]["size"]
     views = tuple(rng.normal(size=(2, args.batch, size, size, 3)).astype(np.float32))
