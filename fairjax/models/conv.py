@@ -4,9 +4,10 @@ XLA's CPU backend is quick at matrix products and at most 3x3 convolutions, but 
 slower at convolutions over maps of two or three pixels, and at the backward pass of a max-pool.
 There a convolution is a matmul of patches with the kernel, and the pool is elementwise. It is also
 slow where few channels come out, as in the first layers of a narrow network: there pixels side by
-side are computed as if they were further channels of one. And the gradient of a kernel needs maps
-with their axes turned round, which takes far longer if the arithmetic that made the maps is
-repeated on the way: there they are held.
+side are computed as if they were further channels of one; and it uses one core where rows are
+short, so the largest such layer, a strided stem, gets all images in one row. And the gradient of a
+kernel needs maps with their axes turned round, which takes far longer if the arithmetic that made
+the maps is repeated on the way: there they are held.
 """
 
 from collections.abc import Callable
@@ -42,9 +43,9 @@ def conv(
       padding: Zeros added on each of the four sides.
       lowering: "lax" is `lax.conv_general_dilated`; "patches" gathers patches and multiplies
         them with the kernel; "held" is "lax" of maps that XLA may not compute twice, with the
-        pixels of a row as channels where channels are few; differentiated, it makes NaN of an
-        infinity. "auto" is the fastest of them for this shape on the CPU, and "lax" elsewhere.
-        Only "lax" has a forward-mode derivative.
+        pixels of a row as channels where channels are few; it may make NaN of an infinity. "auto"
+        is the fastest of them for this shape on the CPU, and "lax" elsewhere. Only "lax" has a
+        forward-mode derivative.
 
     Returns:
       Maps of `(n + 2 * padding - size) // strides + 1` rows and columns.
@@ -232,8 +233,8 @@ def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int)
 def _images_last(x: Array) -> Array:
     """Pixels and channels, flat, times images.
 
-    Where images are whole pages apart, what belongs together in the result comes from the same few
-    places of the cache. There it is read from a copy in which they are not.
+    Where images are whole pages (4 KiB) apart, what belongs together in the result comes from the
+    same few places of the cache. There it is read from a copy in which they are not.
     """
     flat = x.reshape(len(x), -1)
     floats = flat.shape[1]
