@@ -70,14 +70,15 @@ def test_patches_and_lax_give_the_same_values_and_gradients(key, case):
 
 # Rows of pixels of which 21 of 3 features go together, or 10, or which do not come out even; of 8
 # features, of which 8 or 4 go together and one is left over; maps wider than high; windows that end
-# before the map does. Few channels, and more, whose kernel's gradient is computed otherwise. Few
-# channels, few features and stride 2, which fold into blocks: more padding and less, too.
+# before the map does. Few channels, few features and stride 2, which fold into blocks: more padding
+# and less, too. Images of a page and of two.
 HELD = [
     (3, 21, 3, 1, 1, 3, 3), (5, 83, 7, 2, 3, 3, 3), (5, 9, 3, 1, 1, 3, 3), (6, 33, 2, 2, 0, 3, 8),
     (4, 10, 3, 1, 1, 6, 3), (5, 8, 3, 1, 1, 8, 8), (7, 6, 3, 2, 1, 5, 40), (8, 5, 3, 3, 0, 5, 2),
     (4, 6, 2, 1, 0, 5, 33), (4, 4, 3, 1, 2, 6, 6),
     (8, 16, 7, 2, 3, 3, 16), (6, 8, 7, 2, 3, 3, 24), (8, 6, 3, 2, 1, 4, 3), (6, 8, 2, 2, 0, 1, 8),
     (8, 8, 5, 2, 0, 3, 16), (6, 6, 3, 2, 2, 3, 32), (4, 6, 1, 2, 0, 3, 16), (6, 4, 3, 2, 4, 2, 8),
+    (16, 16, 3, 1, 1, 4, 8), (8, 16, 3, 2, 1, 8, 4),
 ]  # fmt: skip
 
 
