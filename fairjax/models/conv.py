@@ -1,13 +1,13 @@
-"""Convolution and max-pool whose lowering follows the backend; parameters and results do not.
+"""Convolution whose lowering follows the backend; parameters and results do not.
 
 XLA's CPU backend is quick at matrix products and at most 3x3 convolutions, but a hundred times
-slower at convolutions over maps of two or three pixels, and at the backward pass of a max-pool.
-There a convolution is a matmul of patches with the kernel, and the pool is elementwise. It is also
-slow where few channels come out, as in the first layers of a narrow network: there pixels side by
-side are computed as if they were further channels of one; and it uses one core where rows are
-short, so the largest such layer, a strided stem, gets all images in one row. And the gradient of a
-kernel needs maps with their axes turned round, which takes far longer if the arithmetic that made
-the maps is repeated on the way: there they are held.
+slower at convolutions over maps of two or three pixels. There a convolution is a matmul of patches
+with the kernel. Where channels are many, products with fewer multiplications than a convolution has
+are quicker still. It is also slow where few channels come out, as in the first layers of a narrow
+network: there pixels side by side are computed as if they were further channels of one; and it uses
+one core where rows are short, so the largest such layer, a strided stem, gets all images in one
+row. And the gradient of a kernel needs maps with their axes turned round, which takes far longer if
+the arithmetic that made the maps is repeated on the way: there they are held.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,15 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+from fairjax.models.kernel_gradient import kernel_gradient
 from fairjax.models.once import once
+from fairjax.models.winograd import conv_winograd
 
-Lowering = Literal["auto", "held", "lax", "patches"]
+Lowering = Literal["auto", "held", "lax", "patches", "winograd"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch out_height out_width features"]
 Kernel = Float[Array, "size size channels features"]
@@ -43,12 +44,16 @@ def conv(
       padding: Zeros added on each of the four sides.
       lowering: "lax" is `lax.conv_general_dilated`; "patches" gathers patches and multiplies
         them with the kernel; "held" is "lax" of maps that XLA may not compute twice, with the
-        pixels of a row as channels where channels are few; it may make NaN of an infinity. "auto"
-        is the fastest of them for this shape on the CPU, and "lax" elsewhere. Only "lax" has a
-        forward-mode derivative.
+        pixels of a row as channels where channels are few; "winograd" is for 3x3 kernels of
+        stride 1 and a padding of at most 2, see `conv_winograd`. Either may make NaN of an
+        infinity. "auto" is the fastest of them for this shape on the CPU, and "lax" elsewhere. Only
+        "lax" has a forward-mode derivative.
 
     Returns:
       Maps of `(n + 2 * padding - size) // strides + 1` rows and columns.
+
+    Raises:
+      ValueError: If the lowering is "winograd" and the convolution not one it is for.
     """
     if lowering == "auto":
         lowering = "lax"
@@ -56,6 +61,13 @@ def conv(
             lowering = _fastest_on_cpu(x, kernel, strides, padding)
     if lowering == "patches":
         return _conv_patches(x, kernel, strides, padding)
+    if lowering == "winograd":
+        if (len(kernel), strides) != (3, 1) or padding > 2:
+            raise ValueError(
+                "winograd needs a 3x3 kernel, stride 1 and padding of at most 2, not "
+                f"{len(kernel)}x{len(kernel)}, {strides} and {padding}."
+            )
+        return conv_winograd(x, kernel, padding)
     if lowering == "held":
         return _conv_held(x, kernel, strides, padding)
     return _conv_lax(x, kernel, (strides, strides), padding)
@@ -67,7 +79,10 @@ def _fastest_on_cpu(x: Array, kernel: Array, strides: int, padding: int) -> Lowe
     shortest = (min(x.shape[1:3]) + 2 * padding - size) // strides + 1
     if size == 1 or shortest < 4:
         return "patches"
-    return "held" if x.dtype == jnp.float32 else "lax"
+    if x.dtype != jnp.float32:
+        return "lax"
+    many = min(kernel.shape[2:]) >= 64
+    return "winograd" if many and (size, strides) == (3, 1) and padding <= 2 else "held"
 
 
 def _conv_lax(x: Array, kernel: Array, strides: tuple[int, int], padding: int) -> Array:
@@ -116,27 +131,6 @@ class Conv(nn.Module):
         padding = (size - 1) // 2 if self.padding is None else self.padding
         y = conv(x, kernel, strides=self.strides, padding=padding, lowering=self.lowering)
         return y if bias is None else y + bias[None, None, None]
-
-
-def max_pool(x: Images, *, lowering: Lowering = "auto") -> Maps:
-    """The 3x3 max-pool of stride 2 and padding 1 that follows a ResNet's first convolution.
-
-    Where several pixels of a window share its maximum, the first in reading order receives the
-    gradient, by either lowering.
-
-    Args:
-      x: Maps, channels last, at least one pixel in size.
-      lowering: "lax" is `lax.reduce_window`; "patches" compares shifted slices, in both passes;
-        "auto" is "patches" on CPU, where XLA's backward pass sorts on one core.
-
-    Returns:
-      Maps of `ceil(height / 2)` rows and `ceil(width / 2)` columns.
-    """
-    if lowering == "auto":
-        lowering = "patches" if jax.default_backend() == "cpu" else "lax"
-    if lowering == "patches":
-        return _max_pool_slices(x)
-    return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
 
 def _patches(x: Array, size: int, strides: int, padding: int) -> Array:
@@ -204,43 +198,10 @@ def _conv_held_backward(
         dx = _conv_neighbours(dy, turned, 1, len(kernel) - 1 - padding)
     else:
         (dx,) = jax.vjp(lambda x: plain(x, kernel), x)[1](dy)
-    return dx, _kernel_gradient(x, dy, len(kernel), strides, padding)
+    return dx, kernel_gradient(x, dy, len(kernel), strides, padding)
 
 
 _conv_held.defvjp(_conv_held_forward, _conv_held_backward)
-
-
-def _kernel_gradient(x: Array, dy: Array, size: int, strides: int, padding: int) -> Array:
-    """The gradient of a kernel, as one convolution with wide rows, which XLA's CPU library likes.
-
-    A row of the result are the pixels of a row of the kernel times the channels. `dy` is what is
-    convolved with, its columns `channels` apart; the images of the batch are the channels of both.
-    """
-    batch, height, width, channels = x.shape
-    _, rows, columns, features = dy.shape
-    after = [(n - 1) * strides + size - padding for n in (rows, columns)]
-    wide = lax.conv_general_dilated(
-        _images_last(x).reshape(1, height, width * channels, batch),
-        dy,
-        (1, 1),
-        ((padding, after[0] - height), (padding * channels, (after[1] - width) * channels)),
-        rhs_dilation=(strides, strides * channels),
-        dimension_numbers=lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 0, 1, 2), (0, 3, 1, 2)),
-    )
-    return wide.reshape(size, size, channels, features)
-
-
-def _images_last(x: Array) -> Array:
-    """Pixels and channels, flat, times images.
-
-    Where images are whole pages (4 KiB) apart, what belongs together in the result comes from the
-    same few places of the cache. There it is read from a copy in which they are not.
-    """
-    flat = x.reshape(len(x), -1)
-    floats = flat.shape[1]
-    if floats % 1024 == 0:
-        flat = once(jnp.pad(flat, ((0, 0), (0, 16))))
-    return flat.T[:floats]
 
 
 def _conv_wide(x: Array, kernel: Array, strides: int, padding: int) -> Array:
@@ -303,77 +264,3 @@ def _side_by_side(kernel: Array, strides: int, count: int) -> Array:
         jnp.pad(kernel, ((0, 0), (before, right[-1] - before), (0, 0), (0, 0))) for before in right
     ]
     return jnp.concatenate(copies, axis=-1)
-
-
-@jax.custom_vjp
-def _max_pool_slices(x: Array) -> Array:
-    return _max_and_winner(x)[0]
-
-
-def _max_pool_slices_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
-    y, winner = _max_and_winner(x)
-    return y, (once(winner), x[:0])  # no image, but their size
-
-
-def _max_pool_slices_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array]:
-    winner, no_image = saved
-    nobody, nowhere = -1, 9
-    # An even row is the middle (1) of its window. An odd one is the last (2) of its window and the
-    # first (0) of the one below. Columns likewise: a pixel is in up to four windows.
-    own, following = np.array([1, 2]), np.array([nowhere, 0])
-    total = jnp.zeros((), dy.dtype)
-    for down, rows in enumerate((own, following)):
-        for right, columns in enumerate((own, following)):
-            inside = (rows[:, None] != nowhere) & (columns != nowhere)
-            at = np.where(inside, 3 * rows[:, None] + columns, nowhere).astype(np.float32)
-            there, gradient = (
-                _moved(_moved(a, down, 1, fill), right, 2, fill)[:, :, None, :, None]
-                for a, fill in ((winner, float(nobody)), (dy, 0.0))
-            )
-            total += jnp.where(there == at[None, None, :, None, :, None], gradient, 0)
-    _, height, width, channels = no_image.shape
-    grid = total.reshape(len(dy), 2 * dy.shape[1], 2 * dy.shape[2], channels)
-    return (grid[:, :height, :width],)
-
-
-_max_pool_slices.defvjp(_max_pool_slices_forward, _max_pool_slices_backward)
-
-
-def _max_and_winner(x: Array) -> tuple[Array, Array]:
-    """What the max-pool says, and whom each window has it from: 0 to 8, in reading order."""
-    _, height, width, _ = x.shape
-    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), constant_values=-jnp.inf)
-    row_max, column = _max_of_three(*_three(x, 2, -jnp.inf))
-    rows, columns = _three(row_max, 1, -jnp.inf), _three(column, 1, 0.0)
-    y, row = _max_of_three(*rows)
-    winner = jnp.where(row == 0, columns[0], jnp.where(row == 1, columns[1], columns[2]))
-    return y, 3 * row + winner
-
-
-def _three(x: Array, axis: int, fill: float) -> tuple[Array, Array, Array]:
-    """Along an axis of even length, every second entry between its neighbours; the first has none.
-
-    Returns:
-      Those before, half as many; the entries themselves; those after.
-    """
-    pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
-    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
-    return _moved(odd, -1, axis, fill), even, odd
-
-
-def _max_of_three(*three: Array) -> tuple[Array, Array]:
-    """The largest, and which it is as a float32 0, 1 or 2; of equals the first."""
-    largest = jnp.maximum(jnp.maximum(three[0], three[1]), three[2])
-    one, two = jnp.float32(1), jnp.float32(2)
-    which = jnp.where(three[0] == largest, 0, jnp.where(three[1] == largest, one, two))
-    return largest, which
-
-
-def _moved(x: Array, by: int, axis: int, fill: float) -> Array:
-    """Each entry is the one `by` (-1, 0 or 1) further along the axis; past the end, `fill`."""
-    if by == 0:
-        return x
-    n = x.shape[axis]
-    kept = lax.slice_in_dim(x, max(by, 0), n + min(by, 0), axis=axis)
-    edge = jnp.full_like(lax.slice_in_dim(x, 0, 1, axis=axis), fill)
-    return jnp.concatenate([kept, edge] if by > 0 else [edge, kept], axis)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.conv import Conv, Lowering, max_pool
+from fairjax.models.conv import Conv, Lowering
 from fairjax.models.norm import BatchNorm
+from fairjax.models.pool import max_pool
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 

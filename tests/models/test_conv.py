@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from fairjax.models.conv import Conv, conv, max_pool
+from fairjax.models.conv import Conv, conv
 
 # height, width, size, strides, padding: odd and even maps, 1x1 and 2x2 maps, strides that leave
 # pixels over or skip them, no padding and more than "same".
@@ -98,15 +98,72 @@ def test_held_maps_give_the_same_values_and_gradients(key, case):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_a_gradient_of_a_gradient_passes_held_maps(key):
+# Even and odd maps, every padding it knows, more channels than features and the reverse; many of
+# both, whose kernel's gradient goes another way.
+WINOGRAD = [
+    (8, 8, 1, 5, 3), (7, 6, 1, 3, 5), (4, 7, 0, 3, 3), (5, 4, 2, 3, 3), (1, 1, 1, 3, 3),
+    (3, 3, 0, 3, 3), (4, 5, 1, 129, 130), (5, 4, 2, 130, 129), (6, 5, 0, 128, 128),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WINOGRAD, ids=str)
+def test_winograd_gives_the_same_values_and_gradients(key, case):
+    height, width, padding, channels, features = case
+    keys = jax.random.split(key, 3)
+    x = jax.random.normal(keys[0], (2, height, width, channels))
+    kernel = jax.random.normal(keys[1], (3, 3, channels, features)) / channels**0.5
+    shape = (2, height + 2 * padding - 2, width + 2 * padding - 2, features)
+    dy = jax.random.normal(keys[2], shape)
+    run = partial(value_and_gradients, x, kernel, dy, strides=1, padding=padding)
+    ours = run(lowering="winograd")
+    expected = conv_by_loops(np.asarray(x), np.asarray(kernel), 1, padding)
+    np.testing.assert_allclose(ours[0], expected, rtol=1e-4, atol=1e-5)
+    for one, other in zip(ours, run(lowering="lax"), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_winograd_rounds_up_to_a_few_times_as_much_as_a_plain_convolution(key):
+    keys = jax.random.split(key)
+    x = np.asarray(jax.random.normal(keys[0], (2, 8, 8, 64)), np.float64)
+    kernel = np.asarray(jax.random.normal(keys[1], (3, 3, 64, 64)), np.float64)
+    exact = conv_by_loops(x, kernel, 1, 1)
+    x, kernel = jnp.float32(x), jnp.float32(kernel)
+
+    def error(lowering: str) -> float:
+        return np.sqrt(((conv(x, kernel, padding=1, lowering=lowering) - exact) ** 2).mean())
+
+    assert error("winograd") < 4 * error("lax")
+
+
+@pytest.mark.parametrize(("size", "strides", "padding"), [(1, 1, 0), (3, 2, 1), (3, 1, 3)])
+def test_winograd_refuses_what_it_is_not_for(size, strides, padding):
+    x, kernel = jnp.ones((1, 8, 8, 2)), jnp.ones((size, size, 2, 2))
+    with pytest.raises(ValueError, match="winograd needs a 3x3 kernel, stride 1 and padding of"):
+        conv(x, kernel, strides=strides, padding=padding, lowering="winograd")
+
+
+def test_auto_multiplies_less_where_channels_are_many_on_cpu():
+    def program(channels: int, features: int, dtype: type = jnp.float32, strides: int = 1) -> str:
+        x = jnp.ones((2, 8, 8, channels), dtype)
+        kernel = jnp.ones((3, 3, channels, features), dtype)
+        return str(jax.make_jaxpr(partial(conv, padding=1, strides=strides))(x, kernel))
+
+    assert "conv_general_dilated" not in program(64, 128)
+    for few in (program(48, 64), program(64, 48), program(64, 64, strides=2)):
+        assert "conv_general_dilated" in few
+    assert "conv_general_dilated" in program(64, 64, jnp.bfloat16)
+
+
+@pytest.mark.parametrize("lowering", ["held", "winograd"])
+def test_a_gradient_of_a_gradient_passes_held_maps(key, lowering):
     x, kernel, _ = random_case(key, (6, 6, 3, 1, 1))
 
     def sharpness(kernel, lowering):
         dx = jax.grad(lambda x: jnp.tanh(conv(x, kernel, padding=1, lowering=lowering)).sum())(x)
         return (dx**2).sum()
 
-    held, lax = (jax.grad(sharpness)(kernel, lowering) for lowering in ("held", "lax"))
-    np.testing.assert_allclose(held, lax, rtol=1e-4, atol=1e-3)
+    ours, lax = (jax.grad(sharpness)(kernel, name) for name in (lowering, "lax"))
+    np.testing.assert_allclose(ours, lax, rtol=1e-4, atol=1e-3)
 
 
 def test_cpu_repeats_no_arithmetic_inside_a_transposition_of_held_maps(key):
@@ -199,23 +256,3 @@ def test_module_computes_in_its_dtype_and_keeps_float32_parameters(key):
     y, variables = module.init_with_output(key, jnp.ones((1, 5, 5, 2)))
     assert y.dtype == jnp.bfloat16
     assert variables["params"]["kernel"].dtype == jnp.float32
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (7, 8), (8, 8), (5, 9)])
-def test_max_pool_by_slices_is_reduce_window_with_its_gradient(key, size):
-    # Few distinct values, so that windows hold ties, as they do after a ReLU.
-    x = jax.random.randint(key, (2, *size, 3), -3, 3).astype(jnp.float32)
-    y, pull_back = jax.vjp(partial(max_pool, lowering="patches"), x)
-    expected, expected_pull_back = jax.vjp(partial(max_pool, lowering="lax"), x)
-    np.testing.assert_array_equal(y, expected)
-    dy = jax.random.normal(key, y.shape)
-    np.testing.assert_allclose(pull_back(dy)[0], expected_pull_back(dy)[0], rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("lowering", ["patches", "lax"])
-def test_first_of_equal_pixels_gets_the_whole_gradient_of_the_max(lowering):
-    x = jnp.zeros((1, 4, 4, 1))
-    dx = jax.grad(lambda x: max_pool(x, lowering=lowering).sum())(x)
-    # Windows start at rows and columns -1 and 1; the padding is minus infinity and never wins.
-    expected = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    np.testing.assert_array_equal(dx[0, :, :, 0], expected)
