@@ -39,7 +39,7 @@ def conv_winograd(x: Array, kernel: Array, padding: int) -> Array:
     Returns:
       `[batch, height + 2 * padding - 2, width + 2 * padding - 2, features]`.
 
-    Source: Lavin and Gray 2015 (arXiv 1509.09308), equation 8 with the matrices of section 4.1.
+    Source: Lavin and Gray 2015 (arXiv 1509.09308), equations 7 and 8.
     """
     return once(_result(once(x), kernel, padding))
 
