@@ -5,6 +5,7 @@ peer is the same v1.5 network in eager PyTorch, in the faster of its two memory 
 one process, turn by turn, after a warm-up of their own. Prints one JSON line a case.
 
 Run: python benchmarks/step_time.py [--size 64 --batch 32 --depth 50 --repeats 20] [--naive]
+     python benchmarks/step_time.py --alone ours; ... --alone "torch NHWC"
      python benchmarks/step_time.py --profile     # where our step's time goes; needs no PyTorch
 
 The peer needs the extra `bench`.
@@ -38,6 +39,8 @@ from fairjax.models.resnet import STAGES, ResNet  # noqa: E402
 
 CLASSES = 1000
 WARM_UP = 3
+PEERS = {"torch NCHW": False, "torch NHWC": True}  # whether channels are last
+ALONE = ("ours", *PEERS)
 
 
 class Classifier(nn.Module):
@@ -235,6 +238,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="timed steps of each side")
     parser.add_argument("--naive", action="store_true", help="add XLA's own convolutions and pool")
     parser.add_argument("--profile", action="store_true", help="say where our step's time goes")
+    parser.add_argument("--alone", choices=ALONE, help="time one side, with no other's threads")
     args = parser.parse_args()
     shape = (args.depth, args.batch, args.size)
     about = {
@@ -249,7 +253,7 @@ def main() -> None:
     lowerings: dict[str, Lowering] = {"ours": "auto", "naive": "lax"}
     runs, compile_seconds = {}, {}
     for name, lowering in lowerings.items():
-        if name == "naive" and not args.naive:
+        if (name == "naive" and not args.naive) or args.alone in PEERS:
             continue
         start = time.perf_counter()
         runs[name], compiled = our_step(*shape, lowering)
@@ -262,10 +266,14 @@ def main() -> None:
 
     import torch
 
-    peers = {f"torch {'NHWC' if last else 'NCHW'}": last for last in (False, True)}
-    runs |= {name: torch_step(*shape, last) for name, last in peers.items()}
+    wanted = [name for name in PEERS if args.alone in (None, name)]
+    runs |= {name: torch_step(*shape, PEERS[name]) for name in wanted}
     times = time_turns(runs, args.repeats)
-    peer = min(peers, key=lambda name: np.median(times[name]))
+    if args.alone:
+        case = f"{args.alone}, alone"
+        print(json.dumps({**about, "case": case, "ms": spread(times[args.alone])}))
+        return
+    peer = min(PEERS, key=lambda name: np.median(times[name]))
     for name in runs:
         line = {**about, "case": name, "ms": spread(times[name])}
         line["images_per_second"] = round(args.batch / np.median(times[name]) * 1e3, 1)

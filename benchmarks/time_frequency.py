@@ -3,10 +3,12 @@
 Two views of random images, the code objective, forward, backward and an AdamW update, float32, from
 normalised images on. The peer is the same network in eager PyTorch: its own ResNet in the faster of
 two memory layouts, `TransformerEncoderLayer`, `torch.fft.fft2`, fused AdamW. Both run in one
-process, turn by turn, after their own warm-up. Prints one JSON line.
+process, turn by turn, after their own warm-up; `--alone` gives one side a process to itself, where
+PyTorch's `small` step is quicker. Prints one JSON line.
 
 Run: python benchmarks/time_frequency.py [--model small --batch 128 --repeats 40]
      python benchmarks/time_frequency.py --model paper --batch 8 --repeats 10
+     python benchmarks/time_frequency.py --alone ours; ... --alone "torch NHWC"
 
 The peer needs the extra `bench`.
 """
@@ -27,7 +29,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
-from step_time import spread, time_turns, torch_trunk  # noqa: E402
+from step_time import ALONE, PEERS, spread, time_turns, torch_trunk  # noqa: E402
 
 from fairjax.losses import time_frequency  # noqa: E402
 from fairjax.methods.time_frequency import TwoViews  # noqa: E402
@@ -157,14 +159,19 @@ def main() -> None:
     parser.add_argument("--model", default="small", choices=sorted(MODELS))
     parser.add_argument("--batch", type=int, default=128, help="pairs of views a step")
     parser.add_argument("--repeats", type=int, default=40, help="timed steps of each side")
+    parser.add_argument("--alone", choices=ALONE, help="time one side, with no other's threads")
     args = parser.parse_args()
     rng, size = np.random.default_rng(0), MODELS[args.model]["size"]
     views = tuple(rng.normal(size=(2, args.batch, size, size, 3)).astype(np.float32))
-    peers = {f"torch {'NHWC' if last else 'NCHW'}": last for last in (False, True)}
-    runs = {"ours": our_step(args.model, views)}
-    runs |= {name: torch_step(args.model, views, last) for name, last in peers.items()}
+    runs = {} if args.alone in PEERS else {"ours": our_step(args.model, views)}
+    wanted = [name for name in PEERS if args.alone in (None, name)]
+    runs |= {name: torch_step(args.model, views, PEERS[name]) for name in wanted}
     times = time_turns(runs, args.repeats)
-    peer = min(peers, key=lambda name: np.median(times[name]))
+    if args.alone:
+        line = {"benchmark": "time_frequency", **vars(args), "ms": spread(times[args.alone])}
+        print(json.dumps(line))
+        return
+    peer = min(PEERS, key=lambda name: np.median(times[name]))
     ratios = [p / o for o, p in zip(times["ours"], times[peer], strict=True)]
     import torch
 
