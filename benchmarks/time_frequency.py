@@ -3,8 +3,8 @@
 Two views of random images, the code objective, forward, backward and an AdamW update, float32, from
 normalised images on. The peer is the same network in eager PyTorch: its own ResNet in the faster of
 two memory layouts, `TransformerEncoderLayer`, `torch.fft.fft2`, fused AdamW. Both run in one
-process, turn by turn, after their own warm-up; `--alone` gives one side a process to itself, where
-PyTorch's `small` step is quicker. Prints one JSON line.
+process, turn by turn, after their own warm-up; `--alone` gives one side a process to itself, in
+which PyTorch is quicker. Prints one JSON line.
 
 Run: python benchmarks/time_frequency.py [--model small --batch 128 --repeats 40]
      python benchmarks/time_frequency.py --model paper --batch 8 --repeats 10

@@ -74,7 +74,7 @@ def conv(
 
 
 def _fastest_on_cpu(x: Array, kernel: Array, strides: int, padding: int) -> Lowering:
-    """By measurement on a Zen 4 and a Zen 5."""
+    """By measurement on a Zen 5, and on a Zen 4 but for "winograd"."""
     size = kernel.shape[0]
     shortest = (min(x.shape[1:3]) + 2 * padding - size) // strides + 1
     if size == 1 or shortest < 4:
