@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairjax.host import keep_freed_memory
+from fairjax.host import keep_freed_memory, set_fragments_aside
 
 keep_freed_memory()  # for both sides, and before either starts a thread
 
@@ -175,6 +175,7 @@ def time_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, li
     for _ in range(WARM_UP):
         for run in runs.values():
             run()
+    set_fragments_aside()  # as `fairjax.train` does once it has compiled; it serves every side
     times = defaultdict(list)
     for _ in range(repeats):
         for name, run in runs.items():

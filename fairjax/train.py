@@ -23,6 +23,7 @@ from fairjax.config import ConfigError
 from fairjax.data.dataset import Dataset
 from fairjax.data.pipeline import cache_images, train_batches
 from fairjax.evaluate import evaluate, metric_names, predict_split, validation_metrics
+from fairjax.host import set_fragments_aside
 from fairjax.progress import RunLog
 from fairjax.recipe import make_recipe
 from fairjax.state import start_from
@@ -151,6 +152,8 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 train_step = recipe.step_while(recipe.plan.at(step - 1))
                 with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch, train_key)
+                if step == start + 1:  # it is compiled, and has its temporaries
+                    set_fragments_aside()
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
                 pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
@@ -179,6 +182,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 if evaluates or last:
                     columns = predict_split(config, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
+                    set_fragments_aside()
                     log.scalars(step, "validation", metrics)
                     position = judged(
                         position, metrics, best=settings.best_metric, patience=settings.patience

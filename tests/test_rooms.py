@@ -76,6 +76,7 @@ MAY_IMPORT = {
         "config",
         "data",
         "evaluate",
+        "host",
         "progress",
         "recipe",
         "sharding",
