@@ -36,9 +36,9 @@ def set_fragments_aside() -> int:
     """Takes small free blocks out of the heap for good; to be called once a program is compiled.
 
     A compilation frees tens of thousands of blocks between others that stay. glibc sorts them into
-    lists by size, and walks a list whenever XLA allocates the state of a kernel that threads share;
-    the other threads wait for it. That is a tenth of a step of many small kernels. Here those blocks
-    are allocated and never used. Their pages go back to the kernel, so that they cost addresses but
+    lists by size, and walks a list whenever XLA allocates the state of a kernel that threads share,
+    while the other threads wait: a tenth of a step of many small kernels. Here those blocks are
+    allocated and never used. Their pages go back to the kernel, so that they cost addresses but
     little memory.
 
     Returns:
