@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from fairjax.models.dense import Dense
 from fairjax.models.masking import Selection
 from fairjax.models.vit import Block, sincos_positions
 
@@ -50,7 +51,7 @@ class MaskedAutoencoder(nn.Module):
             for ids in (selection.keep_ids, selection.restore_ids)
         )
         tokens = self.backbone(images, train=train, keep_ids=keep_ids)
-        tokens = nn.Dense(
+        tokens = Dense(
             self.decoder_dim,
             dtype=self.dtype,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -75,7 +76,7 @@ class MaskedAutoencoder(nn.Module):
             )(x, train=train)
         x = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="decoder_norm")(x[:, 1:])
         pixels = images.size // (batch * patches)
-        return nn.Dense(
+        return Dense(
             pixels,
             dtype=self.dtype,
             kernel_init=nn.initializers.xavier_uniform(),

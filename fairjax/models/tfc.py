@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.attention import attention
+from fairjax.models.dense import Dense
 from fairjax.models.dropout import Dropout
 from fairjax.models.norm import BatchNorm
 from fairjax.models.resnet import ResNet
@@ -84,7 +85,7 @@ class TFC(nn.Module):
             pool="none",
             dtype=self.dtype,
         )
-        self.cell = nn.Dense(self.dim, dtype=self.dtype)
+        self.cell = Dense(self.dim, dtype=self.dtype)
         self.frequency_norm = nn.LayerNorm(epsilon=1e-5)
         self.time_encoder, self.frequency_encoder = (
             Encoder(self.layers, self.heads, self.hidden, self.dropout, self.dtype)
@@ -186,7 +187,7 @@ class PostNormLayer(nn.Module):
         """Maps `[batch, tokens, dim]` to the same shape."""
         batch, tokens, dim = x.shape
         drop = partial(Dropout(self.dropout), train=train)
-        qkv = nn.Dense(
+        qkv = Dense(
             3 * dim,
             dtype=self.dtype,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -194,10 +195,10 @@ class PostNormLayer(nn.Module):
         )(x)
         q, k, v = (x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1))
         mixed = attention(q, k, v).reshape(batch, tokens, dim)
-        y = nn.Dense(dim, dtype=self.dtype, name="out")(mixed)
+        y = Dense(dim, dtype=self.dtype, name="out")(mixed)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_1")(x + drop(y))
-        y = drop(nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)))
-        y = nn.Dense(dim, dtype=self.dtype, name="down")(y)
+        y = drop(nn.relu(Dense(self.hidden, dtype=self.dtype, name="up")(x)))
+        y = Dense(dim, dtype=self.dtype, name="down")(y)
         return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_2")(x + drop(y))
 
 

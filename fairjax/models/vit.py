@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from fairjax.models.attention import attention, attention_with_weights
+from fairjax.models.dense import Dense
 from fairjax.models.dropout import Dropout
 
 
@@ -82,7 +83,7 @@ class ViT(nn.Module):
         else:
             pixels = jnp.take_along_axis(pixels, keep_ids[:, :, None], axis=1)
             kept = places[1:][keep_ids]
-        embed = nn.Dense(
+        embed = Dense(
             self.dim, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name="embed"
         )
         x = embed(pixels) + kept.astype(self.dtype)
@@ -130,7 +131,7 @@ class Block(nn.Module):
         self, x: Float[Array, "batch tokens dim"], *, train: bool
     ) -> Float[Array, "batch tokens dim"]:
         """Maps `[batch, tokens, dim]` to the same shape."""
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
+        dense = partial(Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
         norm = partial(nn.LayerNorm, epsilon=1e-6, dtype=self.dtype)
         drop = partial(Dropout(self.dropout), train=train)
         skip = partial(Dropout(self.drop_path, broadcast_dims=(1, 2)), train=train)
