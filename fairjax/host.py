@@ -12,6 +12,12 @@ HEADER = ctypes.sizeof(ctypes.c_size_t)  # bytes between what two neighbours can
 WORTH_KEEPING = 1 << 20  # bytes; a free block of this size may be a step's temporaries
 
 
+class _Heap:
+    """Whether the process has one heap and no other, as `keep_freed_memory` asks for."""
+
+    is_alone = False
+
+
 def keep_freed_memory() -> bool:
     """Lets the process keep the memory that it frees, instead of handing it back to the kernel.
 
@@ -29,7 +35,8 @@ def keep_freed_memory() -> bool:
         return False
     # One heap that grows and never shrinks: further heaps would fall back to mapping pages.
     settings = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1}
-    return all(mallopt(name, value) == 1 for name, value in settings.items())
+    _Heap.is_alone = all(mallopt(name, value) == 1 for name, value in settings.items())
+    return _Heap.is_alone
 
 
 def set_fragments_aside() -> int:
@@ -42,8 +49,11 @@ def set_fragments_aside() -> int:
     little memory.
 
     Returns:
-      How many bytes were set aside; 0 where the allocator is not glibc's, 2.33 or newer.
+      How many bytes were set aside; 0 without `keep_freed_memory`, which makes the process one
+      heap, and where the allocator is not glibc's, 2.33 or newer.
     """
+    if not _Heap.is_alone:
+        return 0
     try:
         libc = ctypes.CDLL(None)
         malloc, free, madvise = libc.malloc, libc.free, libc.madvise
@@ -62,12 +72,14 @@ def set_fragments_aside() -> int:
     if not fence:
         return 0
     kept, after_kept, aside, size = [fence], set(), 0, scattered
-    while size >= SEARCHED:
+    while size >= SEARCHED and scattered > 0:
         block = malloc(size)  # the smallest free block into which it fits, or fresh memory
         if not block or block > fence:
             free(block)
             size -= max(16, size >> 8)
-        elif size >= WORTH_KEEPING or block in after_kept:  # or what is over of one that is
+            continue
+        scattered -= size
+        if size >= WORTH_KEEPING or block in after_kept:  # or what is over of one that is
             kept.append(block)  # for now, or the smaller sizes would be cut from it
             after_kept.add(block + usable(block) + HEADER)
         else:

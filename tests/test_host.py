@@ -83,3 +83,9 @@ def test_small_free_blocks_leave_the_heap_and_nothing_else_does():
     assert intact == "True"
     assert int(again) < 0.01 * int(freed)
     assert whole == "True"  # the block that a step would want again
+
+
+def test_several_heaps_are_left_as_they_are():
+    code = "from fairjax.host import set_fragments_aside; print(set_fragments_aside())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n", "")
