@@ -44,7 +44,7 @@ def set_fragments_aside() -> int:
 
     A compilation frees tens of thousands of blocks between others that stay. glibc sorts them into
     lists by size, and walks a list whenever XLA allocates the state of a kernel that threads share,
-    while the other threads wait: a tenth of a step of many small kernels. Here those blocks are
+    while the other threads wait, which a step of many small kernels feels. Here those blocks are
     allocated and never used. Their pages go back to the kernel, so that they cost addresses but
     little memory.
 
