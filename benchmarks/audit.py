@@ -21,10 +21,10 @@ import time
 
 import numpy as np
 
-from fairjax.comparisons import Comparisons
+from fairjax.core.comparisons import Comparisons
 from fairjax.metrics import verification as rates
 from fairjax.metrics.subject_bootstrap import draw_subjects
-from fairjax.protocols import verification
+from fairjax.protocols.verification import core as verification
 
 FMRS = (1e-1, 1e-2, 1e-3)
 FRACTION = 50
@@ -53,9 +53,15 @@ def comparisons(groups: int, pairs: int, people: int, share: float, folds: int) 
 
 def audit(pairs: Comparisons, resamples: int) -> None:
     verification.evaluate(
-        {"": pairs}, attribute="group", fmrs=FMRS, accuracies=["uncentred"], resamples=resamples,
-        level=0.95, seed=0, limits=[],
-    )  # fmt: skip
+        {"": pairs},
+        attribute="group",
+        fmrs=FMRS,
+        accuracies=["uncentred"],
+        resamples=resamples,
+        level=0.95,
+        seed=0,
+        limits=[],
+    )
 
 
 def pair_by_pair(pairs: Comparisons, resamples: int) -> None:

@@ -62,9 +62,17 @@ def make_step(head: Head, classes: int, variant: str) -> tuple[Callable, Callabl
 
     def loss(weights: jax.Array, x: jax.Array, labels: jax.Array) -> jax.Array:
         return class_losses(
-            head, weights, unit(x), labels, jnp.ones(len(labels), bool), {}, jax.random.key(0),
-            margin=margin, penalty=penalty, classes=classes,
-        ).loss.mean()  # fmt: skip
+            head,
+            weights,
+            unit(x),
+            labels,
+            jnp.ones(len(labels), bool),
+            {},
+            jax.random.key(0),
+            margin=margin,
+            penalty=penalty,
+            classes=classes,
+        ).loss.mean()
 
     def step(weights: jax.Array, state: Any, x: jax.Array, labels: jax.Array) -> tuple[Any, ...]:
         value, (grad, x_grad) = jax.value_and_grad(loss, argnums=(0, 1))(weights, x, labels)

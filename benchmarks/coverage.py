@@ -24,7 +24,7 @@ from statistics import NormalDist
 import numpy as np
 import scipy
 
-from fairjax.comparisons import Comparisons
+from fairjax.core.comparisons import Comparisons
 from fairjax.metrics import clustered, verification
 from fairjax.metrics import subject_bootstrap as subjects
 from fairjax.metrics.bootstrap import percentile_interval, recentred_interval

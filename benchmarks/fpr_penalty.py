@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from fairjax.host import keep_freed_memory
+from fairjax.run.host import keep_freed_memory
 
 keep_freed_memory()  # for both sides, and before either starts a thread
 
@@ -65,9 +65,17 @@ def our_step(variant: str | None, data: tuple[np.ndarray, ...]) -> tuple[Callabl
 
     def loss(x: jax.Array, weights: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
         outcome = class_losses(
-            head, weights, unit(x), labels, jnp.ones(len(labels), bool), {}, jax.random.key(0),
-            margin=margin, penalty=penalty, classes=len(weights),
-        )  # fmt: skip
+            head,
+            weights,
+            unit(x),
+            labels,
+            jnp.ones(len(labels), bool),
+            {},
+            jax.random.key(0),
+            margin=margin,
+            penalty=penalty,
+            classes=len(weights),
+        )
         threshold = outcome.penalty.threshold if outcome.penalty else jnp.float32(0)
         return outcome.loss.mean(), threshold
 

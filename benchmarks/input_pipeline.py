@@ -62,9 +62,9 @@ def ours(files: list[bytes], *, cached: bool) -> Iterator[Any]:
     import jax
     import jax.numpy as jnp
 
-    from fairjax.data.augment import Augment
     from fairjax.data.dataset import Examples
-    from fairjax.data.pipeline import train_batches
+    from fairjax.data.stream.augment import Augment
+    from fairjax.data.stream.pipeline import train_batches
 
     scale = jnp.asarray(1 / (255 * np.array(STD)), jnp.float32)
     offset = jnp.asarray(-np.array(MEAN) / STD, jnp.float32)

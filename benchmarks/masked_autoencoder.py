@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fairjax.host import keep_freed_memory
+from fairjax.run.host import keep_freed_memory
 
 keep_freed_memory()  # for both sides, and before either starts a thread
 
@@ -36,7 +36,7 @@ from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
 from fairjax.models import masking  # noqa: E402
 from fairjax.models.mae import MaskedAutoencoder  # noqa: E402
 from fairjax.models.vit import ViT, patchify  # noqa: E402
-from fairjax.sensitivity import attention_of, patch_weights  # noqa: E402
+from fairjax.run.sensitivity import attention_of, patch_weights  # noqa: E402
 
 RATIO, PATCH = 0.75, 16
 DECODERS = {"tiny": (128, 4, 4), "small": (128, 8, 4), "base": (512, 8, 16)}  # dim, depth, heads
@@ -54,8 +54,10 @@ def our_step(model: str, images: np.ndarray) -> Callable[[], None]:
     dim, depth, heads = DECODERS[model]
     network = MaskedAutoencoder(
         encoder(model, pool="tokens", positions="sincos"),
-        decoder_dim=dim, decoder_depth=depth, decoder_heads=heads,
-    )  # fmt: skip
+        decoder_dim=dim,
+        decoder_depth=depth,
+        decoder_heads=heads,
+    )
     batch, patches = len(images), (images.shape[1] // PATCH) ** 2
     x = jnp.asarray(images)
     tx = optax.adamw(1e-4, b2=0.95, weight_decay=0.05)
@@ -202,8 +204,10 @@ def map_runs(model: str, images: np.ndarray) -> dict[str, Callable[[], Any]]:
     def infer(params: Any, x: jax.Array) -> jax.Array:
         return plain.apply({"params": params}, x, train=False)
 
-    steps = {name: jax.jit(f).lower(params, x).compile()
-             for name, f in (("with maps", collect), ("plain", infer))}  # fmt: skip
+    steps = {
+        name: jax.jit(f).lower(params, x).compile()
+        for name, f in (("with maps", collect), ("plain", infer))
+    }
     return {
         name: partial(lambda step: jax.block_until_ready(step(params, x)), step)
         for name, step in steps.items()

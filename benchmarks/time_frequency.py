@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fairjax.host import keep_freed_memory
+from fairjax.run.host import keep_freed_memory
 
 keep_freed_memory()  # for both sides, and before either starts a thread
 
@@ -54,9 +54,14 @@ def our_step(model: str, views: tuple[np.ndarray, np.ndarray]) -> Callable[[], N
     def loss(params: Any, stats: Any, key: jax.Array) -> tuple[jax.Array, Any]:
         spectrum_key, dropout_key = jax.random.split(key)
         spaces, moved = network.apply(
-            {"params": params, "batch_stats": stats}, one, other, spectrum_key, train=True,
-            mutable=["batch_stats"], rngs={"dropout": dropout_key},
-        )  # fmt: skip
+            {"params": params, "batch_stats": stats},
+            one,
+            other,
+            spectrum_key,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+        )
         parts = time_frequency(*spaces, mask, temperature=TEMPERATURE, margin=1.0)
         total = WITHIN * (parts.time + parts.frequency) + parts.across
         return total.mean(), moved["batch_stats"]
@@ -98,9 +103,11 @@ def torch_step(
             self.places = nn.Parameter(0.02 * torch.randn(tokens, dim))
             self.layers = nn.Sequential(*(layer(batch_first=True) for _ in range(sizes["layers"])))
             self.project = nn.Sequential(
-                nn.Linear(dim, dim), nn.BatchNorm1d(dim), nn.ReLU(),
+                nn.Linear(dim, dim),
+                nn.BatchNorm1d(dim),
+                nn.ReLU(),
                 nn.Linear(dim, sizes["projection"]),
-            )  # fmt: skip
+            )
 
         def forward(self, tokens: Any) -> tuple[Any, Any]:
             high = self.layers(tokens + self.places).mean(dim=1)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fairjax.metrics import verification
-from fairjax.protocols.accuracy import Folds
+from fairjax.protocols.verification.accuracy import Folds
 
 FMRS = (1e-1, 1e-2, 1e-3, 1e-4)
 

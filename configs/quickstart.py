@@ -1,6 +1,6 @@
 """Quick start: a small ResNet learns age, gender and group of generated faces, and is audited.
 
-Data: phantom faces (drawn by fairjax/data/phantom.py from a seed; no file is needed).
+Data: phantom faces (drawn by fairjax/data/phantom/ from a seed; no file is needed).
 Run: python -m fairjax.main --config configs/quickstart.py --workdir runs/quickstart
 """
 

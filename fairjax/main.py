@@ -23,9 +23,9 @@ os.environ.setdefault(
 
 from fairjax import config as config_lib  # noqa: E402
 from fairjax.data.dataset import DataError  # noqa: E402
-from fairjax.host import keep_freed_memory  # noqa: E402
-from fairjax.score import report  # noqa: E402
-from fairjax.workdir import (  # noqa: E402
+from fairjax.run.host import keep_freed_memory  # noqa: E402
+from fairjax.run.score import report  # noqa: E402
+from fairjax.run.workdir import (
     WorkdirError,
     claim,
     environment,
@@ -96,14 +96,14 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
       ConfigError, DataError, WorkdirError: For what a user can put right.
     """
     config_lib.validate(config)
-    from fairjax import build  # JAX, from here on
+    from fairjax.run import build  # JAX, from here on
 
     build.check_sections(config)
     if join is not None:
         join()
     import jax
 
-    from fairjax.train import train
+    from fairjax.run.train import train
 
     started = time.monotonic()
     config_lib.validate(config, device_count=jax.device_count())

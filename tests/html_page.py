@@ -3,8 +3,8 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
+from fairjax.core.results import Results
 from fairjax.report import write_report
-from fairjax.results import Results
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 

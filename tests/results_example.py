@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fairjax.results import Measure, Results, Table
+from fairjax.core.results import Measure, Results, Table
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 GENDERS = ("Male", "Female")
@@ -89,18 +89,22 @@ def example_tables() -> list[Table]:
         Table(
             "Table 1: accuracy",
             ["measure", "value", "95% interval", "n"],
-            [["Age MAE (years)", "6.40", "6.2 to 6.6", "3,021"],
-             ["Gender accuracy", "89.3%", "88.1 to 90.4", "3,021"]],
+            [
+                ["Age MAE (years)", "6.40", "6.2 to 6.6", "3,021"],
+                ["Gender accuracy", "89.3%", "88.1 to 90.4", "3,021"],
+            ],
             "Accuracy is the share of faces whose highest logit is the label.",
         ),
         Table(
             "Table 2: gender error rates by race",
             ["race", "FPR [95% interval]", "FNR [95% interval]", "n"],
-            [[race, "0.10 [0.08, 0.12]", "0.11 [0.09, 0.14]", f"{TOTAL * RACE_SHARE[race]:,.0f}"]
-             for race in RACES],
+            [
+                [race, "0.10 [0.08, 0.12]", "0.11 [0.09, 0.14]", f"{TOTAL * RACE_SHARE[race]:,.0f}"]
+                for race in RACES
+            ],
             "Positive = Female.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def example_curves() -> list[dict[str, float]]:
@@ -114,13 +118,15 @@ def example_curves() -> list[dict[str, float]]:
         row["images_per_second"] = 61 + rng.standard_normal()
         rows.append(row)
         if step % 520 == 0:
-            rows.append({
-                "step": step,
-                "validation/loss": loss + 0.25 * step / 5200,
-                "validation/gender_accuracy": 0.9 - 0.3 * np.exp(-step / 900),
-                "validation/race_accuracy": 0.76 - 0.4 * np.exp(-step / 1100),
-                "validation/age_mae": 6.3 + 9 * np.exp(-step / 800),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "step": step,
+                    "validation/loss": loss + 0.25 * step / 5200,
+                    "validation/gender_accuracy": 0.9 - 0.3 * np.exp(-step / 900),
+                    "validation/race_accuracy": 0.76 - 0.4 * np.exp(-step / 1100),
+                    "validation/age_mae": 6.3 + 9 * np.exp(-step / 800),
+                }
+            )
     return rows
 
 
@@ -185,10 +191,19 @@ def _measure(name, value, n, group, **more):
     if unit == "fraction" and "across" not in more:
         errors = round(n * (1 - value if name.endswith("accuracy") else value))
     return Measure(
-        name, value, unit, n, group, interval=(max(0.0, value - half), value + half), level=0.95,
-        method=METHOD, n_clusters=round(0.97 * n), n_errors=errors, rule=RULES.get(name, ""),
+        name,
+        value,
+        unit,
+        n,
+        group,
+        interval=(max(0.0, value - half), value + half),
+        level=0.95,
+        method=METHOD,
+        n_clusters=round(0.97 * n),
+        n_errors=errors,
+        rule=RULES.get(name, ""),
         **more,
-    )  # fmt: skip
+    )
 
 
 def _shifted(name, base, factor, share, group):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fairjax.comparisons import Comparisons, Pairs
+from fairjax.core.comparisons import Comparisons, Pairs
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
 
@@ -34,8 +34,11 @@ def scored_pairs(
         add(g * people + one, g * people + one, True)
         add(g * people + one, g * people + other, False)
         for h in range(g + 1, len(groups) if cross else 0):
-            add(g * people + rng.integers(people, size=cross),
-                h * people + rng.integers(people, size=cross), False)  # fmt: skip
+            add(
+                g * people + rng.integers(people, size=cross),
+                h * people + rng.integers(people, size=cross),
+                False,
+            )
     kinds = np.concatenate(mated)
     return Comparisons(
         score=np.concatenate(score),

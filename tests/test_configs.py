@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fairjax import build, study
+from fairjax import study
 from fairjax.config import ConfigError, load, validate
+from fairjax.core.results import load_results
 from fairjax.main import run
-from fairjax.results import load_results
+from fairjax.run import build
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
 

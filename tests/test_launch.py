@@ -14,8 +14,11 @@ RUN = ["--config", "a b.py:smoke", "--workdir", "runs/x"]
 def dry_run(script, *arguments):
     done = subprocess.run(
         ["bash", ROOT / "launch" / script, "--dry-run", *arguments],
-        capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairjax.progress import read_metrics
-from fairjax.results import load_results
+from fairjax.core.results import load_results
+from fairjax.run.progress import read_metrics
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "configs" / "tiny.py"
@@ -23,8 +23,13 @@ TINY = ROOT / "tests" / "configs" / "tiny.py"
 
 def command(workdir, *flags, config=TINY):
     return [
-        sys.executable, "-m", "fairjax.main", f"--config={config}", f"--workdir={workdir}", *flags
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "fairjax.main",
+        f"--config={config}",
+        f"--workdir={workdir}",
+        *flags,
+    ]
 
 
 def environment(devices=1, **more):
@@ -35,8 +40,12 @@ def environment(devices=1, **more):
 def main(workdir, *flags, devices=1, config=TINY, **more):
     return subprocess.run(
         command(workdir, *flags, config=config),
-        capture_output=True, text=True, check=False, cwd=ROOT, env=environment(devices, **more),
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment(devices, **more),
+    )
 
 
 def refused(done):
@@ -64,9 +73,16 @@ def one_device(tmp_path_factory):
 def test_a_run_leaves_what_the_readme_says(one_device):
     workdir, done = one_device
     assert {
-        "config.json", "environment.json", "data.json", "metrics.jsonl", "checkpoints",
-        "predictions.npz", "results.json", "report.html", "outcome.json",
-    } <= {path.name for path in workdir.iterdir()}  # fmt: skip
+        "config.json",
+        "environment.json",
+        "data.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "predictions.npz",
+        "results.json",
+        "report.html",
+        "outcome.json",
+    } <= {path.name for path in workdir.iterdir()}
     assert done.stdout.strip().endswith(f"Report: {workdir / 'report.html'}")
     results = load_results(workdir / "results.json")
     assert (
@@ -90,8 +106,11 @@ def fairjax(*arguments):
     code = "import sys; from fairjax.cli import main; s = main(); assert 'jax' not in sys.modules"
     return subprocess.run(
         [sys.executable, "-c", f"{code}; sys.exit(s)", *map(str, arguments)],
-        capture_output=True, text=True, check=False, cwd=ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
 
 
 def test_fairjax_report_makes_the_same_numbers_from_the_predictions_alone(one_device, tmp_path):
@@ -133,9 +152,11 @@ def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, tmp_p
             flags = [f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={k}"]
             process = subprocess.Popen(
                 command(tmp_path / "run", *flags),
-                stdout=stack.enter_context(log.open("w")), stderr=subprocess.STDOUT,
-                cwd=ROOT, env=environment(2),
-            )  # fmt: skip
+                stdout=stack.enter_context(log.open("w")),
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=environment(2),
+            )
             stack.callback(process.wait)
             stack.callback(process.kill)
             processes.append(process)
@@ -155,9 +176,13 @@ def test_sigterm_saves_says_how_to_go_on_and_two_devices_finish_what_four_began(
     one_device, tmp_path
 ):
     with subprocess.Popen(
-        command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        command(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
         env=environment(4),
-    ) as process:  # fmt: skip
+    ) as process:
         while len(losses(tmp_path)) < 3 and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)

@@ -6,101 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rooms import ROOMS, readme_map
 
 PACKAGE = Path(__file__).parents[1] / "fairjax"
-LEAVES = {"types", "results", "comparisons"}
-MAY_IMPORT = {
-    "types": set(),
-    "results": set(),
-    "comparisons": set(),
-    "plan": set(),
-    "published": set(),
-    "config": {"plan"},
-    "models": {"types"},
-    "losses": {"types"},
-    "metrics": {"comparisons", "types"},
-    "data": {"comparisons", "types"},
-    "freeze": {"types"},
-    "optim": {"freeze", "types"},
-    "sharding": {"freeze", "types"},
-    "state": {"types"},
-    "report": LEAVES,
-    "progress": {"types"},
-    "protocols": {"metrics", "published", *LEAVES},
-    "heads": {"models", "losses", "types"},
-    "methods": {"heads", "models", "losses", "types"},
-    "steps": {"state", "types"},
-    "checkpoint": {"interop", "state", "types", "workdir"},
-    "workdir": {"config", "types"},
-    "score": {"config", "data", "progress", "protocols", "report", "workdir", *LEAVES},
-    "build": {
-        "comparisons",
-        "config",
-        "data",
-        "freeze",
-        "heads",
-        "methods",
-        "models",
-        "optim",
-        "score",
-        "types",
-    },
-    "interop": set(),
-    "sensitivity": {"data", "sharding", "types"},
-    "evaluate": {
-        "build",
-        "comparisons",
-        "data",
-        "metrics",
-        "protocols",
-        "score",
-        "sensitivity",
-        "sharding",
-        "steps",
-        "types",
-    },
-    "recipe": {"build", "data", "freeze", "sharding", "state", "steps", "types"},
-    "capacity": {
-        "build",
-        "checkpoint",
-        "config",
-        "data",
-        "freeze",
-        "recipe",
-        "sharding",
-        "types",
-    },
-    "train": {
-        "build",
-        "checkpoint",
-        "config",
-        "data",
-        "evaluate",
-        "host",
-        "progress",
-        "recipe",
-        "sharding",
-        "state",
-        "types",
-    },
-    "host": set(),
-    "study": {"config", "data", "metrics", "plan", "report", "score", "workdir", *LEAVES},
-    "main": {"build", "config", "data", "host", "score", "study", "train", "workdir"},
-    "audit": {"protocols", "report", *LEAVES},
-    "cli": {
-        "audit",
-        "build",
-        "capacity",
-        "config",
-        "data",
-        "protocols",
-        "report",
-        "results",
-        "score",
-        "study",
-        "workdir",
-    },
-}
+NAMES = [room.name for room in ROOMS]
 
 
 def rooms_imported(path: Path) -> set[str]:
@@ -115,20 +24,28 @@ def rooms_imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent != PACKAGE or p.name != "__init__.py"],
-    ids=lambda p: str(p.relative_to(PACKAGE)),
-)
-def test_a_room_imports_only_what_lies_below_it(path):
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    sideways = rooms_imported(path) - MAY_IMPORT[room] - {room}
-    assert not sideways, f"{path.name} in {room} imports {sorted(sideways)}"
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_imports_exactly_what_its_line_names_and_only_below_it(room):
+    below = NAMES[NAMES.index(room.name) + 1 :]
+    assert set(room.imports) <= set(below)
+    place = PACKAGE / room.name
+    files = place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]
+    found = set().union(*(rooms_imported(path) for path in files)) - {room.name}
+    assert found == set(room.imports)
+
+
+def test_every_room_has_a_line():
+    paths = [p for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
+    assert {p.stem for p in paths} - {"__init__"} == set(NAMES)
+
+
+def test_readme_shows_the_map_as_the_table_prints_it():
+    assert readme_map() in (PACKAGE.parent / "README.md").read_text()
 
 
 def test_config_files_import_only_the_config_room_and_published_numbers():
     for path in (PACKAGE.parent / "configs").rglob("*.py"):
-        assert rooms_imported(path) <= {"config", "published"}, path
+        assert rooms_imported(path) <= {"config", "protocols"}, path
 
 
 @pytest.mark.parametrize(
@@ -138,7 +55,7 @@ def test_config_files_import_only_the_config_room_and_published_numbers():
         ".config",
         ".metrics",
         ".protocols",
-        ".results",
+        ".core.results",
         ".report",
         ".data",
         ".cli",

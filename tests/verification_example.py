@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from fairjax.results import Measure, Results, Table
+from fairjax.core.results import Measure, Results, Table
 
 HOSTILE = '</script><script>alert("x")</script> & =1+1|é'
 GROUPS = ("African", "Asian", "Caucasian", HOSTILE, "South-East Asian and Pacific Islander")
@@ -96,18 +96,36 @@ def _rate(system, name, at, threshold, wrong, n, group, clusters, **more):
     place = {"at": at, "system": system, "n": n, "n_clusters": clusters, "group": group}
     if threshold is None or not n:
         note = "no pair" if threshold else f"insufficient data: {at[4:]} needs 1000000 pairs"
-        return Measure(name, None, "fraction", note=note, threshold_source=SOURCE,
-                       threshold=threshold, n_errors=None, **place)  # fmt: skip
+        return Measure(
+            name,
+            None,
+            "fraction",
+            note=note,
+            threshold_source=SOURCE,
+            threshold=threshold,
+            n_errors=None,
+            **place,
+        )
     p = wrong / n
     half = 1.96 * np.sqrt(2.5 * max(p, 1 / n) / n)
     return Measure(
-        name, 1 - p if name == "tmr" else p, "fraction", n_errors=wrong, level=0.95, method=METHOD,
-        interval=(max(0.0, p - half), p + half) if name != "tmr" else
-                 (1 - p - half, min(1.0, 1 - p + half)),
-        rule="non-mated pairs at or above the threshold" if name == "fmr" else
-             "mated pairs below the threshold",
-        threshold=threshold, threshold_source=SOURCE, **place, **more,
-    )  # fmt: skip
+        name,
+        1 - p if name == "tmr" else p,
+        "fraction",
+        n_errors=wrong,
+        level=0.95,
+        method=METHOD,
+        interval=(max(0.0, p - half), p + half)
+        if name != "tmr"
+        else (1 - p - half, min(1.0, 1 - p + half)),
+        rule="non-mated pairs at or above the threshold"
+        if name == "fmr"
+        else "mated pairs below the threshold",
+        threshold=threshold,
+        threshold_source=SOURCE,
+        **place,
+        **more,
+    )
 
 
 def _at_point(system, at, t, scores, cross, every):
@@ -119,8 +137,9 @@ def _at_point(system, at, t, scores, cross, every):
         for group, clusters in zip(GROUPS, SUBJECTS, strict=True):
             m, n = scores[group]
             wrong = n >= cut if name == "fmr" else m < cut
-            made.append(_rate(system, name, at, t, int(wrong.sum()), len(wrong), {"race": group},
-                              clusters))  # fmt: skip
+            made.append(
+                _rate(system, name, at, t, int(wrong.sum()), len(wrong), {"race": group}, clusters)
+            )
     for (a, b), values in cross.items():
         group = {"race": a, "other_race": b}
         made.append(
@@ -130,8 +149,14 @@ def _at_point(system, at, t, scores, cross, every):
 
 
 def _summaries(system, at, t, made):
-    place = {"across": "race", "at": at, "system": system, "threshold": t, "n": 100_000,
-             "threshold_source": SOURCE}  # fmt: skip
+    place = {
+        "across": "race",
+        "at": at,
+        "system": system,
+        "threshold": t,
+        "n": 100_000,
+        "threshold_source": SOURCE,
+    }
     found = []
     for rate in ("fmr", "fnmr"):
         own = [m for m in made if m.name == rate and list(m.group) == ["race"]]
@@ -154,10 +179,18 @@ def _summaries(system, at, t, made):
                 note = f"undefined (0 errors in group {zero[0]})"
                 found.append(Measure(full, None, unit, note=note, **place))
                 full, value = f"{full}_smoothed", 5.5
-            found.append(Measure(
-                full, float(value), unit, interval=(0.7 * value, 1.4 * value), level=0.95,
-                method=METHOD, ddof=ddof, **place,
-            ))  # fmt: skip
+            found.append(
+                Measure(
+                    full,
+                    float(value),
+                    unit,
+                    interval=(0.7 * value, 1.4 * value),
+                    level=0.95,
+                    method=METHOD,
+                    ddof=ddof,
+                    **place,
+                )
+            )
             floor = 0.5 * value if rate == "fmr" else 1.1 * value
             found.append(Measure(f"{full}_noise_floor", float(floor), unit, **place))
             p, holm = (0.0005, 0.004) if rate == "fmr" else (0.21, 1.0)
@@ -173,8 +206,18 @@ def _summaries(system, at, t, made):
             ("worst_error_rate_multiplier", 2.1, 1.4, "ratio"),
         ):
             ends = 0.8 * value, min(1.2 * value, 1.0 if value < 1 else 9.0)
-            found.append(Measure(name, value, unit, interval=ends, level=0.95, method=METHOD,
-                                 rule="alpha 0.5", **place))  # fmt: skip
+            found.append(
+                Measure(
+                    name,
+                    value,
+                    unit,
+                    interval=ends,
+                    level=0.95,
+                    method=METHOD,
+                    rule="alpha 0.5",
+                    **place,
+                )
+            )
             found.append(Measure(f"{name}_noise_floor", floor, unit, **place))
     return found
 
@@ -186,19 +229,30 @@ def _threshold_free(system, scores):
         thin = group == GROUPS[4]
         n = sum(MATED) + sum(NONMATED) if group is None else len(np.concatenate(scores[group]))
         more = {"group": where, "n": n, "n_clusters": clusters, "system": system, "level": 0.95}
-        for name, value, unit in (("eer", 0.021, "fraction"), ("auc", 0.996, "fraction"),
-                                  ("d_prime", 4.7, "ratio")):  # fmt: skip
+        for name, value, unit in (
+            ("eer", 0.021, "fraction"),
+            ("auc", 0.996, "fraction"),
+            ("d_prime", 4.7, "ratio"),
+        ):
             value = None if thin else value - (0.002 if group == "African" else 0.0)
             ends = None if thin else (0.97 * value, min(1.02 * value, 1.0 if value < 1 else 9.0))
-            made.append(Measure(name, value, unit, interval=ends, note="no pair" if thin else "",
-                                **more))  # fmt: skip
+            made.append(
+                Measure(name, value, unit, interval=ends, note="no pair" if thin else "", **more)
+            )
         accuracy = 0.962 - 0.03 * (group == "African") - 0.01 * (group == "Asian")
         for name, shift in (("accuracy", 0.0), ("accuracy_insightface", -0.004)):
-            made.append(Measure(
-                name, accuracy + shift, "fraction", interval=(accuracy - 0.01, accuracy + 0.008),
-                n_errors=round(n * (1 - accuracy)), rule="best of 9 folds, read on the tenth",
-                method=METHOD, **more,
-            ))  # fmt: skip
+            made.append(
+                Measure(
+                    name,
+                    accuracy + shift,
+                    "fraction",
+                    interval=(accuracy - 0.01, accuracy + 0.008),
+                    n_errors=round(n * (1 - accuracy)),
+                    rule="best of 9 folds, read on the tenth",
+                    method=METHOD,
+                    **more,
+                )
+            )
     place = {"across": "race", "n": 60_000, "system": system}
     return [
         *made,
@@ -272,39 +326,68 @@ def _histograms(scores):
 
 
 def _adequacy(measures):
-    errors = {(m.name, m.at, m.group.get("race")): m.n_errors for m in measures
-              if list(m.group) == ["race"]}  # fmt: skip
+    errors = {
+        (m.name, m.at, m.group.get("race")): m.n_errors
+        for m in measures
+        if list(m.group) == ["race"]
+    }
     return [
         {
-            "group": group, "subjects": subjects, "mated": mated, "nonmated": nonmated,
+            "group": group,
+            "subjects": subjects,
+            "mated": mated,
+            "nonmated": nonmated,
             "lowest_fmr": 30 * 2.5 / nonmated if nonmated else None,
-            "design_effect_fmr": 2.5 if nonmated else None, "design_effect_fnmr": 1.7,
+            "design_effect_fmr": 2.5 if nonmated else None,
+            "design_effect_fnmr": 1.7,
             "upper_if_zero": 3 / subjects,
-            "at": {f"{at}, {rate}": errors[rate, at, group] or 0
-                   for at in list(POINTS)[:2] for rate in ("fmr", "fnmr")},
+            "at": {
+                f"{at}, {rate}": errors[rate, at, group] or 0
+                for at in list(POINTS)[:2]
+                for rate in ("fmr", "fnmr")
+            },
         }
         for group, subjects, mated, nonmated in zip(GROUPS, SUBJECTS, MATED, NONMATED, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _verdicts():
     return [
-        {"measure": "fmr_max_over_min", "at": "FMR 1e-2", "value": 7.0, "interval": [5.0, 10.0],
-         "tolerance": 2.0, "verdict": "exceeds",
-         "words": "7.0 (95% interval 5.0 to 10.0) lies above the tolerance of 2."},
-        {"measure": "fnmr_difference", "at": "FMR 1e-3", "value": 0.01, "interval": [0.002, 0.03],
-         "tolerance": 0.02, "verdict": "inconclusive",
-         "words": "1.0 points (95% interval 0.2 to 3.0) hold the tolerance of 2 points."},
-        {"measure": "fnmr_difference", "at": "FMR 1e-2", "value": 0.004, "interval": [0.002, 0.01],
-         "tolerance": 0.02, "verdict": "within",
-         "words": "0.4 points (95% interval 0.2 to 1.0) lie below the tolerance of 2 points."},
-    ]  # fmt: skip
+        {
+            "measure": "fmr_max_over_min",
+            "at": "FMR 1e-2",
+            "value": 7.0,
+            "interval": [5.0, 10.0],
+            "tolerance": 2.0,
+            "verdict": "exceeds",
+            "words": "7.0 (95% interval 5.0 to 10.0) lies above the tolerance of 2.",
+        },
+        {
+            "measure": "fnmr_difference",
+            "at": "FMR 1e-3",
+            "value": 0.01,
+            "interval": [0.002, 0.03],
+            "tolerance": 0.02,
+            "verdict": "inconclusive",
+            "words": "1.0 points (95% interval 0.2 to 3.0) hold the tolerance of 2 points.",
+        },
+        {
+            "measure": "fnmr_difference",
+            "at": "FMR 1e-2",
+            "value": 0.004,
+            "interval": [0.002, 0.01],
+            "tolerance": 0.02,
+            "verdict": "within",
+            "words": "0.4 points (95% interval 0.2 to 1.0) lie below the tolerance of 2 points.",
+        },
+    ]
 
 
 def _changes(measures, systems):
     first, second = systems[:2]
-    old = {(m.name, m.at, m.across, tuple(m.group.items())): m for m in measures
-           if m.system == first}  # fmt: skip
+    old = {
+        (m.name, m.at, m.across, tuple(m.group.items())): m for m in measures if m.system == first
+    }
     made = []
     for m in measures:
         before = old.get((m.name, m.at, m.across, tuple(m.group.items())))
@@ -314,8 +397,19 @@ def _changes(measures, systems):
             continue
         change = m.value - before.value
         half = 0.4 * abs(m.value)
-        made.append(Measure(
-            f"{m.name}_change", change, m.unit, m.n, m.group, m.across, level=0.95, method=METHOD,
-            interval=(change - half, change + half), at=m.at, system=f"{second} minus {first}",
-        ))  # fmt: skip
+        made.append(
+            Measure(
+                f"{m.name}_change",
+                change,
+                m.unit,
+                m.n,
+                m.group,
+                m.across,
+                level=0.95,
+                method=METHOD,
+                interval=(change - half, change + half),
+                at=m.at,
+                system=f"{second} minus {first}",
+            )
+        )
     return made

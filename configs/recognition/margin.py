@@ -75,9 +75,14 @@ def get_config(arg: str = "") -> ConfigDict:
         config.title = f"{options.method} on a small tree of people"
         benchmark = lfw(root="faces_id.tar", pairs="faces_id_pairs")
         config.data = identities(
-            root="faces_id.tar", groups="faces_id.csv", min_images=1, max_images=20, held_out=60,
-            overlap="drop", benchmark=benchmark,
-        )  # fmt: skip
+            root="faces_id.tar",
+            groups="faces_id.csv",
+            min_images=1,
+            max_images=20,
+            held_out=60,
+            overlap="drop",
+            benchmark=benchmark,
+        )
         config.compute_dtype = "float32"
         config.input.image_size = 64
         config.backbone = iresnet(18, width=16, dim=128)

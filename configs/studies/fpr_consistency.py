@@ -56,9 +56,13 @@ def get_config(arg: str = "") -> ConfigDict:
     if options.people == "phantom" and not options.smoke:
         benchmark = phantom_pairs(image_size=32, identities=480, differential=LIKE)
         config.data = phantom_identities(
-            image_size=32, identities=660, images_per_identity=4, held_out=60, differential=LIKE,
+            image_size=32,
+            identities=660,
+            images_per_identity=4,
+            held_out=60,
+            differential=LIKE,
             benchmark=benchmark,
-        )  # fmt: skip
+        )
         config.input.image_size = 32
     groups = () if options.smoke else GROUPS[options.people]
     others, penalties = [*METHODS][:2], [*METHODS][2:]
@@ -87,7 +91,11 @@ def get_config(arg: str = "") -> ConfigDict:
     ]
     claims = [
         Claim(
-            f"{penalty} {text} {other}.", penalty, other, column, direction,
+            f"{penalty} {text} {other}.",
+            penalty,
+            other,
+            column,
+            direction,
             family=f"against {other}",
         )
         for penalty in penalties
@@ -97,7 +105,7 @@ def get_config(arg: str = "") -> ConfigDict:
             ("is more accurate than", "Accuracy mean", "higher"),
             ("spreads accuracy less over groups than", "Accuracy std", "lower"),
         )
-    ]  # fmt: skip
+    ]
     thesis = Thesis(
         "The penalty, as the paper prints it, makes false positives more even over groups than "
         "CosFace does, and raises accuracy.",

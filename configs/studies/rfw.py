@@ -32,7 +32,7 @@ from fairjax.config import (
     parse_arg,
     study,
 )
-from fairjax.published import ACCURACY, BIAS, RACES
+from fairjax.protocols.published import ACCURACY, BIAS, RACES
 
 MARGIN = Path(__file__).parents[1] / "recognition" / "margin.py"
 METHODS = {"CosFace": "cosface", "ArcFace": "arcface", "CIFP": "fpr_penalty"}

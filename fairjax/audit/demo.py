@@ -17,9 +17,12 @@ def write_comparisons(path: Path, planted: Planted, *, seed: int) -> None:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
         for who, image, group, score in zip(
-            pairs.subject.tolist(), drawn.image.tolist(), pairs.group.tolist(),
-            pairs.score.tolist(), strict=True,
-        ):  # fmt: skip
+            pairs.subject.tolist(),
+            drawn.image.tolist(),
+            pairs.group.tolist(),
+            pairs.score.tolist(),
+            strict=True,
+        ):
             people = [f"p{k:04d}" for k in who]
             names = [f"{person}_{k}" for person, k in zip(people, image, strict=True)]
             rows.writerow([*names, *people, *(GROUPS[g] for g in group), f"{score:.6f}"])

@@ -3,41 +3,80 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fairjax.core.results import Measure, Results, Table
 from fairjax.report.wording import digits
-from fairjax.results import Measure, Results, Table
 
 _ABSENT = "not said"
 # (what, how it moves numbers, where it is written), in order of how far
 _CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("kind", "these are not results of one kind", ("kind",)),
-    ("pairs", "other pairs: other people, another number of them, or other folds",
-     ("provenance.pairs", "protocol.n")),
+    (
+        "pairs",
+        "other pairs: other people, another number of them, or other folds",
+        ("provenance.pairs", "protocol.n"),
+    ),
     ("data", "other files, or the same ones changed", ("provenance.files", "provenance.data_hash")),
-    ("system", "another model or other scores", ("provenance.scored", "protocol.systems",
-     "provenance.checkpoint_step", "provenance.stated.model")),
-    ("groups", "other groups, or in other words", ("protocol.attribute", "protocol.group_by",
-     "protocol.groups")),
+    (
+        "system",
+        "another model or other scores",
+        (
+            "provenance.scored",
+            "protocol.systems",
+            "provenance.checkpoint_step",
+            "provenance.stated.model",
+        ),
+    ),
+    (
+        "groups",
+        "other groups, or in other words",
+        ("protocol.attribute", "protocol.group_by", "protocol.groups"),
+    ),
     ("protocol", "another protocol reports other numbers under the same names", ("protocol.name",)),
-    ("centring and accuracy variant", "subtracting the mean embedding, the thresholds tried and "
-     "the choice among them move RFW accuracies by more than most methods differ",
-     ("protocol.accuracies",)),
-    ("preprocessing", "alignment, crop and colour order move every score",
-     ("provenance.stated.preprocessing", "provenance.stated.alignment")),
-    ("flip", "adding the mirrored image's embedding lifts accuracy by tenths of a point",
-     ("provenance.stated.flip",)),
-    ("operating points", "rates at another FMR or threshold are other numbers",
-     ("protocol.fmrs", "protocol.thresholds")),
-    ("threshold rule and source", "a threshold found on other pairs, or by another rule, moves "
-     "every rate", ("protocol.threshold_rule", "protocol.threshold_source")),
-    ("decision rule", "another positive label or cut gives other rates",
-     ("protocol.positive", "protocol.gender_positive", "protocol.age_rate",
-      "protocol.age_positive_from")),
+    (
+        "centring and accuracy variant",
+        "subtracting the mean embedding, the thresholds tried and "
+        "the choice among them move RFW accuracies by more than most methods differ",
+        ("protocol.accuracies",),
+    ),
+    (
+        "preprocessing",
+        "alignment, crop and colour order move every score",
+        ("provenance.stated.preprocessing", "provenance.stated.alignment"),
+    ),
+    (
+        "flip",
+        "adding the mirrored image's embedding lifts accuracy by tenths of a point",
+        ("provenance.stated.flip",),
+    ),
+    (
+        "operating points",
+        "rates at another FMR or threshold are other numbers",
+        ("protocol.fmrs", "protocol.thresholds"),
+    ),
+    (
+        "threshold rule and source",
+        "a threshold found on other pairs, or by another rule, moves every rate",
+        ("protocol.threshold_rule", "protocol.threshold_source"),
+    ),
+    (
+        "decision rule",
+        "another positive label or cut gives other rates",
+        (
+            "protocol.positive",
+            "protocol.gender_positive",
+            "protocol.age_rate",
+            "protocol.age_positive_from",
+        ),
+    ),
     ("ddof", "a std over four groups is 15 % larger with ddof 1 than with ddof 0", ("ddof",)),
     ("tolerance", "verdicts only", ("protocol.tolerances",)),
-    ("intervals", "intervals, noise floors and p-values only",
-     ("protocol.level", "protocol.resamples", "protocol.seed", "protocol.adjusted")),
+    (
+        "intervals",
+        "intervals, noise floors and p-values only",
+        ("protocol.level", "protocol.resamples", "protocol.seed", "protocol.adjusted"),
+    ),
     ("versions", "should move nothing", ("provenance.versions", "provenance.fairjax")),
-)  # fmt: skip
+)
 
 
 class Difference(NamedTuple):
@@ -80,10 +119,17 @@ def tables(first: Results, second: Results, names: tuple[str, str]) -> list[Tabl
     """
     found = differences(first, second)
     rows = [[str(k), *difference] for k, difference in enumerate(found, 1)]
-    causes = Table("What differs, what moves numbers most first", ["", "what", *names, "effect"],
-                   rows, "" if rows else "Nothing that is written down differs.")  # fmt: skip
-    return [t for t in (causes, _numbers(first, second, names), _variants(first, second, names))
-            if t.rows or t is causes]  # fmt: skip
+    causes = Table(
+        "What differs, what moves numbers most first",
+        ["", "what", *names, "effect"],
+        rows,
+        "" if rows else "Nothing that is written down differs.",
+    )
+    return [
+        t
+        for t in (causes, _numbers(first, second, names), _variants(first, second, names))
+        if t.rows or t is causes
+    ]
 
 
 def _numbers(first: Results, second: Results, names: tuple[str, str]) -> Table:
@@ -99,15 +145,16 @@ def _numbers(first: Results, second: Results, names: tuple[str, str]) -> Table:
         rows.append((apart / width if width else 0.0, apart, _words(m), one, m))
     rows.sort(key=lambda row: row[:2], reverse=True)
     shown = [
-        [words, digits(one.value, m.unit), digits(m.value, m.unit),
-         f"{ratio:.1f}" if ratio else ""]
+        [words, digits(one.value, m.unit), digits(m.value, m.unit), f"{ratio:.1f}" if ratio else ""]
         for ratio, _, words, one, m in rows[:20]
-    ]  # fmt: skip
+    ]
     more = f" {len(rows) - 20} more differ." if len(rows) > 20 else ""
     return Table(
-        "Numbers that both have and that differ", ["number", *names, "in half-widths"], shown,
+        "Numbers that both have and that differ",
+        ["number", *names, "in half-widths"],
+        shown,
         "Distance in half-widths of the first one's interval; fractions in percent." + more,
-    )  # fmt: skip
+    )
 
 
 def _variants(first: Results, second: Results, names: tuple[str, str]) -> Table:
@@ -138,9 +185,11 @@ def _variants(first: Results, second: Results, names: tuple[str, str]) -> Table:
         if (variant, name) in cells
     ]
     return Table(
-        "Accuracy by variant, %", ["variant", "result", *columns], rows,
+        "Accuracy by variant, %",
+        ["variant", "result", *columns],
+        rows,
         "The same scores under each public protocol; compare like with like.",
-    )  # fmt: skip
+    )
 
 
 def _at(results: Results, place: str) -> Any:

@@ -23,7 +23,7 @@ from fairjax.audit.layout import (
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
-from fairjax.comparisons import Embeddings, Pairs, compare
+from fairjax.core.comparisons import Embeddings, Pairs, compare
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 _VECTORS = ("embedding", "embeddings", "feature", "features")

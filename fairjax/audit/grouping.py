@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from fairjax.audit.layout import Asked
 from fairjax.audit.tables import InputError, listed
-from fairjax.comparisons import UNKNOWN
+from fairjax.core.comparisons import UNKNOWN
 
 
 def labelled(

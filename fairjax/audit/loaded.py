@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from fairjax.audit.tables import InputError, listed
-from fairjax.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
+from fairjax.core.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
 
 UNNAMED_IMAGES = "The pairs name no images, so pairs listed twice cannot be told."
 _SURE = 30  # pairs of each kind before their order says that scores run the wrong way

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from fairjax.protocols import attributes, verification_tables
-from fairjax.results import Results, Table, save_results
+from fairjax.core.results import Results, Table, save_results
+from fairjax.protocols import attributes
+from fairjax.protocols.verification import tables as verification_tables
 
 FILES = ("results.json", "report.html", "model_card.md", "measures.csv")
 
@@ -39,11 +40,16 @@ def tables(results: Results) -> list[Table]:
 def _verdicts(results: Results) -> Table:
     systems = results.arrays.get("systems") or {"": results.arrays}
     rows = [
-        [*([system] if system else []), v["measure"].replace("_", " "), v["at"], v["verdict"],
-         v["words"]]
+        [
+            *([system] if system else []),
+            v["measure"].replace("_", " "),
+            v["at"],
+            v["verdict"],
+            v["words"],
+        ]
         for system, arrays in systems.items()
         for v in arrays.get("verdicts", [])
-    ]  # fmt: skip
+    ]
     columns = [*(["system"] if len(systems) > 1 else []), "gap", "at", "verdict", "why"]
     note = "Within or exceeds: the whole interval lies on that side of the tolerance."
     return Table("Verdicts", columns, rows, note)

@@ -19,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from fairjax.comparisons import Comparisons
+from fairjax.core.comparisons import Comparisons
 
 GROUPS = ("amber", "cobalt", "jade", "violet")
 FMR, FNMR = 1e-2, 4e-2  # of every group at THRESHOLD, unless planted otherwise

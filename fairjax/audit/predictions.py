@@ -9,8 +9,8 @@ import numpy as np
 from fairjax.audit.grouping import check_names, intersect
 from fairjax.audit.layout import SUBJECTS, Asked
 from fairjax.audit.tables import Batch, InputError, Names, column_names, listed, read_batches
+from fairjax.core.results import Results
 from fairjax.protocols import attributes
-from fairjax.results import Results
 
 _POSITIVE = ("1", "true", "yes", "positive")
 
@@ -99,12 +99,22 @@ def evaluate(
         limits.append(f"{lost:,} of {len(group):,} rows have no known {by} and are in no group.")
     rows = np.arange(len(label))
     return attributes.evaluate(
-        label=label, prediction=prediction, probability=probability, classes=classes,
-        positive=positive_class(path, columns, classes), group=group, groups=groups,
-        cluster=words[who].ordered()[1][whole[who]] if who else rows, attribute=columns.label,
-        group_by=by, decision_rule=rule, resamples=resamples, level=level, seed=seed,
+        label=label,
+        prediction=prediction,
+        probability=probability,
+        classes=classes,
+        positive=positive_class(path, columns, classes),
+        group=group,
+        groups=groups,
+        cluster=words[who].ordered()[1][whole[who]] if who else rows,
+        attribute=columns.label,
+        group_by=by,
+        decision_rule=rule,
+        resamples=resamples,
+        level=level,
+        seed=seed,
         limits=limits,
-    )  # fmt: skip
+    )
 
 
 def _checked(path: Path, column: str, batch: Batch) -> np.ndarray:

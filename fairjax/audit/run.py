@@ -13,9 +13,11 @@ from jaxtyping import Float
 import fairjax
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, fingerprint
-from fairjax.protocols import accuracy, verification, verification_stream
-from fairjax.protocols.verification_gaps import BiasDegree
-from fairjax.results import Results
+from fairjax.core.results import Results
+from fairjax.protocols.verification import accuracy
+from fairjax.protocols.verification import core as verification
+from fairjax.protocols.verification import stream as verification_stream
+from fairjax.protocols.verification.gaps import BiasDegree
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
 PROTOCOLS: dict[str, tuple[str, ...]] = {
@@ -146,10 +148,15 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
     (system,) = loaded.scores
     comparisons = loaded.comparisons(system)
     results = verification_stream.evaluate(
-        lambda: [comparisons], groups=loaded.groups, attribute=loaded.by, fmrs=settings.fmrs,
-        thresholds=settings.thresholds, level=settings.level,
-        limits=[*loaded.limits(), *settings.limits], name=settings.protocol,
-    )  # fmt: skip
+        lambda: [comparisons],
+        groups=loaded.groups,
+        attribute=loaded.by,
+        fmrs=settings.fmrs,
+        thresholds=settings.thresholds,
+        level=settings.level,
+        limits=[*loaded.limits(), *settings.limits],
+        name=settings.protocol,
+    )
     return replace(
         results,
         measures=[replace(m, n_clusters=None) for m in results.measures],

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairjax.audit.phantom_scores import THRESHOLD, Planted, Size, draw
-from fairjax.protocols import verification_gaps, verification_rates
-from fairjax.protocols.verification_scene import make_scene
-from fairjax.results import Table
+from fairjax.core.results import Table
+from fairjax.protocols.verification import gaps as verification_gaps
+from fairjax.protocols.verification import rates as verification_rates
+from fairjax.protocols.verification.scene import make_scene
 
 PLANTED = Planted(fmr_ratio=6.0, fnmr_ratio=5.0)
 SIZE = Size(people=60, images=4, nonmated=4_000, across=0)
@@ -79,9 +80,11 @@ def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = Non
         if progress:
             progress(2 * k + 2)
     return Outcome(
-        *({rate: _tally([one[rate] for one in said[kind]]) for rate in RATES}
-          for kind in ("planted", "fair"))
-    )  # fmt: skip
+        *(
+            {rate: _tally([one[rate] for one in said[kind]]) for rate in RATES}
+            for kind in ("planted", "fair")
+        )
+    )
 
 
 def table(outcome: Outcome) -> Table:
@@ -91,10 +94,13 @@ def table(outcome: Outcome) -> Table:
         for rate, t in tallies.items():
             ratio = getattr(PLANTED, f"{rate}_ratio") if kind == "planted" else 1
             open_ = t.repeats - t.exceeds - t.within
-            rows.append([
-                rate.upper(), f"x {ratio:g}", *(f"{n} of {t.repeats}" for n in (t.found, t.exceeds,
-                t.within, open_)),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    rate.upper(),
+                    f"x {ratio:g}",
+                    *(f"{n} of {t.repeats}" for n in (t.found, t.exceeds, t.within, open_)),
+                ]
+            )
     note = (
         f"{SIZE.people} people and {SIZE.nonmated:,} non-mated pairs a group, four groups, "
         f"largest over smallest rate. Passed if at least {POWER:.0%} of the planted gaps have p <= "

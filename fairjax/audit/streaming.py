@@ -11,9 +11,9 @@ from fairjax.audit.layout import Asked, People, find_layout
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.run import Settings
 from fairjax.audit.tables import InputError
-from fairjax.comparisons import Comparisons
-from fairjax.protocols import verification_stream
-from fairjax.results import Results
+from fairjax.core.comparisons import Comparisons
+from fairjax.core.results import Results
+from fairjax.protocols.verification import stream as verification_stream
 
 _UNCHECKED = "Streamed: pairs listed twice were not looked for."
 STREAM_BYTES = 2 << 30  # tables larger than this are streamed without being asked
@@ -45,10 +45,15 @@ def measure(
         reader = _Reader(path, replace(asked, by=[attribute.name]), people)
         groups = reader.check()
         results = verification_stream.evaluate(
-            reader.chunks, groups=groups, attribute=attribute.name, fmrs=settings.fmrs,
-            thresholds=settings.thresholds, level=settings.level, name=settings.protocol,
+            reader.chunks,
+            groups=groups,
+            attribute=attribute.name,
+            fmrs=settings.fmrs,
+            thresholds=settings.thresholds,
+            level=settings.level,
+            name=settings.protocol,
             limits=[_UNCHECKED, *settings.limits],
-        )  # fmt: skip
+        )
         found[attribute.name] = replace(results, provenance={"scored": list(layout.systems)})
     return found
 

@@ -151,8 +151,16 @@ def listed(names: Sequence[str], *, most: int = 12) -> str:
 
 
 def _kind(path: Path, *, strict: bool = True) -> str:
-    kinds = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "txt": "csv", "parquet": "parquet",
-             "pq": "parquet", "jsonl": "json", "ndjson": "json"}  # fmt: skip
+    kinds = {
+        "csv": "csv",
+        "tsv": "tsv",
+        "tab": "tsv",
+        "txt": "csv",
+        "parquet": "parquet",
+        "pq": "parquet",
+        "jsonl": "json",
+        "ndjson": "json",
+    }
     ends = [end[1:].lower() for end in path.suffixes if end.lower() not in (".gz", ".bz2")]
     kind = kinds.get(ends[-1] if ends else "", "")
     if not strict:

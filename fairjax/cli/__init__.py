@@ -8,7 +8,7 @@ from fairjax.audit.tables import InputError
 from fairjax.cli import audit, data, diff, plan, report, similarity
 from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
-from fairjax.workdir import WorkdirError
+from fairjax.run.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
 VERBS = (audit, data, diff, plan, report, similarity)

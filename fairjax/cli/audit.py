@@ -87,21 +87,40 @@ def add(verbs: Any) -> None:
 
 
 def _add_columns(group: Any) -> None:
-    group.add_argument("--score", metavar="COLUMN", action="append", default=[],
-                       help="scores, larger = more alike; repeat for several systems")  # fmt: skip
-    group.add_argument("--distance", metavar="COLUMN", action="append", default=[],
-                       help="distances, smaller = more alike; thresholds are then minus "
-                       "distances")  # fmt: skip
-    group.add_argument("--mated", metavar="COLUMN", default="",
-                       help="1 where both sides show one person, else 0")  # fmt: skip
+    group.add_argument(
+        "--score",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="scores, larger = more alike; repeat for several systems",
+    )
+    group.add_argument(
+        "--distance",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="distances, smaller = more alike; thresholds are then minus distances",
+    )
+    group.add_argument(
+        "--mated", metavar="COLUMN", default="", help="1 where both sides show one person, else 0"
+    )
     group.add_argument("--subject", metavar="NAME", default="", help="who is on each side")
     group.add_argument("--image", metavar="NAME", default="", help="which image each side is")
     group.add_argument("--fold", metavar="COLUMN", default="", help="part of the benchmark")
-    group.add_argument("--groups", metavar="TABLE", type=Path,
-                       help="one row a person (subject, race, gender ...) or an image")  # fmt: skip
-    group.add_argument("--by", metavar="ATTRIBUTE", action="append", default=[],
-                       help="compare groups of this; A+B is an intersection, A=LEFT,RIGHT names "
-                       "the columns; repeat for several audits (default: group)")  # fmt: skip
+    group.add_argument(
+        "--groups",
+        metavar="TABLE",
+        type=Path,
+        help="one row a person (subject, race, gender ...) or an image",
+    )
+    group.add_argument(
+        "--by",
+        metavar="ATTRIBUTE",
+        action="append",
+        default=[],
+        help="compare groups of this; A+B is an intersection, A=LEFT,RIGHT names "
+        "the columns; repeat for several audits (default: group)",
+    )
     group.add_argument(
         "--group-names",
         metavar="NAMES",
@@ -109,30 +128,46 @@ def _add_columns(group: Any) -> None:
         default=(),
         help="the groups in order, comma-separated; any other is refused",
     )
-    group.add_argument("--unknown-groups", action="store_true",
-                       help="keep people without a group, among everyone only")  # fmt: skip
-    group.add_argument("--subjects-by-group", action="store_true",
-                       help="a subject's name is one within its group only (RFW)")  # fmt: skip
-    group.add_argument("--any-direction", action="store_true",
-                       help="accept mated pairs that score below non-mated ones")  # fmt: skip
+    group.add_argument(
+        "--unknown-groups",
+        action="store_true",
+        help="keep people without a group, among everyone only",
+    )
+    group.add_argument(
+        "--subjects-by-group",
+        action="store_true",
+        help="a subject's name is one within its group only (RFW)",
+    )
+    group.add_argument(
+        "--any-direction",
+        action="store_true",
+        help="accept mated pairs that score below non-mated ones",
+    )
 
 
 def _add_pairs(group: Any) -> None:
     which = group.add_mutually_exclusive_group()
-    which.add_argument("--pairs", metavar="TABLE", type=Path,
-                       help="columns image1, image2, and perhaps fold")  # fmt: skip
+    which.add_argument(
+        "--pairs", metavar="TABLE", type=Path, help="columns image1, image2, and perhaps fold"
+    )
     which.add_argument("--all-pairs", action="store_true", help="every pair of images")
-    which.add_argument("--sample-pairs", metavar="N", type=_positive,
-                       help="at most N mated and N non-mated pairs a group, and N non-mated ones "
-                       "of every two groups")  # fmt: skip
+    which.add_argument(
+        "--sample-pairs",
+        metavar="N",
+        type=_positive,
+        help="at most N mated and N non-mated pairs a group, and N non-mated ones "
+        "of every two groups",
+    )
 
 
 def _add_predictions(group: Any) -> None:
     group.add_argument("--label", metavar="COLUMN", help="the true label")
     group.add_argument("--prediction", metavar="COLUMN", help="the predicted label")
-    group.add_argument("--probability", metavar="COLUMN",
-                       help="probability of the positive label; decides at 0.5 without "
-                       "--prediction")  # fmt: skip
+    group.add_argument(
+        "--probability",
+        metavar="COLUMN",
+        help="probability of the positive label; decides at 0.5 without --prediction",
+    )
     group.add_argument(
         "--positive",
         metavar="LABEL",
@@ -143,9 +178,14 @@ def _add_predictions(group: Any) -> None:
 def _add_measuring(group: Any) -> None:
     from fairjax.audit.run import FMRS, PROTOCOLS
 
-    group.add_argument("--fmr", metavar="RATES", type=_rates, default=FMRS,
-                       help="false match rates, comma-separated, each with the threshold that it "
-                       "takes (default: 1e-3,1e-4)")  # fmt: skip
+    group.add_argument(
+        "--fmr",
+        metavar="RATES",
+        type=_rates,
+        default=FMRS,
+        help="false match rates, comma-separated, each with the threshold that it "
+        "takes (default: 1e-3,1e-4)",
+    )
     group.add_argument(
         "--threshold",
         metavar="SCORE",
@@ -154,28 +194,61 @@ def _add_measuring(group: Any) -> None:
         default=[],
         help="a given threshold: accept from it on; alone, no --fmr is taken",
     )
-    group.add_argument("--calibrate-on", metavar="TABLE", type=Path,
-                       help="scored pairs to find thresholds on, read like FILE")  # fmt: skip
-    group.add_argument("--protocol", choices=list(PROTOCOLS), default="plain",
-                       help="adds the accuracies that a benchmark's papers report")  # fmt: skip
-    group.add_argument("--tolerance", metavar="NAME=GAP", type=_tolerance, action="append",
-                       default=[], help="the gap that is accepted: fmr_max_over_min=2, "
-                       "fnmr_difference=0.01; repeat. A bare ratio stands for both "
-                       "..._max_over_min")  # fmt: skip
-    group.add_argument("--bootstrap", metavar="N", type=_positive, default=2000,
-                       help="resamples of people (default: %(default)s)")  # fmt: skip
-    group.add_argument("--level", metavar="SHARE", type=_share, default=0.95,
-                       help="coverage of intervals (default: %(default)s)")  # fmt: skip
+    group.add_argument(
+        "--calibrate-on",
+        metavar="TABLE",
+        type=Path,
+        help="scored pairs to find thresholds on, read like FILE",
+    )
+    group.add_argument(
+        "--protocol",
+        choices=list(PROTOCOLS),
+        default="plain",
+        help="adds the accuracies that a benchmark's papers report",
+    )
+    group.add_argument(
+        "--tolerance",
+        metavar="NAME=GAP",
+        type=_tolerance,
+        action="append",
+        default=[],
+        help="the gap that is accepted: fmr_max_over_min=2, "
+        "fnmr_difference=0.01; repeat. A bare ratio stands for both "
+        "..._max_over_min",
+    )
+    group.add_argument(
+        "--bootstrap",
+        metavar="N",
+        type=_positive,
+        default=2000,
+        help="resamples of people (default: %(default)s)",
+    )
+    group.add_argument(
+        "--level",
+        metavar="SHARE",
+        type=_share,
+        default=0.95,
+        help="coverage of intervals (default: %(default)s)",
+    )
     group.add_argument(
         "--seed", metavar="N", type=_natural, default=0, help="of everything drawn (default: 0)"
     )
-    group.add_argument("--stream", action="store_true",
-                       help="read the table in passes instead of into memory, which tables above 2 "
-                       "GiB are anyway: rates and their intervals, but no noise floors, verdicts, "
-                       "accuracies or check for pairs listed twice")  # fmt: skip
-    group.add_argument("--stated", metavar="KEY=VALUE", type=_pair, action="append", default=[],
-                       help="kept with the results and compared by `fairjax diff`: flip=yes, "
-                       "preprocessing=..., model=...")  # fmt: skip
+    group.add_argument(
+        "--stream",
+        action="store_true",
+        help="read the table in passes instead of into memory, which tables above 2 "
+        "GiB are anyway: rates and their intervals, but no noise floors, verdicts, "
+        "accuracies or check for pairs listed twice",
+    )
+    group.add_argument(
+        "--stated",
+        metavar="KEY=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="kept with the results and compared by `fairjax diff`: flip=yes, "
+        "preprocessing=..., model=...",
+    )
 
 
 def _audit(arguments: argparse.Namespace) -> None:
@@ -228,16 +301,23 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
     if len(arguments.files) > 1:
         raise _usage("--label takes one table of predictions.")
     columns = predictions.Columns(
-        arguments.label, arguments.prediction or "", arguments.probability or "",
+        arguments.label,
+        arguments.prediction or "",
+        arguments.probability or "",
         arguments.positive or "",
-    )  # fmt: skip
+    )
     facts = _facts(arguments)
     for by in arguments.by or ["group"]:
         with console.status(f"Measuring by {by} ..."):
             results = predictions.evaluate(
-                arguments.files[0], columns, _asked(arguments), by,
-                resamples=arguments.bootstrap, level=arguments.level, seed=arguments.seed,
-            )  # fmt: skip
+                arguments.files[0],
+                columns,
+                _asked(arguments),
+                by,
+                resamples=arguments.bootstrap,
+                level=arguments.level,
+                seed=arguments.seed,
+            )
         _say(arguments, console, results, facts, by if len(arguments.by) > 1 else "")
 
 
@@ -262,9 +342,11 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
     for by, pairs in loaded.items():
         with console.status(f"Measuring by {by} ..."):
             results = run.measure(
-                pairs, settings, calibration=calibration.get(by),
+                pairs,
+                settings,
+                calibration=calibration.get(by),
                 calibration_source=arguments.calibrate_on.name if calibration else "",
-            )  # fmt: skip
+            )
         _say(arguments, console, results, facts, by if len(loaded) > 1 else "")
 
 
@@ -307,8 +389,11 @@ def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
     from fairjax.audit import run
 
     files = {f"file {k}": path for k, path in enumerate(arguments.files, 1)}
-    files |= {role: path for role in ("groups", "pairs", "calibrate_on")
-              if (path := getattr(arguments, role))}  # fmt: skip
+    files |= {
+        role: path
+        for role in ("groups", "pairs", "calibrate_on")
+        if (path := getattr(arguments, role))
+    }
     return run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
 
 
@@ -340,9 +425,13 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
         if len(set(names)) < len(names):
             raise _usage("two files of embeddings have the same name; systems are named after it.")
         loaded = load_embeddings(
-            dict(zip(names, arguments.files, strict=True)), asked, people=people,
-            pairs=arguments.pairs, sample=arguments.sample_pairs, seed=arguments.seed,
-        )  # fmt: skip
+            dict(zip(names, arguments.files, strict=True)),
+            asked,
+            people=people,
+            pairs=arguments.pairs,
+            sample=arguments.sample_pairs,
+            seed=arguments.seed,
+        )
     elif arguments.files[0].suffix in (".npz", ".npy"):
         raise _usage("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     elif len(arguments.files) > 1:
@@ -362,11 +451,18 @@ def _asked(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.layout import Asked
 
     return Asked(
-        scores=arguments.score, distances=arguments.distance, mated=arguments.mated,
-        subject=arguments.subject, image=arguments.image, fold=arguments.fold, by=arguments.by,
-        group_names=arguments.group_names, unknown_groups=arguments.unknown_groups,
-        subjects_by_group=arguments.subjects_by_group, any_direction=arguments.any_direction,
-    )  # fmt: skip
+        scores=arguments.score,
+        distances=arguments.distance,
+        mated=arguments.mated,
+        subject=arguments.subject,
+        image=arguments.image,
+        fold=arguments.fold,
+        by=arguments.by,
+        group_names=arguments.group_names,
+        unknown_groups=arguments.unknown_groups,
+        subjects_by_group=arguments.subjects_by_group,
+        any_direction=arguments.any_direction,
+    )
 
 
 def _self_test(arguments: argparse.Namespace, console: Any) -> None:

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fairjax.data.files import printable
+from fairjax.data.formats.files import printable
 
 _LISTED = 20  # names shown of a long list; --json has them all
 _KINDS = {
@@ -133,7 +133,8 @@ def _check_utkface(arguments: argparse.Namespace) -> Check:
 
 
 def _check_people(arguments: argparse.Namespace) -> Check:
-    from fairjax.data import bupt, faces, recognition, tree
+    from fairjax.data import bupt, faces, recognition
+    from fairjax.data.formats import tree
 
     if arguments.dataset == "bupt":
         found, told = bupt.read(arguments.path), bupt.HELP
@@ -152,7 +153,8 @@ def _check_people(arguments: argparse.Namespace) -> Check:
 
 
 def _check_pairs(arguments: argparse.Namespace) -> Check:
-    from fairjax.data import bfw, faces, lfw, pairs, rfw
+    from fairjax.data import bfw, faces, lfw, rfw
+    from fairjax.data.formats import pairs
 
     if arguments.dataset == "rfw":
         found = rfw.read(arguments.path, aligned=True)

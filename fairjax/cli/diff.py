@@ -45,7 +45,7 @@ def _file(path: Path) -> Path:
 
 def _load(path: Path) -> Any:
     from fairjax.audit.tables import InputError
-    from fairjax.results import load_results
+    from fairjax.core.results import load_results
 
     try:
         return load_results(path)

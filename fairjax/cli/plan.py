@@ -48,7 +48,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     validate(config)
     import jax
 
-    from fairjax import build, capacity
+    from fairjax.run import build, capacity
 
     if arguments.devices:
         jax.config.update("jax_platforms", "cpu")
@@ -108,7 +108,7 @@ def _memory(device: Any) -> int:
 def _table(config: ConfigDict, found: Any, limit: int) -> Any:
     import jax
 
-    from fairjax.results import Table
+    from fairjax.core.results import Table
 
     batch = config.train.batch_size
     kept = sum(x.bytes for x in (found.head, found.rest, found.head_state, found.rest_state))

@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fairjax.workdir import read_json
+from fairjax.run.workdir import read_json
 
 
 def add(verbs: Any) -> None:
@@ -31,7 +31,7 @@ def _report(arguments: argparse.Namespace) -> None:
         path = summarise(arguments.folder, Console())
         print(f"\nReport: {path}")
         return
-    from fairjax.score import report  # matplotlib is not every verb's business
+    from fairjax.run.score import report  # matplotlib is not every verb's business
 
     config = ConfigDict(read_json(arguments.folder / "config.json"))
     path = report(config, arguments.folder, Console())

@@ -25,10 +25,10 @@ def add(verbs: Any) -> None:
 def _similarity(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
+    from fairjax.core.results import save_results
     from fairjax.protocols import similarity
     from fairjax.report import print_tables
-    from fairjax.results import save_results
-    from fairjax.score import compare_features
+    from fairjax.run.score import compare_features
 
     results = compare_features(arguments.first, arguments.second, by=arguments.by)
     print_tables(similarity.tables(results), Console(highlight=False, markup=False))

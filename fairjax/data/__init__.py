@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from fairjax.data import bupt, identities, phantom, phantom_identities, utkface
+from fairjax.data import bupt, identities, phantom, utkface
 from fairjax.data.benchmarks import BENCHMARKS as BENCHMARKS
 from fairjax.data.dataset import Dataset
+from fairjax.data.phantom import identities as phantom_identities
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
     "bupt": bupt.load,

@@ -4,8 +4,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fairjax.data import bfw, lfw, phantom_benchmark, rfw
+from fairjax.data import bfw, lfw, rfw
 from fairjax.data.faces import Benchmark
+from fairjax.data.phantom import benchmark as phantom_benchmark
 
 BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
     "bfw": bfw.load,

@@ -10,15 +10,21 @@ from pathlib import Path
 
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
-from fairjax.data.files import find_source, open_files, printable, read_text
-from fairjax.data.pairs import Key, Line, match, refuse_problems
+from fairjax.data.formats.files import find_source, open_files, printable, read_text
+from fairjax.data.formats.pairs import Key, Line, match, refuse_problems
 
 COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
 ATTRIBUTE = "subgroup"
 SUBGROUPS = (
-    "asian_females", "asian_males", "black_females", "black_males",
-    "indian_females", "indian_males", "white_females", "white_males",
-)  # fmt: skip
+    "asian_females",
+    "asian_males",
+    "black_females",
+    "black_males",
+    "indian_females",
+    "indian_males",
+    "white_females",
+    "white_males",
+)
 ASSIGNED_BY = "By the authors, in eight coarse classes of ethnicity and gender; nobody was asked."
 PLACES = ("bfw", "BFW")
 HELP = (

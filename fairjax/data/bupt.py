@@ -14,10 +14,10 @@ from typing import Any
 from fairjax.data import recognition
 from fairjax.data.dataset import DataError, Dataset
 from fairjax.data.faces import Faces
-from fairjax.data.files import find_source, open_files
-from fairjax.data.records import find_records, open_listed, require_one_to_one
+from fairjax.data.formats.files import find_source, open_files
+from fairjax.data.formats.records import find_records, open_listed, require_one_to_one
+from fairjax.data.formats.tree import people
 from fairjax.data.rfw import RACES, gather_races
-from fairjax.data.tree import people
 
 LISTED = ("Caucasian", "Indian", "Asian", "African")  # what the numbers in the .lst stand for
 PLACES = ("bupt", "BUPT-Balancedface", "BUPT-Globalface")
@@ -61,9 +61,15 @@ def load(
     faces = read(root)
     recognition.refuse_bad("bupt", faces, on_error=on_error, max_bad=max_bad, told=HELP)
     return recognition.assemble(
-        "bupt", faces, benchmark, seed=seed, min_images=min_images, max_images=max_images,
-        held_out=held_out, overlap=overlap,
-    )  # fmt: skip
+        "bupt",
+        faces,
+        benchmark,
+        seed=seed,
+        min_images=min_images,
+        max_images=max_images,
+        held_out=held_out,
+        overlap=overlap,
+    )
 
 
 def check(
@@ -84,9 +90,14 @@ def check(
     """
     del root  # only reading tells
     recognition.check(
-        min_images=min_images, max_images=max_images, held_out=held_out, overlap=overlap,
-        on_error=on_error, max_bad=max_bad, benchmark=benchmark,
-    )  # fmt: skip
+        min_images=min_images,
+        max_images=max_images,
+        held_out=held_out,
+        overlap=overlap,
+        on_error=on_error,
+        max_bad=max_bad,
+        benchmark=benchmark,
+    )
 
 
 def read(root: str) -> Faces:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax.comparisons import Pairs
+from fairjax.core.comparisons import Pairs
 
 
 class DataError(ValueError):

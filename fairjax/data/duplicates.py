@@ -27,8 +27,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
 from PIL import Image
 
-from fairjax.data import cache
-from fairjax.data.files import ImageFiles
+from fairjax.data.formats import cache
+from fairjax.data.formats.files import ImageFiles
 
 THUMBNAIL = 50  # pixels a side: a quarter of UTKFace's, so JPEG's own 1/4 decoding serves
 MARGIN = 5  # the border is left out: it holds what a crop or a turn moves

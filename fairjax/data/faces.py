@@ -9,9 +9,10 @@ import numpy as np
 from absl import logging
 from jaxtyping import Int, Shaped
 
-from fairjax.comparisons import UNKNOWN, Pairs
-from fairjax.data import cache, duplicates
-from fairjax.data.files import ImageFiles
+from fairjax.core.comparisons import UNKNOWN, Pairs
+from fairjax.data import duplicates
+from fairjax.data.formats import cache
+from fairjax.data.formats.files import ImageFiles
 
 _KEPT = "looks-1"  # raise the number when what counts as readable, or the format, changes
 _SIZES = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))

@@ -5,7 +5,7 @@ from typing import Any
 
 from fairjax.data import recognition
 from fairjax.data.dataset import Dataset
-from fairjax.data.tree import HELP, read_tree
+from fairjax.data.formats.tree import HELP, read_tree
 
 
 def load(
@@ -43,9 +43,15 @@ def load(
     faces = read_tree(root, groups)
     recognition.refuse_bad("identities", faces, on_error=on_error, max_bad=max_bad, told=HELP)
     return recognition.assemble(
-        "identities", faces, benchmark, seed=seed, min_images=min_images, max_images=max_images,
-        held_out=held_out, overlap=overlap,
-    )  # fmt: skip
+        "identities",
+        faces,
+        benchmark,
+        seed=seed,
+        min_images=min_images,
+        max_images=max_images,
+        held_out=held_out,
+        overlap=overlap,
+    )
 
 
 def check(
@@ -67,6 +73,11 @@ def check(
     """
     del root, groups  # only reading tells
     recognition.check(
-        min_images=min_images, max_images=max_images, held_out=held_out, overlap=overlap,
-        on_error=on_error, max_bad=max_bad, benchmark=benchmark,
-    )  # fmt: skip
+        min_images=min_images,
+        max_images=max_images,
+        held_out=held_out,
+        overlap=overlap,
+        on_error=on_error,
+        max_bad=max_bad,
+        benchmark=benchmark,
+    )

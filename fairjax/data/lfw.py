@@ -6,12 +6,12 @@ Source: Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild" (200
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairjax.data.bins import open_bins
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, gather
-from fairjax.data.files import find_source, open_files, printable, read_text
-from fairjax.data.pairs import Line, match, parse_pairs, refuse_problems
-from fairjax.data.tree import ATTRIBUTE, groups_of, numbered, people
+from fairjax.data.formats.bins import open_bins
+from fairjax.data.formats.files import find_source, open_files, printable, read_text
+from fairjax.data.formats.pairs import Line, match, parse_pairs, refuse_problems
+from fairjax.data.formats.tree import ATTRIBUTE, groups_of, numbered, people
 
 HELP = (
     "Give the folder or uncompressed .tar of images, <person>/<person>_0001.jpg, and the list of "
@@ -75,9 +75,13 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
     if path.suffix == ".bin":
         bins = open_bins({"": path})
         faces = gather(
-            bins.files, bins.person_of, group_of={}, groups=(), attribute=ATTRIBUTE,
+            bins.files,
+            bins.person_of,
+            group_of={},
+            groups=(),
+            attribute=ATTRIBUTE,
             assigned_by="nobody: groups are not known",
-        )  # fmt: skip
+        )
         return match("lfw", faces, bins.lines, bins.names)
     lists = find_source("lfw", pairs, places=("pairs.txt",), key=f"{where}.pairs", told=HELP)
     lines, group_of = read_lists(lists)

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from fairjax.comparisons import UNKNOWN
+from fairjax.core.comparisons import UNKNOWN
 from fairjax.data import faces as faces_lib
-from fairjax.data import pairs as pairs_lib
 from fairjax.data.benchmarks import check_benchmark, open_benchmark
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
 from fairjax.data.faces import Benchmark, Faces
-from fairjax.data.files import printable
+from fairjax.data.formats import pairs as pairs_lib
+from fairjax.data.formats.files import printable
 from fairjax.data.overlap import shared_people
-from fairjax.data.split import draw
+from fairjax.data.stream.split import draw
 
 OVERLAP = ("refuse", "drop", "allow")
 FOLDS = 10  # parts of the validation pairs, at most

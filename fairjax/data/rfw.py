@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fairjax.data.align import TEMPLATE_SIZE, align
-from fairjax.data.bins import open_bins
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, Faces, gather
-from fairjax.data.files import ImageFiles, find_source, open_files
-from fairjax.data.pairs import Line, match, parse_pairs, refuse_problems
-from fairjax.data.tree import numbered
+from fairjax.data.formats.align import TEMPLATE_SIZE, align
+from fairjax.data.formats.bins import open_bins
+from fairjax.data.formats.files import ImageFiles, find_source, open_files
+from fairjax.data.formats.pairs import Line, match, parse_pairs, refuse_problems
+from fairjax.data.formats.tree import numbered
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
 ATTRIBUTE = "race"

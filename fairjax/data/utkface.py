@@ -20,9 +20,9 @@ import numpy as np
 
 from fairjax.data import duplicates
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
-from fairjax.data.files import ImageFiles, find_source, open_files, printable
-from fairjax.data.split import RULE as SPLIT_RULE
-from fairjax.data.split import SPLITS, assign, check_ratio
+from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable
+from fairjax.data.stream.split import RULE as SPLIT_RULE
+from fairjax.data.stream.split import SPLITS, assign, check_ratio
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     "age": Attribute(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from jax.sharding import PartitionSpec
 
+from fairjax.core.types import MODEL_AXIS
 from fairjax.losses.margin import one_of
-from fairjax.types import MODEL_AXIS
 
 # A split head has a multiple of so many rows, whatever the device count, so that a checkpoint fits
 # any number of shards that divides it. Rows beyond the last class are zero and never count.

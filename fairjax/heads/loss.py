@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from fairjax.core.types import MODEL_AXIS
 from fairjax.heads.head import Head
 from fairjax.heads.sample import draw
 from fairjax.heads.shard import Reduce, Shard, Terms, split_cosines
@@ -28,7 +29,6 @@ from fairjax.losses import (
 from fairjax.losses.margin import Mask, Rows, State
 from fairjax.losses.shards import Axis, own_copy, shard_number, total
 from fairjax.models.cosine_head import Unit
-from fairjax.types import MODEL_AXIS
 
 
 class Outcome(NamedTuple):

@@ -3,7 +3,7 @@
 import jax
 from jax import lax
 
-from fairjax.types import PyTree
+from fairjax.core.types import PyTree
 
 Axis = str | None  # the mesh axis over which the classes lie in shards; None: in one array
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from fairjax.core.types import Method
 from fairjax.methods import (
     classify,
     cosine_margin,
@@ -10,7 +11,6 @@ from fairjax.methods import (
     simclr,
     time_frequency,
 )
-from fairjax.types import Method
 
 METHODS: dict[str, Callable[..., Method]] = {
     "classify": classify.build,

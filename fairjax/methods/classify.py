@@ -13,9 +13,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import cross_entropy, masked_sum, regression
-from fairjax.models.dropout import Dropout
-from fairjax.types import Aux, Batch, Method, PyTree, Target
+from fairjax.models.layers.dropout import Dropout
 
 
 class Heads(nn.Module):

@@ -11,10 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.heads import Head, Outcome, class_losses
 from fairjax.losses import FprPenalty, Margin, make_margin, masked_sum
 from fairjax.models.cosine_head import CosineHead, Unit, unit
-from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
 Log = Callable[[Outcome, Batch], Scalars]

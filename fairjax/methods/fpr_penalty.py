@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
+from fairjax.core.types import Batch, Method, Target
 from fairjax.heads import Head, Outcome
 from fairjax.losses import FprPenalty, make_margin, masked_sum
 from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
-from fairjax.types import Batch, Method, Target
 
 
 def build(
@@ -68,8 +68,10 @@ def build(
         if k < 10:  # said once, while the step is traced
             logging.warning(
                 "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%g or the "
-                "batch for a steadier one.", k - 1, gamma_u,
-            )  # fmt: skip
+                "batch for a steadier one.",
+                k - 1,
+                gamma_u,
+            )
         one = jnp.float32(1)
         scalars = {"fpr_threshold": (result.threshold, one)}
         scalars |= summary(result.fpr, result.shift, mask)

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
 from fairjax.models import masking
 from fairjax.models.mae import MaskedAutoencoder
 from fairjax.models.vit import patchify, unpatchify
-from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 _EVALUATION = 0  # the key of the masks that predictions are made with
 

@@ -11,10 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum, nt_xent
 from fairjax.methods.two_views import columns, two_views, watched
 from fairjax.models.tfc import Projector
-from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 
 class Projected(nn.Module):

@@ -12,11 +12,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import Spaces, masked_sum, time_frequency
 from fairjax.losses.contrastive import TimeFrequency
 from fairjax.methods.two_views import averaged, columns, two_views, watched
 from fairjax.models.tfc import TFC, perturbed
-from fairjax.types import Aux, Batch, Method, PyTree, Target
 
 _EVALUATION = 0  # the key of the perturbations that predictions are made with
 

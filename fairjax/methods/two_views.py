@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from fairjax.core.types import Batch
 from fairjax.losses import alignment, feature_std, masked_sum, uniformity
 from fairjax.losses.contrastive import unit
-from fairjax.types import Batch
 
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
 # By the name of a space, both views' vectors in it, [batch, dim].

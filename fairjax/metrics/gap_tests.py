@@ -128,19 +128,21 @@ class Gap:
         return low, high
 
 
-GAPS: Mapping[str, Gap] = MappingProxyType({
-    "difference": Gap(by_group.difference, high=1.0),
-    "std": Gap(_std, high=1.0),
-    "max_over_min": Gap(by_group.difference, _log, np.exp),
-    "max_over_geomean": Gap(_above_mean, _log, np.exp),
-    "sum_abs_log10": Gap(_off_mean, _log),
-    "gini": Gap(_apart, _relative, high=1.0),
-    "fairness_discrepancy_rate": Gap(
-        _halves(by_group.difference), finish=lambda x: 1 - x, high=1.0
-    ),
-    "inequity_rate": Gap(_halves(by_group.difference), _log, np.exp),
-    "garbe": Gap(_halves(_apart), _relative, high=1.0),
-})  # fmt: skip
+GAPS: Mapping[str, Gap] = MappingProxyType(
+    {
+        "difference": Gap(by_group.difference, high=1.0),
+        "std": Gap(_std, high=1.0),
+        "max_over_min": Gap(by_group.difference, _log, np.exp),
+        "max_over_geomean": Gap(_above_mean, _log, np.exp),
+        "sum_abs_log10": Gap(_off_mean, _log),
+        "gini": Gap(_apart, _relative, high=1.0),
+        "fairness_discrepancy_rate": Gap(
+            _halves(by_group.difference), finish=lambda x: 1 - x, high=1.0
+        ),
+        "inequity_rate": Gap(_halves(by_group.difference), _log, np.exp),
+        "garbe": Gap(_halves(_apart), _relative, high=1.0),
+    }
+)
 """The gaps of `by_group` and `differential` that have an interval, joint ones at alpha = 0.5."""
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fairjax.comparisons import Comparisons
+from fairjax.core.comparisons import Comparisons
 from fairjax.metrics.classification import divide
 from fairjax.metrics.clustered import ClusteredRate, from_sums
 from fairjax.metrics.subject_bootstrap import group_cell

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num, UInt8
 from scipy import sparse
 
-from fairjax.comparisons import Comparisons
+from fairjax.core.comparisons import Comparisons
 from fairjax.metrics.classification import divide
 from fairjax.metrics.verification import (
     InsufficientDataError,

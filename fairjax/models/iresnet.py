@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.conv import Conv, Lowering, he_normal
-from fairjax.models.dropout import Dropout
-from fairjax.models.norm import BatchNorm
+from fairjax.models.layers.conv import Conv, Lowering, he_normal
+from fairjax.models.layers.dropout import Dropout
+from fairjax.models.layers.norm import BatchNorm
 
 UNITS = {
     18: (2, 2, 2, 2),
@@ -40,7 +40,7 @@ class IResNet(nn.Module):
         "insightface".
       width: Channels of the stem and of the first stage; 64 is the published network.
       dim: Of the embedding.
-      lowering: How the convolutions are computed; see `fairjax.models.conv.conv`.
+      lowering: How the convolutions are computed; see `fairjax.models.layers.conv.conv`.
 
     Source: Deng et al. 2019 (arXiv 1801.07698), section 3.1; the dialects are the programs TFace
       and insightface. Differs from them in: the flattened map is height, width, channels, and

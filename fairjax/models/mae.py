@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.dense import Dense
+from fairjax.models.layers.dense import Dense
 from fairjax.models.masking import Selection
 from fairjax.models.vit import Block, sincos_positions
 

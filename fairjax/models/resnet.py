@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.conv import Conv, Lowering
-from fairjax.models.norm import BatchNorm
-from fairjax.models.pool import max_pool
+from fairjax.models.layers.conv import Conv, Lowering
+from fairjax.models.layers.norm import BatchNorm
+from fairjax.models.layers.pool import max_pool
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -29,7 +29,7 @@ class ResNet(nn.Module):
       width: Channels of the stem; 64 is the published network.
       stages: How many of the four there are; each after the first halves the map.
       pool: "mean" over the map; "none" gives the map itself, in the dtype of the computation.
-      lowering: How the convolutions are computed; see `fairjax.models.conv.conv`.
+      lowering: How the convolutions are computed; see `fairjax.models.layers.conv.conv`.
 
     Source: He et al. 2015 (arXiv 1512.03385), Table 1. Differs from it in: the stride of a
       bottleneck sits on its 3x3 (Goyal et al. 2017, arXiv 1706.02677, as in torchvision).

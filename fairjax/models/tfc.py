@@ -9,10 +9,10 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.attention import attention
-from fairjax.models.dense import Dense
-from fairjax.models.dropout import Dropout
-from fairjax.models.norm import BatchNorm
+from fairjax.models.layers.attention import attention
+from fairjax.models.layers.dense import Dense
+from fairjax.models.layers.dropout import Dropout
+from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.resnet import ResNet
 
 Tokens = Float[Array, "batch tokens dim"]

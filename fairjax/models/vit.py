@@ -9,9 +9,9 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from fairjax.models.attention import attention, attention_with_weights
-from fairjax.models.dense import Dense
-from fairjax.models.dropout import Dropout
+from fairjax.models.layers.attention import attention, attention_with_weights
+from fairjax.models.layers.dense import Dense
+from fairjax.models.layers.dropout import Dropout
 
 
 class ViT(nn.Module):
@@ -33,8 +33,8 @@ class ViT(nn.Module):
         skipped less, in proportion to their place (Huang et al. 2016).
       dropout: After the attention's and the perceptron's last layers.
       maps: Whether each block's attention, float32 [batch, heads, tokens, tokens] with queries on
-        the third axis, is sown as "attention" in "intermediates"; see `fairjax.models.attention`.
-        The results are the same to rounding.
+        the third axis, is sown as "attention" in "intermediates"; see
+        `fairjax.models.layers.attention`. The results are the same to rounding.
       dtype: Of the computation; parameters and the result are float32.
 
     Source: Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1; sizes of Touvron et al. 2021

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from fairjax.core.results import Results, Table
 from fairjax.metrics import bootstrap
-from fairjax.protocols.decisions import (
+from fairjax.protocols.by_image.decisions import (
     CALIBRATION_BINS,
     Scene,
     arrays,
@@ -19,10 +20,9 @@ from fairjax.protocols.decisions import (
     whole,
     yes_no,
 )
-from fairjax.protocols.grouped import Sampling, mean_of
-from fairjax.protocols.predictions import Scored
+from fairjax.protocols.by_image.grouped import Sampling, mean_of
+from fairjax.protocols.by_image.predictions import Scored
 from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
-from fairjax.results import Results, Table
 
 
 def evaluate(
@@ -75,8 +75,13 @@ def evaluate(
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
     scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
     one = Scored(attribute, tuple(classes), label, prediction, probability, decision_rule)
-    accuracy = mean_of(f"{attribute}_accuracy", ~one.wrong, errors=one.wrong, rule=decision_rule,
-                       lower_is_better=False)  # fmt: skip
+    accuracy = mean_of(
+        f"{attribute}_accuracy",
+        ~one.wrong,
+        errors=one.wrong,
+        rule=decision_rule,
+        lower_is_better=False,
+    )
     measures = whole(accuracy, scene)
     turns = [positive] if len(classes) == 2 else range(len(classes))
     for k in turns:
@@ -117,13 +122,22 @@ def tables(results: Results) -> list[Table]:
     turns = [attribute] if len(classes) == 2 else [f"{attribute}_{name}" for name in classes]
     level = f"Brackets: {100 * p['level']:g} % interval, {p['interval']}. * = few errors."
     names = [[f"{attribute}_accuracy", f"{attribute}_ece"]]
-    names += [[f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
-              for turn in turns]  # fmt: skip
+    names += [
+        [f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
+        for turn in turns
+    ]
     found = [
-        by_group_table(index, p["group_by"], p["groups"], some, f"{p['decision']}. {level}",
-                       title=f"{title} by {p['group_by']}")
-        for title, some in zip(["Accuracy", *(turn.replace("_", " ") for turn in turns)], names,
-                               strict=True)
-    ]  # fmt: skip
+        by_group_table(
+            index,
+            p["group_by"],
+            p["groups"],
+            some,
+            f"{p['decision']}. {level}",
+            title=f"{title} by {p['group_by']}",
+        )
+        for title, some in zip(
+            ["Accuracy", *(turn.replace("_", " ") for turn in turns)], names, strict=True
+        )
+    ]
     found.append(gap_table(results.measures, p["group_by"], p["noise_floor"]))
     return [table for table in found if table.rows]

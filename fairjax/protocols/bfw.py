@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fairjax.comparisons import Embeddings, Pairs
-from fairjax.protocols import embedded
-from fairjax.protocols.bias import Bias, GroupPairs, ThresholdPool
-from fairjax.protocols.verification_gaps import BiasDegree
-from fairjax.protocols.verification_tables import tables as tables
-from fairjax.results import Results
+from fairjax.core.comparisons import Embeddings, Pairs
+from fairjax.core.results import Results
+from fairjax.protocols.verification import embedded
+from fairjax.protocols.verification.bias import Bias, GroupPairs, ThresholdPool
+from fairjax.protocols.verification.gaps import BiasDegree
+from fairjax.protocols.verification.tables import tables as tables
 
 
 def evaluate(
@@ -89,9 +89,12 @@ def evaluate(
         "seed": seed,
     }
     bias = Bias(
-        fmrs=tuple(bias_fmrs), pool=bias_pool, pairs=bias_pairs, threshold=float(bias_threshold),
+        fmrs=tuple(bias_fmrs),
+        pool=bias_pool,
+        pairs=bias_pairs,
+        threshold=float(bias_threshold),
         degree=BiasDegree(bias_denominator, bias_ddof, bias_scale),
-    )  # fmt: skip
+    )
     results = embedded.evaluate(
         embeddings, pairs, attribute=group_by, bias=bias, limits=limits, **settings
     )

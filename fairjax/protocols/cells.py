@@ -1,6 +1,6 @@
 """Numbers as the text of a table's cells, the same in every protocol."""
 
-from fairjax.results import Measure
+from fairjax.core.results import Measure
 
 UNDEFINED = "–"
 

@@ -9,21 +9,26 @@ from dataclasses import replace
 
 import numpy as np
 
+from fairjax.core.results import Measure, Results, Table, finite_or_none
 from fairjax.metrics import representation
-from fairjax.protocols import per_image
+from fairjax.protocols.by_image import per_image
+from fairjax.protocols.by_image.grouped import mean_of
 from fairjax.protocols.cells import cell
-from fairjax.protocols.grouped import mean_of
 from fairjax.protocols.utkface_tables import index_of
-from fairjax.results import Measure, Results, Table, finite_or_none
 
 COLLAPSED = 0.1  # below this feature_std, images can hardly be told apart
 _SPREAD = {
-    "feature_std": (representation.feature_std, "deviation of unit vectors, mean over dimensions "
-                    "times sqrt(dimensions): 1 is spread, 0 collapsed"),
-    "uniformity": (representation.uniformity, "log of the mean of exp(-2 squared distance) over "
-                   "pairs: 0 is collapsed"),
+    "feature_std": (
+        representation.feature_std,
+        "deviation of unit vectors, mean over dimensions "
+        "times sqrt(dimensions): 1 is spread, 0 collapsed",
+    ),
+    "uniformity": (
+        representation.uniformity,
+        "log of the mean of exp(-2 squared distance) over pairs: 0 is collapsed",
+    ),
     "effective_rank": (representation.effective_rank, "exp of the entropy of singular values"),
-}  # fmt: skip
+}
 
 
 def evaluate(
@@ -61,19 +66,34 @@ def evaluate(
         predictions, attributes=attributes, group_by=group_by, columns=["loss", *aligned]
     )
     quantities = [
-        mean_of("contrastive_loss", predictions["loss"].astype(np.float64), unit="nats",
-                rule="the pre-training loss among the images of an evaluation batch",
-                lower_is_better=True)
+        mean_of(
+            "contrastive_loss",
+            predictions["loss"].astype(np.float64),
+            unit="nats",
+            rule="the pre-training loss among the images of an evaluation batch",
+            lower_is_better=True,
+        )
     ] + [
-        mean_of(f"{space}_alignment", predictions[name].astype(np.float64), unit="squared distance",
-                rule="squared distance of an image's two views as unit vectors: 0 is alike",
-                lower_is_better=True)
+        mean_of(
+            f"{space}_alignment",
+            predictions[name].astype(np.float64),
+            unit="squared distance",
+            rule="squared distance of an image's two views as unit vectors: 0 is alike",
+            lower_is_better=True,
+        )
         for space, name in zip(spaces, aligned, strict=True)
-    ]  # fmt: skip
+    ]
     results = per_image.assess(
-        "contrastive", quantities, predictions, attributes=attributes, group_by=group_by,
-        resamples=resamples, level=level, seed=seed, limits=limits,
-    )  # fmt: skip
+        "contrastive",
+        quantities,
+        predictions,
+        attributes=attributes,
+        group_by=group_by,
+        resamples=resamples,
+        level=level,
+        seed=seed,
+        limits=limits,
+    )
     results.protocol["spaces"] = spaces
     group, names = predictions[group_by], attributes[group_by]
     everyone = np.ones(len(group), bool)
@@ -102,9 +122,14 @@ def _spread(name: str, kind: str, features: np.ndarray, group: dict[str, str]) -
     function, rule = _SPREAD[kind]
     value = finite_or_none(function(features)) if len(features) > 1 else None
     return Measure(
-        name=name, value=value, unit="", n=len(features), group=group, rule=rule,
+        name=name,
+        value=value,
+        unit="",
+        n=len(features),
+        group=group,
+        rule=rule,
         note="" if value is not None else "undefined: fewer than two images",
-    )  # fmt: skip
+    )
 
 
 def tables(results: Results, *, published: str = "") -> list[Table]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fairjax.comparisons import Pairs
-from fairjax.protocols import embedded
-from fairjax.protocols.bias import Bias
-from fairjax.protocols.verification_gaps import BiasDegree
-from fairjax.protocols.verification_tables import tables as tables
-from fairjax.results import Results
+from fairjax.core.comparisons import Pairs
+from fairjax.core.results import Results
+from fairjax.protocols.verification import embedded
+from fairjax.protocols.verification.bias import Bias
+from fairjax.protocols.verification.gaps import BiasDegree
+from fairjax.protocols.verification.tables import tables as tables
 
 
 def evaluate(

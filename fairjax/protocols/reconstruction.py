@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fairjax.protocols import per_image
-from fairjax.protocols.grouped import mean_of
-from fairjax.protocols.per_image import tables as tables
-from fairjax.results import Results
+from fairjax.core.results import Results
+from fairjax.protocols.by_image import per_image
+from fairjax.protocols.by_image.grouped import mean_of
+from fairjax.protocols.by_image.per_image import tables as tables
 
 
 def evaluate(
@@ -39,11 +39,20 @@ def evaluate(
     """
     per_image.check(predictions, attributes=attributes, group_by=group_by, columns=["loss"])
     error = mean_of(
-        "reconstruction_loss", predictions["loss"].astype(np.float64), unit="squared units",
+        "reconstruction_loss",
+        predictions["loss"].astype(np.float64),
+        unit="squared units",
         rule="squared error a pixel of the removed patches, in the units of the training target",
         lower_is_better=True,
-    )  # fmt: skip
+    )
     return per_image.assess(
-        "reconstruction", [error], predictions, attributes=attributes, group_by=group_by,
-        resamples=resamples, level=level, seed=seed, limits=limits,
-    )  # fmt: skip
+        "reconstruction",
+        [error],
+        predictions,
+        attributes=attributes,
+        group_by=group_by,
+        resamples=resamples,
+        level=level,
+        seed=seed,
+        limits=limits,
+    )

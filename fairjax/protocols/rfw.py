@@ -2,7 +2,7 @@
 
 Each race has its own 6,000 pairs, of which the 3,000 non-mated ones were selected to be hard and
 lie within the race. The accuracy that papers print (Avg, Std, SER) gives each race its own
-thresholds; the error rates here share one. `fairjax.protocols.verification_tables` renders both.
+thresholds; the error rates here share one. `fairjax.protocols.verification.tables` renders both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from fairjax.comparisons import Pairs
-from fairjax.protocols import embedded
-from fairjax.protocols.accuracy import VARIANTS
-from fairjax.protocols.bias import Bias, GroupPairs, ThresholdPool
-from fairjax.protocols.verification_gaps import BiasDegree
-from fairjax.protocols.verification_tables import tables as tables
-from fairjax.results import Results
+from fairjax.core.comparisons import Pairs
+from fairjax.core.results import Results
+from fairjax.protocols.verification import embedded
+from fairjax.protocols.verification.accuracy import VARIANTS
+from fairjax.protocols.verification.bias import Bias, GroupPairs, ThresholdPool
+from fairjax.protocols.verification.gaps import BiasDegree
+from fairjax.protocols.verification.tables import tables as tables
 
 
 def evaluate(
@@ -87,7 +87,9 @@ def evaluate(
         attribute=group_by,
         accuracies=list(dict.fromkeys([accuracy, *beside])),
         bias=Bias(
-            fmrs=tuple(bias_fmrs), pool=bias_pool, pairs=bias_pairs,
+            fmrs=tuple(bias_fmrs),
+            pool=bias_pool,
+            pairs=bias_pairs,
             threshold=float(bias_threshold),
             degree=BiasDegree(bias_denominator, bias_ddof, bias_scale),
         ),
@@ -98,7 +100,7 @@ def evaluate(
         level=level,
         seed=seed,
         limits=limits,
-    )  # fmt: skip
+    )
 
 
 def _person(ids: np.ndarray, subject: np.ndarray) -> np.ndarray | None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fairjax.core.results import Measure, Results, Table, finite_or_none
 from fairjax.metrics import representation
 from fairjax.protocols.cells import cell
 from fairjax.protocols.utkface_tables import index_of
-from fairjax.results import Measure, Results, Table, finite_or_none
 
 FEATURES = "features"  # the column of predictions
 _RULE = (
@@ -87,10 +87,18 @@ def _measure(
     if value is not None:
         notes = ["no interval: too few clusters"] if interval is None else []
     return Measure(
-        name="cka", value=value, unit="", n=len(one), group=group, interval=interval,
-        level=level if interval else None, method=_METHOD if interval else "",
-        n_clusters=len(np.unique(cluster)), rule=_RULE, note="; ".join(notes),
-    )  # fmt: skip
+        name="cka",
+        value=value,
+        unit="",
+        n=len(one),
+        group=group,
+        interval=interval,
+        level=level if interval else None,
+        method=_METHOD if interval else "",
+        n_clusters=len(np.unique(cluster)),
+        rule=_RULE,
+        note="; ".join(notes),
+    )
 
 
 def tables(results: Results) -> list[Table]:

@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
+from fairjax.core.results import Measure, Results
 from fairjax.metrics import bootstrap, by_group, classification
 from fairjax.metrics.classification import Average
-from fairjax.protocols.decisions import (
+from fairjax.protocols.by_image.decisions import (
     CALIBRATION_BINS,
     Scene,
     arrays,
@@ -23,12 +24,11 @@ from fairjax.protocols.decisions import (
     whole,
     yes_no,
 )
-from fairjax.protocols.decisions import check_identity as check_identity
-from fairjax.protocols.grouped import Quantity, Sampling, mean_of, measure_groups
-from fairjax.protocols.predictions import Scored, bin_names, bins, check, score
+from fairjax.protocols.by_image.decisions import check_identity as check_identity
+from fairjax.protocols.by_image.grouped import Quantity, Sampling, mean_of, measure_groups
+from fairjax.protocols.by_image.predictions import Scored, bin_names, bins, check, score
 from fairjax.protocols.utkface_tables import PUBLISHED as PUBLISHED
 from fairjax.protocols.utkface_tables import tables as tables
-from fairjax.results import Measure, Results
 
 DECADES = range(0, 100, 10)  # the last one is open: 90 years and over
 AgeRate = Literal["threshold", "ovr_macro", "ovr_weighted", "ovr_micro"]
@@ -89,11 +89,25 @@ def evaluate(
     quantities = []  # measured on the intersections too
     if "pred_age" in predictions:
         error = np.abs(predictions["pred_age"].astype(np.float64) - predictions["age"])
-        quantities = [mean_of("age_mae", error, unit="years", lower_is_better=True,
-                              rule="mean absolute error of the predicted age")]  # fmt: skip
+        quantities = [
+            mean_of(
+                "age_mae",
+                error,
+                unit="years",
+                lower_is_better=True,
+                rule="mean absolute error of the predicted age",
+            )
+        ]
     for name, one in scored.items():
-        quantities.append(mean_of(f"{name}_accuracy", ~one.wrong, errors=one.wrong, rule=one.rule,
-                                  lower_is_better=False))  # fmt: skip
+        quantities.append(
+            mean_of(
+                f"{name}_accuracy",
+                ~one.wrong,
+                errors=one.wrong,
+                rule=one.rule,
+                lower_is_better=False,
+            )
+        )
     measures += [m for quantity in quantities for m in whole(quantity, scene)]
     if "gender" in scored:
         one, rule = scored["gender"], f"positive = {attributes['gender'][gender_positive]}"
@@ -107,8 +121,12 @@ def evaluate(
         decisions = predictions["pred_age"] >= age_positive_from
         rule = f"positive = age >= {age_positive_from:g}"
         wrong = labels != decisions
-        measures += whole(mean_of("age_threshold_accuracy", ~wrong, errors=wrong, rule=rule,
-                                   lower_is_better=False), scene)  # fmt: skip
+        measures += whole(
+            mean_of(
+                "age_threshold_accuracy", ~wrong, errors=wrong, rule=rule, lower_is_better=False
+            ),
+            scene,
+        )
         measures += yes_no("age", labels, decisions, rule, scene)
     for name, one in scored.items():
         measures += of_classes(one, scene, _weighted(one) if name == "age_bin" else [])
@@ -151,16 +169,23 @@ def _weighted(one: Scored) -> list[Quantity]:
     It weights classes by their support within the group; the macro average does not.
     """
     averages: dict[Average, str] = {"weighted": "weighted by support", "macro": "mean"}
-    rates = {"precision": classification.precision, "recall": classification.recall,
-             "f1": classification.f1}  # fmt: skip
+    rates = {
+        "precision": classification.precision,
+        "recall": classification.recall,
+        "f1": classification.f1,
+    }
     return [
         of_confusion(
-            f"{one.name}_{average}_{name}", one, rate, average,
-            f"{how} over {len(one.classes)} classes, 0/0 counts 0; {one.rule}", undefined=0.0,
+            f"{one.name}_{average}_{name}",
+            one,
+            rate,
+            average,
+            f"{how} over {len(one.classes)} classes, 0/0 counts 0; {one.rule}",
+            undefined=0.0,
         )
         for average, how in averages.items()
         for name, rate in rates.items()
-    ]  # fmt: skip
+    ]
 
 
 def _one_vs_rest(bins: Scored, age_rate: AgeRate) -> list[Quantity]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from fairjax.core.results import FEW, Measure, Results, Table
 from fairjax.protocols.cells import cell, p_text, plain
-from fairjax.results import FEW, Measure, Results, Table
 
 # Source: the UTKFace study, Tables 1 to 3, as printed. Its Tables 1 and 2 cannot come from one
 # evaluation: accuracy is a weighted mean of 1 - FPR and 1 - FNR, and here it is not.
@@ -61,13 +61,15 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
         _intersections(results.measures, index, group_by, groups),
         _by_decade(results.measures),
         by_group_table(
-            index, group_by, groups,
+            index,
+            group_by,
+            groups,
             [f"{name}_ece" for name in results.protocol["tasks"]],
             f"Equal-width bins: {results.protocol['calibration_bins']}. The error grows as n "
             "shrinks, so compare it with its interval.",
             title="Expected calibration error",
         ),
-    ]  # fmt: skip
+    ]
     return [table for table in found if table.rows]
 
 
@@ -100,8 +102,9 @@ def by_group_table(
     rows = []
     for group in [((group_by, g),) for g in groups] + [()] if names else []:
         measures = [index[name, "", group] for name in names]
-        rows.append([group[0][1] if group else "everyone", *map(cell, measures),
-                     f"{measures[0].n:,}"])  # fmt: skip
+        rows.append(
+            [group[0][1] if group else "everyone", *map(cell, measures), f"{measures[0].n:,}"]
+        )
     columns = [group_by, *(title_of(index[name, "", ()]) for name in names), "n"]
     return Table(title or f"By {group_by}", columns, rows, note)
 
@@ -155,10 +158,16 @@ def gap_table(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
         if floor is None or p is None:
             continue
         ratio, worst = by_name.get(f"{base}_ratio"), by_name.get(f"{base}_worst")
-        rows.append([
-            title_of(m).replace("%", "points"), cell(m), cell(floor), p_text(p.value), cell(ratio),
-            ", ".join(worst.group.values()) if worst else "",
-        ])  # fmt: skip
+        rows.append(
+            [
+                title_of(m).replace("%", "points"),
+                cell(m),
+                cell(floor),
+                p_text(p.value),
+                cell(ratio),
+                ", ".join(worst.group.values()) if worst else "",
+            ]
+        )
     columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
     note = f"Noise floor: what equal groups would stay below, {noise}. p is not adjusted for the "
     return Table(f"Gaps across {group_by}", columns, rows, note + "number of gaps tested.")
@@ -168,8 +177,10 @@ def _intersections(
     measures: Sequence[Measure], index: Index, group_by: str, groups: Sequence[str]
 ) -> Table:
     cells = [m for m in measures if set(m.group) == {group_by, "gender"} and group_by != "gender"]
-    names, genders = [list(dict.fromkeys(x)) for x in
-                      ([m.name for m in cells], [m.group["gender"] for m in cells])]  # fmt: skip
+    names, genders = [
+        list(dict.fromkeys(x))
+        for x in ([m.name for m in cells], [m.group["gender"] for m in cells])
+    ]
     rows = []
     for group in groups if cells else []:
         for gender in genders:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fairjax.core.results import Table
 from fairjax.report.wording import sentence
-from fairjax.results import Table
 
 MOST_ROWS = 20  # of a list in data.json; the rest is counted
 _NUMBER = re.compile(r"[-+−<>≤≥]?\.?\d[\d,.]*(%|\b)")

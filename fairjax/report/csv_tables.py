@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from fairjax.core.results import Measure, Results, Table
 from fairjax.report.wording import printable
-from fairjax.results import Measure, Results, Table
 
 # A cell that begins so may be run as a formula (OWASP, "CSV Injection", with the full-width forms).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -50,8 +50,9 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
         slug = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
         path = folder / "-".join(filter(None, ["table", str(place), slug]))
         notes = [[table.note]] if table.note else []
-        written.append(_write(path.with_name(path.name + ".csv"),
-                              [table.columns, *table.rows, *notes]))  # fmt: skip
+        written.append(
+            _write(path.with_name(path.name + ".csv"), [table.columns, *table.rows, *notes])
+        )
     return written
 
 

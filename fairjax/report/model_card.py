@@ -8,9 +8,11 @@ Who made the model, what for and from which data is left to its authors.
 import re
 from collections.abc import Iterator, Sequence
 
-from fairjax.report import summary, verification_summary
+from fairjax.core.results import FEW, Measure, Results, Table
 from fairjax.report.accounts import leaves, plain
-from fairjax.report.audited import whence
+from fairjax.report.attributes import summary
+from fairjax.report.verification import summary as verification_summary
+from fairjax.report.verification.audited import whence
 from fairjax.report.wording import (
     describe,
     digits,
@@ -22,7 +24,6 @@ from fairjax.report.wording import (
     sentence,
     words,
 )
-from fairjax.results import FEW, Measure, Results, Table
 
 _Rows = dict[str, dict[str, Measure]]  # {group: {column: measure}}
 
@@ -36,13 +37,29 @@ def model_card(results: Results, tables: Sequence[Table] = ()) -> str:
       results: Of either kind.
       tables: Shown among the quantitative analyses.
     """
-    return "\n".join([
-        "## Factors", "", *_factors(results), "",
-        "## Metrics", "", *_metrics(results), "",
-        "## Evaluation data", "", *_data(results), "",
-        "## Quantitative analyses", "", *_analyses(results, tables),
-        "## Caveats and recommendations", "", *_caveats(results), "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "## Factors",
+            "",
+            *_factors(results),
+            "",
+            "## Metrics",
+            "",
+            *_metrics(results),
+            "",
+            "## Evaluation data",
+            "",
+            *_data(results),
+            "",
+            "## Quantitative analyses",
+            "",
+            *_analyses(results, tables),
+            "## Caveats and recommendations",
+            "",
+            *_caveats(results),
+            "",
+        ]
+    )
 
 
 def escaped(text: object) -> str:
@@ -81,8 +98,9 @@ def _metrics(results: Results) -> Iterator[str]:
         how = [m.rule, f"{level(m)}: {m.method}" if m.interval and m.method else ""]
         places = {
             m.at: f"{m.threshold:.4g} ({whence(m.at, m.threshold_source)})"
-            for m in found if m.at and m.threshold is not None
-        }  # fmt: skip
+            for m in found
+            if m.at and m.threshold is not None
+        }
         how += [f"at the thresholds {listed(list(places.values()))}"] if places else []
         said = "; ".join(filter(None, how))
         yield f"- {escaped(describe(name))}{': ' if said else ''}{escaped(said)}."
@@ -130,9 +148,10 @@ def _by_group(results: Results) -> dict[str, _Rows]:
         if whole and len(m.group) == 1:
             rows["everyone"] = {**rows.pop("everyone", {}), column: whole}
     return {
-        title: rows for title, rows in found.items()
+        title: rows
+        for title, rows in found.items()
         if any(m.value is not None for row in rows.values() for m in row.values())
-    }  # fmt: skip
+    }
 
 
 def _caveats(results: Results) -> Iterator[str]:

@@ -10,13 +10,16 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fairjax.report import attribute_sections, summary, verification_sections, verification_summary
+from fairjax.core.results import Results, Table
 from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
-from fairjax.report.pictures import picture_section
+from fairjax.report.attributes import sections as attribute_sections
+from fairjax.report.attributes import summary
+from fairjax.report.attributes.summary import Card, Finding
+from fairjax.report.drawing.pictures import picture_section
+from fairjax.report.drawing.svg import PALETTE
 from fairjax.report.sections import Section, all_numbers, curve_section, method_section
-from fairjax.report.summary import Card, Finding
-from fairjax.report.svg import PALETTE
-from fairjax.results import Results, Table
+from fairjax.report.verification import sections as verification_sections
+from fairjax.report.verification import summary as verification_summary
 
 _TEMPLATES = Path(__file__).parent / "templates"
 NO_NUMBERS = Table("", [], [])

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from fairjax.report import plots
+from fairjax.core.results import Measure, Results, Table
 from fairjax.report.accounts import Listing, listing
-from fairjax.report.verification_plots import ThresholdAxis
+from fairjax.report.drawing import plots
+from fairjax.report.verification.plots import ThresholdAxis
 from fairjax.report.wording import (
     describe,
     group_name,
@@ -19,7 +20,6 @@ from fairjax.report.wording import (
     number,
     span,
 )
-from fairjax.results import Measure, Results, Table
 
 MOST_CURVES = 9
 MOST_POINTS = 300  # of one curve; more are averaged in equal stretches of rows
@@ -164,8 +164,17 @@ def all_numbers(measures: Sequence[Measure]) -> Table:
         for m in measures
     ]
     columns = [
-        "system", "name", "group", "at", "value", "interval", "n", "errors", "clusters", "note"
-    ]  # fmt: skip
+        "system",
+        "name",
+        "group",
+        "at",
+        "value",
+        "interval",
+        "n",
+        "errors",
+        "clusters",
+        "note",
+    ]
     return without_empty_columns(Table("Every number", columns, rows))
 
 

@@ -4,9 +4,9 @@ import bisect
 from collections.abc import Sequence
 from typing import Any
 
-from fairjax.report.audited import Audited, whence
+from fairjax.core.results import FEW, Measure, Table
+from fairjax.report.verification.audited import Audited, whence
 from fairjax.report.wording import digits, number
-from fairjax.results import FEW, Measure, Table
 
 PER = 10_000  # comparisons that expected errors are given for
 
@@ -25,8 +25,10 @@ def slider_data(system: Audited) -> dict[str, Any]:
     }
     points = {}
     for at, (threshold, _) in system.thresholds.items():
-        found = [{m.group[system.attribute]: m for m in system.by_group(rate, at)}
-                 for rate in ("fmr", "fnmr")]  # fmt: skip
+        found = [
+            {m.group[system.attribute]: m for m in system.by_group(rate, at)}
+            for rate in ("fmr", "fnmr")
+        ]
         if all(set(groups) <= set(by_group) for by_group in found):
             rows[threshold] = [(found[0][g].value, found[1][g].value) for g in groups]
             points[at] = threshold
@@ -62,13 +64,22 @@ def point_tables(system: Audited) -> list[Table]:
             [a.group[system.attribute], *_cells(a), *_cells(b)]
             for a, b in zip(fmr, fnmr, strict=True)
         ]
-        tables.append(Table(
-            f"Threshold {threshold:.4g} ({whence(at, source)})",
-            [system.attribute, "FMR", f"false matches in {PER:,}", "counted",
-             "FNMR", f"false non-matches in {PER:,}", "counted"],
-            rows,
-            f"* = fewer than {FEW} errors.",
-        ))  # fmt: skip
+        tables.append(
+            Table(
+                f"Threshold {threshold:.4g} ({whence(at, source)})",
+                [
+                    system.attribute,
+                    "FMR",
+                    f"false matches in {PER:,}",
+                    "counted",
+                    "FNMR",
+                    f"false non-matches in {PER:,}",
+                    "counted",
+                ],
+                rows,
+                f"* = fewer than {FEW} errors.",
+            )
+        )
     return tables
 
 

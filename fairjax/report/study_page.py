@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from fairjax.core.results import Table
 from fairjax.report.accounts import Listing
+from fairjax.report.attributes.summary import Finding
 from fairjax.report.page import render
 from fairjax.report.sections import Section
-from fairjax.report.summary import Finding
-from fairjax.results import Table
 
 # A claim that holds looks like one beyond chance, and so does its contrary: the badge tells.
 _STYLE: dict[str, Literal["beyond", "within", "open"]] = {
@@ -53,12 +53,15 @@ def write_study_page(
         ["run", "row", "seed", "state", "report"],
         [
             [
-                str(run["name"]), str(run["row"]), str(run["seed"]), str(run["state"]),
+                str(run["name"]),
+                str(run["row"]),
+                str(run["seed"]),
+                str(run["state"]),
                 f"{run['name']}/report.html" if run["state"] == "done" else "",
             ]
             for run in runs
         ],
-    )  # fmt: skip
+    )
     render(
         path,
         title=title,

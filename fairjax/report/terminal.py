@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fairjax.core.results import Table
 from fairjax.report.accounts import numeric_columns
 from fairjax.report.wording import printable
-from fairjax.results import Table
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

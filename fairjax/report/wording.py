@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fairjax.results import Measure
+from fairjax.core.results import Measure
 
 # suffix of a measure's name: (words, whether more is better; None: neither)
 _METRICS: dict[str, tuple[str, bool | None]] = {

@@ -12,10 +12,10 @@ from types import FrameType
 from absl import logging
 from rich.console import Console
 
-from fairjax.plan import Study
+from fairjax.config.study import Study
+from fairjax.run.workdir import claim
 from fairjax.study.runs import Run, settle
 from fairjax.study.summary import save_plan, summarise
-from fairjax.workdir import claim
 
 
 def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) -> int:

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
+from fairjax.config.study import Claim, Column, Row, Thesis
+from fairjax.core.results import Measure, Results
 from fairjax.metrics.gap_tests import holm
-from fairjax.plan import Claim, Column, Row, Thesis
-from fairjax.results import Measure, Results
 
 LEVEL = 0.95  # of the intervals
 _LEAST_P = 1e-12
@@ -270,8 +270,10 @@ def conclude(thesis: Thesis, outcomes: Sequence[Outcome]) -> Conclusion:
     else:
         because = tuple(text for text in thesis.must_hold if found[text] != "holds")
         verdict = "inconclusive" if because else "holds"
-    needed, spared = (dict(Counter(found[text] for text in texts))
-                      for texts in (thesis.must_hold, thesis.must_not_fail))  # fmt: skip
+    needed, spared = (
+        dict(Counter(found[text] for text in texts))
+        for texts in (thesis.must_hold, thesis.must_not_fail)
+    )
     return Conclusion(thesis, verdict, because, needed, spared)
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from fairjax.comparisons import Comparisons, Pairs
+from fairjax.config.study import Column
+from fairjax.core.comparisons import Comparisons, Pairs
 from fairjax.data.dataset import Attribute
 from fairjax.metrics import bootstrap, subject_bootstrap
-from fairjax.plan import Column
-from fairjax.score import Columns, attributes_of, evaluate_columns, read_predictions
+from fairjax.run.score import Columns, attributes_of, evaluate_columns, read_predictions
+from fairjax.run.workdir import read_json
 from fairjax.study.numbers import value_of
-from fairjax.workdir import read_json
 
 SEED = 0  # of the resamples: the same for all runs
 

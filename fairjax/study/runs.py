@@ -9,8 +9,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fairjax.config import ConfigError, keys, leaf, suggest_key, validate
-from fairjax.plan import Row, Study
-from fairjax.workdir import settle_config
+from fairjax.config.study import Row, Study
+from fairjax.run.workdir import settle_config
 
 
 @dataclass(frozen=True)

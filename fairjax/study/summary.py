@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from fairjax.plan import Claim, Column, Row, Study, Thesis
+from fairjax.config.study import Claim, Column, Row, Study, Thesis
+from fairjax.core.results import Results, load_results
 from fairjax.report import print_tables
 from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
-from fairjax.results import Results, load_results
-from fairjax.score import compare_features
+from fairjax.run.score import compare_features
+from fairjax.run.workdir import WorkdirError, read_json, write_json
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -36,7 +37,6 @@ from fairjax.study.tables import (
     whole,
     words,
 )
-from fairjax.workdir import WorkdirError, read_json, write_json
 
 SCHEMA_VERSION = "1.1"
 
@@ -94,11 +94,17 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
     write_tables(workdir, tables)
     path = workdir / "report.html"
     write_study_page(
-        path, title=study.title, source=study.source, notes=study.notes, tables=tables,
+        path,
+        title=study.title,
+        source=study.source,
+        notes=study.notes,
+        tables=tables,
         verdict=whole(conclusion) if conclusion else "",
         claims=[(t.verdict, t.claim.text, words(study, t)) for t in claims],
-        test=how_tested(study), runs=runs, command=kept["command"],
-    )  # fmt: skip
+        test=how_tested(study),
+        runs=runs,
+        command=kept["command"],
+    )
     print_tables(tables, console)
     return path
 

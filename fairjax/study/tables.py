@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fairjax.plan import Study
-from fairjax.results import Table
+from fairjax.config.study import Study
+from fairjax.core.results import Table
 from fairjax.study.numbers import LEVEL, Cell, Conclusion, Outcome, Verdict
 
 MOST_REASONS = 3  # claims that are quoted for a verdict
@@ -71,18 +71,34 @@ def claim_table(study: Study, claims: Sequence[Outcome]) -> Table:
     """One line a claim."""
     families = len({t.claim.family for t in claims}) > 1
     digits = {c.title: c.digits for c in study.columns}
-    columns = ["claim", "column", "ours", "margin", f"{LEVEL:.0%} interval", "p", "p (Holm)",
-               "paper", "verdict"]  # fmt: skip
+    columns = [
+        "claim",
+        "column",
+        "ours",
+        "margin",
+        f"{LEVEL:.0%} interval",
+        "p",
+        "p (Holm)",
+        "paper",
+        "verdict",
+    ]
     lines = []
     for t in claims:
         d = digits[t.claim.column]
-        lines.append([
-            *([t.claim.family] if families else []), t.claim.text, t.claim.column,
-            _number(t.difference, d, "+"),
-            _number(t.claim.bound, d, "+") if t.claim.margin else "",
-            _span(t.interval, d, "+"), _p(t.p_value), _p(t.p_value_holm),
-            _number(t.published, d, "+"), t.verdict,
-        ])  # fmt: skip
+        lines.append(
+            [
+                *([t.claim.family] if families else []),
+                t.claim.text,
+                t.claim.column,
+                _number(t.difference, d, "+"),
+                _number(t.claim.bound, d, "+") if t.claim.margin else "",
+                _span(t.interval, d, "+"),
+                _p(t.p_value),
+                _p(t.p_value_holm),
+                _number(t.published, d, "+"),
+                t.verdict,
+            ]
+        )
     return Table("Claims", [*(["family"] if families else []), *columns], lines, how_tested(study))
 
 

@@ -3,22 +3,42 @@ from dataclasses import replace
 import pytest
 
 from fairjax.audit.differences import differences, tables
-from fairjax.results import Measure, Results
+from fairjax.core.results import Measure, Results
 
 BASE = Results(
     "verification",
-    {"name": "rfw", "attribute": "race", "groups": ["X", "Y"], "n": 10, "fmrs": [1e-3],
-     "accuracies": ["rfw_official", "uncentred"], "threshold_rule": "a", "resamples": 2000},
+    {
+        "name": "rfw",
+        "attribute": "race",
+        "groups": ["X", "Y"],
+        "n": 10,
+        "fmrs": [1e-3],
+        "accuracies": ["rfw_official", "uncentred"],
+        "threshold_rule": "a",
+        "resamples": 2000,
+    },
     [
-        Measure("accuracy", 0.99, "fraction", 5, {"race": "X"}, interval=(0.98, 1.0),
-                rule="rfw_official: centred"),
+        Measure(
+            "accuracy",
+            0.99,
+            "fraction",
+            5,
+            {"race": "X"},
+            interval=(0.98, 1.0),
+            rule="rfw_official: centred",
+        ),
         Measure("accuracy_uncentred", 0.98, "fraction", 5, {"race": "X"}, rule="uncentred: plain"),
         Measure("accuracy_std", 0.01, "fraction", 5, across="race", ddof=1),
     ],
-    {}, [],
-    {"pairs": "sha256:aa", "stated": {"flip": "yes"}, "files": {"file 1": {"hash": "sha256:1"}},
-     "versions": {"fairjax": "1"}},
-)  # fmt: skip
+    {},
+    [],
+    {
+        "pairs": "sha256:aa",
+        "stated": {"flip": "yes"},
+        "files": {"file 1": {"hash": "sha256:1"}},
+        "versions": {"fairjax": "1"},
+    },
+)
 
 
 def changed(room: str, **fields) -> Results:
@@ -38,14 +58,15 @@ def test_equal_results_have_no_differences():
         (changed("protocol", name="plain"), "protocol"),
         (changed("protocol", accuracies=["uncentred"]), "centring and accuracy variant"),
         (changed("provenance", stated={"flip": "no"}), "flip"),
-        (changed("provenance", stated={"flip": "yes", "preprocessing": "crop"}),
-         "preprocessing: preprocessing"),
-        (changed("protocol", threshold_rule="b"),
-         "threshold rule and source: threshold_rule"),
+        (
+            changed("provenance", stated={"flip": "yes", "preprocessing": "crop"}),
+            "preprocessing: preprocessing",
+        ),
+        (changed("protocol", threshold_rule="b"), "threshold rule and source: threshold_rule"),
         (replace(BASE, measures=[replace(m, ddof=m.ddof and 0) for m in BASE.measures]), "ddof"),
         (changed("protocol", resamples=100), "intervals: resamples"),
     ],
-)  # fmt: skip
+)
 def test_each_cause_is_named_alone(other, what):
     assert [d.what for d in differences(BASE, other)] == [what]
 
@@ -69,5 +90,8 @@ def test_all_variants_stand_side_by_side():
     table = tables(BASE, BASE, ("a", "b"))[-1]
     assert table.columns == ["variant", "result", "X"]
     assert [row[:2] for row in table.rows] == [
-        ["rfw_official", "a"], ["rfw_official", "b"], ["uncentred", "a"], ["uncentred", "b"],
-    ]  # fmt: skip
+        ["rfw_official", "a"],
+        ["rfw_official", "b"],
+        ["uncentred", "a"],
+        ["uncentred", "b"],
+    ]

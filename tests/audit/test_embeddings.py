@@ -32,8 +32,13 @@ def vectors():
 def save(folder: Path, kind: str, vectors: np.ndarray) -> Path:
     path = folder / f"ours.{kind}"
     if kind == "npz":
-        np.savez(path, embedding=vectors, id=np.array(IDS), subject=np.array(SUBJECTS),
-                 race=np.array(RACES))  # fmt: skip
+        np.savez(
+            path,
+            embedding=vectors,
+            id=np.array(IDS),
+            subject=np.array(SUBJECTS),
+            race=np.array(RACES),
+        )
     elif kind == "npy":
         np.save(path, vectors)
     elif kind == "parquet":
@@ -84,8 +89,10 @@ def test_two_systems_are_compared_on_the_same_images_in_whichever_order(tmp_path
 def test_all_pairs_are_each_pair_once(tmp_path, vectors):
     loaded = load({"ours": save(tmp_path, "npz", vectors)}, tmp_path, pairs="")
     assert len(loaded) == 28 and loaded.mated.sum() == 4
-    assert len(np.unique(np.sort(np.stack([loaded.pairs.first, loaded.pairs.second]), 0).T, axis=0)
-               ) == 28  # fmt: skip
+    assert (
+        len(np.unique(np.sort(np.stack([loaded.pairs.first, loaded.pairs.second]), 0).T, axis=0))
+        == 28
+    )
 
 
 def test_sampled_pairs_keep_to_their_number_in_every_cell(tmp_path, vectors):
@@ -111,8 +118,12 @@ def test_sampled_pairs_keep_to_their_number_in_every_cell(tmp_path, vectors):
 )
 def test_unfit_embeddings_are_one_line(tmp_path, vectors, change, words):
     path = tmp_path / "ours.npz"
-    stored = {"embedding": vectors, "id": np.array(IDS), "subject": np.array(SUBJECTS),
-              "race": np.array(RACES)}  # fmt: skip
+    stored = {
+        "embedding": vectors,
+        "id": np.array(IDS),
+        "subject": np.array(SUBJECTS),
+        "race": np.array(RACES),
+    }
     np.savez(path, **{**stored, **change})
     with pytest.raises(InputError) as caught:
         load({"ours": path}, tmp_path)
@@ -138,8 +149,11 @@ def test_images_without_an_embedding_and_other_images_are_named(tmp_path, vector
     with pytest.raises(InputError, match="not of the same images: 'i0'"):
         load({"ours": ours, "theirs": tmp_path / "theirs.npz"}, tmp_path)
     with pytest.raises(InputError, match="8 embeddings, .* 7 images"):
-        load({"ours": save(tmp_path, "npy", vectors)}, tmp_path,
-             people=IMAGES.replace("i7,d,Y\n", ""))  # fmt: skip
+        load(
+            {"ours": save(tmp_path, "npy", vectors)},
+            tmp_path,
+            people=IMAGES.replace("i7,d,Y\n", ""),
+        )
 
 
 def test_the_rfw_protocol_reports_every_variant_and_says_what_scores_alone_cannot(
@@ -149,6 +163,11 @@ def test_the_rfw_protocol_reports_every_variant_and_says_what_scores_alone_canno
     loaded = load({"ours": save(tmp_path, "npz", vectors)}, tmp_path)
     results = run.measure(loaded, settings)
     found = {m.name: m for m in results.measures if m.group == {"race": "X"}}
-    assert {"accuracy", "accuracy_uncentred", "accuracy_insightface", "accuracy_facexzoo",
-            "accuracy_tface_rfw"} <= set(found)  # fmt: skip
+    assert {
+        "accuracy",
+        "accuracy_uncentred",
+        "accuracy_insightface",
+        "accuracy_facexzoo",
+        "accuracy_tface_rfw",
+    } <= set(found)
     assert found["accuracy"].rule.startswith("rfw_official")

@@ -49,9 +49,13 @@ def test_flags_name_columns_and_several_systems(tmp_path):
     text = GOOD.replace(HEAD, "left,right,who_a,who_b,gl,gr,ours\n").replace("\n", ",0.5\n")
     text = text.replace("ours,0.5", "ours,theirs", 1)
     asked = Asked(
-        scores=["ours"], distances=["theirs"], subject="who", image="left,right",
-        by=["race=gl,gr"], any_direction=True,
-    )  # fmt: skip
+        scores=["ours"],
+        distances=["theirs"],
+        subject="who",
+        image="left,right",
+        by=["race=gl,gr"],
+        any_direction=True,
+    )
     loaded = load(tmp_path, text, asked)
     assert loaded.by == "race"
     assert loaded.scores["ours"].tolist() == [0.9, 0.8, 0.1, 0.2]
@@ -92,7 +96,7 @@ def test_the_bfw_table_is_read_as_it_comes(tmp_path):
         (MARKED + "1,a,a,X,.9\n1,a,b,X,.1\n", "data row 2: marked mated but shows 'a', 'b'"),
         (MARKED + "1,a,a,X,.9\nmaybe,a,b,X,.1\n", "data row 2: same is 'maybe'; expected 1 or 0"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_meant_is_one_line(tmp_path, text, words):
     with pytest.raises(InputError) as caught:
         load(tmp_path, text)
@@ -109,8 +113,11 @@ def test_one_group_in_the_other_direction_is_found_among_right_ones(tmp_path):
 
 
 def test_unknown_groups_are_kept_among_everyone_only_where_that_is_asked_for(tmp_path):
-    loaded = load(tmp_path, GOOD.replace("Y,Y", ",").replace("Y,X", ",X").replace("c,X,X", "c,X,Y"),
-                  Asked(unknown_groups=True))  # fmt: skip
+    loaded = load(
+        tmp_path,
+        GOOD.replace("Y,Y", ",").replace("Y,X", ",X").replace("c,X,X", "c,X,Y"),
+        Asked(unknown_groups=True),
+    )
     assert loaded.group.tolist() == [[0, 0], [-1, -1], [0, 1], [-1, 0]]
 
 
@@ -170,10 +177,13 @@ def as_table(drawn: phantom_scores.Phantom, order=None, names=None, flipped: int
     rows = [
         f"s{s[0]}_{i[0]},s{s[1]}_{i[1]},s{s[0]},s{s[1]},{names[g[0]]},{names[g[1]]},{score}\n"
         for s, i, g, score in zip(
-            c.subject.tolist(), drawn.image.tolist(), c.group.tolist(), (sign * c.score).tolist(),
+            c.subject.tolist(),
+            drawn.image.tolist(),
+            c.group.tolist(),
+            (sign * c.score).tolist(),
             strict=True,
         )
-    ]  # fmt: skip
+    ]
     return HEAD + "".join(rows[k] for k in (range(len(rows)) if order is None else order))
 
 

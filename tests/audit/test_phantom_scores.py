@@ -29,8 +29,12 @@ def test_what_is_drawn_has_the_true_rates_on_average():
     for seed in range(40):
         c = draw(GAP, seed=seed, size=Size(people=50, nonmated=3000, across=10)).comparisons
         own = [(c.group == g).all(axis=1) for g in range(len(GROUPS))]
-        rates.append([[np.mean(c.score[o & ~c.mated] >= THRESHOLD) for o in own],
-                      [np.mean(c.score[o & c.mated] < THRESHOLD) for o in own]])  # fmt: skip
+        rates.append(
+            [
+                [np.mean(c.score[o & ~c.mated] >= THRESHOLD) for o in own],
+                [np.mean(c.score[o & c.mated] < THRESHOLD) for o in own],
+            ]
+        )
     mean, error = np.mean(rates, 0), np.std(rates, 0) / np.sqrt(len(rates))
     assert (np.abs(mean - np.stack(true_rates(GAP, THRESHOLD))) < 4 * error).all()
 

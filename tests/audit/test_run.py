@@ -14,10 +14,16 @@ def nameless(pairs: int, seed: int = 0) -> Loaded:
     score = score + 0.1 * rng.random(pairs)
     group = np.repeat(rng.integers(2, size=(pairs, 1)), 2, axis=1)
     return Loaded(
-        by="group", groups=("X", "Y"), scores={"score": score}, mated=mated,
-        subject=independent(mated), group=group, fold=np.zeros(pairs, np.int32),
-        has_subjects=False, has_images=False,
-    )  # fmt: skip
+        by="group",
+        groups=("X", "Y"),
+        scores={"score": score},
+        mated=mated,
+        subject=independent(mated),
+        group=group,
+        fold=np.zeros(pairs, np.int32),
+        has_subjects=False,
+        has_images=False,
+    )
 
 
 def test_pairs_of_unknown_people_have_binomial_intervals_and_no_people():
@@ -47,10 +53,16 @@ def test_the_hash_of_pairs_knows_neither_order_nor_scores():
     loaded = nameless(50)
     order = np.random.default_rng(0).permutation(50)
     shuffled = Loaded(
-        by="group", groups=("X", "Y"), scores={"other": loaded.scores["score"][order] + 1},
-        mated=loaded.mated[order], subject=loaded.subject[order][:, ::-1],
-        group=loaded.group[order], fold=loaded.fold[order], has_subjects=True, has_images=False,
-    )  # fmt: skip
+        by="group",
+        groups=("X", "Y"),
+        scores={"other": loaded.scores["score"][order] + 1},
+        mated=loaded.mated[order],
+        subject=loaded.subject[order][:, ::-1],
+        group=loaded.group[order],
+        fold=loaded.fold[order],
+        has_subjects=True,
+        has_images=False,
+    )
     assert run.pairs_hash(loaded) == run.pairs_hash(shuffled)
     assert run.pairs_hash(loaded) != run.pairs_hash(nameless(48))
 

@@ -27,7 +27,12 @@ def test_a_stream_gives_the_rates_of_the_whole(table, monkeypatch):
                 a = streamed.get(rate, at=point, **group)
                 b = whole.get(rate, at=point, **group)
                 assert (a.value, a.n, a.n_errors, a.threshold, a.n_clusters) == (
-                    b.value, b.n, b.n_errors, b.threshold, b.n_clusters), (rate, group)  # fmt: skip
+                    b.value,
+                    b.n,
+                    b.n_errors,
+                    b.threshold,
+                    b.n_clusters,
+                ), (rate, group)
             assert streamed.get(rate, at=at, **group).interval == pytest.approx(
                 whole.get(rate, at=at, **group).interval
             )

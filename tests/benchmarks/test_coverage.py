@@ -13,9 +13,12 @@ ROOT = Path(__file__).parents[2]
 def test_intervals_that_know_people_hold_the_truth_and_those_on_pairs_don_t() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/coverage.py", "--repetitions", "120", "--resamples", "300"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     coverage = {(line["case"], line["method"]): line["coverage"] for line in lines}
     assert len(coverage) == 24

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairjax import cli
-from fairjax.results import load_results
+from fairjax.core.results import load_results
 
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-c", "import sys; from fairjax.cli import main; sys.exit(main())"]
@@ -29,8 +29,13 @@ def demo(tmp_path_factory):
 def test_the_demonstration_leaves_everything_behind(demo):
     folder, out = demo
     names = {path.name for path in folder.iterdir()}
-    assert {"comparisons.csv", "results.json", "report.html", "model_card.md", "measures.csv"
-            } <= names  # fmt: skip
+    assert {
+        "comparisons.csv",
+        "results.json",
+        "report.html",
+        "model_card.md",
+        "measures.csv",
+    } <= names
     assert not [name for name in names if name.endswith(".partial")]
     results = load_results(folder / "results.json")
     assert results.kind == "verification"
@@ -51,8 +56,23 @@ def test_without_out_tables_are_printed_and_nothing_is_written(demo, tmp_path, m
 
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
     table = str(demo[0] / "comparisons.csv")
-    assert cli.main(["audit", table, "--calibrate-on", table, "--fmr", "1e-2", "--bootstrap", "20",
-                     "--out", str(tmp_path)]) == 0  # fmt: skip
+    assert (
+        cli.main(
+            [
+                "audit",
+                table,
+                "--calibrate-on",
+                table,
+                "--fmr",
+                "1e-2",
+                "--bootstrap",
+                "20",
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     found = load_results(tmp_path / "results.json").get("fmr", at="FMR 1e-2")
     assert found.threshold_source == "all non-mated pairs of comparisons.csv"
 
@@ -61,11 +81,32 @@ def test_several_attributes_have_a_folder_each(tmp_path, capsys):
     rows = ["subject1,subject2,race1,race2,sex1,sex2,score"]
     people = [(f"p{k}", "XY"[k % 2], "fm"[k // 2 % 2]) for k in range(12)]
     rows += [",".join([p, p, r, r, s, s, str(0.7 + k / 100)]) for k, (p, r, s) in enumerate(people)]
-    rows += [",".join([a, b, ra, rb, sa, sb, "0.1"])
-             for a, ra, sa in people for b, rb, sb in people if a < b]  # fmt: skip
+    rows += [
+        ",".join([a, b, ra, rb, sa, sb, "0.1"])
+        for a, ra, sa in people
+        for b, rb, sb in people
+        if a < b
+    ]
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
-    assert cli.main(["audit", str(tmp_path / "t.csv"), "--by", "race", "--by", "race+sex", "--fmr",
-                     "0.1", "--bootstrap", "20", "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    assert (
+        cli.main(
+            [
+                "audit",
+                str(tmp_path / "t.csv"),
+                "--by",
+                "race",
+                "--by",
+                "race+sex",
+                "--fmr",
+                "0.1",
+                "--bootstrap",
+                "20",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
     assert load_results(tmp_path / "out" / "race" / "results.json").protocol["groups"] == ["X", "Y"]
     groups = load_results(tmp_path / "out" / "race+sex" / "results.json").protocol["groups"]
     assert groups == ["X f", "X m", "Y f", "Y m"]
@@ -80,8 +121,9 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         rows.writerows([p, p, g, g, 0.8 + k / 1000] for k, (p, g) in enumerate(people))
         rows.writerows([a, b, g, h, 0.1] for a, g in people for b, h in people if a < b)
     out = tmp_path / "out"
-    done = run("audit", str(tmp_path / "t.csv"), "--fmr", "0.2", "--bootstrap", "20", "--out",
-               str(out))  # fmt: skip
+    done = run(
+        "audit", str(tmp_path / "t.csv"), "--fmr", "0.2", "--bootstrap", "20", "--out", str(out)
+    )
     assert done.returncode == 0, done.stderr
     assert "<script>alert" not in (out / "report.html").read_text()
     assert "<script>alert" not in (out / "model_card.md").read_text()
@@ -114,8 +156,16 @@ def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, capsys):
     assert words in error and error.startswith("fairjax: ") and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--fmr", "2"], ["--bootstrap", "0"], ["--tolerance", "0.5"],
-                                       ["--stated", "flip"], ["--level", "x"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--fmr", "2"],
+        ["--bootstrap", "0"],
+        ["--tolerance", "0.5"],
+        ["--stated", "flip"],
+        ["--level", "x"],
+    ],
+)
 def test_a_wrong_command_line_ends_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["audit", "t.csv", *arguments])

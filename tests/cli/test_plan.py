@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fairjax import capacity
 from fairjax.cli import main
+from fairjax.run import capacity
 
 FACES = str(Path(__file__).parents[1] / "configs" / "tiny_faces.py")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fairjax.cli import main
-from fairjax.results import load_results
+from fairjax.core.results import load_results
 
 ATTRIBUTE = {"values": ["A", "B"], "low": 0, "high": 1, "unit": "", "assigned_by": "nobody"}
 

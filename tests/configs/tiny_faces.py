@@ -31,9 +31,13 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optim.algorithm = sgd()
     config.optim.update(peak_lr=0.05, schedule=cosine(warmup_epochs=0.0))
     config.train.update(
-        epochs=4.0, batch_size=16, log_every=1, evaluate_every=2.0, tensorboard=False,
+        epochs=4.0,
+        batch_size=16,
+        log_every=1,
+        evaluate_every=2.0,
+        tensorboard=False,
         best_metric="verification_accuracy",
-    )  # fmt: skip
+    )
     config.eval.batch_size = 16
     config.eval.protocol = lfw_protocol(fmrs=(1e-1,), resamples=20)
     return config

@@ -48,11 +48,12 @@ def records(tmp_path, people_files, people):
 def load(root, **changes):
     section = {
         **config.bupt(
-            root=str(root), held_out=6,
+            root=str(root),
+            held_out=6,
             benchmark=config.phantom_pairs(identities=80, pairs_per_fold=4, folds=2),
         ).to_dict(),
         **changes,
-    }  # fmt: skip
+    }
     name = section.pop("name")
     CHECKS[name](**section)
     return DATASETS[name](seed=0, **section)
@@ -108,9 +109,10 @@ def test_a_person_of_two_races_or_a_number_of_two_people_is_refused(records):
 
 def test_general_records_are_people_to_train_on(records):
     section = config.identities(
-        root=str(records), held_out=6,
+        root=str(records),
+        held_out=6,
         benchmark=config.phantom_pairs(identities=80, pairs_per_fold=4, folds=2),
-    ).to_dict()  # fmt: skip
+    ).to_dict()
     data = DATASETS[section.pop("name")](seed=0, **section)
     assert all(name.startswith("m.0") for name in data.attributes["identity"].values)
     (records / "train_balancedface.lst").unlink()

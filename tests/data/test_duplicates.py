@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from fairjax.data import duplicates
 from fairjax.data.duplicates import correlation, perceptual_hash, same_picture, scan, thumbnail
-from fairjax.data.files import open_files
+from fairjax.data.formats.files import open_files
 
 
 def smaller(image: Image.Image) -> Image.Image:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fairjax.comparisons import UNKNOWN
+from fairjax.core.comparisons import UNKNOWN
 from fairjax.data import duplicates, faces
 from fairjax.data.faces import account, counts, gather
-from fairjax.data.files import open_files
+from fairjax.data.formats.files import open_files
 
 
 @pytest.fixture

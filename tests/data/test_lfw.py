@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairjax.comparisons import UNKNOWN
+from fairjax.core.comparisons import UNKNOWN
 from fairjax.data.dataset import DataError
 from fairjax.data.lfw import load, read_lists
 
@@ -22,9 +22,13 @@ def source(tmp_path, write_folder, people_files):
 def read(folder, *, pairs="pairs.txt", groups="", folds=()):
     groups = groups and str(folder / groups)
     return load(
-        root=str(folder / "lfw"), seed=0, pairs=str(folder / pairs), groups=groups, folds=folds,
+        root=str(folder / "lfw"),
+        seed=0,
+        pairs=str(folder / pairs),
+        groups=groups,
+        folds=folds,
         on_error="raise",
-    )  # fmt: skip
+    )
 
 
 def test_one_list_gives_pairs_and_a_table_gives_groups(source):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fairjax.comparisons import UNKNOWN
+from fairjax.core.comparisons import UNKNOWN
 from fairjax.data.faces import Faces
 from fairjax.data.overlap import BY_IMAGE, BY_NAME, shared_people
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fairjax import config
-from fairjax.comparisons import UNKNOWN
+from fairjax.core.comparisons import UNKNOWN
 from fairjax.data import CHECKS, DATASETS
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Problem
@@ -37,11 +37,11 @@ def sources(tmp_path, write_folder, people_files):
 
 def load(folder, *, seed=0, lists="lists", test="test", unusable="raise", **changes):
     section = config.identities(
-        root=str(folder / "train"), groups=str(folder / "groups.csv"), held_out=8,
-        benchmark=config.lfw(
-            root=str(folder / test), pairs=str(folder / lists), on_error=unusable
-        ),
-    ).to_dict()  # fmt: skip
+        root=str(folder / "train"),
+        groups=str(folder / "groups.csv"),
+        held_out=8,
+        benchmark=config.lfw(root=str(folder / test), pairs=str(folder / lists), on_error=unusable),
+    ).to_dict()
     section |= changes
     name = section.pop("name")
     CHECKS[name](**section)
@@ -244,9 +244,12 @@ def test_impossible_settings_are_refused_before_a_file_is_touched(tmp_path, chan
 def test_the_real_people_of_no_pair_can_be_trained_on(monkeypatch):
     monkeypatch.setenv("FAIRJAX_DATA", REAL)
     section = config.identities(
-        root="faces_id.tar", groups="faces_id.csv", min_images=1, overlap="drop",
+        root="faces_id.tar",
+        groups="faces_id.csv",
+        min_images=1,
+        overlap="drop",
         benchmark=config.lfw(root="faces_id.tar", pairs="faces_id_pairs"),
-    ).to_dict()  # fmt: skip
+    ).to_dict()
     data = DATASETS[section.pop("name")](seed=0, **section)
     assert data.manifest["source"]["people"] == 4599
     assert data.manifest["overlap"]["people"] == data.manifest["split"]["test"]["people"] == 2760

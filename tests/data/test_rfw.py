@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairjax.data.align import TEMPLATE
 from fairjax.data.dataset import DataError
-from fairjax.data.files import open_files
+from fairjax.data.formats.align import TEMPLATE
+from fairjax.data.formats.files import open_files
 from fairjax.data.rfw import RACES, check, load, read
 
 REAL = os.environ.get("FAIRJAX_DATA", "")  # the fixtures hide it from the code under test
@@ -47,8 +47,11 @@ def release():
                 landmarks.append(f"/test/data/{race}/{person}/{name}\t{k}\t{numbers}")
             pairs += [f"{person}\t1\t2", f"{person}\t1\tm.0_{(k + 1) % 10}\t2"]
         for kind, lines in (
-            ("pairs", pairs), ("people", people), ("images", images), ("lmk", landmarks),
-        ):  # fmt: skip
+            ("pairs", pairs),
+            ("people", people),
+            ("images", images),
+            ("lmk", landmarks),
+        ):
             files[f"test/txts/{race}/{race}_{kind}.txt"] = "\n".join(lines).encode()
     return files
 

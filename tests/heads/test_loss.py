@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fairjax.core.types import DATA_AXIS, MODEL_AXIS
 from fairjax.heads import Head, class_losses
 from fairjax.heads.sample import draw
 from fairjax.heads.shard import Shard
 from fairjax.losses import FprPenalty, make_margin
 from fairjax.models.cosine_head import unit
-from fairjax.types import DATA_AXIS, MODEL_AXIS
 
 BATCH, CLASSES, DIM = 16, 200, 8
 MARGINS = {
@@ -84,9 +84,17 @@ def make_step(head, margin, variant, *, classes=CLASSES):
 
     def loss(kernel, x, labels, mask, key):
         outcome = class_losses(
-            head, kernel, unit(x), labels, mask, state, key,
-            margin=margin, penalty=penalty, classes=classes,
-        )  # fmt: skip
+            head,
+            kernel,
+            unit(x),
+            labels,
+            mask,
+            state,
+            key,
+            margin=margin,
+            penalty=penalty,
+            classes=classes,
+        )
         return jnp.sum(jnp.where(mask, outcome.loss, 0.0)), outcome
 
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
@@ -201,9 +209,10 @@ def test_eight_devices_equal_one(dense, tmp_path):
     )
     paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
     subprocess.run(
-        [sys.executable, "-c", code], check=True,
+        [sys.executable, "-c", code],
+        check=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
-    )  # fmt: skip
+    )
     with np.load(tmp_path / "eight.npz") as eight:
         for got, expected in zip(eight.values(), jax.tree.leaves(dense(*case)), strict=True):
             close(got, expected)

@@ -127,23 +127,36 @@ def test_a_torch_rendering_of_a_classifier_reads_our_class_token(tmp_path):
     params = random_like(jax.random.key(5), shapes)
     state = {k: torch.tensor(v) for k, v in to_timm({"backbone": params}, patch=PATCH).items()}
     layer = torch.nn.TransformerEncoderLayer(
-        DIM, HEADS, 4 * DIM, dropout=0.0, activation="gelu", layer_norm_eps=1e-6,
-        batch_first=True, norm_first=True,
-    )  # fmt: skip
+        DIM,
+        HEADS,
+        4 * DIM,
+        dropout=0.0,
+        activation="gelu",
+        layer_norm_eps=1e-6,
+        batch_first=True,
+        norm_first=True,
+    )
     names = {
-        "self_attn.in_proj_weight": "attn.qkv.weight", "self_attn.in_proj_bias": "attn.qkv.bias",
+        "self_attn.in_proj_weight": "attn.qkv.weight",
+        "self_attn.in_proj_bias": "attn.qkv.bias",
         "self_attn.out_proj.weight": "attn.proj.weight",
         "self_attn.out_proj.bias": "attn.proj.bias",
-        "linear1.weight": "mlp.fc1.weight", "linear1.bias": "mlp.fc1.bias",
-        "linear2.weight": "mlp.fc2.weight", "linear2.bias": "mlp.fc2.bias",
-        "norm1.weight": "norm1.weight", "norm1.bias": "norm1.bias",
-        "norm2.weight": "norm2.weight", "norm2.bias": "norm2.bias",
-    }  # fmt: skip
+        "linear1.weight": "mlp.fc1.weight",
+        "linear1.bias": "mlp.fc1.bias",
+        "linear2.weight": "mlp.fc2.weight",
+        "linear2.bias": "mlp.fc2.bias",
+        "norm1.weight": "norm1.weight",
+        "norm1.bias": "norm1.bias",
+        "norm2.weight": "norm2.weight",
+        "norm2.bias": "norm2.bias",
+    }
     layer.load_state_dict({ours: state[f"blocks.0.{theirs}"] for ours, theirs in names.items()})
     x = torch.nn.functional.conv2d(
         torch.tensor(np.array(images)).permute(0, 3, 1, 2),
-        state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=PATCH,
-    )  # fmt: skip
+        state["patch_embed.proj.weight"],
+        state["patch_embed.proj.bias"],
+        stride=PATCH,
+    )
     x = torch.cat([state["cls_token"].expand(2, 1, DIM), x.flatten(2).transpose(1, 2)], dim=1)
     x = layer.train()(x + state["pos_embed"])
     x = torch.nn.functional.layer_norm(

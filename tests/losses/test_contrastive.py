@@ -93,9 +93,9 @@ def test_masked_images_are_as_if_they_were_not_there_with_finite_gradients(poly)
 
 def test_negatives_are_those_of_every_device():
     a, b, *_ = drawn(rows=8)
-    loss = jax.jit(jax.value_and_grad(
-        lambda a, b: nt_xent(a, b, jnp.ones(8, bool), temperature=0.2).mean()
-    ))  # fmt: skip
+    loss = jax.jit(
+        jax.value_and_grad(lambda a, b: nt_xent(a, b, jnp.ones(8, bool), temperature=0.2).mean())
+    )
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spread = NamedSharding(mesh, PartitionSpec("data"))
     ours = loss(jax.device_put(a, spread), jax.device_put(b, spread))
@@ -132,8 +132,10 @@ def test_the_hinge_gives_nothing_for_pairs_that_are_far_apart_already():
 def test_what_tells_a_collapse_is_what_the_metrics_say(key):
     spread = jax.random.normal(key, (64, 16))
     everyone = jnp.ones(64, bool)
-    for ours, theirs in ((feature_std, representation.feature_std),
-                         (uniformity, representation.uniformity)):  # fmt: skip
+    for ours, theirs in (
+        (feature_std, representation.feature_std),
+        (uniformity, representation.uniformity),
+    ):
         np.testing.assert_allclose(ours(spread, everyone), theirs(np.asarray(spread)), rtol=1e-4)
         some = jnp.arange(64) < 40
         np.testing.assert_allclose(ours(spread, some), theirs(np.asarray(spread[:40])), rtol=1e-4)

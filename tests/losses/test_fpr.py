@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from fairjax import sharding
 from fairjax.losses import (
     FprPenalty,
     TwoSided,
@@ -21,6 +20,7 @@ from fairjax.losses import (
     split_target,
 )
 from fairjax.models.cosine_head import two_sided_cosines, unit
+from fairjax.run import sharding
 
 VARIANTS = ["paper", "tface", "mean_sq"]
 COSINES = jnp.array(

@@ -230,8 +230,9 @@ def test_losses_and_gradients_are_finite_at_the_edge(name, edge, scale):
     for others in (edge, -edge):
         cosines = jnp.full((2, 4), others).at[jnp.arange(2), labels].set(edge)
         loss, grads = jax.value_and_grad(
-            lambda c, a: losses(margin, c, labels, a).sum(), argnums=(0, 1)  # noqa: B023
-        )(cosines, norm)  # fmt: skip
+            lambda c, a: losses(margin, c, labels, a).sum(),
+            argnums=(0, 1),  # noqa: B023
+        )(cosines, norm)
         assert np.isfinite(loss)
         assert all(np.isfinite(g).all() for g in grads)
 
@@ -260,10 +261,12 @@ def test_shards_of_the_classes_add_up_to_the_whole(key):
         ({"name": "cosfaces", "scale": 1.0}, "'cosfaces' is not known; known: .*cosface"),
         ({"name": "cosface", "scale": 1.0}, "margin.margin is missing; 'cosface' takes"),
         ({"name": "softmax", "scale": 1.0, "m": 0.1}, "margin.m is not a setting; 'softmax' takes"),
-        ({"name": "arcface", "scale": 1.0, "margin": 0.5, "fallback": "no", "grad": "exact"},
-         "fallback='no' is not known; known: linear, easy, none"),
+        (
+            {"name": "arcface", "scale": 1.0, "margin": 0.5, "fallback": "no", "grad": "exact"},
+            "fallback='no' is not known; known: linear, easy, none",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_setting_is_named(settings, said):
     with pytest.raises(ValueError, match=said):
         make_margin(**settings)

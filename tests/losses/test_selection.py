@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
-from fairjax import sharding
 from fairjax.losses.selection import kth_largest
+from fairjax.run import sharding
 
 select = jax.jit(kth_largest, static_argnames="largest_k")
 

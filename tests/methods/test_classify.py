@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fairjax.core.types import Target
 from fairjax.methods import METHODS
 from fairjax.models.preprocess import normalise
-from fairjax.types import Target
 
 TARGETS = {
     "age": Target((), mean=30.0, std=10.0),

@@ -6,14 +6,14 @@ import optax
 import pytest
 
 from fairjax import config
+from fairjax.core.types import Target
 from fairjax.losses import MARGINS, make_margin
 from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
 from fairjax.models.preprocess import normalise
 from fairjax.optim import decay_mask
-from fairjax.state import init_state
-from fairjax.steps import make_train_step
-from fairjax.types import Target
+from fairjax.run.state import init_state
+from fairjax.run.steps import make_train_step
 
 PEOPLE = Target(tuple("abcde"), mean=0.0, std=1.0)
 AGE = Target((), mean=30.0, std=10.0)
@@ -22,9 +22,13 @@ HEAD = {"name": "dense", "chunk": 8, "rate": 0.5}
 STATEFUL = {
     "curricularface": {"name": "curricularface", "scale": 16.0, "margin": 0.3, "momentum": 0.5},
     "adaface": {
-        "name": "adaface", "scale": 16.0, "margin": 0.3, "concentration": 0.333, "momentum": 0.5
+        "name": "adaface",
+        "scale": 16.0,
+        "margin": 0.3,
+        "concentration": 0.333,
+        "momentum": 0.5,
     },
-}  # fmt: skip
+}
 
 
 class Corner(nn.Module):

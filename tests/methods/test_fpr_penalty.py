@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax import sharding
+from fairjax.core.types import Target
 from fairjax.methods import METHODS, fpr_penalty
-from fairjax.types import Target
+from fairjax.run import sharding
 
 TARGETS = {
     "identity": Target(tuple(map(str, range(12))), mean=0.0, std=1.0),
@@ -24,9 +24,17 @@ class Linear(nn.Module):
 
 def build(**changes):
     settings = dict(
-        variant="paper", gamma_u=0.1, alpha=1.0, alpha_mode="constant", power=2.0,
-        label="identity", margin=COSFACE, head=HEAD, tta="none", log_groups="group",
-    )  # fmt: skip
+        variant="paper",
+        gamma_u=0.1,
+        alpha=1.0,
+        alpha_mode="constant",
+        power=2.0,
+        label="identity",
+        margin=COSFACE,
+        head=HEAD,
+        tta="none",
+        log_groups="group",
+    )
     return METHODS["fpr_penalty"](
         backbone=Linear(),
         targets=TARGETS,

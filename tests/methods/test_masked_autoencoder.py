@@ -9,9 +9,18 @@ from fairjax.models.resnet import ResNet
 from fairjax.models.vit import ViT
 
 RECIPE = dict(
-    decoder_dim=8, decoder_depth=1, decoder_heads=2, ratio=0.75, scheme="random", sensitivity="",
-    strength=1.0, weights="value", reverse="neg_log", scope="batch", normalise_target=True,
-)  # fmt: skip
+    decoder_dim=8,
+    decoder_depth=1,
+    decoder_heads=2,
+    ratio=0.75,
+    scheme="random",
+    sensitivity="",
+    strength=1.0,
+    weights="value",
+    reverse="neg_log",
+    scope="batch",
+    normalise_target=True,
+)
 
 
 def build(backbone=None, **changes):

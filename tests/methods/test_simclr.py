@@ -18,9 +18,13 @@ def preprocess(images):
 
 def build(joint_norm=False):
     return METHODS["simclr"](
-        backbone=BACKBONE, targets={}, preprocess=preprocess, projection=4, temperature=0.2,
+        backbone=BACKBONE,
+        targets={},
+        preprocess=preprocess,
+        projection=4,
+        temperature=0.2,
         joint_norm=joint_norm,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

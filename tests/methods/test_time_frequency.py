@@ -13,9 +13,17 @@ from fairjax.models.resnet import ResNet
 from fairjax.models.tfc import TFC
 
 RECIPE = dict(
-    objective="code", within=0.2, across=1.0, margin=1.0, temperature=0.2, poly=False,
-    frequency_view="perturb", share=0.1, strength=0.1, joint_norm=False,
-)  # fmt: skip
+    objective="code",
+    within=0.2,
+    across=1.0,
+    margin=1.0,
+    temperature=0.2,
+    poly=False,
+    frequency_view="perturb",
+    share=0.1,
+    strength=0.1,
+    joint_norm=False,
+)
 NETWORK = dict(
     width=4, stages=1, stem="imagenet", dim=8, layers=1, hidden=8, projection=4, dropout=0.0
 )

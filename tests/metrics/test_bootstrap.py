@@ -155,8 +155,11 @@ def test_the_noise_floor_is_that_of_scipy_s_permutation_test() -> None:
     theirs = stats.permutation_test(
         (values[group == 0], values[group == 1]),
         lambda x, y, axis: np.abs(np.mean(x, axis=axis) - np.mean(y, axis=axis)),
-        vectorized=True, n_resamples=4000, alternative="greater", rng=np.random.default_rng(0),
-    )  # fmt: skip
+        vectorized=True,
+        n_resamples=4000,
+        alternative="greater",
+        rng=np.random.default_rng(0),
+    )
     observed = float(by_group.difference(by_group.by_group(np.mean, values, group=group, groups=2)))
     assert observed == pytest.approx(theirs.statistic)
     assert b.p_value(observed, null) == pytest.approx(theirs.pvalue, abs=0.01)

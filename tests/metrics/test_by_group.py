@@ -63,9 +63,11 @@ def test_intersections_agree_with_fairlearn_even_where_nobody_is() -> None:
     labels, said, group = yes_no(0)
     other = np.where(group == 2, 0, np.arange(len(group)) % 2)  # nobody is (2, 1)
     frame = fairlearn.MetricFrame(
-        metrics=accuracy_score, y_true=labels, y_pred=said,
+        metrics=accuracy_score,
+        y_true=labels,
+        y_pred=said,
         sensitive_features={"a": group, "b": other},
-    )  # fmt: skip
+    )
     both = g.intersection([group, other], [4, 2])
     ours = g.by_group(accuracy_score, labels, said, group=both, groups=8)
     np.testing.assert_allclose(ours, frame.by_group.to_numpy().astype(float))
@@ -75,8 +77,10 @@ def test_intersections_agree_with_fairlearn_even_where_nobody_is() -> None:
 def test_the_sums_route_and_the_mask_route_agree() -> None:
     labels, said, group = yes_no(1)
     group = np.where(group == 3, 5, group)  # groups 3 and 4 are empty
-    masked = [np.mean(said[(group == k) & (labels == 0)]) if (group == k).any() else np.nan
-              for k in range(6)]  # fmt: skip
+    masked = [
+        np.mean(said[(group == k) & (labels == 0)]) if (group == k).any() else np.nan
+        for k in range(6)
+    ]
     np.testing.assert_allclose(c.fpr(rates(labels, said, group, 6)), masked)
 
 

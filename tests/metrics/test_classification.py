@@ -99,8 +99,10 @@ def test_leading_axes_give_what_a_loop_gives() -> None:
     matrices = np.random.default_rng(0).integers(0, 9, (6, 5, 3, 3))
     for average in ("macro", "weighted", "micro"):
         ours = c.averaged(c.f1, c.one_vs_rest(matrices), average, undefined=0.0)
-        loop = [[c.averaged(c.f1, c.one_vs_rest(m), average, undefined=0.0) for m in row]
-                for row in matrices]  # fmt: skip
+        loop = [
+            [c.averaged(c.f1, c.one_vs_rest(m), average, undefined=0.0) for m in row]
+            for row in matrices
+        ]
         np.testing.assert_allclose(ours, loop)
 
 

@@ -104,9 +104,7 @@ def test_order_of_pairs_sides_and_names_play_no_part(seed: int, random: object) 
     other = -5 * subject[rows][:, ::-1]
     ours, theirs = c.clustered_rate(error, subject), c.clustered_rate(error[rows], other)
     assert theirs.variance == pytest.approx(ours.variance)
-    assert (theirs.errors, theirs.trials, theirs.people) == (
-        ours.errors, ours.trials, ours.people
-    )  # fmt: skip
+    assert (theirs.errors, theirs.trials, theirs.people) == (ours.errors, ours.trials, ours.people)
 
 
 def test_sums_by_dyad_give_the_same_as_pairs_and_dyads_serve_many_thresholds() -> None:

@@ -103,9 +103,13 @@ def test_a_group_without_data_and_resamples_that_lack_one_are_left_out() -> None
     ],
 )
 def test_noise_of_equal_groups(
-    rate: float, pairs: int, median_ratio: float, undefined: float,
-    median_gini: float, floor_gini: float,
-) -> None:  # fmt: skip
+    rate: float,
+    pairs: int,
+    median_ratio: float,
+    undefined: float,
+    median_gini: float,
+    floor_gini: float,
+) -> None:
     null = np.random.default_rng(0).binomial(pairs, rate, (20_000, 4)) / pairs
     ratio, gini = differential.max_over_min(null), differential.gini(null)
     infinite = np.where(np.isnan(ratio), np.inf, ratio)

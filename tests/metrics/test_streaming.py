@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairjax.comparisons import UNKNOWN, Comparisons
+from fairjax.core.comparisons import UNKNOWN, Comparisons
 from fairjax.metrics import streaming as s
 from fairjax.metrics import verification as v
 from fairjax.metrics.clustered import clustered_rate
@@ -24,9 +24,13 @@ def comparisons(
     person = np.stack([first, second], axis=1)
     score = (0.2 * rng.normal(size=n) + 0.4 * mated).round(decimals)
     return Comparisons(
-        score=score.astype(dtype), mated=mated, subject=1000 - 20 * person, group=own[person],
-        groups=("a", "b", "c"), fold=np.zeros(n, np.int64),
-    )  # fmt: skip
+        score=score.astype(dtype),
+        mated=mated,
+        subject=1000 - 20 * person,
+        group=own[person],
+        groups=("a", "b", "c"),
+        fold=np.zeros(n, np.int64),
+    )
 
 
 def nonmated(scores: list[float]) -> Comparisons:
@@ -64,10 +68,11 @@ def test_streamed_thresholds_are_those_of_the_whole(dtype: type, decimals: int) 
 @given(
     st.lists(
         st.sampled_from([-0.0, 0.0, -1e-300, 1e-300, 1e300, -1e300, 0.5, 0.5 + 1e-12, -0.5, 0.503]),
-        min_size=2, max_size=20,
+        min_size=2,
+        max_size=20,
     ),
     st.floats(0.05, 0.95),
-)  # fmt: skip
+)
 def test_streamed_thresholds_survive_ties_zeros_and_precision(
     scores: list[float], fmr: float
 ) -> None:

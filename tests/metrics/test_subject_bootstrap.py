@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairjax.comparisons import UNKNOWN, Comparisons
+from fairjax.core.comparisons import UNKNOWN, Comparisons
 from fairjax.metrics import clustered, verification
 from fairjax.metrics import subject_bootstrap as b
 
@@ -11,9 +11,16 @@ RULES = ("at_most", "ceil_ge", "cifp_strict")
 
 
 def comparisons(
-    seed: int, *, people: int = 24, groups: int = 3, mated: int = 200, nonmated: int = 900,
-    decimals: int = 1, dtype: type = np.float64, across: bool = True,
-) -> Comparisons:  # fmt: skip
+    seed: int,
+    *,
+    people: int = 24,
+    groups: int = 3,
+    mated: int = 200,
+    nonmated: int = 900,
+    decimals: int = 1,
+    dtype: type = np.float64,
+    across: bool = True,
+) -> Comparisons:
     """People numbered in tens; rounded scores, so that there are ties; the last has no group."""
     rng = np.random.default_rng(seed)
     own = np.arange(people) % groups
@@ -189,9 +196,13 @@ def test_the_spread_of_resampled_rates_is_the_clustered_variance() -> None:
 def test_a_pair_of_two_people_seen_nowhere_else_varies_as_one_unit() -> None:
     n = 400
     c = Comparisons(
-        score=np.zeros(n), mated=np.zeros(n, bool), subject=np.arange(2 * n).reshape(n, 2),
-        group=np.zeros((n, 2), np.int64), groups=("a",), fold=np.zeros(n, np.int64),
-    )  # fmt: skip
+        score=np.zeros(n),
+        mated=np.zeros(n, bool),
+        subject=np.arange(2 * n).reshape(n, 2),
+        group=np.zeros((n, 2), np.int64),
+        groups=("a",),
+        fold=np.zeros(n, np.int64),
+    )
     draws = b.draw_subjects(c, resamples=2000, seed=0)
     wrong = np.arange(n) < 100
     counts = b.resampled_sums(wrong, np.zeros(n, int), draws, cells=1)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fairjax.models import BACKBONES
-from fairjax.models.conv import Conv
 from fairjax.models.iresnet import UNITS, IResNet, PReLU, Unit
-from fairjax.models.norm import BatchNorm
+from fairjax.models.layers.conv import Conv
+from fairjax.models.layers.norm import BatchNorm
 
 
 def shapes(module, size=112):

@@ -11,9 +11,9 @@ from flax import linen as nn
 from jax.sharding import NamedSharding, PartitionSpec
 
 from fairjax.models import BACKBONES
-from fairjax.models.conv import Conv
-from fairjax.models.norm import BatchNorm
-from fairjax.models.pool import max_pool
+from fairjax.models.layers.conv import Conv
+from fairjax.models.layers.norm import BatchNorm
+from fairjax.models.layers.pool import max_pool
 from fairjax.models.resnet import BottleneckBlock, ResNet
 
 

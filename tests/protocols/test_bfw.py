@@ -7,11 +7,22 @@ from fairjax.protocols import PROTOCOLS
 
 SUBGROUPS = tuple(f"{a}_{b}" for a in ("asian", "white") for b in ("females", "males"))
 SETTINGS = {
-    "group_by": "subgroup", "accuracy": "insightface", "fmrs": (1e-1,), "tolerance": 0.0,
-    "bias_fmrs": (1e-1, 1e-2), "bias_pool": "all_pairs", "bias_threshold": 0.0,
-    "bias_pairs": "within_group_all", "bias_denominator": "target", "bias_ddof": 1,
-    "bias_scale": "ratio", "resamples": 30, "level": 0.95, "seed": 0, "limits": (),
-}  # fmt: skip
+    "group_by": "subgroup",
+    "accuracy": "insightface",
+    "fmrs": (1e-1,),
+    "tolerance": 0.0,
+    "bias_fmrs": (1e-1, 1e-2),
+    "bias_pool": "all_pairs",
+    "bias_threshold": 0.0,
+    "bias_pairs": "within_group_all",
+    "bias_denominator": "target",
+    "bias_ddof": 1,
+    "bias_scale": "ratio",
+    "resamples": 30,
+    "level": 0.95,
+    "seed": 0,
+    "limits": (),
+}
 
 
 def evaluated(groups):

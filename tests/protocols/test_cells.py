@@ -2,8 +2,8 @@
 
 import pytest
 
+from fairjax.core.results import Measure
 from fairjax.protocols.cells import cell, p_text, plain
-from fairjax.results import Measure
 
 
 def test_fractions_are_percents_and_thin_ones_are_marked():

@@ -20,9 +20,14 @@ def columns(**changes):
 
 def evaluate(predictions):
     return contrastive.evaluate(
-        predictions, attributes=ATTRIBUTES, group_by="race", resamples=100, level=0.95, seed=0,
+        predictions,
+        attributes=ATTRIBUTES,
+        group_by="race",
+        resamples=100,
+        level=0.95,
+        seed=0,
         limits=["drawn"],
-    )  # fmt: skip
+    )
 
 
 def test_loss_alignment_and_spread_are_told_for_everyone_and_each_group():

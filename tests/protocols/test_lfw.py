@@ -7,9 +7,15 @@ from scored_pairs import RACES, benchmark
 from fairjax.protocols import PROTOCOLS
 
 SETTINGS = {
-    "accuracy": "insightface", "fmrs": (1e-1,), "tolerance": 0.0, "bias_fmrs": (), "resamples": 30,
-    "level": 0.95, "seed": 0, "limits": (),
-}  # fmt: skip
+    "accuracy": "insightface",
+    "fmrs": (1e-1,),
+    "tolerance": 0.0,
+    "bias_fmrs": (),
+    "resamples": 30,
+    "level": 0.95,
+    "seed": 0,
+    "limits": (),
+}
 
 
 @pytest.mark.parametrize("accuracy", ["insightface", "rfw_official"])
@@ -30,17 +36,25 @@ def test_with_groups_everyone_and_each_group_have_one():
         columns, pairs=pairs, attributes={"race": RACES}, group_by="race", **SETTINGS
     )
     assert results.get("accuracy").n == sum(results.get("accuracy", race=r).n for r in RACES)
-    assert results.get("accuracy_worst", across="race", race=min(
-        RACES, key=lambda r: results.get("accuracy", race=r).value
-    )).value is not None  # fmt: skip
+    assert (
+        results.get(
+            "accuracy_worst",
+            across="race",
+            race=min(RACES, key=lambda r: results.get("accuracy", race=r).value),
+        ).value
+        is not None
+    )
 
 
 def test_the_spread_over_people_is_counted_over_all_pairs_where_it_is_asked_for():
     columns, pairs = benchmark()
     results = PROTOCOLS["lfw"].evaluate(
-        columns, pairs=pairs, attributes={"race": RACES}, group_by="race",
+        columns,
+        pairs=pairs,
+        attributes={"race": RACES},
+        group_by="race",
         **(SETTINGS | {"bias_fmrs": (1e-2,)}),
-    )  # fmt: skip
+    )
     at = "FMR 1e-2 of all pairs"
     person = columns["cluster"]
     same = person[:, None] == person[None]

@@ -9,10 +9,14 @@ ATTRIBUTES = {"race": ("A", "B", "C"), "age": ()}
 def evaluate(**changes):
     rng = np.random.default_rng(0)
     race = np.repeat([0, 1], 100)
-    columns = {"loss": rng.uniform(0.4, 0.6, 200) + 0.3 * race, "race": race,
-               "cluster": np.arange(200)}  # fmt: skip
-    settings = dict(attributes=ATTRIBUTES, group_by="race", resamples=200, level=0.95, seed=0,
-                    limits=["drawn"])  # fmt: skip
+    columns = {
+        "loss": rng.uniform(0.4, 0.6, 200) + 0.3 * race,
+        "race": race,
+        "cluster": np.arange(200),
+    }
+    settings = dict(
+        attributes=ATTRIBUTES, group_by="race", resamples=200, level=0.95, seed=0, limits=["drawn"]
+    )
     return reconstruction.evaluate(columns | changes.pop("columns", {}), **settings | changes)
 
 

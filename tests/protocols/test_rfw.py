@@ -5,15 +5,27 @@ import pytest
 from scored_pairs import RACES, benchmark
 
 from fairjax.protocols import PROTOCOLS
-from fairjax.protocols.accuracy import VARIANTS
+from fairjax.protocols.verification.accuracy import VARIANTS
 
 SETTINGS = {
-    "attributes": {"race": RACES}, "group_by": "race", "accuracy": "rfw_official",
-    "all_accuracies": False, "fmrs": (1e-1, 1e-2), "tolerance": 2.0, "bias_fmrs": (1e-2,),
-    "bias_pool": "all_pairs", "bias_threshold": 0.0, "bias_pairs": "protocol",
-    "bias_denominator": "target", "bias_ddof": 1, "bias_scale": "ratio", "resamples": 30,
-    "level": 0.95, "seed": 0, "limits": ["Races are other people's guesses."],
-}  # fmt: skip
+    "attributes": {"race": RACES},
+    "group_by": "race",
+    "accuracy": "rfw_official",
+    "all_accuracies": False,
+    "fmrs": (1e-1, 1e-2),
+    "tolerance": 2.0,
+    "bias_fmrs": (1e-2,),
+    "bias_pool": "all_pairs",
+    "bias_threshold": 0.0,
+    "bias_pairs": "protocol",
+    "bias_denominator": "target",
+    "bias_ddof": 1,
+    "bias_scale": "ratio",
+    "resamples": 30,
+    "level": 0.95,
+    "seed": 0,
+    "limits": ["Races are other people's guesses."],
+}
 
 
 def evaluated(columns, pairs, **changes):

@@ -20,9 +20,13 @@ def predictions(seed, **changes):
 
 def evaluate(one, other):
     return similarity.evaluate(
-        one, other, attributes={"race": ("A", "B"), "age": ()}, group_by="race", level=0.95,
+        one,
+        other,
+        attributes={"race": ("A", "B"), "age": ()},
+        group_by="race",
+        level=0.95,
         names=("ours", "theirs"),
-    )  # fmt: skip
+    )
 
 
 def test_the_group_that_two_models_see_otherwise_has_the_lower_similarity():

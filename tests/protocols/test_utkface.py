@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from fairjax.protocols import PROTOCOLS, decisions, utkface
-from fairjax.results import Measure, Results, load_results, save_results
+from fairjax.core.results import Measure, Results, load_results, save_results
+from fairjax.protocols import PROTOCOLS, utkface
+from fairjax.protocols.by_image import decisions
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 ATTRIBUTES = {"age": (), "gender": ("male", "female"), "race": RACES}
@@ -38,8 +39,11 @@ def likely(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.nda
 
 def predict(n: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    labels = {"age": rng.integers(1, 100, n), "gender": rng.integers(0, 2, n),
-              "race": rng.choice(5, n, p=[0.4, 0.2, 0.15, 0.15, 0.1])}  # fmt: skip
+    labels = {
+        "age": rng.integers(1, 100, n),
+        "gender": rng.integers(0, 2, n),
+        "race": rng.choice(5, n, p=[0.4, 0.2, 0.15, 0.15, 0.1]),
+    }
     return {
         "id": np.array([f"{i}.jpg" for i in range(n)]),
         "cluster": np.where(rng.random(n) < 0.1, rng.integers(0, n, n), np.arange(n)),
@@ -56,8 +60,10 @@ def evaluate(predictions: dict[str, np.ndarray], **changes: Any) -> Results:
 
 def points(results: Results) -> dict[Any, tuple[float | None, int, int | None]]:
     """Value, n and errors of every measure, by its name and group."""
-    return {(m.name, m.across, tuple(sorted(m.group.items()))): (m.value, m.n, m.n_errors)
-            for m in results.measures}  # fmt: skip
+    return {
+        (m.name, m.across, tuple(sorted(m.group.items()))): (m.value, m.n, m.n_errors)
+        for m in results.measures
+    }
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +110,13 @@ def test_gaps_agree_with_fairlearn(predictions: dict[str, np.ndarray], positive:
     results = evaluate(predictions, gender_positive=positive, resamples=5)
     label = predictions["gender"] == positive
     said = predictions["prob_gender"].argmax(axis=1) == positive
-    for name in ("demographic_parity_difference", "demographic_parity_ratio",
-                 "equal_opportunity_difference", "equalized_odds_difference",
-                 "equalized_odds_ratio"):  # fmt: skip
+    for name in (
+        "demographic_parity_difference",
+        "demographic_parity_ratio",
+        "equal_opportunity_difference",
+        "equalized_odds_difference",
+        "equalized_odds_ratio",
+    ):
         theirs = getattr(fairlearn, name)(label, said, sensitive_features=predictions["race"])
         np.testing.assert_allclose(results.get(f"gender_{name}", across="race").value, theirs)
 
@@ -174,9 +184,11 @@ def test_age_rates_may_be_each_bin_against_the_rest(average: str) -> None:
     specific, support = [], np.bincount(label[white], minlength=7)
     counts = sklearn.multilabel_confusion_matrix(label[white], said[white], labels=range(7))
     false, true = counts[:, 0, 1], counts[:, 0, 0]
-    specific = {"macro": np.mean(false / (false + true)),
-                "weighted": np.average(false / (false + true), weights=support),
-                "micro": false.sum() / (false + true).sum()}  # fmt: skip
+    specific = {
+        "macro": np.mean(false / (false + true)),
+        "weighted": np.average(false / (false + true), weights=support),
+        "micro": false.sum() / (false + true).sum(),
+    }
     np.testing.assert_allclose(results.get("age_fpr", race="White").value, specific[average])
 
 
@@ -220,7 +232,7 @@ def test_calibration_is_measured_by_group(
     place = np.ceil(confidence * 15).astype(int)
     expected = sum(
         abs(right[place == k].sum() - confidence[place == k].sum()) for k in range(1, 16)
-    ) / len(right)  # fmt: skip
+    ) / len(right)
     m = results.get("gender_ece", race="Black")
     np.testing.assert_allclose(m.value, expected)
     assert m.interval is not None and m.interval[0] <= m.value <= m.interval[1]
@@ -256,8 +268,11 @@ def test_an_empty_group_is_there_undefined_and_named_in_the_gap() -> None:
     results = evaluate(p)
     m = results.get("gender_accuracy", race="Indian")
     assert (m.value, m.n, m.interval, m.note) == (
-        None, 0, None, "undefined: no example to compute it over",
-    )  # fmt: skip
+        None,
+        0,
+        None,
+        "undefined: no example to compute it over",
+    )
     gap = results.get("gender_accuracy_difference", across="race")
     assert gap.value is not None and "without Indian: undefined there" in gap.note
     assert results.get("age_mae", race="Indian", gender="male").value is None
@@ -322,8 +337,11 @@ def test_the_order_of_rows_doesn_t_matter(seed: int) -> None:
 @given(st.permutations(range(5)))
 def test_renaming_groups_permutes_their_numbers(order: list[int]) -> None:
     p = predict(120, seed=2)
-    q = {**p, "race": np.argsort(order)[p["race"]].astype(np.int32),
-         "prob_race": p["prob_race"][:, order]}  # fmt: skip
+    q = {
+        **p,
+        "race": np.argsort(order)[p["race"]].astype(np.int32),
+        "prob_race": p["prob_race"][:, order],
+    }
     names = tuple(RACES[i] for i in order)
     first = points(evaluate(p, resamples=5))
     second = points(evaluate(q, resamples=5, attributes={**ATTRIBUTES, "race": names}))

@@ -1,15 +1,29 @@
+from fairjax.core.results import Measure, Results
 from fairjax.protocols.utkface_tables import PUBLISHED, tables
-from fairjax.results import Measure, Results
 
-PROTOCOL = {"group_by": "race", "groups": ["White", "Black"], "level": 0.95, "tasks": ["gender"],
-            "interval": "cluster bootstrap, 9 resamples", "noise_floor": "9 permutations",
-            "calibration_bins": 15}  # fmt: skip
+PROTOCOL = {
+    "group_by": "race",
+    "groups": ["White", "Black"],
+    "level": 0.95,
+    "tasks": ["gender"],
+    "interval": "cluster bootstrap, 9 resamples",
+    "noise_floor": "9 permutations",
+    "calibration_bins": 15,
+}
 
 
 def rate(name: str, value: float | None, errors: int, **group: str) -> Measure:
     interval = None if value is None else (value - 0.05, value + 0.05)
-    return Measure(name, value, "fraction", 100, group, interval=interval, n_errors=errors,
-                   rule=f"rule of {name}")  # fmt: skip
+    return Measure(
+        name,
+        value,
+        "fraction",
+        100,
+        group,
+        interval=interval,
+        n_errors=errors,
+        rule=f"rule of {name}",
+    )
 
 
 def results(measures: list[Measure]) -> Results:
@@ -50,23 +64,31 @@ def test_published_numbers_stand_beside_ours_only_when_asked() -> None:
 def test_tables_of_absent_tasks_are_left_out_and_rows_are_as_long_as_the_headings() -> None:
     found = tables(results(GENDER), published="tfc")
     assert [t.title for t in found] == [
-        "Everyone", "By race", "Gender: false positives and false negatives by race",
-    ]  # fmt: skip
+        "Everyone",
+        "By race",
+        "Gender: false positives and false negatives by race",
+    ]
     for table in found:
         assert all(len(row) == len(table.columns) for row in table.rows)
 
 
 def test_a_gap_stands_beside_its_noise_floor() -> None:
-    gap = Measure("gender_fpr_difference", 0.08, "fraction", 200, across="race",
-                  interval=(0.0, 0.15))  # fmt: skip
+    gap = Measure(
+        "gender_fpr_difference", 0.08, "fraction", 200, across="race", interval=(0.0, 0.15)
+    )
     floor = Measure("gender_fpr_difference_noise_floor", 0.11, "fraction", 200, across="race")
     p = Measure("gender_fpr_difference_p_value", 0.004, "fraction", 200, across="race")
     ratio = Measure("gender_fpr_ratio", 0.5, "ratio", 200, across="race")
     worst = Measure("gender_fpr_worst", 0.2, "fraction", 200, {"race": "White"}, across="race")
     table = tables(results([gap, floor, p, ratio, worst]))[0]
     assert list(table.rows[0]) == [
-        "gender FPR difference, points", "8.0 [0.0, 15.0]", "11.0", "0.0040", "0.50", "White",
-    ]  # fmt: skip
+        "gender FPR difference, points",
+        "8.0 [0.0, 15.0]",
+        "11.0",
+        "0.0040",
+        "0.50",
+        "White",
+    ]
 
 
 def test_published_numbers_are_those_of_the_study() -> None:

@@ -1,5 +1,5 @@
+from fairjax.core.results import Table
 from fairjax.report.accounts import MOST_ROWS, config_lists, manifest_parts, numeric_columns
-from fairjax.results import Table
 
 
 def test_counts_by_split_and_group_become_one_table_with_splits_side_by_side():

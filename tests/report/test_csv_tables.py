@@ -3,8 +3,8 @@ import csv
 import pytest
 from verification_example import GROUPS, HOSTILE, verification_example
 
+from fairjax.core.results import Measure, Results, Table
 from fairjax.report.csv_tables import safe_cell, write_csv
-from fairjax.results import Measure, Results, Table
 
 
 def rows_of(path):
@@ -52,9 +52,18 @@ def test_no_cell_is_a_formula(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [(-0.5, "-0.5"), (1e-07, "1e-07"), (None, ""), (12, "12"), ("-3.1%", "-3.1%"), ("+2", "+2"),
-     ("1,204", "1,204"), ("\t=1", " =1"), ("a\nb", "a b")],
-)  # fmt: skip
+    [
+        (-0.5, "-0.5"),
+        (1e-07, "1e-07"),
+        (None, ""),
+        (12, "12"),
+        ("-3.1%", "-3.1%"),
+        ("+2", "+2"),
+        ("1,204", "1,204"),
+        ("\t=1", " =1"),
+        ("a\nb", "a b"),
+    ],
+)
 def test_numbers_stay_numbers_and_cells_stay_on_one_line(value, cell):
     assert safe_cell(value) == cell
 

@@ -7,9 +7,12 @@ from verification_example import HOSTILE, verification_example, verification_tab
 from fairjax.report.model_card import escaped, markdown_table, model_card
 
 HEADINGS = [
-    "Factors", "Metrics", "Evaluation data", "Quantitative analyses",
+    "Factors",
+    "Metrics",
+    "Evaluation data",
+    "Quantitative analyses",
     "Caveats and recommendations",
-]  # fmt: skip
+]
 
 
 def headings(card):
@@ -75,5 +78,7 @@ def test_markup_is_escaped_and_plain_text_is_not(text, safe):
 
 def test_a_table_is_github_markdown():
     assert markdown_table(["a", "b"], [["x|y", "1"]]) == [
-        "| a | b |", "| --- | --- |", r"| x\|y | 1 |",
-    ]  # fmt: skip
+        "| a | b |",
+        "| --- | --- |",
+        r"| x\|y | 1 |",
+    ]

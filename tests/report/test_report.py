@@ -16,9 +16,9 @@ from results_example import (
 )
 from rich.console import Console
 
+from fairjax.core.results import Measure, Results, Table
 from fairjax.report import print_tables
 from fairjax.report.sections import _thinned
-from fairjax.results import Measure, Results, Table
 
 EMPTY = Results("attributes", {}, [], {}, [], {})
 EVIL = "<script>alert(1)</script>"
@@ -26,9 +26,14 @@ EVIL = "<script>alert(1)</script>"
 
 def write_full(folder: Path) -> str:
     return write(
-        folder, example_results(), tables=example_tables(), curves=example_curves(),
-        config=EXAMPLE_CONFIG, manifest=EXAMPLE_MANIFEST, environment=EXAMPLE_ENVIRONMENT,
-    )  # fmt: skip
+        folder,
+        example_results(),
+        tables=example_tables(),
+        curves=example_curves(),
+        config=EXAMPLE_CONFIG,
+        manifest=EXAMPLE_MANIFEST,
+        environment=EXAMPLE_ENVIRONMENT,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +55,21 @@ def test_a_report_of_attributes_loads_nothing_and_runs_nothing(full):
 def test_every_part_is_there_in_order(full):
     headings = re.findall(r'<section id="(\w+)"', full)
     assert headings == [
-        "summary", "gaps", "groups", "intersections", "confusion", "calibration", "training",
-        "tables", "data", "settings", "method", "limits", "provenance", "numbers",
-    ]  # fmt: skip
+        "summary",
+        "gaps",
+        "groups",
+        "intersections",
+        "confusion",
+        "calibration",
+        "training",
+        "tables",
+        "data",
+        "settings",
+        "method",
+        "limits",
+        "provenance",
+        "numbers",
+    ]
     links = re.findall(r'<li><a href="#(\w+)"', full)
     assert links == headings
 
@@ -111,24 +128,34 @@ def test_what_is_absent_leaves_no_heading(tmp_path):
 
 def test_everything_from_a_file_is_escaped(tmp_path):
     names = (EVIL, "B\"onload='x'")
-    rates = [Measure("x_fpr", 0.1 * k, "fraction", 90, {EVIL: g}, n_errors=40, note=EVIL, rule=EVIL)
-             for k, g in enumerate(names, 1)]  # fmt: skip
+    rates = [
+        Measure("x_fpr", 0.1 * k, "fraction", 90, {EVIL: g}, n_errors=40, note=EVIL, rule=EVIL)
+        for k, g in enumerate(names, 1)
+    ]
     cells = [Measure("x_fpr", 0.1, "fraction", 90, {EVIL: g, "b": g}, n_errors=40) for g in names]
     gap = Measure("x_fpr_difference", 0.1, "fraction", 180, across=EVIL)
     bins = {"confidence": [0.7], "accuracy": [0.6], "n": [50]}
     results = Results(
-        EVIL, {"name": EVIL, EVIL: EVIL}, [*rates, *cells, gap],
-        {"confusion": {EVIL: {"classes": names, "overall": [[1, 2], [3, 4]], "by_group": {}}},
-         "calibration": {EVIL: {"overall": bins, "by_group": {EVIL: bins}}}},
-        [EVIL], {EVIL: [EVIL]},
-    )  # fmt: skip
+        EVIL,
+        {"name": EVIL, EVIL: EVIL},
+        [*rates, *cells, gap],
+        {
+            "confusion": {EVIL: {"classes": names, "overall": [[1, 2], [3, 4]], "by_group": {}}},
+            "calibration": {EVIL: {"overall": bins, "by_group": {EVIL: bins}}},
+        },
+        [EVIL],
+        {EVIL: [EVIL]},
+    )
     text = write(
-        tmp_path, results, title=EVIL, tables=[Table(EVIL, [EVIL, "b"], [[EVIL, EVIL]], EVIL)],
+        tmp_path,
+        results,
+        title=EVIL,
+        tables=[Table(EVIL, [EVIL, "b"], [[EVIL, EVIL]], EVIL)],
         curves=[{"step": 1, f"{EVIL}/{EVIL}": 1.0}, {"step": 2, f"{EVIL}/{EVIL}": 2.0}],
         config={EVIL: {EVIL: EVIL}, "note": "<b>bold</b>"},
         manifest={"skipped": [{EVIL: EVIL}], "counts": {EVIL: {EVIL: 1}}, "x": EVIL},
         environment={"command": f"run {EVIL}"},
-    )  # fmt: skip
+    )
     page = Page(text)
     assert not page.named("script") and not page.named("b")
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]

@@ -3,8 +3,8 @@ import json
 import pytest
 from verification_example import GROUPS, verification_example
 
-from fairjax.report.audited import audited_systems
 from fairjax.report.slider import point_tables, slider_data
+from fairjax.report.verification.audited import audited_systems
 
 
 @pytest.fixture(scope="module")

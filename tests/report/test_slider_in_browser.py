@@ -12,7 +12,7 @@ import pytest
 from verification_example import HOSTILE, verification_example
 
 from fairjax.report import write_report
-from fairjax.report.audited import audited_systems
+from fairjax.report.verification.audited import audited_systems
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -28,11 +28,24 @@ class Browser:
         os.set_inheritable(theirs_in, True), os.set_inheritable(theirs_out, True)
         command = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
         self.process = subprocess.Popen(
-            ["bash", "-c", command, CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
-             "--remote-debugging-pipe", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync", f"--user-data-dir={folder}"],
-            close_fds=False, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [
+                "bash",
+                "-c",
+                command,
+                CHROMIUM,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--remote-debugging-pipe",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                f"--user-data-dir={folder}",
+            ],
+            close_fds=False,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(theirs_in), os.close(theirs_out)
         self.watch = threading.Timer(60, self.process.kill)
         self.watch.start()

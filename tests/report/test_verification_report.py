@@ -10,14 +10,26 @@ import pytest
 from html_page import Page, write
 from verification_example import GROUPS, HOSTILE, verification_example, verification_tables
 
-from fairjax.comparisons import UNKNOWN, Comparisons
-from fairjax.protocols import verification
-from fairjax.results import Measure, Results, load_results, save_results
+from fairjax.core.comparisons import UNKNOWN, Comparisons
+from fairjax.core.results import Measure, Results, load_results, save_results
+from fairjax.protocols.verification import core as verification
 
 SECTIONS = [
-    "summary", "rates", "thresholds", "trade-off", "matrix", "spread", "scores", "accuracy",
-    "adequacy", "tables", "method", "limits", "provenance", "numbers",
-]  # fmt: skip
+    "summary",
+    "rates",
+    "thresholds",
+    "trade-off",
+    "matrix",
+    "spread",
+    "scores",
+    "accuracy",
+    "adequacy",
+    "tables",
+    "method",
+    "limits",
+    "provenance",
+    "numbers",
+]
 
 
 @pytest.fixture(scope="module")
@@ -180,10 +192,17 @@ def comparisons(groups, *, mated=400, nonmated=4000, people=60, shift=0.0):
 
 def evaluated(**systems):
     return verification.evaluate(
-        systems, attribute="race", fmrs=(1e-2, 1e-6), thresholds=(0.5,), resamples=40, level=0.95,
-        seed=0, limits=["Made-up people."], tolerances={"fmr_max_over_min": 2.0},
+        systems,
+        attribute="race",
+        fmrs=(1e-2, 1e-6),
+        thresholds=(0.5,),
+        resamples=40,
+        level=0.95,
+        seed=0,
+        limits=["Made-up people."],
+        tolerances={"fmr_max_over_min": 2.0},
         accuracies=("insightface",),
-    )  # fmt: skip
+    )
 
 
 def test_what_the_protocol_gives_fills_the_page(tmp_path):
@@ -205,10 +224,14 @@ def test_what_the_protocol_gives_fills_the_page(tmp_path):
 
 @pytest.mark.parametrize(
     "given",
-    [{"groups": ()}, {"groups": ("all",)}, {"groups": ("a", "b", "c"), "mated": 20, "nonmated": 20,
-      "people": 5}, {"groups": ("a", "b"), "mated": 0}],
+    [
+        {"groups": ()},
+        {"groups": ("all",)},
+        {"groups": ("a", "b", "c"), "mated": 20, "nonmated": 20, "people": 5},
+        {"groups": ("a", "b"), "mated": 0},
+    ],
     ids=["no groups", "one group", "hardly a pair", "no mated pair"],
-)  # fmt: skip
+)
 def test_audits_that_lack_something_are_reported_all_the_same(given, tmp_path):
     results = evaluated(**{"": comparisons(**given)})
     page = Page(write(tmp_path, results))

@@ -1,5 +1,6 @@
 import pytest
 
+from fairjax.core.results import Measure
 from fairjax.report.wording import (
     beyond_chance,
     describe,
@@ -11,7 +12,6 @@ from fairjax.report.wording import (
     printable,
     span,
 )
-from fairjax.results import Measure
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,11 @@ def test_an_index_near_one_keeps_its_digits(value, text):
 
 def test_names_are_listed_as_in_a_sentence():
     assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == [
-        "", "a", "a and b", "a, b and c",
-    ]  # fmt: skip
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
 
 
 def test_a_span_has_no_unit_and_may_be_absent():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairjax.plan import Claim, Column, Row, Thesis
-from fairjax.results import Measure, Results
+from fairjax.config.study import Claim, Column, Row, Thesis
+from fairjax.core.results import Measure, Results
 from fairjax.study.numbers import (
     Estimate,
     Outcome,
@@ -129,10 +129,15 @@ def outcome(text, family, p, difference=-1.0):
 
 
 def test_claims_are_adjusted_for_their_number_in_each_family():
-    found = adjust([
-        outcome("a", "x", 0.02), outcome("b", "x", 0.03), outcome("c", "y", 0.03),
-        outcome("d", "x", None), outcome("e", "y", None),
-    ])  # fmt: skip
+    found = adjust(
+        [
+            outcome("a", "x", 0.02),
+            outcome("b", "x", 0.03),
+            outcome("c", "y", 0.03),
+            outcome("d", "x", None),
+            outcome("e", "y", None),
+        ]
+    )
     assert [t.p_value_holm for t in found] == [0.04, 0.04, 0.03, None, None]
     assert [t.verdict for t in found] == ["holds"] * 3 + ["not tested"] * 2
     worse = adjust([outcome("a", "", 0.02), outcome("b", "", 0.06), outcome("c", "", 0.01, 1.0)])

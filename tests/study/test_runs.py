@@ -36,8 +36,11 @@ def runs(*rows, given=None, **changes):
 def test_every_row_is_run_once_a_seed_in_a_folder_of_its_own():
     found = runs(Row("FPR penalty (paper)"), Row("Plain", {"optim.peak_lr": 0.5}))
     assert [run.name for run in found] == [
-        "fpr-penalty-paper-seed3", "plain-seed3", "fpr-penalty-paper-seed4", "plain-seed4",
-    ]  # fmt: skip
+        "fpr-penalty-paper-seed3",
+        "plain-seed3",
+        "fpr-penalty-paper-seed4",
+        "plain-seed4",
+    ]
     assert [run.config.seed for run in found] == [3, 3, 4, 4]
     assert found[1].config.optim.peak_lr == 0.5
     assert found[0].config.optim.peak_lr == base_config().optim.peak_lr

@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 
 from fairjax.config import base_config
+from fairjax.config.study import Claim, Column, Row, Study, Thesis
+from fairjax.core.results import save_results
 from fairjax.metrics.representation import cka
-from fairjax.plan import Claim, Column, Row, Study, Thesis
-from fairjax.results import save_results
-from fairjax.score import attributes_of, evaluate_columns
+from fairjax.run.score import attributes_of, evaluate_columns
+from fairjax.run.workdir import WorkdirError
 from fairjax.study import save_plan, summarise
-from fairjax.workdir import WorkdirError
 
 GROUPS = {"values": ["A", "B"], "low": 0, "high": 1, "unit": "", "assigned_by": "nobody"}
 GENDER = {**GROUPS, "values": ["male", "female"]}
@@ -26,13 +26,17 @@ STUDY = Study(
     columns=(Column("Accuracy", "gender_accuracy"),),
     claims=(BETTER, WORSE, CLOSE),
     thesis=Thesis(
-        "Good is good.", (BETTER.text, CLOSE.text), (), holds="It is.", contradicted="It is not.",
+        "Good is good.",
+        (BETTER.text, CLOSE.text),
+        (),
+        holds="It is.",
+        contradicted="It is not.",
         inconclusive="Nobody knows.",
     ),
     similar=(("Good", "Bad"),),
     seeds=(0, 1),
     resamples=30,
-)  # fmt: skip
+)
 
 
 def run(folder, seed, right):

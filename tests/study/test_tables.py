@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fairjax.plan import Claim, Column, Row, Study, Thesis
+from fairjax.config.study import Claim, Column, Row, Study, Thesis
 from fairjax.study.numbers import Cell, Conclusion, Outcome
 from fairjax.study.tables import (
     claim_table,
@@ -17,9 +17,14 @@ from fairjax.study.tables import (
 CLAIM = Claim("It keeps it.", "A", "B", "Spread", "higher", margin=0.02, family="kept")
 OTHER = Claim("It lowers it.", "A", "B", "Spread", "lower")
 STUDY = Study(
-    "S", "", (Row("A"), Row("B")), (Column("Spread", "std", digits=3),), (CLAIM, OTHER),
-    seeds=(0, 1), resamples=50,
-)  # fmt: skip
+    "S",
+    "",
+    (Row("A"), Row("B")),
+    (Column("Spread", "std", digits=3),),
+    (CLAIM, OTHER),
+    seeds=(0, 1),
+    resamples=50,
+)
 TESTED = Outcome(CLAIM, -0.034, -0.0046, (-0.01, 0.0012), 0.0123, 0.0246, "holds")
 CELL = Cell((0.5, 0.7), 0.6, 0.1414, (-0.67, 1.87), "Student's t", None)
 
@@ -30,12 +35,22 @@ def test_numbers_have_the_decimals_of_their_column():
         "after Holm); the paper's difference is -0.034."
     )
     assert claim_table(STUDY, [TESTED]).rows == [
-        ["It keeps it.", "Spread", "-0.005", "-0.020", "-0.010 to +0.001", "0.012", "0.025",
-         "-0.034", "holds"],
-    ]  # fmt: skip
+        [
+            "It keeps it.",
+            "Spread",
+            "-0.005",
+            "-0.020",
+            "-0.010 to +0.001",
+            "0.012",
+            "0.025",
+            "-0.034",
+            "holds",
+        ],
+    ]
     assert main_table(STUDY, {"A": {"Spread": CELL}}).rows == [
-        ["A", "0.600 ± 0.141"], ["  95% interval", "-0.670 to 1.870"],
-    ]  # fmt: skip
+        ["A", "0.600 ± 0.141"],
+        ["  95% interval", "-0.670 to 1.870"],
+    ]
 
 
 def test_cited_rows_stand_below_with_dashes_for_what_they_lack():
@@ -67,5 +82,7 @@ def test_the_verdict_says_which_claims_stand_in_its_way():
 def test_a_pair_whose_runs_are_missing_has_dashes():
     table = similarity_table(STUDY, {("A", "B"): {"everyone": CELL}, ("A", "C"): {}})
     assert table.rows == [
-        ["A and B", "0.60 ± 0.14"], ["  95% interval", "-0.67 to 1.87"], ["A and C", "–"],
-    ]  # fmt: skip
+        ["A and B", "0.60 ± 0.14"],
+        ["  95% interval", "-0.67 to 1.87"],
+        ["A and C", "–"],
+    ]

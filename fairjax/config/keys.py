@@ -1,0 +1,64 @@
+"""Keys of the config tree: paths, suggestions for misspelt ones, differences between two trees."""
+
+import difflib
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fairjax.config.methods import class_head
+from fairjax.config.tree import FREE_TO_CHANGE, base_config
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Lines `key: old -> new` for what differs and matters to a run's numbers.
+
+    A key that the old config lacks is one that FairJAX had not yet; its default does what was done
+    then, so that only another value differs.
+    """
+    later = {"method": {"head": class_head().to_dict()}}  # younger than the methods that have it
+    defaults = dict(_leaves(base_config().to_dict())) | dict(_leaves(later))
+    left, right = dict(_leaves(old)), dict(_leaves(new))
+    left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
+    return [
+        f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key, _ABSENT) != right.get(key, _ABSENT) and key not in FREE_TO_CHANGE
+    ]
+
+
+def keys(config: ConfigDict) -> list[str]:
+    """Every key of the tree as a dotted path."""
+    return [key for key, _ in _leaves(config.to_dict())]
+
+
+def leaf(config: ConfigDict, path: str) -> Any:
+    """The value at a dotted path."""
+    return functools.reduce(ConfigDict.__getitem__, path.split("."), config)
+
+
+def suggest_key(config: ConfigDict, path: str) -> str:
+    """For a mistyped `a.b.c`: "did you mean 'a.b.d'?"; else the keys beside it."""
+    near = _suggest(path, keys(config)).strip()
+    if near:
+        return near
+    section = path.rpartition(".")[0]
+    beside = [key for key in keys(config) if key.rpartition(".")[0] == section]
+    return f"known there: {', '.join(beside)}." if beside else "see fairjax/config/ for the keys."
+
+
+_ABSENT = object()
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""

@@ -1,0 +1,1 @@
+"""Words that every room shares: batches and methods, results, pairs and scores."""

@@ -1,0 +1,1 @@
+"""File formats: images and archives, records, .bin benchmarks, pair lists, landmarks."""

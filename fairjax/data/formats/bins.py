@@ -1,0 +1,103 @@
+"""Verification sets in InsightFace's `.bin`: encoded images two by two, and which pairs are mated.
+
+The file does not say who is who. Images with the same bytes are one image, and people are told
+apart as far as the pairs do: images that mated pairs join, directly or by a chain, show one person.
+
+Source: deepinsight/insightface recognition/arcface_torch/eval/verification.py.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from fairjax.data.dataset import DataError
+from fairjax.data.formats.files import ImageFiles, stamp_of
+from fairjax.data.formats.pairs import FOLDS, Key, Line
+from fairjax.data.formats.unpickle import unpickle
+
+
+class Bins(NamedTuple):
+    """Images of one or several files, the person on each, the pairs, and the images they mean."""
+
+    files: ImageFiles
+    person_of: dict[str, str]
+    lines: list[Line]
+    names: dict[Key, str]
+
+
+def open_bins(paths: Mapping[str, Path]) -> Bins:
+    """Reads one file a group.
+
+    Args:
+      paths: For each group's name its file; images are named "<group>/<place of its first copy>".
+
+    Raises:
+      DataError: If a file is missing, damaged or refused, or is no such set.
+    """
+    images: dict[str, bytes] = {}
+    person_of: dict[str, str] = {}
+    lines: list[Line] = []
+    for group, path in paths.items():
+        encoded, mated = _read(path)
+        first: dict[bytes, int] = {}
+        place = [first.setdefault(image, k) for k, image in enumerate(encoded)]
+        person = _components(place, mated)
+        for k in first.values():
+            name = _name(group, k)
+            images[name], person_of[name] = encoded[k], _name(group, person[k])
+        size = len(mated) // FOLDS
+        lines += [
+            Line(
+                (_name(group, person[one]), _name(group, one)),
+                (_name(group, person[other]), _name(group, other)),
+                same,
+                k // size,
+                f"{path.name} pair {k + 1}",
+            )
+            for k, same in enumerate(mated)
+            for one, other in [place[2 * k : 2 * k + 2]]
+        ]
+    one = next(iter(paths.values()))
+    root = one if len(paths) == 1 else one.parent
+    states = [(str(path), path.stat()) for path in paths.values()]
+    stamp = stamp_of(root, [(name, state.st_size, state.st_mtime_ns) for name, state in states])
+    files = ImageFiles(root, tuple(sorted(images)), (), stamp, images.__getitem__)
+    return Bins(files, person_of, lines, {(who, name): name for name, who in person_of.items()})
+
+
+def _name(group: str, place: int) -> str:
+    return f"{group}/{place:05d}" if group else f"{place:05d}"
+
+
+def _read(path: Path) -> tuple[list[bytes], list[bool]]:
+    """The encoded images and the truth of each pair."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    found = unpickle(content, name=str(path))
+    try:
+        images, truth = found
+        encoded = [i.tobytes() if isinstance(i, np.ndarray) else bytes(i) for i in images]
+        mated = [bool(same) for same in truth]
+    except (TypeError, ValueError):
+        raise DataError(f"{path}: no pair of images and truth values inside.") from None
+    if not mated or len(encoded) != 2 * len(mated) or len(mated) % FOLDS:
+        raise DataError(
+            f"{path}: {len(encoded)} images and {len(mated)} truth values are not two images a "
+            f"pair in {FOLDS} parts of one size."
+        )
+    return encoded, mated
+
+
+def _components(place: list[int], mated: list[bool]) -> list[int]:
+    """For each image the first image that mated pairs join it to."""
+    pairs = np.array(place).reshape(-1, 2)[mated]
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(place), len(place)))
+    _, component = connected_components(links, directed=False)
+    _, first = np.unique(component, return_index=True)
+    return first[component].tolist()

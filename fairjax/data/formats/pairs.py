@@ -1,0 +1,223 @@
+"""Lists of pairs: read from files in the form of LFW's, checked, or drawn from a seed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from fairjax.core.comparisons import Pairs
+from fairjax.data.dataset import DataError
+from fairjax.data.faces import Benchmark, Faces, Problem
+from fairjax.data.formats.files import printable
+from fairjax.data.stream.order import uniforms
+
+FOLDS = 10  # of a list that does not say it
+
+
+Key = tuple[str, int | str]
+
+
+class Line(NamedTuple):
+    """One pair of a list: two images, each a person and a number or name, and the list's part."""
+
+    first: Key
+    second: Key
+    mated: bool
+    fold: int
+    where: str
+
+
+def parse_pairs(text: str, *, name: str) -> list[Line]:
+    """Reads a list of pairs in the form of LFW's.
+
+    `id n m` is a mated pair, `id n other m` a non-mated one, the fields apart by tabs or blanks.
+    The parts follow one another, each n mated pairs and then n non-mated ones. A first line
+    `folds n` (or `n`: one part) may say so; without it there are ten parts.
+
+    Args:
+      text: The list.
+      name: The file's, for messages.
+
+    Raises:
+      DataError: If a line is of another form, or the lines are not such parts.
+
+    Source: the pairs.txt of Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild"
+    (2007); the lists of RFW have the same form without the first line.
+    """
+    rows = [(at, line.split()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+    head = rows.pop(0)[1] if rows and len(rows[0][1]) <= 2 else []
+    if not all(field.isdecimal() for field in head):
+        raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair.")
+    folds = int(head[0]) if len(head) == 2 else 1 if head else FOLDS
+    n = int(head[-1]) if head else len(rows) // (2 * folds)
+    if not rows or len(rows) != 2 * n * folds:
+        raise DataError(
+            f"{name}: {len(rows)} pairs are not {folds} parts of "
+            f"{f'{n} mated and {n}' if head else 'as many mated as'} non-mated ones; is it whole?"
+        )
+    lines = []
+    for place, (number, fields) in enumerate(rows):
+        where = f"{name}:{number}"
+        numbers = fields[1:] if len(fields) == 3 else fields[1::2]
+        if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
+            raise DataError(
+                f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or `id n other m`."
+            )
+        other = fields[0] if len(fields) == 3 else fields[2]
+        first, second = (fields[0], int(fields[1])), (other, int(fields[-1]))
+        lines.append(Line(first, second, len(fields) == 3, place // (2 * n), where))
+        if lines[-1].mated != (place % (2 * n) < n):
+            kind = "mated" if lines[-1].mated else "non-mated"
+            raise DataError(
+                f"{where}: a {kind} pair, where part {place // (2 * n) + 1} of {folds} is to have "
+                f"{n} mated and then {n} non-mated ones; is the list whole?"
+            )
+    return lines
+
+
+def match(name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, str]) -> Benchmark:
+    """Turns the lines of a list into pairs of rows.
+
+    Args:
+      name: The benchmark's.
+      faces: The images that can be used.
+      lines: The lines.
+      names: For each image, as lines write it, its name among `faces.ids`.
+
+    Returns:
+      The pairs that can be used, and as problems every line that cannot: it names an image that
+      is not there, one image twice, one person as two or two as one, or an earlier pair.
+    """
+    row_of = {image: row for row, image in enumerate(faces.ids.tolist())}
+    kept: list[tuple[int, int, bool, int]] = []
+    problems: list[Problem] = []
+    seen: dict[tuple[int, int], str] = {}
+    for line in lines:
+        first, second = (row_of.get(names.get(key, "")) for key in (line.first, line.second))
+        (one, image), (other, _) = line.first, line.second
+        if first is None or second is None:
+            who, image = line.first if first is None else line.second
+            reason = f"image {image} of {printable(who)} is not there, or cannot be read"
+        elif first == second:
+            reason = f"image {image} of {printable(one)} is paired with itself"
+        elif line.mated != (one == other):
+            reason = (
+                f"{printable(one)} and {printable(other)} are given as one person"
+                if line.mated
+                else f"{printable(one)} is given as two people"
+            )
+        elif before := seen.get((min(first, second), max(first, second))):
+            reason = f"the pair of {before} again"
+        else:
+            seen[min(first, second), max(first, second)] = line.where
+            kept.append((first, second, line.mated, line.fold))
+            continue
+        problems.append(Problem(line.where, reason))
+    return Benchmark(name, faces, _pairs(kept), tuple(problems))
+
+
+def refuse_problems(benchmark: Benchmark, *, on_error: str) -> Benchmark:
+    """The benchmark itself, where its lists can be used.
+
+    Args:
+      benchmark: What was read.
+      on_error: "raise" refuses any problem, "skip" only a benchmark without a pair.
+
+    Raises:
+      DataError: One line with the count, the first line and what to do.
+    """
+    problems = benchmark.problems
+    if problems and (on_error == "raise" or not len(benchmark.pairs)):
+        where, reason = problems[0]
+        raise DataError(
+            f"{benchmark.name}: {len(problems)} of {len(problems) + len(benchmark.pairs)} pairs of "
+            f"{benchmark.faces.source} cannot be used; the first, {where}: {reason}. "
+            f"`fairjax data check {benchmark.name}` lists them all; "
+            "--config.data.benchmark.on_error=skip leaves them out."
+        )
+    return benchmark
+
+
+def draw_pairs(
+    person: Int[np.ndarray, " images"],
+    group: Int[np.ndarray, " images"],
+    *,
+    folds: int,
+    per_fold: int,
+    seed: int,
+) -> Pairs:
+    """Draws mated and as many non-mated pairs, both within a group, no person in two parts.
+
+    The people of each group are dealt to the parts; in each part the pairs are those with the
+    smallest hashes of the seed and their two rows, among all that there are. People whose group is
+    not known are a group of their own.
+
+    Args:
+      person: Number of the person on each image.
+      group: The group of that person, or UNKNOWN.
+      folds: Into how many parts people are dealt.
+      per_fold: How many mated pairs a group has in a part, and how many non-mated ones, where
+        there are so many of both.
+      seed: Another seed draws other pairs.
+
+    Returns:
+      Pairs in the order of group, part and kind (mated first).
+    """
+    drawn = []
+    for g in np.unique(group).tolist():
+        people = np.unique(person[group == g])
+        order = np.argsort(_hash("fold", seed, people, people), kind="stable")
+        for fold in range(folds):
+            rows = np.flatnonzero(np.isin(person, people[order[fold::folds]]))
+            i, j = (rows[side] for side in np.triu_indices(len(rows), 1))
+            mated = person[i] == person[j]
+            rank = np.argsort(_hash("pair", seed, i, j), kind="stable")
+            kinds = [rank[mated[rank]], rank[~mated[rank]]]
+            n = min(per_fold, *map(len, kinds))
+            drawn += [
+                (int(i[at]), int(j[at]), bool(mated[at]), fold)
+                for kind in kinds
+                for at in np.sort(kind[:n])
+            ]
+    return _pairs(drawn)
+
+
+def account(pairs: Pairs, faces: Faces) -> dict[str, Any]:
+    """What there is, JSON-ready: by group of the first image, and by part; kinds apart."""
+    group = faces.group[faces.person]
+    names = [*faces.groups, "unknown"]  # UNKNOWN is -1, the last
+    return {
+        "pairs": len(pairs),
+        "by_" + faces.attribute: {
+            names[g]: {
+                **_kinds(pairs.mated[inside]),
+                "people": len(np.unique(faces.person[[pairs.first[inside], pairs.second[inside]]])),
+            }
+            for g in np.unique(group[pairs.first]).tolist()
+            if (inside := group[pairs.first] == g) is not None
+        },
+        "by_fold": {
+            str(fold + 1): _kinds(pairs.mated[pairs.fold == fold])
+            for fold in np.unique(pairs.fold).tolist()
+        },
+    }
+
+
+def _kinds(mated: Bool[np.ndarray, " pairs"]) -> dict[str, int]:
+    return {"mated": int(mated.sum()), "nonmated": int((~mated).sum())}
+
+
+def _hash(purpose: str, seed: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return uniforms(seed, purpose, one, other, 1)[:, 0]
+
+
+def _pairs(rows: Sequence[tuple[int, int, bool, int]]) -> Pairs:
+    columns = list(zip(*rows, strict=True)) or [()] * 4
+    first, second, mated, fold = columns
+    return Pairs(
+        np.array(first, np.int64),
+        np.array(second, np.int64),
+        np.array(mated, bool),
+        np.array(fold, np.int64),
+    )

@@ -1,0 +1,1 @@
+"""From examples to batches: order, splits, augmentation, the tf.data pipeline."""

@@ -1,0 +1,1 @@
+"""The datasets as tensorflow-datasets builders."""

@@ -1,0 +1,80 @@
+"""Parts of a model that are held still, for a while or for good.
+
+A part is a pattern of parameter paths such as "backbone/trunk/stage_1_*": `*` stands for anything,
+`|` separates alternatives, and whatever lies below a path belongs to it. A part that is held still
+has no gradient, so that none is computed, and runs in inference mode: batch norms use their running
+statistics and leave them alone, dropout does nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from fairjax.core.types import Aux, Batch, Method, PyTree
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is held still at which step.
+
+    Attributes:
+      always: Parts that are never released.
+      parts: Parts that are released in this order.
+      starts: For each of them the number of steps taken when it is.
+    """
+
+    always: tuple[str, ...]
+    parts: tuple[str, ...]
+    starts: tuple[int, ...]
+
+    def at(self, step: int) -> tuple[str, ...]:
+        """What is still once so many steps are taken."""
+        waiting = zip(self.parts, self.starts, strict=True)
+        return (*self.always, *(part for part, start in waiting if step < start))
+
+
+def belongs(name: str, part: str) -> bool:
+    """Whether a path such as "backbone/trunk/stem_norm/scale" lies in a part."""
+    return any(fnmatchcase(name, p) or fnmatchcase(name, f"{p}/*") for p in part.split("|"))
+
+
+def name_of(path: tuple[Any, ...]) -> str:
+    """A parameter's path in JAX's form as one of names and slashes."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def held(method: Method, parts: Sequence[str]) -> Method:
+    """The method with these parts held still while it is trained.
+
+    Args:
+      method: Its modules take `train` as a keyword at the call wherever they behave otherwise in
+        training.
+      parts: See the module's docstring.
+    """
+    if not parts:
+        return method
+
+    def still(name: str) -> bool:
+        return any(belongs(name, part) for part in parts)
+
+    def in_inference(
+        call: Any, args: Any, kwargs: dict[str, Any], context: nn.module.InterceptorContext
+    ) -> Any:
+        if "train" in kwargs and still("/".join(context.module.path)):
+            kwargs = {**kwargs, "train": False}
+        return call(*args, **kwargs)
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        params = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: jax.lax.stop_gradient(leaf) if still(name_of(path)) else leaf, params
+        )
+        with nn.intercept_methods(in_inference):
+            return method.loss(params, model_state, batch, key)
+
+    return replace(method, loss=loss)

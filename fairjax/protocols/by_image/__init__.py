@@ -1,0 +1,1 @@
+"""Protocols whose unit is an image: predictions, decisions, groups, intervals."""

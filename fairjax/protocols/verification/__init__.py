@@ -1,0 +1,1 @@
+"""Protocols whose unit is a pair: rates, gaps, thresholds, intervals."""

@@ -1,0 +1,221 @@
+"""Verification of more comparisons than fit in memory: error rates by group, without resamples.
+
+The rates, their thresholds and their clustered intervals are those of `verification`, found in
+passes over chunks. What takes resamples of people is left out: intervals and noise floors of gaps,
+p-values, verdicts, accuracies.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fairjax.core.comparisons import Comparisons
+from fairjax.core.results import FEW, Measure, Results, finite_or_none
+from fairjax.metrics import adequacy, verification
+from fairjax.metrics.clustered import ClusteredRate
+from fairjax.metrics.streaming import Counts, ScoreHistogram, ThresholdSearch
+from fairjax.metrics.verification import InsufficientDataError
+from fairjax.protocols.verification.arrays import CURVE_POINTS
+from fairjax.protocols.verification.gaps import OF_BOTH_RATES, OF_ONE_RATE
+from fairjax.protocols.verification.rates import at_fmr
+
+Chunks = Callable[[], Iterable[Comparisons]]
+_LIMIT = (
+    "Gaps have no intervals, noise floors or p-values here: these take resamples of people, which "
+    "were not made. Audit a sample of the pairs for them."
+)
+
+
+def evaluate(
+    chunks: Chunks,
+    *,
+    groups: Sequence[str],
+    attribute: str,
+    fmrs: Sequence[float],
+    thresholds: Sequence[float] = (),
+    level: float,
+    limits: Sequence[str],
+    name: str = "verification",
+) -> Results:
+    """Measures one system in three passes; in one with given thresholds alone, but for curves.
+
+    Args:
+      chunks: Called once a pass, gives the same comparisons in chunks.
+      groups: Names of the groups.
+      attribute: What they are of: "race".
+      fmrs: Target false match rates, fractions in (0, 1).
+      thresholds: Given thresholds.
+      level: Coverage of intervals, a fraction in (0, 1).
+      limits: Sentences for the reader.
+      name: The protocol's name.
+
+    Returns:
+      Results of kind "verification"; the provenance is empty, for the caller to fill in.
+    """
+    histogram = ScoreHistogram(groups=len(groups))
+    for chunk in chunks():
+        histogram.add(chunk)
+    search = ThresholdSearch(histogram, targets=fmrs)
+    for chunk in chunks() if fmrs else ():
+        search.add(chunk)
+    points, measures = [], []
+    for target in fmrs:
+        try:
+            points.append((at_fmr(target), search.threshold(target), "all non-mated pairs"))
+        except InsufficientDataError as error:
+            for rate in ("fmr", "fnmr", "tmr"):
+                measures.append(
+                    Measure(rate, None, "fraction", 0, at=at_fmr(target), note=str(error))
+                )
+    points += [(f"threshold {t:g}", float(t), "fixed") for t in thresholds]
+    counts = Counts([threshold for _, threshold, _ in points], groups=len(groups))
+    for chunk in chunks():
+        counts.add(chunk)
+    for place, point in enumerate(points):
+        measures += _at_point(counts, place, point, groups, attribute, level)
+    nonmated, mated = histogram.counts.sum(axis=(1, 2))
+    protocol = {
+        "name": name,
+        "attribute": attribute,
+        "groups": list(groups),
+        "systems": [""],
+        "n": int(nonmated + mated),
+        "fmrs": list(fmrs),
+        "thresholds": list(thresholds),
+        "threshold_rule": "smallest score whose FMR does not exceed the target",
+        "threshold_source": "all non-mated pairs",
+        "accuracies": [],
+        "tolerances": {},
+        "level": level,
+        "interval": "clustered by people, thresholds held fixed",
+        "noise_floor": "not computed without resamples",
+        "adjusted": "holm",
+        "streamed": True,
+    }
+    plots: dict[str, Any] = {"det": {"groups": _curves(histogram, groups)}}
+    if points:
+        plots["matrix"] = _matrix(counts, points[0], groups, level)
+    return Results("verification", protocol, measures, plots, [*limits, _LIMIT], {})
+
+
+def _at_point(
+    counts: Counts,
+    place: int,
+    point: tuple[str, float, str],
+    groups: Sequence[str],
+    attribute: str,
+    level: float,
+) -> list[Measure]:
+    """Rates of everyone, of each group and across groups, and the gaps' values."""
+    at, threshold, source = point
+    blank = Measure("", None, "fraction", 0, at=at, threshold=threshold, threshold_source=source)
+    size = len(groups)
+    found = []
+    own: dict[str, list[float]] = {"fmr": [], "fnmr": []}
+    for g in [None, *range(size)]:
+        group = {} if g is None else {attribute: groups[g]}
+        fmr = counts.fmr(place, None if g is None else (g, g))
+        fnmr = counts.fnmr(place, g)
+        missed = _measured(replace(blank, name="fnmr", group=group), fnmr, level)
+        found += [
+            _measured(replace(blank, name="fmr", group=group), fmr, level),
+            missed,
+            _complement(missed),
+        ]
+        if g is not None:
+            own["fmr"].append(fmr.rate)
+            own["fnmr"].append(fnmr.rate)
+    for a in range(size):
+        for b in range(a + 1, size):
+            rate = counts.fmr(place, (a, b))
+            if rate.trials:
+                group = {attribute: groups[a], f"other_{attribute}": groups[b]}
+                found.append(_measured(replace(blank, name="fmr", group=group), rate, level))
+    rates = {name: np.array(values) for name, values in own.items()}
+    n = {
+        name: sum(m.n for m in found if m.name == name and list(m.group) == [attribute])
+        for name in own
+    }
+    gap = replace(blank, across=attribute)
+    for name, of_one in OF_ONE_RATE.items():
+        for kind, values in rates.items():
+            found.append(_gap(replace(gap, name=f"{kind}_{name}", n=n[kind]), of_one, values))
+    for name, of_both in OF_BOTH_RATES.items():
+        found.append(
+            _gap(replace(gap, name=name, n=sum(n.values())), of_both, rates["fmr"], rates["fnmr"])
+        )
+    return found
+
+
+def _measured(blank: Measure, rate: ClusteredRate, level: float) -> Measure:
+    blank = replace(blank, n=rate.trials, n_clusters=rate.people)
+    if not rate.trials:
+        return replace(blank, note="no pairs")
+    held = "clustered by people, threshold held fixed"
+    return replace(
+        blank,
+        value=rate.rate,
+        n_errors=rate.errors,
+        interval=rate.interval(level=level),
+        level=level,
+        method=f"Wilson on effective trials, {held}",
+        note=f"fewer than {FEW} errors ({rate.errors})" if rate.errors < FEW else "",
+    )
+
+
+def _complement(fnmr: Measure) -> Measure:
+    if fnmr.value is None:
+        return replace(fnmr, name="tmr")
+    ends = fnmr.interval and (1 - fnmr.interval[1], 1 - fnmr.interval[0])
+    return replace(fnmr, name="tmr", value=1 - fnmr.value, interval=ends)
+
+
+def _gap(blank: Measure, summary: Any, *rates: np.ndarray) -> Measure:
+    value = finite_or_none(float(summary.value(*rates)))
+    return replace(
+        blank,
+        value=value,
+        unit=summary.unit,
+        rule=summary.rule,
+        ddof=summary.ddof,
+        note="" if value is not None else "undefined: a group without errors or pairs",
+    )
+
+
+def _curves(histogram: ScoreHistogram, groups: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for g, name in [(None, "everyone"), *enumerate(groups)]:
+        counts = histogram.counts.sum(axis=1) if g is None else histogram.counts[:, g]
+        nonmated, mated = (int(n) for n in counts.sum(axis=1))
+        one: dict[str, Any] = {
+            "threshold": [],
+            "fmr": [],
+            "fnmr": [],
+            "thirty_fmr": adequacy.lowest_rate(nonmated, errors=FEW),
+            "thirty_fnmr": adequacy.lowest_rate(mated, errors=FEW),
+        }
+        if nonmated and mated:
+            curve = verification.thin(histogram.curve(g), points=CURVE_POINTS)
+            one |= {key: getattr(curve, key).tolist() for key in ("threshold", "fmr", "fnmr")}
+        found[name] = one
+    return found
+
+
+def _matrix(
+    counts: Counts, point: tuple[str, float, str], groups: Sequence[str], level: float
+) -> dict[str, Any]:
+    size = len(groups)
+    cells = [[counts.fmr(0, (a, b)) for b in range(size)] for a in range(size)]
+    ends = [[cell.interval(level=level) or (None, None) for cell in row] for row in cells]
+    return {
+        "at": point[0],
+        "threshold": point[1],
+        "groups": list(groups),
+        "fmr": [[finite_or_none(cell.rate) for cell in row] for row in cells],
+        "errors": [[cell.errors for cell in row] for row in cells],
+        "n": [[cell.trials for cell in row] for row in cells],
+        "low": [[low for low, _ in row] for row in ends],
+        "high": [[high for _, high in row] for row in ends],
+    }

@@ -1,0 +1,1 @@
+"""Plots and pictures of the report, as inline SVG and PNG."""

@@ -1,0 +1,403 @@
+"""Plots as inline SVG: themed by the page, readable without colour, the same bytes every time.
+
+Every function returns one `<svg>` element. Its colours are CSS variables of the page (with the
+light palette as a fallback), its text is text, and its title and description say in words what it
+shows. Groups differ by place and marker shape; colour only helps.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from fairjax.core.results import FEW, Measure
+from fairjax.report.drawing import svg
+from fairjax.report.drawing.marks import (
+    colour,
+    dot,
+    marker,
+    measure_words,
+    number_axis,
+    pushed_apart,
+    write,
+)
+from fairjax.report.drawing.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
+from fairjax.report.wording import (
+    beyond_chance,
+    digits,
+    group_name,
+    number,
+    printable,
+    span,
+)
+
+STROKES = ["-", "--", "-.", ":"]
+
+
+class Cell(NamedTuple):
+    """One cell of a heat map.
+
+    Attributes:
+      text: The number, in large type.
+      small: Lines below it, in small type.
+      strength: How strongly it is filled, in [0, 1]; None draws hatching: too little data.
+    """
+
+    text: str
+    small: Sequence[str]
+    strength: float | None
+
+
+class Line(NamedTuple):
+    """One line of a line plot: its name and its points."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@matplotlib.rc_context(svg.RC)
+def forest(
+    key: str, title: str, measures: Sequence[Measure], *, overall: Measure | None, worst: int | None
+) -> str:
+    """A dot with its interval for each group, the numbers written beside it.
+
+    Groups with few errors are hollow, dashed and grey. An interval that leaves the plot, which is
+    scaled to the well-backed groups, ends in an arrow.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      measures: One a group, all of one unit; a value of None is written as undefined.
+      overall: The same measure over everyone: the vertical line. None draws none.
+      worst: The place of the worst group, set in bold; None marks none.
+    """
+    rows = [*measures, *([overall] if overall else [])]
+    unit = measures[0].unit
+    names = [printable(group_name(m.group), limit=16) for m in rows]
+    left = 16 + 7.2 * max(len(name) for name in names)
+    row, right = 27, 138
+    figure = svg.new_figure(WIDTH, 30 + row * len(rows))
+    axes = svg.add_axes(figure, left, 4, WIDTH - left - right, row * len(rows))
+    low, high = _limits(rows, unit)
+    axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    number_axis(axes, "x", unit)
+    if overall and overall.value is not None:
+        axes.axvline(overall.value, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
+        axes.axhline(len(rows) - 1.5, color=LINE, lw=1)
+    for y, m in enumerate(rows):
+        is_overall = m is overall
+        weight = "bold" if y == worst or is_overall else "normal"
+        thin = m.is_thin
+        place = y if len(measures) <= len(GROUPS) else 0  # a long scale of ages needs no colours
+        edge = MUTED if thin else INK if is_overall else colour(place)
+        write(axes, names[y], 0, y, -8, ha="right", weight=weight)
+        write(
+            axes,
+            digits(m.value, unit),
+            1,
+            y,
+            46,
+            ha="right",
+            weight="bold",
+            color=MUTED if thin else INK,
+        )
+        write(axes, span(m.interval, unit), 1, y, 54, color=MUTED, fontsize=10.5)
+        dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
+    parts = [f"{group_name(m.group)} {measure_words(m)}" for m in rows]
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
+@matplotlib.rc_context(svg.RC)
+def gaps(
+    key: str,
+    title: str,
+    rows: Sequence[tuple[str, Measure, float | None]],
+    *,
+    fair: float | int = 0,
+) -> str:
+    """Each gap with its interval, against the size that chance alone would give it.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      rows: (name, gap, noise floor or None), all of one unit.
+      fair: What the gap is where groups are equal: 0 for a difference, 1 for a ratio.
+    """
+    unit = rows[0][1].unit
+    height = 40
+    figure = svg.new_figure(WIDTH, 31 + height * len(rows))
+    axes = svg.add_axes(figure, 12, 4, WIDTH - 12 - 136, height * len(rows))
+    ends = [e for _, m, floor in rows for e in (m.value, floor, *(m.interval or ())) if e]
+    reach = fair + 1.05 * (max(ends, default=fair + 1.0) - fair)
+    axes.set(xlim=(fair, max(reach, fair + 1e-9)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    number_axis(axes, "x", unit, difference=True)
+    parts = []
+    for y, (name, m, floor) in enumerate(rows):
+        beyond = beyond_chance(m.value, floor)
+        if floor is not None:
+            axes.add_patch(
+                Rectangle(
+                    (fair, y - 0.02), floor - fair, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////"
+                )
+            )
+        write(axes, printable(name, limit=44), 0, y - 0.28, 4, fontsize=11)
+        dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
+        chance = "" if floor is None else f"chance {digits(floor, unit)}"
+        write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")
+        write(axes, span(m.interval, unit), 1, y - 0.17, 54, color=MUTED, fontsize=10.5)
+        write(axes, chance, 1, y + 0.17, 54, color=MUTED, fontsize=10.5)
+        said = "" if floor is None else f", chance alone gives up to {number(floor, unit)}"
+        parts.append(f"{name} {measure_words(m)}{said}")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
+@matplotlib.rc_context(svg.RC)
+def heat_map(
+    key: str,
+    title: str,
+    cells: Sequence[Sequence[Cell]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    row_axis: str,
+    column_axis: str,
+    cell_width: float | int = 0,
+) -> str:
+    """A grid of numbers, filled by strength; cells without enough data are hatched.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      cells: One sequence a row, as long as `columns`.
+      rows: Names down the side.
+      columns: Names along the top.
+      row_axis: What the rows are.
+      column_axis: What the columns are.
+      cell_width: Pixels of one cell; 0 shares out the usual width.
+    """
+    names = [printable(name, limit=20 if cell_width else 14) for name in rows]
+    left = 32 + 6.6 * max(len(name) for name in names)
+    width = cell_width or min((WIDTH - left - 2) / len(columns), 112)
+    height = 24 + 14 * max(len(cell.small) for row in cells for cell in row)
+    total = left + width * len(columns) + 2
+    figure = svg.new_figure(total, 44 + height * len(rows))
+    axes = svg.add_axes(figure, left, 42, width * len(columns), height * len(rows))
+    axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    place: dict[str, Any] = {"ha": "center", "va": "center", "annotation_clip": False}
+    axes.annotate(
+        column_axis,
+        (0.5, 1),
+        (0, 33),
+        "axes fraction",
+        "offset points",
+        color=MUTED,
+        fontsize=11,
+        **place,
+    )
+    axes.annotate(
+        row_axis,
+        (0, 0.5),
+        (9 - left, 0),
+        "axes fraction",
+        "offset points",
+        color=MUTED,
+        fontsize=11,
+        rotation=90,
+        **place,
+    )
+    for x, name in enumerate(columns):
+        text = printable(name, limit=max(4, int(width / 7)))
+        axes.annotate(text, (x + 0.5, 0), (0, 11), "data", "offset points", **place)
+    for y, name in enumerate(names):
+        axes.annotate(
+            name,
+            (0, y + 0.5),
+            (-7, 0),
+            "data",
+            "offset points",
+            ha="right",
+            va="center",
+            annotation_clip=False,
+        )
+        for x, cell in enumerate(cells[y]):
+            _cell(axes, x, y, cell, height)
+    parts = [
+        f"{row}, {column}: {' '.join([cell.text, *cell.small])}"
+        for row, line in zip(rows, cells, strict=True)
+        for column, cell in zip(columns, line, strict=True)
+    ]
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
+@matplotlib.rc_context(svg.RC)
+def reliability(
+    key: str,
+    title: str,
+    overall: Mapping[str, Sequence[Any]],
+    groups: Mapping[str, Mapping[str, Sequence[Any]]],
+) -> str:
+    """Observed accuracy against stated confidence, one small panel a group.
+
+    Each panel repeats the other groups faintly. A point's size grows with its n; bins of few
+    examples are hollow.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      overall: Over everyone, by bin: "confidence" and "accuracy" (fractions, None where the bin is
+        empty), and "n".
+      groups: The same for each group.
+    """
+    points = {"everyone": _bins(overall), **{name: _bins(group) for name, group in groups.items()}}
+    across = min(3, len(points))
+    down = math.ceil(len(points) / across)
+    side, gutter, left = 98, 20, 42
+    figure = svg.new_figure(left + across * (side + gutter), 26 + down * (side + 38))
+    every = [bin_ for bins in points.values() for bin_ in bins]
+    most = max((n for _, _, n in every), default=1)
+    start = math.floor(10 * min((c for c, _, _ in every), default=0.0)) / 10
+    low = min((a for _, a, n in every if n >= FEW), default=start)
+    parts = []
+    for place, (name, bins) in enumerate(points.items()):
+        x, y = place % across, place // across
+        ink, shape = (colour(place - 1), marker(place - 1)) if place else (INK, "d")
+        axes = svg.add_axes(figure, left + x * (side + gutter), 22 + y * (side + 38), side, side)
+        axes.set(xlim=(start, 1.0), ylim=(min(low, start), 1.0))
+        axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls=(0, (2, 2)))
+        for other, faint in points.items():
+            if other != name and faint:
+                axes.plot(*zip(*[b[:2] for b in faint], strict=True), color=LINE, lw=1)
+        if bins:
+            axes.plot(*zip(*[b[:2] for b in bins], strict=True), color=ink, lw=1.6)
+        for confidence, accuracy, n in bins:
+            axes.plot(
+                confidence,
+                accuracy,
+                shape,
+                color=ink,
+                ms=3 + 5 * math.sqrt(n / most),
+                mfc=ink if n >= FEW else PAPER,
+                zorder=3,
+            )
+        axes.set_title(printable(name, limit=15), fontsize=12, pad=5)
+        number_axis(axes, "x", "fraction", ticks=2, suffix=False)
+        number_axis(axes, "y", "fraction", ticks=2, suffix=False)
+        axes.tick_params(axis="y", labelleft=x == 0)
+        said = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
+        parts.append(f"{name}: {', '.join(said) or 'no example'}")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
+@matplotlib.rc_context(svg.RC)
+def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
+    """Lines over training steps, each named at its right end.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      lines: At least one, each with at least one point.
+      x_axis: What runs along the bottom.
+    """
+    names = [printable(line.name, limit=16) for line in lines]
+    right = 16 + (7 * max(map(len, names)) if len(lines) > 1 else 0)
+    figure = svg.new_figure(WIDTH, 190)
+    axes = svg.add_axes(figure, 52, 8, WIDTH - 52 - right, 142)
+    axes.set_xlabel(x_axis)
+    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="y", nbins=5)
+    axes.grid(axis="y", color=LINE, lw=0.6)
+    axes.set_axisbelow(True)
+    for index, line in enumerate(lines):
+        lone = len(line.x) == 1
+        axes.plot(
+            line.x,
+            line.y,
+            marker=marker(index) if lone else None,
+            color=colour(index),
+            lw=1.7,
+            ls=STROKES[index % len(STROKES)],
+        )
+    if len(lines) > 1:
+        _end_labels(axes, lines)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ends = [f"{line.name} from {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines]
+    return svg.render(figure, key, title, "; ".join(ends) + ".")
+
+
+def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
+    """The range of the well-backed intervals, widened at most threefold for the others."""
+    backed = [m for m in measures if not m.is_thin] or measures
+    ends = [e for m in backed for e in (m.value, *(m.interval or ())) if e is not None]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    reach = max(high - low, 0.5 * abs(high))  # one group without an interval has no extent
+    others = [e for m in measures for e in (m.value, *(m.interval or ())) if e is not None]
+    near = [e for e in others if low - reach <= e <= high + reach]
+    low, high = min([low, *near]), max([high, *near])
+    air = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+    return max(0.0, low - air), min(1.0, high + air) if unit == "fraction" else high + air
+
+
+def _cell(axes: Axes, x: int, y: int, cell: Cell, height: int) -> None:
+    """One heat-map cell with its lines of text."""
+    thin = cell.strength is None
+    fill = (*matplotlib.colors.to_rgb(ACCENT), 0.03 + 0.5 * (cell.strength or 0.0))
+    axes.add_patch(
+        Rectangle(
+            (x + 0.01, y + 0.02),
+            0.98,
+            0.96,
+            lw=0.7,
+            ec=LINE,
+            fc="none" if thin else fill,
+            hatch="////" if thin else None,
+            zorder=1,
+        )
+    )
+    top = 7 * len(cell.small)
+    lines = [(cell.text, 13, "bold"), *((small, 10.5, "normal") for small in cell.small)]
+    for index, (text, size, weight) in enumerate(lines):
+        axes.annotate(
+            text,
+            (x + 0.5, y + 0.5),
+            (0, top - 14 * index),
+            "data",
+            "offset points",
+            ha="center",
+            va="center",
+            fontsize=size,
+            weight=weight,
+            color=MUTED if thin else INK,
+            zorder=3,
+        )
+
+
+def _bins(curve: Mapping[str, Sequence[Any]]) -> list[tuple[float, float, int]]:
+    """(confidence, accuracy, n) of the bins that hold anything."""
+    rows = zip(curve["confidence"], curve["accuracy"], curve["n"], strict=True)
+    return [(c, a, n) for c, a, n in rows if c is not None and a is not None and n]
+
+
+def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
+    """Names at the right ends, pushed apart where they would overlap."""
+    low, high = axes.get_ylim()
+    pixel = (high - low) / 142
+    heights = pushed_apart([(line.y[-1] - low) / pixel for line in lines], 13, 142)
+    for index, (line, height) in enumerate(zip(lines, heights, strict=True)):
+        name = printable(line.name, limit=16)
+        write(
+            axes,
+            name,
+            1,
+            low + height * pixel,
+            6,
+            color=colour(index),
+            weight="bold",
+            fontsize=10.5,
+        )

@@ -1,0 +1,106 @@
+"""One system's share of a verification audit, looked up by name, operating point and group."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairjax.core.results import Measure, Results
+
+_Place = tuple[str, str, str, tuple[tuple[str, str], ...]]  # name, across, at, group
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What an audit says of one system.
+
+    Attributes:
+      name: The system's; "" where only one was audited.
+      attribute: What the groups are groups of.
+      measures: Its own, without the changes from another system.
+      arrays: Its plot data.
+    """
+
+    name: str
+    attribute: str
+    measures: Sequence[Measure]
+    arrays: Mapping[str, Any]
+
+    def titled(self, text: str) -> str:
+        """A heading, after the system's name where it has one."""
+        return f"{self.name}: {text}" if self.name else text
+
+    @functools.cached_property
+    def groups(self) -> list[str]:
+        """The groups' names in order of appearance."""
+        return list(
+            dict.fromkeys(
+                m.group[self.attribute] for m in self.measures if list(m.group) == [self.attribute]
+            )
+        )
+
+    @functools.cached_property
+    def points(self) -> list[str]:
+        """The operating points, those first at which anything could be counted."""
+        known: dict[str, bool] = {}
+        for m in self.measures:
+            if m.at:
+                known[m.at] = known.get(m.at, False) or m.value is not None
+        return sorted(known, key=lambda at: not known[at])
+
+    @functools.cached_property
+    def _index(self) -> dict[_Place, Measure]:
+        return {(m.name, m.across, m.at, tuple(sorted(m.group.items()))): m for m in self.measures}
+
+    def everyone(self, name: str, at: str = "") -> Measure | None:
+        """The measure over everyone."""
+        return self._index.get((name, "", at, ()))
+
+    def by_group(self, name: str, at: str = "") -> list[Measure]:
+        """The measure of each group that has it."""
+        places = [(name, "", at, ((self.attribute, group),)) for group in self.groups]
+        return [self._index[place] for place in places if place in self._index]
+
+    def summary(self, name: str, at: str = "") -> Measure | None:
+        """A summary over the groups."""
+        return self._index.get((name, self.attribute, at, ()))
+
+    def summaries(self, at: str) -> list[Measure]:
+        """Every summary over the groups at this operating point."""
+        return [m for m in self.measures if m.across == self.attribute and m.at == at]
+
+    @functools.cached_property
+    def thresholds(self) -> dict[str, tuple[float, str]]:
+        """{operating point: (threshold, where it comes from)}, less those that have none."""
+        found: dict[str, tuple[float, str]] = {}
+        for m in self.measures:
+            if m.at and m.threshold is not None:
+                found.setdefault(m.at, (m.threshold, m.threshold_source or "not said"))
+        return {at: found[at] for at in self.points if at in found}
+
+
+def whence(at: str, source: str) -> str:
+    """Where a threshold comes from: "FMR 1e-3, from all non-mated pairs", or "fixed"."""
+    return source if at.startswith("threshold ") else f"{at}, from {source}"
+
+
+def audited_systems(results: Results) -> list[Audited]:
+    """The audited systems in order of appearance; one named "" where there is but one."""
+    attribute = results.protocol.get("attribute", "group")
+    own = [m for m in results.measures if not m.name.endswith("_change")]
+    arrays = results.arrays.get("systems", {})
+    return [
+        Audited(
+            name, attribute, [m for m in own if m.system == name], arrays.get(name, results.arrays)
+        )
+        for name in dict.fromkeys(m.system for m in own)
+    ]
+
+
+def changes(results: Results) -> dict[str, list[Measure]]:
+    """{"B minus A": its measures}: what differs between systems on the same pairs."""
+    found: dict[str, list[Measure]] = {}
+    for m in results.measures:
+        if m.name.endswith("_change"):
+            found.setdefault(m.system, []).append(m)
+    return found

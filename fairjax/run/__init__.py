@@ -1,0 +1,1 @@
+"""A run: its parts, the training loop, evaluation, checkpoints and its folder."""

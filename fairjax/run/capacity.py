@@ -1,0 +1,171 @@
+"""What a run asks of each device, from shapes and the compiled step: nothing is allocated."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from fairjax.config import ConfigError
+from fairjax.core.types import PyTree
+from fairjax.data.dataset import Attribute, Dataset, Examples
+from fairjax.optim.freeze import name_of
+from fairjax.run import sharding
+from fairjax.run.build import abstract_batch
+from fairjax.run.checkpoint import abstract_state
+from fairjax.run.recipe import Recipe, make_recipe
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some arrays of the train state.
+
+    Attributes:
+      numbers: How many, over all devices.
+      bytes: Of them on each device.
+    """
+
+    numbers: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a run asks of each device.
+
+    Attributes:
+      head: The class weights of a margin loss; no numbers where there are none.
+      rest: All other parameters.
+      head_state: What the optimiser keeps of `head`, and its moving average.
+      rest_state: Likewise of `rest`, and running statistics.
+      steps: For each batch size that was looked at, the bytes of a device in a step.
+      largest: The largest batch whose step fits; 0 where none does.
+    """
+
+    head: Share
+    rest: Share
+    head_state: Share
+    rest_state: Share
+    steps: dict[int, int]
+    largest: int
+
+
+def measure(
+    config: ConfigDict, dataset: Dataset, *, limit: int, look: Callable[[int], None]
+) -> Capacity:
+    """Compiles the step for the config's batch and a few others.
+
+    Args:
+      config: The resolved, validated config.
+      dataset: Read, or a `stand_in`.
+      limit: Bytes of a device.
+      look: Called with each batch size before its step is compiled.
+
+    Raises:
+      ValueError: If method, optimiser, batch and data do not fit each other.
+    """
+    mesh = sharding.make_mesh(config.train.head_shards)
+    recipe = make_recipe(config, dataset, mesh, total_steps=1000, steps_per_epoch=1000.0)
+    steps: dict[int, int] = {}
+
+    def bytes_of(batch: int) -> int:
+        if batch not in steps:
+            look(batch)
+            steps[batch] = step_bytes(config, recipe, dataset.splits["train"], mesh, batch=batch)
+        return steps[batch]
+
+    unit = jax.device_count() * config.train.accumulate
+    largest = largest_batch(bytes_of, first=config.train.batch_size, unit=unit, limit=limit)
+    return Capacity(*shares(recipe), steps=steps, largest=largest)
+
+
+def stand_in(config: ConfigDict, classes: int) -> Dataset:
+    """A dataset of so many people and no image, for the shapes of a method that tells people apart.
+
+    Raises:
+      ConfigError: If the method has no class weights.
+    """
+    if "label" not in config.method:
+        raise ConfigError(
+            f"--classes is for methods with a class a person; config.method.name="
+            f"{config.method.name!r} learns what the data has: leave --classes out."
+        )
+    label, nobody = config.method.label, np.zeros(0, np.int32)
+    names = tuple(map(str, range(classes)))
+    people = Attribute(names, low=0, high=classes - 1, unit="", assigned_by="")
+    train = Examples(
+        nobody.astype(str), {label: nobody}, nobody.astype(np.int64), lambda rows: rows
+    )
+    return Dataset(config.data.name, {label: people}, {"train": train}, {})
+
+
+def step_bytes(
+    config: ConfigDict, recipe: Recipe, examples: Examples, mesh: Mesh, *, batch: int
+) -> int:
+    """Bytes of each device while a step runs: state, batch, gradients and workspace.
+
+    Raises:
+      ValueError: If the backend cannot say.
+    """
+
+    def spread(shapes: PyTree, place: NamedSharding) -> PyTree:
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
+        )
+
+    rows = spread(abstract_batch(config, examples, rows=batch), sharding.by_batch(mesh))
+    key = spread(jax.eval_shape(lambda: jax.random.key(0)), sharding.replicated(mesh))
+    state = abstract_state(recipe.born, recipe.places)
+    step = recipe.step_while(recipe.plan.always)
+    with jax.set_mesh(mesh):
+        memory = step.lower(state, rows, key).compile().memory_analysis()
+    if memory is None:
+        raise ValueError(f"{jax.default_backend()} does not say what memory a program needs.")
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes  # of the state, which is donated
+        + memory.temp_size_in_bytes
+    )
+
+
+def largest_batch(bytes_of: Callable[[int], int], *, first: int, unit: int, limit: int) -> int:
+    """The largest multiple of `unit` found to fit; 0 where one unit does not.
+
+    Memory is close to linear in the batch, so the line through two sizes says where to look next,
+    until it says nothing new; what is returned has been compiled.
+
+    Args:
+      bytes_of: Batch size -> bytes of a device; compiles a step.
+      first: The batch to begin with, a multiple of `unit`.
+      unit: Rows are shared out by so many.
+      limit: Bytes of a device.
+    """
+    sizes = [first, 2 * first]
+    for _ in range(4):
+        (few, low), (many, high) = ((n, bytes_of(n)) for n in sorted(sizes[-2:]))
+        slope = max(1.0, (high - low) / (many - few))
+        guess = max(unit, int(few + (limit - low) / slope) // unit * unit)
+        fits = [n for n in sizes if bytes_of(n) <= limit]
+        if guess in sizes or (fits and guess <= 1.02 * max(fits)):
+            break
+        sizes.append(guess)
+    return max((n for n in sizes if bytes_of(n) <= limit), default=0)
+
+
+def shares(recipe: Recipe) -> tuple[Share, Share, Share, Share]:
+    """The head's weights and all others; what the optimiser and an average keep of either."""
+    found = [[0, 0] for _ in range(4)]
+    places = jax.tree.leaves(recipe.places)
+    leaves = jax.tree_util.tree_leaves_with_path(recipe.born)
+    for (path, leaf), place in zip(leaves, places, strict=True):
+        name = name_of(path)
+        of_head = any(name.endswith(f"/{part}") for part in recipe.method.split)
+        number = 2 * (not name.startswith("params/")) + (not of_head)
+        found[number][0] += leaf.size
+        found[number][1] += math.prod(place.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    head, rest, head_state, rest_state = (Share(*pair) for pair in found)
+    return head, rest, head_state, rest_state

@@ -1,0 +1,205 @@
+"""From weights to predictions, on all devices."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from fairjax.core.comparisons import UNKNOWN, Embeddings, Pairs, compare
+from fairjax.core.types import Batch, Method, PyTree
+from fairjax.data import phantom
+from fairjax.data.dataset import Dataset, Examples
+from fairjax.data.stream.pipeline import VIEWS, eval_batches
+from fairjax.metrics.verification import true_match_rate
+from fairjax.protocols.verification.accuracy import Folds
+from fairjax.run import sensitivity, sharding
+from fairjax.run.build import abstract_batch, build_backbone, build_preprocess, build_second
+from fairjax.run.score import Columns, write_predictions
+from fairjax.run.steps import make_predict_step
+
+_PICTURES = 4  # generated faces that a method may show in the report
+
+
+def predict_split(
+    config: ConfigDict, examples: Examples, mesh: Mesh, method: Method, variables: PyTree
+) -> Columns:
+    """Runs the model over a split, on all devices.
+
+    Returns:
+      Columns with one row an example, in the split's order: "id", "cluster", every label, and what
+      `Method.predict` names.
+
+    Raises:
+      FloatingPointError: If a prediction is not finite.
+    """
+    predict_step = _compiled_predict_step(method, mesh)
+    parts: list[Columns] = [
+        jax.device_get(predict_step(variables, sharding.global_batch(mesh, local)))
+        for local in eval_batches(
+            examples,
+            batch_size=config.eval.batch_size,
+            image_size=config.input.image_size,
+            cache_mb=config.input.cache_mb,
+            second=build_second(config),
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+    ]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    real = joined.pop("mask")
+    order = np.argsort(joined.pop("index")[real])
+    outputs = {name: column[real][order] for name, column in joined.items()}
+    for name, column in outputs.items():
+        wrong = ~np.isfinite(column.reshape(len(column), -1)).all(axis=1)
+        if wrong.any():
+            raise FloatingPointError(
+                f"{name} is not finite for {wrong.sum()} of {len(wrong)} images, the first "
+                f"{examples.ids[np.argmax(wrong)]}. Lower config.optim.peak_lr, or set "
+                "config.optim.clip_norm."
+            )
+    return {**_known(examples), **outputs}
+
+
+def _known(examples: Examples) -> Columns:
+    labels = {name: np.asarray(label) for name, label in examples.labels.items()}
+    return {"id": examples.ids, "cluster": examples.cluster, **labels}
+
+
+@functools.cache  # one compilation a run, not one a look at the validation split
+def _compiled_predict_step(
+    method: Method, mesh: Mesh
+) -> Callable[[PyTree, Batch], dict[str, jax.Array]]:
+    # The variables lie as they come: class weights in shards are not gathered.
+    return jax.jit(make_predict_step(method), out_shardings=sharding.replicated(mesh))
+
+
+def metric_names(
+    config: ConfigDict,
+    method: Method,
+    variables: PyTree,
+    examples: Examples,
+    pairs: Pairs | None,
+) -> list[str]:
+    """What `validation_metrics` will measure, from shapes alone."""
+    batch = abstract_batch(config, examples, rows=len(examples))
+    shapes = {**batch, **jax.eval_shape(method.predict, variables, batch)}
+    columns = {name: np.ones(x.shape) for name, x in shapes.items() if name not in VIEWS}
+    return list(validation_metrics({**columns, **_known(examples)}, pairs))
+
+
+def validation_metrics(columns: Columns, pairs: Pairs | None) -> dict[str, float]:
+    """Point values to watch while training.
+
+    Every mean loss, `<x>_mae` and `<x>_accuracy`; and of embeddings `verification_accuracy` and
+    `tmr_at_fmr_1e-k`, over pairs of people who are not trained on.
+    """
+    metrics = {} if pairs is None else verification_metrics(columns, pairs)
+    for name, column in columns.items():
+        kind, _, attribute = name.partition("_")
+        if kind == "loss":
+            metrics[f"{attribute}_loss" if attribute else "loss"] = float(np.mean(column))
+        elif kind == "pred" and attribute in columns:
+            metrics[f"{attribute}_mae"] = float(np.mean(np.abs(column - columns[attribute])))
+        elif kind == "prob" and attribute in columns:
+            metrics[f"{attribute}_accuracy"] = float(
+                np.mean(np.argmax(column, axis=-1) == columns[attribute])
+            )
+    return metrics
+
+
+def verification_metrics(columns: Columns, pairs: Pairs) -> dict[str, float]:
+    """How well embeddings tell people apart; empty where the predictions hold none.
+
+    `verification_accuracy` is ten-fold, at thresholds midway between scores. `tmr_at_fmr_1e-k` is
+    at the smallest power of ten that ten non-mated pairs or more stand behind.
+    """
+    if "embedding" not in columns:
+        return {}
+    embeddings = Embeddings(
+        ids=columns["id"],
+        subject=columns["cluster"],
+        group=np.full(len(columns["id"]), UNKNOWN),
+        groups=(),
+        embedding=columns["embedding"],
+    )
+    score = compare(embeddings, pairs).score
+    accuracy = Folds(score, pairs.mated, pairs.fold, variant="exact").accuracy().mean
+    metrics = {"verification_accuracy": accuracy}
+    mated, nonmated = score[pairs.mated], score[~pairs.mated]
+    power = int(np.log10(len(nonmated) / 10))
+    if power > 0:
+        rate, _ = true_match_rate(mated, nonmated, fmr=10.0**-power)
+        metrics[f"tmr_at_fmr_1e-{power}"] = rate
+    return metrics
+
+
+def evaluate(
+    config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
+) -> None:
+    """Predicts the test split with the given weights and saves the predictions."""
+    if method.pictures:
+        write_pictures(config, workdir, method, variables)
+    if config.eval.sensitivity.attribute:
+        write_sensitivity(config, workdir, dataset, method, variables)
+    logging.info("Evaluating on %d test images.", len(dataset.splits["test"]))
+    mesh = sharding.make_mesh(config.train.head_shards)
+    columns = predict_split(config, dataset.splits["test"], mesh, method, variables)
+    if jax.process_index() == 0:
+        write_predictions(workdir / "predictions.npz", columns, dataset.pairs.get("test"))
+
+
+def write_pictures(config: ConfigDict, workdir: Path, method: Method, variables: PyTree) -> None:
+    """Saves what the method shows of a few generated faces; none where they can't be so large."""
+    size, number = config.input.image_size, np.arange(_PICTURES)
+    if method.pictures is None or not 32 <= size <= 224:
+        return
+    faces = phantom.draw(
+        number,
+        0 * number,
+        phantom.people(number, seed=0),
+        seed=0,
+        image_size=size,
+        differential=phantom.NEUTRAL,
+    )
+    whole = sharding.replicated(sharding.make_mesh())
+    shown = jax.jit(method.pictures, out_shardings=whole)(variables, faces)
+    if jax.process_index() == 0:
+        write_predictions(workdir / "pictures.npz", jax.device_get(shown), None)
+
+
+def write_sensitivity(
+    config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
+) -> None:
+    """Saves where the classifier looks in the training split, as `config.eval.sensitivity` says."""
+    looks, attribute = config.eval.sensitivity, config.eval.sensitivity.attribute
+    logging.info("Collecting attention over %d training images.", len(dataset.splits["train"]))
+    values = dataset.attributes[attribute].values
+    found = sensitivity.collect(
+        backbone=build_backbone(config),
+        method=method,
+        variables=variables,
+        preprocess=build_preprocess(config),
+        examples=dataset.splits["train"],
+        attribute=attribute,
+        values=len(values),
+        mesh=sharding.make_mesh(),
+        batch_size=config.eval.batch_size,
+        image_size=config.input.image_size,
+        cache_mb=config.input.cache_mb,
+        source=looks.source,
+        last_layer=looks.layers == "last",
+        correct_only=looks.images == "correct",
+        symmetrise=looks.symmetrise,
+    )
+    if jax.process_index() == 0:
+        made = {**looks.to_dict(), "data_hash": dataset.manifest["hash"], "run": config.to_dict()}
+        path = workdir / "sensitivity.npz"
+        sensitivity.save(path, found, values=values, made=made)
+        logging.info(
+            "%s: largest over mean weight %.2f.", path, found.overall.max() * found.overall.size
+        )

@@ -1,0 +1,190 @@
+"""Where a sensitive attribute's classifier looks: its attention, averaged to a weight a patch.
+
+The UTKFace study's section 3.4: a Vision Transformer learns to tell the attribute (race) from a
+face; its attention over all layers, heads and training images becomes one map, which then says
+which patches a masked autoencoder should see less often, or more often.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from fairjax.core.types import Batch, Method, PyTree
+from fairjax.data.dataset import Examples
+from fairjax.data.stream.pipeline import eval_batches
+from fairjax.run import sharding
+
+Source = Literal["cls", "mean_query", "rollout"]
+Attention = Float[Array, "layers batch heads queries keys"]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A sensitivity map; each array of weights adds up to 1 over the patches, in raster order.
+
+    Attributes:
+      overall: [patches], over every image that counts.
+      by_value: [values, patches], over the images of each value of the attribute; NaN where there
+        is none.
+      by_layer: [layers, patches]; for "rollout" there is one row.
+      n: [values], how many images counted.
+    """
+
+    overall: Float[np.ndarray, " patches"]
+    by_value: Float[np.ndarray, "values patches"]
+    by_layer: Float[np.ndarray, "layers patches"]
+    n: Float[np.ndarray, " values"]
+
+
+def collect(
+    *,
+    backbone: nn.Module,
+    method: Method,
+    variables: PyTree,
+    preprocess: Callable[[jax.Array], jax.Array],
+    examples: Examples,
+    attribute: str,
+    values: int,
+    mesh: Mesh,
+    batch_size: int,
+    image_size: int,
+    cache_mb: int,
+    source: Source,
+    last_layer: bool,
+    correct_only: bool,
+    symmetrise: bool,
+) -> Sensitivity:
+    """Averages a classifier's attention over images, batch by batch, on all devices.
+
+    Args:
+      backbone: The classifier's ViT; its attention is what is collected.
+      method: The classifier, for its decisions; it predicts `prob_<attribute>`.
+      variables: Its weights.
+      preprocess: uint8 images to the backbone's input.
+      examples: The images: the training split, in the study.
+      attribute: What it classifies.
+      values: How many values that has.
+      mesh: The devices.
+      batch_size: Of the global batch, a multiple of the devices.
+      image_size: Pixels a side.
+      cache_mb: As for evaluation.
+      source: What of a layer's attention, the mean over its heads, is a patch's weight. "cls": what
+        the class token pays to the patch; "mean_query": what the patches pay to it, on average;
+        "rollout": the class token's row of the product over layers of (attention + identity) / 2
+        (Abnar and Zuidema 2020, arXiv 2005.00928).
+      last_layer: Whether the last layer alone counts instead of the mean over layers.
+      correct_only: Whether an image counts only if the classifier is right about it.
+      symmetrise: Whether maps are averaged with their mirror images.
+    """
+    whole = sharding.replicated(mesh)
+    seeing = backbone.clone(maps=True)
+
+    def summed(variables: PyTree, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        attention = attention_of(
+            seeing, variables["params"]["backbone"], preprocess(batch["image"])
+        )
+        weights = patch_weights(attention, source)  # [layers, batch, patches]
+        counts = jax.nn.one_hot(batch[attribute], values) * batch["mask"][:, None]
+        if correct_only:
+            decided = method.predict(variables, batch)[f"prob_{attribute}"].argmax(axis=1)
+            counts *= (decided == batch[attribute])[:, None]
+        return jnp.einsum("lbp,bv->vlp", weights, counts), counts.sum(axis=0)
+
+    step = jax.jit(
+        summed, in_shardings=(whole, sharding.by_batch(mesh)), out_shardings=(whole, whole)
+    )
+    totals, n = np.zeros(1), np.zeros(values)
+    for local in eval_batches(
+        examples,
+        batch_size=batch_size,
+        image_size=image_size,
+        cache_mb=cache_mb,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    ):
+        total, counted = jax.device_get(step(variables, sharding.global_batch(mesh, local)))
+        totals, n = totals + total, n + counted  # in float64
+    if last_layer:
+        totals = totals[:, -1:]
+    if symmetrise:
+        totals = symmetrised(totals)
+    return Sensitivity(
+        overall=_shares(totals.sum(axis=(0, 1))),
+        by_value=_shares(totals.sum(axis=1)),
+        by_layer=_shares(totals.sum(axis=0)),
+        n=n,
+    )
+
+
+def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping[str, Any]) -> None:
+    """Writes a map as .npz, whole or not at all.
+
+    Args:
+      path: The file.
+      found: The map: "sensitivity", "by_value", "by_layer", "n", and "rank" (patches by falling
+        weight).
+      values: Names of the attribute's values: "values".
+      made: How it was made, JSON-ready: "made".
+    """
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            allow_pickle=False,
+            sensitivity=found.overall,
+            by_value=found.by_value,
+            by_layer=found.by_layer,
+            n=found.n,
+            rank=np.argsort(-found.overall, kind="stable"),
+            values=np.array(values),
+            made=np.array(json.dumps(made)),
+        )
+    partial.replace(path)
+
+
+def attention_of(backbone: nn.Module, params: PyTree, images: jax.Array) -> Attention:
+    """The attention of every layer, `[layers, batch, heads, tokens, tokens]`, float32."""
+    _, sown = backbone.apply({"params": params}, images, train=False, mutable="intermediates")
+    blocks: Any = sown["intermediates"]
+    return jnp.stack([blocks[f"block_{k}"]["attention"][0] for k in range(len(blocks))])
+
+
+def patch_weights(attention: Attention, source: Source) -> Float[Array, "rows batch patches"]:
+    """A weight for each patch of each image, by layer (one layer for "rollout").
+
+    Args:
+      attention: Rows are queries and add up to 1; the class token is the first of the tokens.
+      source: See `collect`.
+    """
+    by_layer = attention.mean(axis=2)
+    if source == "cls":
+        return by_layer[:, :, 0, 1:]
+    if source == "mean_query":
+        return by_layer[:, :, 1:, 1:].mean(axis=2)
+    identity = jnp.eye(by_layer.shape[-1])
+    steps = (by_layer + identity[None, None]) / 2
+    flow = jax.lax.fori_loop(  # rows of a product of such matrices add up to 1 again
+        1, len(steps), lambda k, product: steps[k] @ product, steps[0]
+    )
+    return flow[None, :, 0, 1:]
+
+
+def symmetrised(weights: Float[np.ndarray, "*rows patches"]) -> Float[np.ndarray, "*rows patches"]:
+    """The mean of a map and its mirror image, left for right."""
+    side = round(weights.shape[-1] ** 0.5)
+    grid = weights.reshape(*weights.shape[:-1], side, side)
+    return np.asarray(((grid + grid[..., ::-1]) / 2).reshape(weights.shape))
+
+
+def _shares(totals: np.ndarray) -> np.ndarray:
+    whole = totals.sum(axis=-1, keepdims=True)
+    return np.divide(totals, whole, out=np.full(totals.shape, np.nan), where=whole > 0)

@@ -1,0 +1,332 @@
+"""The training loop."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from fairjax.config import ConfigError
+from fairjax.core.types import PyTree
+from fairjax.data.dataset import Dataset
+from fairjax.data.stream.pipeline import cache_images, train_batches
+from fairjax.run import sharding
+from fairjax.run.build import build_augment, build_second
+from fairjax.run.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
+from fairjax.run.evaluate import evaluate, metric_names, predict_split, validation_metrics
+from fairjax.run.host import set_fragments_aside
+from fairjax.run.progress import RunLog
+from fairjax.run.recipe import make_recipe
+from fairjax.run.state import start_from
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      step: Steps taken.
+      finished: False when a signal stopped it early; the state is saved all the same.
+      signal_number: That signal, or 0.
+      checkpoint: The step whose weights were evaluated; -1 when unfinished.
+    """
+
+    step: int
+    finished: bool
+    signal_number: int
+    checkpoint: int
+
+
+def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
+    """Trains until the schedule ends, from the newest checkpoint if there is one; then evaluates.
+
+    Args:
+      config: The resolved, validated config.
+      workdir: The run's folder, claimed by the caller.
+      dataset: Read, checked and split.
+
+    Raises:
+      FloatingPointError: If a loss is not finite; names the step, the images and the checkpoint.
+    """
+    settings = config.train
+    examples = dataset.splits["train"]
+    steps_per_epoch = len(examples) / settings.batch_size
+    total_steps = max(1, round(settings.epochs * steps_per_epoch))
+    evaluate_every = max(1, round(settings.evaluate_every * steps_per_epoch))
+
+    mesh = sharding.make_mesh(settings.head_shards)
+    init_key, train_key = jax.jit(  # jitted, so that the keys are global arrays
+        lambda: tuple(jax.random.split(jax.random.key(config.seed))),
+        out_shardings=sharding.replicated(mesh),
+    )()
+    recipe = make_recipe(
+        config, dataset, mesh, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+    )
+    method, size = recipe.method, config.input.image_size
+
+    with (
+        Checkpoints(
+            workdir / "checkpoints",
+            keep_last=settings.keep_last,
+            keep_best=settings.keep_best,
+            best_metric=settings.best_metric,
+        ) as checkpoints,
+        stop_signals() as stop,
+    ):
+        abstract = abstract_state(recipe.born, recipe.places)
+        require_metric(
+            settings.best_metric,
+            metric_names(
+                config,
+                method,
+                abstract.variables,
+                dataset.splits["validation"],
+                dataset.pairs.get("validation"),
+            ),
+        )
+        checkpoints.require_room(abstract)
+        restored = checkpoints.restore(abstract)
+        if restored:
+            state, position = restored
+            logging.info("Resumed from step %d of %d.", position["step"], total_steps)
+        else:
+            state = jax.jit(recipe.create, out_shardings=recipe.places)(init_key)
+            if config.init.run:
+                other = read_variables(Path(config.init.run))
+                try:
+                    state = start_from(state, other, part=config.init.part)
+                except ValueError as error:
+                    raise ConfigError(str(error)) from None
+            position = {"step": 0, "best": None, "stale": 0, "stopped": False}
+        logging.info(
+            "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",
+            f"{sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)):,}",
+            len(examples),
+            total_steps,
+            settings.batch_size,
+            steps_per_epoch,
+            jax.device_count(),
+            jax.devices()[0].device_kind,
+        )
+
+        start = position["step"]
+        with RunLog(
+            workdir,
+            total_steps=total_steps,
+            start_step=start,
+            tensorboard=settings.tensorboard,
+            writes=jax.process_index() == 0,
+        ) as log:
+            batches = train_batches(
+                examples,
+                batch_size=settings.batch_size,
+                image_size=size,
+                augment=build_augment(config),
+                second=build_second(config),
+                seed=config.seed,
+                start_step=start,
+                balance=config.input.balance,
+                cache_mb=config.input.cache_mb,
+                process_index=jax.process_index(),
+                process_count=jax.process_count(),
+            )
+            validation = cache_images(  # once, not at every look
+                dataset.splits["validation"], image_size=size, cache_mb=config.input.cache_mb
+            )
+            window, pending, saved_at = Window(batches), None, time.monotonic()
+            for step in range(start + 1, total_steps + 1):
+                if position["stopped"]:
+                    break
+                local = next(batches)
+                batch = sharding.global_batch(mesh, local)
+                train_step = recipe.step_while(recipe.plan.at(step - 1))
+                with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
+                    state, scalars = train_step(state, batch, train_key)
+                if step == start + 1:  # it is compiled, and has its temporaries
+                    set_fragments_aside()
+                if pending:  # the device works on this step while the host looks at the last one
+                    window.add(finite(*pending))
+                pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
+                log.advance(step)
+
+                last, evaluates = step == total_steps, step % evaluate_every == 0
+                logs = step % settings.log_every == 0 or last
+                overdue = time.monotonic() - saved_at > settings.checkpoint_every
+                halt, overdue = agreed(stop.number, overdue, speak=logs, after=scalars)
+                if not (logs or evaluates or halt or overdue):
+                    continue
+                window.add(finite(*pending))  # nothing is logged, judged or saved unchecked
+                pending = None
+                if logs:
+                    log.scalars(
+                        step,
+                        "train",
+                        {
+                            "epoch": step / steps_per_epoch,
+                            **window.means(),
+                            "learning_rate": float(recipe.schedule(step - 1)),
+                            **window.speed(settings.batch_size),
+                        },
+                    )
+                metrics = None
+                if evaluates or last:
+                    columns = predict_split(config, validation, mesh, method, state.variables)
+                    metrics = validation_metrics(columns, dataset.pairs.get("validation"))
+                    set_fragments_aside()
+                    log.scalars(step, "validation", metrics)
+                    position = judged(
+                        position, metrics, best=settings.best_metric, patience=settings.patience
+                    )
+                if evaluates or last or halt or overdue:
+                    position = {**position, "step": step}
+                    checkpoints.save(
+                        state,
+                        step=step,
+                        config=config.to_dict(),
+                        position=position,
+                        metrics=metrics,
+                    )
+                    saved_at = time.monotonic()
+                if halt and not last:
+                    return Outcome(step, finished=False, signal_number=halt, checkpoint=-1)
+                window = Window(batches)
+
+        checkpoints.wait()
+        chosen = position["step"]
+        if config.eval.weights == "best" and checkpoints.best_step not in (None, chosen):
+            chosen = checkpoints.best_step
+            state, _ = checkpoints.restore(abstract, step=chosen) or (state, None)
+        evaluate(config, workdir, dataset, method, state.variables)
+        return Outcome(position["step"], finished=True, signal_number=0, checkpoint=chosen)
+
+
+@dataclass
+class Window:
+    """Scalars and time since the last logged line."""
+
+    batches: Any
+    steps: list[Mapping[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic()
+        self._waited = self.batches.waited_s
+
+    def add(self, scalars: Mapping[str, float]) -> None:
+        """Takes the scalars of one step."""
+        self.steps.append(scalars)
+
+    def means(self) -> dict[str, float]:
+        """Each scalar's mean over the window's steps that had rows for it."""
+        known = {
+            name: [s[name] for s in self.steps if not math.isnan(s[name])] for name in self.steps[0]
+        }
+        return {name: float(np.mean(values)) for name, values in known.items() if values}
+
+    def speed(self, batch_size: int) -> dict[str, float]:
+        """Images a second over all devices, and the share of the time spent waiting for data."""
+        elapsed = time.monotonic() - self._started
+        return {
+            "images_per_second": len(self.steps) * batch_size / elapsed,
+            "waiting_share": (self.batches.waited_s - self._waited) / elapsed,
+        }
+
+
+def finite(
+    step: int, scalars: Mapping[str, jax.Array], ids: np.ndarray, saved: int | None
+) -> dict[str, float]:
+    """The step's scalars on the host; NaN is one of which the batch had no rows.
+
+    Raises:
+      FloatingPointError: If a loss or the gradient is NaN or infinite.
+    """
+    values = {name: float(value) for name, value in jax.device_get(scalars).items()}
+    must_be = [name for name in values if name.endswith("loss") or name == "grad_norm"]
+    wrong = [name for name in must_be if not math.isfinite(values[name])]
+    if wrong:
+        shown = ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
+        kept = "there is no checkpoint yet" if saved is None else f"step {saved} is saved"
+        raise FloatingPointError(
+            f"{', '.join(wrong)} not finite at step {step}; its images: {shown}; {kept}. "
+            "Lower config.optim.peak_lr, set config.optim.clip_norm, or look at these images."
+        )
+    return values
+
+
+def require_metric(best: str, known: Sequence[str]) -> None:
+    """Refuses, before the first step, to watch a metric that will not be measured.
+
+    Raises:
+      ConfigError: Names those that will.
+    """
+    if best not in known:
+        raise ConfigError(
+            f"config.train.best_metric={best!r} is not measured; choose from: {', '.join(known)}."
+        )
+
+
+def judged(
+    position: Mapping[str, Any], metrics: Mapping[str, float], *, best: str, patience: int
+) -> dict[str, Any]:
+    """The position after a look at the validation split: best value, how stale, whether to stop."""
+    value, previous = metrics[best], position["best"]
+    better = previous is None or (value < previous if lower_is_better(best) else value > previous)
+    stale = 0 if better else position["stale"] + 1
+    return {
+        **position,
+        "best": value if better else previous,
+        "stale": stale,
+        "stopped": 0 < patience <= stale,
+    }
+
+
+class StopRequest:
+    """Remembers the signal that asked the run to end; 0 while none has."""
+
+    number = 0
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """Turns SIGINT and SIGTERM into a request; a second one ends the process at once."""
+    request = StopRequest()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        logging.warning("Signal %d: saving, then leaving.", number)
+        request.number = number
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    for number in signals:
+        signal.signal(number, ask)
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def agreed(halt: int, overdue: bool, *, speak: bool, after: PyTree) -> tuple[int, bool]:
+    """Whether any process wants to halt or save; several processes speak only when all `speak`.
+
+    They do so `after` these arrays are there: two programs with collectives under way at once can
+    wait for each other for ever.
+    """
+    if jax.process_count() == 1:
+        return halt, overdue
+    if not speak:
+        return 0, False
+    jax.block_until_ready(after)
+    flags = multihost_utils.process_allgather(np.array([halt, overdue], np.int32))
+    return int(flags[:, 0].max()), bool(flags[:, 1].max())

@@ -1,0 +1,74 @@
+"""Pickles: what may come out of one, and that nothing else is even looked up."""
+
+import os
+import pickle
+import subprocess
+
+import numpy as np
+import pytest
+
+from fairjax.data.dataset import DataError
+from fairjax.data.formats.unpickle import unpickle
+
+
+class Runs:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_values_and_arrays_come_out_as_they_went_in(protocol):
+    bins = [b"\xff\xd8", b"", bytearray(b"x"), np.arange(5, dtype=np.uint8)]
+    found = unpickle(pickle.dumps((bins, [True, np.bool_(False)]), protocol), name="x.bin")
+    assert found[0][:3] == bins[:3]
+    np.testing.assert_array_equal(found[0][3], bins[3])
+    assert found[1] == [True, False]
+
+
+def test_strings_of_python_2_are_bytes():
+    # What Python 2 wrote for pickle.dumps((["\xff\xd8"], [True]), 2).
+    written = b"\x80\x02]q\x00U\x02\xff\xd8q\x01a]q\x02\x88a\x86q\x03."
+    assert unpickle(written, name="x.bin") == ([b"\xff\xd8"], [True])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "runs",
+    [
+        Runs(os.system, "touch ran"),
+        Runs(subprocess.check_call, ["touch", "ran"]),
+        Runs(eval, "open('ran', 'w')"),
+        Runs(exec, "open('ran', 'w')"),
+        Runs(getattr, np.ndarray, "tofile"),
+        Runs(np.load, "ran", None, True),
+        Runs(pickle.loads, b""),
+    ],
+    ids=lambda runs: runs.call[0].__name__,
+)
+def test_a_pickle_that_would_run_code_is_refused_and_runs_none(
+    runs, protocol, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="could run code; it is refused") as caught:
+        unpickle(pickle.dumps(([runs], [True]), protocol), name="evil.bin")
+    assert str(caught.value).startswith("evil.bin: this pickle asks for ")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", [b"cnumpy\nndarray.tofile\n.", b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93."]
+)
+def test_what_hangs_below_an_allowed_name_is_refused(name):
+    with pytest.raises(DataError, match="ndarray.tofile, which could run code"):
+        unpickle(name, name="x.bin")
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\x80\x04", pickle.dumps([b"x" * 99])[:50]])
+def test_a_damaged_pickle_is_one_line(content):
+    with pytest.raises(DataError, match=r"^x\.bin: ") as caught:
+        unpickle(content, name="x.bin")
+    assert "\n" not in str(caught.value)

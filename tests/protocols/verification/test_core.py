@@ -1,0 +1,383 @@
+"""The audit core as a caller meets it: numbers counted by hand, invariances, refusals."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scored_pairs import scored_pairs
+
+from fairjax.core.comparisons import UNKNOWN, Comparisons
+from fairjax.core.results import load_results, save_results
+from fairjax.metrics import verification as metrics
+from fairjax.metrics.clustered import clustered_rate
+from fairjax.protocols.verification.core import evaluate
+from fairjax.protocols.verification.gaps import BiasDegree
+
+
+def audited(systems, **changes):
+    settings = {
+        "attribute": "group",
+        "fmrs": (1e-2,),
+        "resamples": 60,
+        "level": 0.95,
+        "seed": 0,
+        "limits": (),
+    }
+    if isinstance(systems, Comparisons):
+        systems = {"": systems}
+    return evaluate(systems, **(settings | changes))
+
+
+def counted(fmrs, fnmrs, *, nonmated=1000, mated=100):
+    """Comparisons with exactly these rates at threshold 0.5, everybody in one pair of a kind."""
+    score, kind, group = [], [], []
+    for g, (fmr, fnmr) in enumerate(zip(fmrs, fnmrs, strict=True)):
+        accepted, rejected = round(fmr * nonmated), round(fnmr * mated)
+        score += [0.9] * accepted + [0.1] * (nonmated - accepted)
+        score += [0.2] * rejected + [0.8] * (mated - rejected)
+        kind += [False] * nonmated + [True] * mated
+        group += [g] * (nonmated + mated)
+    kind, n = np.array(kind), len(kind)
+    first = np.arange(n)
+    return Comparisons(
+        np.array(score),
+        kind,
+        np.stack([first, np.where(kind, first, first + n)], axis=1),
+        np.stack([group, group], axis=1),
+        tuple("abcd"[: len(fmrs)]),
+        np.zeros(n, int),
+    )
+
+
+WORKED = ([0.001, 0.002, 0.004, 0.008], [0.01, 0.02, 0.02, 0.03])
+
+
+def test_the_worked_example_of_differentials():
+    results = audited(counted(*WORKED), fmrs=(), thresholds=(0.5,))
+    expected = {
+        "fairness_discrepancy_rate": 0.9865,
+        "inequity_rate": 4.898979,
+        "fmr_gini": 0.511111,
+        "fnmr_gini": 0.25,
+        "garbe": 0.380556,
+        "fmr_max_over_geomean": 2.828427,
+        "fnmr_max_over_geomean": 1.611855,
+        "fmr_max_over_min": 8,
+        "fnmr_max_over_min": 3,
+        "fmr_difference": 0.007,
+        "fnmr_std": np.std(WORKED[1], ddof=1),
+    }
+    for name, value in expected.items():
+        found = results.get(name, across="group", at="threshold 0.5")
+        assert found.value == pytest.approx(value, abs=1e-6), name
+        assert found.threshold == 0.5 and found.threshold_source == "fixed"
+    assert results.get("fnmr_std", across="group", at="threshold 0.5").ddof == 1
+    worst = results.get("fmr_worst", across="group", at="threshold 0.5", group="d")
+    assert worst.value == 0.008
+
+
+def test_every_rate_is_its_count_over_the_pairs_of_its_cell():
+    c = scored_pairs()
+    results = audited(c, fmrs=(1e-1, 1e-2), thresholds=(0.3,))
+    for at in ("FMR 1e-1", "FMR 1e-2", "threshold 0.3"):
+        threshold = results.get("fmr", at=at).threshold
+        if at != "threshold 0.3":
+            target = float(at.removeprefix("FMR "))
+            assert threshold == metrics.threshold_at_fmr(c.score[~c.mated], fmr=target)
+        accepted = c.score >= threshold
+        for a, name in enumerate(c.groups):
+            for b, other in enumerate(c.groups[a:], a):
+                cell = ~c.mated & (np.sort(c.group, axis=1) == [a, b]).all(axis=1)
+                group = {"group": name} | ({"other_group": other} if a != b else {})
+                found = results.get("fmr", at=at, **group)
+                assert found.n == cell.sum() and found.n_errors == (cell & accepted).sum()
+                assert found.value == found.n_errors / found.n
+                assert found.n_clusters == len(np.unique(c.subject[cell]))
+            own = c.mated & (c.group[:, 0] == a)
+            found = results.get("fnmr", at=at, group=name)
+            assert (found.n, found.n_errors) == (own.sum(), (own & ~accepted).sum())
+            assert results.get("tmr", at=at, group=name).value == 1 - found.value
+        everyone = results.get("fmr", at=at)
+        assert everyone.n == (~c.mated).sum()
+        assert everyone.value == accepted[~c.mated].mean()
+
+
+def test_a_held_threshold_has_the_clustered_interval_and_says_so():
+    c = scored_pairs()
+    found = audited(c, fmrs=(), thresholds=(0.3,)).get("fmr", at="threshold 0.3", group="b")
+    rows = ~c.mated & (c.group == 1).all(axis=1)
+    expected = clustered_rate(c.score[rows] >= 0.3, c.subject[rows]).interval(level=0.95)
+    assert found.interval == expected
+    assert "held fixed" in found.method
+
+
+def test_a_found_threshold_moves_with_the_resample_and_says_so():
+    c = scored_pairs()
+    found = audited(c, fmrs=(1e-1,)).get("fnmr", at="FMR 1e-1")
+    assert found.n_errors >= 30 and "threshold resampled" in found.method
+
+
+def test_thresholds_from_other_pairs_are_named_and_held_fixed():
+    c, calibration = scored_pairs(), scored_pairs(seed=9)
+    results = audited(c, calibration={"": calibration}, calibration_source="other.csv")
+    found = results.get("fmr", at="FMR 1e-2")
+    expected = metrics.threshold_at_fmr(calibration.score[~calibration.mated], fmr=1e-2)
+    assert found.threshold == expected
+    assert found.threshold_source == "all non-mated pairs of other.csv"
+    assert found.value == (c.score[~c.mated] >= expected).mean() != 0.01
+    assert "held fixed" in found.method
+
+
+def test_a_target_that_the_pairs_cannot_resolve_is_neither_zero_nor_one():
+    results = audited(scored_pairs(), fmrs=(1e-7,))
+    for name in ("fmr", "fnmr", "tmr"):
+        for group in ({}, {"group": "a"}):
+            found = results.get(name, at="FMR 1e-7", **group)
+            assert found.value is None and found.threshold is None
+            assert found.note.startswith("insufficient data")
+    assert "FMR 1e-7" not in results.arrays["rates"]["operating"]
+
+
+def test_a_group_without_errors_leaves_ratios_undefined_with_a_smoothed_twin():
+    results = audited(counted([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]), fmrs=(), thresholds=(0.5,))
+    place = {"across": "group", "at": "threshold 0.5"}
+    for name in ("fmr_max_over_min", "fmr_max_over_geomean", "fmr_sum_abs_log10", "inequity_rate"):
+        raw = results.get(name, **place)
+        assert raw.value is None and "undefined (0 FMR errors in group a)" in raw.note
+    twin = results.get("fmr_max_over_min_smoothed", **place)
+    assert twin.value == pytest.approx(20.5 / 0.5)
+    assert results.get("fmr_max_over_min_smoothed_noise_floor", **place).value is not None
+    assert results.get("fmr_gini", **place).value is not None  # defined at 0
+    with pytest.raises(KeyError):
+        results.get("fnmr_max_over_min_smoothed", **place)
+
+
+def test_rates_on_few_errors_are_flagged_by_group_and_in_the_gap():
+    results = audited(counted(*WORKED), fmrs=(), thresholds=(0.5,))
+    cell = results.get("fmr", at="threshold 0.5", group="a")
+    assert cell.is_thin and cell.note == "fewer than 30 errors (1)"
+    gap = results.get("fmr_difference", across="group", at="threshold 0.5")
+    assert gap.is_thin and "fewer than 30 FMR errors in a, b, c, d" in gap.note
+
+
+def test_a_group_without_pairs_stays_in_the_results():
+    c = scored_pairs(("a", "b"))
+    c = replace(c, groups=("a", "b", "nobody"))
+    results = audited(c)
+    found = results.get("fmr", at="FMR 1e-2", group="nobody")
+    assert found.value is None and found.n == 0 and found.note == "no non-mated pairs"
+    gap = results.get("fmr_difference", across="group", at="FMR 1e-2")
+    assert gap.value is not None and "without nobody" in gap.note
+    assert results.arrays["matrix"]["fmr"][2] == [None, None, None]
+    assert results.arrays["det"]["groups"]["nobody"]["threshold"] == []
+    assert results.get("eer", group="nobody").value is None
+    json.dumps(results.arrays, allow_nan=False)
+
+
+def test_people_of_unknown_group_count_for_everyone_alone():
+    c = scored_pairs(("a", "b"))
+    group = c.group.copy()
+    group[(c.subject == 3)] = UNKNOWN
+    lost = (group < 0).any(axis=1)
+    results = audited(replace(c, group=group))
+    assert results.get("fmr", at="FMR 1e-2").n == (~c.mated).sum()
+    own = ~c.mated & ~lost & (c.group == 0).all(axis=1)
+    assert results.get("fmr", at="FMR 1e-2", group="a").n == own.sum()
+    assert any(
+        f"{lost.sum()} of {len(c)} pairs" in said.replace(",", "") for said in results.limits
+    )
+
+
+def test_pairs_without_groups_have_rates_of_everyone_alone():
+    c = scored_pairs()
+    c = replace(c, group=np.full_like(c.group, UNKNOWN), groups=())
+    results = audited(c, accuracies=("exact",))
+    assert results.get("fmr", at="FMR 1e-2").value is not None
+    assert results.get("accuracy").value is not None
+    assert not [m for m in results.measures if m.group or m.across]
+
+
+def test_equal_scores_are_accepted_or_rejected_together():
+    c = scored_pairs()
+    results = audited(replace(c, score=np.full(len(c), 0.4)))
+    assert results.get("fmr", at="FMR 1e-2").value == 0.0
+    assert results.get("fnmr", at="FMR 1e-2").value == 1.0
+    assert results.get("auc").value == 0.5
+    assert results.get("d_prime").value is None
+    json.dumps(results.arrays, allow_nan=False)
+
+
+def plain(results):
+    return [
+        (m.name, m.at, m.across, tuple(m.group.items()), m.value, m.interval)
+        for m in results.measures
+    ]
+
+
+def test_the_order_of_pairs_and_of_their_sides_plays_no_part():
+    c = scored_pairs()
+    rng = np.random.default_rng(4)
+    order, turned = rng.permutation(len(c)), rng.random(len(c)) < 0.5
+    shuffled = c.take(order)
+    subject, group = shuffled.subject.copy(), shuffled.group.copy()
+    subject[turned], group[turned] = subject[turned, ::-1], group[turned, ::-1]
+    shuffled = replace(shuffled, subject=subject, group=group)
+    one, other = audited(c), audited(shuffled)
+    for before, after in zip(plain(one), plain(other), strict=True):
+        assert before[:4] == after[:4]
+        assert after[4] == pytest.approx(before[4], nan_ok=True)
+        assert after[5] == (before[5] and pytest.approx(before[5]))
+
+
+def test_a_constant_added_to_scores_moves_thresholds_alone():
+    c = scored_pairs()
+    c = replace(c, score=np.round(c.score * 1024) / 1024)  # so that adding 2 is exact
+    one, other = audited(c), audited(replace(c, score=c.score + 2.0))
+    for before, after in zip(one.measures, other.measures, strict=True):
+        assert after.value == pytest.approx(before.value)
+        if before.threshold is not None:
+            assert after.threshold == pytest.approx(before.threshold + 2.0)
+
+
+def test_systems_are_compared_on_the_same_resamples():
+    c = scored_pairs()
+    better = replace(c, score=np.where(c.mated, c.score + 0.1, c.score))
+    results = audited({"old": c, "new": better}, fmrs=(1e-1,))
+    old, new = (results.get("fnmr", at="FMR 1e-1", system=s) for s in ("old", "new"))
+    change = results.get("fnmr_change", at="FMR 1e-1", system="new minus old")
+    assert change.value == new.value - old.value < 0
+    assert change.interval[0] < change.value < change.interval[1] <= 0
+    assert set(results.arrays["systems"]) == {"old", "new"}
+    assert results.arrays["det"] == results.arrays["systems"]["old"]["det"]
+    gap = results.get(
+        "fnmr_difference_change", across="group", at="FMR 1e-1", system="new minus old"
+    )
+    assert gap.interval[0] <= gap.value <= gap.interval[1]
+
+
+def test_a_system_compared_with_itself_has_not_changed():
+    c = scored_pairs()
+    results = audited({"one": c, "two": c}, accuracies=("exact",))
+    changes = [m for m in results.measures if m.name.endswith("_change")]
+    assert {"fmr_change", "eer_change", "accuracy_change", "garbe_change"} <= {
+        m.name for m in changes
+    }
+    assert all(m.value == 0 and m.interval == (0.0, 0.0) for m in changes)
+
+
+def test_p_values_are_adjusted_for_each_other():
+    c = scored_pairs(shift=0.1)
+    for adjust, suffix in (("holm", "holm"), ("benjamini_hochberg", "bh")):
+        results = audited(c, fmrs=(1e-1,), adjust=adjust)
+        raw = [m for m in results.measures if m.name.endswith("_p_value")]
+        assert len(raw) == 2 * 6 + 4
+        for m in raw:
+            twin = results.get(f"{m.name}_{suffix}", across=m.across, at=m.at)
+            assert twin.value >= m.value
+            assert f"for {len(raw)} tests" in twin.rule
+
+
+def test_a_large_gap_stands_above_its_noise_floor_and_equal_groups_below():
+    place = {"across": "group", "at": "FMR 1e-1"}
+    apart = audited(scored_pairs(shift=0.15), fmrs=(1e-1,), resamples=400)
+    gap, floor, p = (
+        apart.get(f"fmr_difference{s}", **place).value for s in ("", "_noise_floor", "_p_value")
+    )
+    assert gap > floor and p < 0.01
+    alike = audited(scored_pairs(shift=0.0), fmrs=(1e-1,), resamples=400)
+    for name in ("fmr_difference", "fnmr_difference", "garbe"):
+        value, floor, p = (
+            alike.get(f"{name}{s}", **place).value for s in ("", "_noise_floor", "_p_value")
+        )
+        assert value < floor and p > 0.05, name
+
+
+def test_verdicts_have_three_states():
+    c = scored_pairs(shift=0.15)
+    for tolerance, verdict in ((0.999, "within"), (1e-6, "exceeds")):
+        results = audited(c, fmrs=(1e-1,), tolerances={"fmr_difference": tolerance})
+        (found,) = results.arrays["verdicts"]
+        assert found["verdict"] == verdict and found["tolerance"] == tolerance
+        assert found["at"] == "FMR 1e-1" and f"tolerance of {tolerance:g}" in found["words"]
+    value = results.get("fmr_difference", across="group", at="FMR 1e-1").value
+    results = audited(c, fmrs=(1e-1,), tolerances={"fmr_difference": value})
+    assert results.arrays["verdicts"][0]["verdict"] == "inconclusive"
+    fair = {"fairness_discrepancy_rate": 0.1}  # larger is fairer: the smallest value accepted
+    results = audited(c, fmrs=(1e-1,), tolerances=fair)
+    assert results.arrays["verdicts"][0]["verdict"] == "within"
+
+
+def test_the_bias_degree_is_the_spread_of_fmr_over_the_target():
+    c = scored_pairs(shift=0.1)
+    results = audited(c, fmrs=(1e-1,), bias_degree=BiasDegree())
+    rates = [results.get("fmr", at="FMR 1e-1", group=g).value for g in c.groups]
+    found = results.get("fmr_bias_degree", across="group", at="FMR 1e-1")
+    assert found.value == pytest.approx(np.std(rates, ddof=1) / 0.1)
+    assert found.ddof == 1 and found.interval[0] <= found.value <= found.interval[1]
+    percent = BiasDegree(denominator="mean_group", ddof=0, scale="percent")
+    found = audited(c, fmrs=(1e-1,), bias_degree=percent).get(
+        "fmr_bias_degree", across="group", at="FMR 1e-1"
+    )
+    assert found.value == pytest.approx(100 * np.std(rates) / np.mean(rates))
+
+
+def test_accuracies_that_need_embeddings_say_so():
+    results = audited(scored_pairs(cross=0), accuracies=("exact", "rfw_official"))
+    found = results.get("accuracy_rfw_official", group="a")
+    assert found.value is None and "only scores were given" in found.note
+    spread = {name: results.get(f"accuracy_{name}", across="group") for name in ("mean", "std")}
+    rates = [results.get("accuracy", group=g).value for g in "abc"]
+    assert spread["mean"].value == pytest.approx(np.mean(rates))
+    assert spread["std"].value == pytest.approx(np.std(rates, ddof=1)) and spread["std"].ddof == 1
+    ser = results.get("accuracy_ser", across="group").value
+    assert ser == pytest.approx((1 - min(rates)) / (1 - max(rates)))
+
+
+def test_results_survive_a_file(tmp_path):
+    results = audited({"one": scored_pairs(), "two": scored_pairs()}, accuracies=("exact",))
+    save_results(tmp_path / "results.json", results)
+    assert plain(load_results(tmp_path / "results.json")) == plain(results)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fmrs": (1e-2, 1e-2)}, "fmrs holds a value twice"),
+        ({"level": 95.0}, "level=95 must be a fraction"),
+        ({"tolerances": {"garbo": 1.0}}, "'garbo' was given; known are"),
+        ({"fmrs": (0.0,)}, "fraction in"),
+        ({"resamples": 0}, "resamples"),
+        ({"calibration": {"other": scored_pairs()}}, "no calibration scores"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        audited(scored_pairs(), **change)
+
+
+def test_scores_that_are_no_numbers_are_refused_with_their_row():
+    c = scored_pairs()
+    broken = replace(c, score=np.where(np.arange(len(c)) == 7, np.nan, c.score))
+    with pytest.raises(ValueError, match="system 'b': score 7 is nan"):
+        audited({"a": c, "b": broken})
+
+
+def test_systems_on_different_pairs_are_refused():
+    c = scored_pairs()
+    with pytest.raises(ValueError, match="'b': its pairs differ from those of 'a'"):
+        audited({"a": c, "b": c.take(np.arange(len(c))[::-1])})
+    with pytest.raises(ValueError, match="no system"):
+        audited({})
+    with pytest.raises(ValueError, match="shows subjects"):
+        audited(replace(c, mated=~c.mated))
+
+
+def test_the_planner_counts_people_as_the_formula_does_for_independent_pairs():
+    # one mated pair a person; (1.96 + 0.8416)^2 / log(2)^2 x (0.9 / 0.1 + 0.8 / 0.2) = 212.4
+    results = audited(counted([0.1, 0.1], [0.1, 0.1]), fmrs=(), thresholds=(0.5,))
+    plan = next(row for row in results.arrays["planner"] if row["rate"] == "fnmr")
+    assert plan["people"]["2"] == pytest.approx(213, abs=3)
+    assert plan["people_now"] == 100
+    assert (plan["at"], plan["value"]) == ("threshold 0.5", pytest.approx(0.1))
+    assert plan["people"]["1.25"] > plan["people"]["1.5"] > plan["people"]["3"]

@@ -1,0 +1,103 @@
+"""The rooms of `fairjax/`, from top to bottom: the table behind README's map and `test_rooms.py`.
+
+`python tests/rooms.py` prints the map. A room imports only rooms below it, and only those that its
+line names.
+"""
+
+from typing import NamedTuple
+
+
+class Room(NamedTuple):
+    """One line of the map.
+
+    Attributes:
+      name: Module or package in `fairjax/`.
+      contents: What a reader finds there.
+      imports: Rooms below it that it may import.
+    """
+
+    name: str
+    contents: str
+    imports: tuple[str, ...]
+
+
+ROOMS = (
+    Room(
+        "main",
+        "`python -m fairjax.main`: trains, evaluates and reports what a config describes",
+        ("study", "run", "config", "data"),
+    ),
+    Room(
+        "cli",
+        "the `fairjax` command, one module a verb",
+        ("study", "audit", "run", "config", "data", "protocols", "report", "core"),
+    ),
+    Room(
+        "study",
+        "many runs, one table, and whether a paper's claims hold",
+        ("run", "config", "data", "report", "metrics", "core"),
+    ),
+    Room(
+        "audit",
+        "scores, embeddings and predictions of any system: read, checked, measured; the self-test",
+        ("protocols", "report", "core"),
+    ),
+    Room(
+        "run",
+        "one run: the training loop, steps, state, evaluation, checkpoints, its folder, the mesh",
+        (
+            "config",
+            "optim",
+            "methods",
+            "heads",
+            "models",
+            "interop",
+            "protocols",
+            "report",
+            "metrics",
+            "data",
+            "core",
+        ),
+    ),
+    Room("config", "every config key with its default; builders of sections; checks", ()),
+    Room("optim", "optimisers, learning-rate schedules, frozen parts", ("core",)),
+    Room(
+        "methods",
+        "what is optimised, one module a method",
+        ("heads", "models", "losses", "core"),
+    ),
+    Room(
+        "heads",
+        "class weights of a margin loss: whole, in shards, in chunks, sampled",
+        ("models", "losses", "core"),
+    ),
+    Room("models", "Linen modules; `layers/` holds what exists for a backend's sake", ()),
+    Room("losses", "pure losses: margins, FPR penalty, contrastive, reconstruction", ("core",)),
+    Room("interop", "weights of timm, DeiT and MAE in and out", ()),
+    Room(
+        "protocols",
+        "what a paper's evaluation fixes; `verification/` for pairs, `by_image/` for images",
+        ("metrics", "core"),
+    ),
+    Room("metrics", "numpy metrics, groups, intervals, tests", ("core",)),
+    Room("report", "the HTML report, text tables, CSV files, model card", ("core",)),
+    Room(
+        "data",
+        "one file a dataset; `formats/`, generated faces (`phantom/`), batches (`stream/`), TFDS",
+        ("core",),
+    ),
+    Room("core", "words that rooms share: batches, methods, results, pairs, scores", ()),
+)
+
+
+def readme_map() -> str:
+    """README's map, as Markdown."""
+    lines = ["| room | contents |", "|---|---|"]
+    for room in ROOMS:
+        path = "main.py" if room.name == "main" else f"{room.name}/"
+        lines.append(f"| `fairjax/{path}` | {room.contents} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(readme_map())

@@ -1,0 +1,133 @@
+from collections import namedtuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec
+
+from fairjax.run import checkpoint, sharding
+from fairjax.run.checkpoint import CheckpointError, Checkpoints, abstract_state, lower_is_better
+from fairjax.run.state import TrainState
+
+
+def make_state(step):
+    params = {"w": jnp.full((4, 3), float(step))}
+    state = TrainState(jnp.int32(step), params, {}, optax.sgd(0.1, 0.9).init(params), None)
+    return jax.device_put(state, sharding.replicated(sharding.make_mesh()))
+
+
+def abstract():
+    state = make_state(0)
+    return abstract_state(state, sharding.by_part(sharding.make_mesh(), state, {}))
+
+
+def opened(folder, *, keep_last=2, keep_best=1, best_metric="loss"):
+    return Checkpoints(folder, keep_last=keep_last, keep_best=keep_best, best_metric=best_metric)
+
+
+def save(checkpoints, step, loss=None):
+    checkpoints.save(
+        make_state(step),
+        step=step,
+        config={"seed": 0},
+        position={"step": step},
+        metrics=None if loss is None else {"loss": loss},
+    )
+
+
+def damage(folder, step):
+    """Cuts every array file of a checkpoint to half its length."""
+    files = [p for p in (folder / str(step) / "state").rglob("*") if p.is_file()]
+    assert files
+    for path in files:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    with opened(tmp_path) as checkpoints:
+        assert checkpoints.restore(abstract()) is None
+        save(checkpoints, 3)
+        checkpoints.wait()
+    with opened(tmp_path) as checkpoints:
+        state, position = checkpoints.restore(abstract())
+    np.testing.assert_array_equal(state.params["w"], np.full((4, 3), 3.0))
+    assert position["step"] == 3
+
+
+def test_weights_that_two_devices_share_go_on_in_the_hands_of_four(tmp_path):
+    kernel = jnp.arange(12.0 * 3).reshape(12, 3)
+    params = {"head": {"kernel": kernel}, "w": jnp.ones((4, 3))}
+    split = {"head/kernel": PartitionSpec("model")}
+
+    def spread(shards):
+        state = TrainState(
+            jnp.int32(1), params, {}, optax.sgd(0.1, 0.9).init(params), {"params": params}
+        )
+        return state, sharding.by_part(sharding.make_mesh(shards), state, split)
+
+    with opened(tmp_path) as checkpoints:
+        state = jax.device_put(*spread(2))
+        checkpoints.save(state, step=1, config={}, position={}, metrics=None)
+        checkpoints.wait()
+        state, _ = checkpoints.restore(abstract_state(*spread(4)))
+    for part in (state.params, state.opt_state[0].trace, state.average["params"]):
+        assert part["head"]["kernel"].addressable_shards[0].data.shape == (3, 3)
+        assert part["w"].addressable_shards[0].data.shape == (4, 3)
+    np.testing.assert_array_equal(state.params["head"]["kernel"], kernel)
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    with opened(tmp_path) as checkpoints:
+        for step, loss in ((1, 0.5), (2, 0.1), (3, 0.3), (4, None), (5, 0.4)):
+            save(checkpoints, step, loss)
+        checkpoints.wait()
+        assert (checkpoints.latest_step, checkpoints.best_step) == (5, 2)
+    kept = {path.name for path in tmp_path.iterdir() if path.name.isdigit()}
+    assert kept == {"2", "4", "5"}
+
+
+def test_a_checkpoint_cut_short_gives_way_to_the_one_before(tmp_path, caplog):
+    with opened(tmp_path) as checkpoints:
+        save(checkpoints, 1)
+        save(checkpoints, 2)
+        checkpoints.wait()
+    damage(tmp_path, 2)
+    with opened(tmp_path) as checkpoints:
+        state, _ = checkpoints.restore(abstract())
+        assert int(state.step) == 1
+        save(checkpoints, 2)  # the damaged one is out of the way
+        checkpoints.wait()
+    with opened(tmp_path) as checkpoints:
+        assert int(checkpoints.restore(abstract())[0].step) == 2
+
+
+def test_a_disk_too_full_for_a_checkpoint_is_said_before_one_is_begun(tmp_path, monkeypatch):
+    with opened(tmp_path) as checkpoints:
+        save(checkpoints, 1)
+        checkpoints.wait()
+        usage = namedtuple("usage", "total used free")
+        monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 80))
+        with pytest.raises(CheckpointError, match="0 MiB free; make room .step 1 is saved"):
+            save(checkpoints, 2)
+    assert {path.name for path in tmp_path.iterdir() if path.name.isdigit()} == {"1"}
+
+
+def test_when_none_can_be_read_that_is_said(tmp_path):
+    with opened(tmp_path) as checkpoints:
+        save(checkpoints, 1)
+        checkpoints.wait()
+    damage(tmp_path, 1)
+    with (
+        opened(tmp_path) as checkpoints,
+        pytest.raises(CheckpointError, match="no checkpoint in .* can be read .step 1"),
+    ):
+        checkpoints.restore(abstract())
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower"), [("loss", True), ("age_mae", True), ("race_accuracy", False)]
+)
+def test_losses_and_errors_are_minimised(metric, lower):
+    assert lower_is_better(metric) is lower

@@ -1,0 +1,61 @@
+"""A state that starts from another model's weights."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fairjax.run.state import TrainState, start_from
+
+
+def fresh(averaged=False):
+    params = {
+        "backbone": {"stem": {"kernel": jnp.zeros(3)}, "norm": {"scale": jnp.ones(3)}},
+        "head": {"kernel": jnp.zeros((3, 2))},
+    }
+    model_state = {"batch_stats": {"backbone": {"norm": {"mean": jnp.zeros(3)}}}}
+    average = {"params": params, **model_state} if averaged else None
+    return TrainState(jnp.int32(0), params, model_state, optax.sgd(0.1).init(params), average)
+
+
+def other():
+    return {
+        "params": {
+            "backbone": {"stem": {"kernel": np.arange(3.0)}, "old_norm": {"scale": np.ones(3)}},
+            "head": {"kernel": np.ones((3, 5))},
+        },
+        "batch_stats": {"backbone": {"norm": {"mean": np.full(3, 2.0)}}},
+    }
+
+
+def test_the_part_takes_the_others_weights_and_statistics_and_the_rest_stays_fresh():
+    state = start_from(fresh(), other(), part="backbone")
+    np.testing.assert_array_equal(state.params["backbone"]["stem"]["kernel"], [0, 1, 2])
+    np.testing.assert_array_equal(state.model_state["batch_stats"]["backbone"]["norm"]["mean"], 2)
+    np.testing.assert_array_equal(state.params["backbone"]["norm"]["scale"], 1)
+    assert state.params["head"]["kernel"].shape == (3, 2)
+    assert set(state.params["backbone"]) == {"stem", "norm"}
+
+
+def test_the_average_starts_there_too_with_arrays_of_its_own():
+    state = start_from(fresh(averaged=True), other(), part="backbone")
+    kept = state.average["params"]["backbone"]["stem"]["kernel"]
+    np.testing.assert_array_equal(kept, [0, 1, 2])
+    assert kept is not state.params["backbone"]["stem"]["kernel"]
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("trunk", "'trunk' is no part of this model; it has 'all', 'backbone', 'head'"),
+        ("all", r"params/head/kernel is \(3, 2\) here and \(3, 5\) there"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_path(part, said):
+    with pytest.raises(ValueError, match=said):
+        start_from(fresh(), other(), part=part)
+
+
+def test_a_model_that_shares_nothing_is_refused():
+    with pytest.raises(ValueError, match="shares no array of 'head'"):
+        start_from(fresh(), {"params": {"trunk": {"kernel": np.ones(3)}}}, part="head")

@@ -1,0 +1,141 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fairjax.core.types import Aux, Method
+from fairjax.run import sharding
+from fairjax.run.state import init_state
+from fairjax.run.steps import make_predict_step, make_train_step
+
+
+def linear_method():
+    """Fits y = w.x, with a running mean of the inputs: small enough to work by hand."""
+
+    def init(key, batch):
+        return {"w": jnp.zeros(2)}, {"stats": {"mean": jnp.zeros(2)}}
+
+    def loss(params, model_state, batch, key):
+        error = batch["x"] @ params["w"] - batch["y"]
+        value = jnp.mean(jnp.square(error))
+        mean = 0.9 * model_state["stats"]["mean"] + 0.1 * jnp.mean(batch["x"], axis=0)
+        noise = jax.random.uniform(key)
+        scalars = {"loss": (value, jnp.float32(1)), "noise": (noise, jnp.float32(1))}
+        return value, Aux({"stats": {"mean": mean}}, scalars)
+
+    def predict(variables, batch):
+        return {"pred_y": batch["x"] @ variables["params"]["w"]}
+
+    return Method(init, loss, predict)
+
+
+def batch(rows=8):
+    rng = np.random.default_rng(0)
+    return {
+        "x": jnp.asarray(rng.normal(size=(rows, 2)), jnp.float32),
+        "y": jnp.asarray(rng.normal(size=rows), jnp.float32),
+    }
+
+
+def run(steps, *, accumulate=1, ema_decay=0.0, rows=8, key, wrap=lambda step: step):
+    method, tx = linear_method(), optax.sgd(0.1)
+    state = init_state(method, tx, key, {}, averaged=ema_decay > 0)
+    step = wrap(make_train_step(method, tx, accumulate=accumulate, ema_decay=ema_decay))
+    scalars = None
+    for _ in range(steps):
+        state, scalars = step(state, batch(rows), key)
+    return state, scalars
+
+
+def test_one_sgd_step_by_hand(key):
+    state, scalars = run(1, key=key)
+    data = batch()
+    gradient = -2 * data["x"].T @ data["y"] / 8
+    np.testing.assert_allclose(state.params["w"], -0.1 * gradient, rtol=1e-5)
+    np.testing.assert_allclose(scalars["loss"], np.mean(data["y"] ** 2), rtol=1e-6)
+    np.testing.assert_allclose(scalars["grad_norm"], np.linalg.norm(gradient), rtol=1e-5)
+    assert int(state.step) == 1
+
+
+def test_accumulated_micro_batches_equal_one_large_batch(key):
+    whole, _ = run(3, key=key)
+    parts, _ = run(3, accumulate=4, key=key)
+    np.testing.assert_allclose(whole.params["w"], parts.params["w"], rtol=1e-5)
+
+
+def test_a_scalar_of_which_the_batch_has_no_rows_is_nan(key):
+    method = linear_method()
+
+    def loss(params, model_state, batch, key):
+        value, aux = method.loss(params, model_state, batch, key)
+        return value, aux._replace(scalars={"nobody": (jnp.float32(0), jnp.float32(0))})
+
+    tx = optax.sgd(0.1)
+    step = make_train_step(replace(method, loss=loss), tx, accumulate=1, ema_decay=0.0)
+    _, scalars = step(init_state(method, tx, key, {}, averaged=False), batch(), key)
+    assert np.isnan(scalars["nobody"])
+    assert np.isfinite(scalars["grad_norm"])
+
+
+def test_jit_equals_eager(key):
+    eager, _ = run(2, key=key)
+    jitted, _ = run(2, key=key, wrap=jax.jit)
+    np.testing.assert_allclose(eager.params["w"], jitted.params["w"], rtol=1e-6)
+
+
+def test_each_step_draws_anew_and_a_resumed_step_draws_the_same(key):
+    method, tx = linear_method(), optax.sgd(0.1)
+    step = make_train_step(method, tx, accumulate=1, ema_decay=0.0)
+    first = init_state(method, tx, key, {}, averaged=False)
+    second, one = step(first, batch(), key)
+    _, two = step(second, batch(), key)
+    _, two_again = step(second, batch(), key)
+    assert float(one["noise"]) != float(two["noise"]) == float(two_again["noise"])
+
+
+def test_the_moving_average_is_warmed_up_and_is_what_predicts(key):
+    state, _ = run(1, ema_decay=0.9, key=key)
+    decay = min(0.9, 1 / 10)
+    np.testing.assert_allclose(
+        state.average["params"]["w"], (1 - decay) * state.params["w"], rtol=1e-5
+    )
+    assert state.variables is state.average
+    data = {**batch(), "index": jnp.arange(8), "mask": jnp.ones(8, bool)}
+    columns = make_predict_step(linear_method())(state.variables, data)
+    np.testing.assert_allclose(
+        columns["pred_y"], data["x"] @ state.average["params"]["w"], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_four_devices_equal_one(key, accumulate):
+    mesh = sharding.make_mesh()
+    assert mesh.size == 4
+    whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
+    spread, _ = run(
+        3,
+        accumulate=accumulate,
+        key=key,
+        wrap=lambda step: jax.jit(step, in_shardings=(whole, by_batch, whole), out_shardings=whole),
+    )
+    alone, _ = run(3, accumulate=accumulate, key=key)
+    np.testing.assert_allclose(spread.params["w"], alone.params["w"], rtol=1e-5)
+    np.testing.assert_allclose(
+        spread.model_state["stats"]["mean"], alone.model_state["stats"]["mean"], rtol=1e-5
+    )
+
+
+def test_global_batch_spreads_rows_over_the_devices():
+    mesh = sharding.make_mesh()
+    rows = np.arange(8, dtype=np.int32)
+    spread = sharding.global_batch(mesh, {"row": rows})["row"]
+    assert [shard.data.tolist() for shard in spread.addressable_shards] == [
+        [0, 1],
+        [2, 3],
+        [4, 5],
+        [6, 7],
+    ]
+    np.testing.assert_array_equal(spread, rows)

@@ -1,0 +1,73 @@
+import json
+from collections import namedtuple
+
+import pytest
+
+from fairjax.run import workdir
+from fairjax.run.workdir import (
+    WorkdirError,
+    claim,
+    environment,
+    read_json,
+    settle_config,
+    write_json,
+)
+
+
+def test_a_folder_is_claimed_by_one_at_a_time(tmp_path):
+    with (
+        claim(tmp_path / "run"),
+        pytest.raises(WorkdirError, match="in use by another run"),
+        claim(tmp_path / "run"),
+    ):
+        pass
+    with claim(tmp_path / "run"):
+        pass
+
+
+def test_a_nearly_full_disk_is_said_before_work_is_done(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(workdir.shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 5, 5))
+    with pytest.raises(WorkdirError, match="only 0 MiB free; make room"), claim(tmp_path):
+        pass
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"x": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"x": object()})
+    assert read_json(path) == {"x": 1}
+
+
+def test_a_missing_or_broken_file_is_said(tmp_path):
+    with pytest.raises(WorkdirError, match="is missing; is .* the folder of a run"):
+        read_json(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text('{"a": ')
+    with pytest.raises(WorkdirError, match="not valid JSON"):
+        read_json(tmp_path / "config.json")
+
+
+def test_many_changed_keys_are_counted(tmp_path):
+    settle_config(tmp_path, {f"k{i}": 0 for i in range(8)})
+    write_json(tmp_path / "data.json", {})
+    with pytest.raises(WorkdirError, match="k0: 0 -> 1; .*; and 3 more"):
+        settle_config(tmp_path, {f"k{i}": 1 for i in range(8)})
+
+
+def test_a_run_that_was_refused_before_it_began_does_not_bind_the_next(tmp_path):
+    settle_config(tmp_path, {"seed": 0})
+    settle_config(tmp_path, {"seed": 1})
+    assert read_json(tmp_path / "config.json") == {"seed": 1}
+
+
+def test_keys_that_change_no_number_may_change(tmp_path):
+    settle_config(tmp_path, {"data": {"root": "a"}, "seed": 0})
+    settle_config(tmp_path, {"data": {"root": "b"}, "seed": 0})
+    assert read_json(tmp_path / "config.json")["data"]["root"] == "b"
+
+
+def test_the_environment_names_versions_and_is_json():
+    told = environment({"platform": "cpu"})
+    assert json.loads(json.dumps(told))["packages"]["jax"] != "absent"
+    assert told["packages"]["tensorflow"] != "absent", "tensorflow-cpu counts"
