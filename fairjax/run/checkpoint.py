@@ -15,7 +15,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from fairjax.core.types import PyTree
 from fairjax.interop import from_timm, read_tensors
 from fairjax.run.state import TrainState
-from fairjax.run.workdir import WorkdirError, read_json
+from fairjax.run.workdir import WorkdirError, read_checked
 
 
 class CheckpointError(WorkdirError):
@@ -198,7 +198,7 @@ def read_variables(run: Path) -> PyTree:
             raise CheckpointError(str(error)) from error
         logging.info("%s: no place for %s.", run, ", ".join(leftovers) or "nothing")
         return {"params": params}
-    step = read_json(run / "outcome.json")["evaluated_step"]
+    step = read_checked(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
     with ocp.PyTreeCheckpointer() as reader:
         try:
