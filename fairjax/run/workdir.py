@@ -105,8 +105,8 @@ def settle_data(workdir: Path, manifest: Mapping[str, Any]) -> None:
             if before.get(key) != manifest[key]:
                 raise WorkdirError(
                     f"--workdir {workdir} holds a run on other data (its {what} differ: "
-                    f"{str(before.get(key))[:12]} -> {manifest[key][:12]}); choose another folder, or give "
-                    "the same data to resume."
+                    f"{str(before.get(key))[:12]} -> {manifest[key][:12]}); choose another "
+                    "folder, or give the same data to resume."
                 )
     write_json(path, manifest)
 
