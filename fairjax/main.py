@@ -36,6 +36,7 @@ from fairjax.run.workdir import (
     WorkdirError,
     claim,
     environment,
+    is_finished,
     settle_config,
     settle_data,
     write_json,
@@ -125,7 +126,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             "count": jax.device_count(),
             "processes": jax.process_count(),
         }
-        if (workdir / "predictions.npz").exists():
+        if is_finished(workdir):
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
             dataset = build.load_dataset(config)

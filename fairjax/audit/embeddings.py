@@ -24,6 +24,7 @@ from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
 from fairjax.core.comparisons import Embeddings, Pairs, compare
+from fairjax.core.files import read_arrays
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 _VECTORS = ("embedding", "embeddings", "feature", "features")
@@ -167,14 +168,10 @@ def load_embeddings(
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        stored = np.load(path, allow_pickle=False)  # nothing read can run code
-        if isinstance(stored, np.ndarray):
-            return {"embedding": stored}
-        with stored:
-            return dict(stored)
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        why = "it holds Python objects" if "allow_pickle" in str(error) else "is it damaged?"
-        raise InputError(f"{path} can't be read as numpy arrays: {why}") from error
+        arrays = read_arrays(path)
+    except ValueError as error:
+        raise InputError(f"{path} can't be read as numpy arrays: {error}") from error
+    return {name or "embedding": array for name, array in arrays.items()}
 
 
 def _table(path: Path) -> dict[str, np.ndarray]:
