@@ -50,7 +50,7 @@ def measure(
         reader = _Reader(path, replace(asked, by=[attribute.name]), people)
         groups = reader.check()
         thresholds = reader.thresholds(settings.thresholds)
-        results = verification_stream.evaluate(
+        results = verification_stream.measure_stream(
             reader.chunks,
             groups=groups,
             attribute=attribute.name,
