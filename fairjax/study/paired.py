@@ -19,7 +19,7 @@ from fairjax.core.comparisons import Comparisons, Pairs
 from fairjax.data.dataset import Attribute
 from fairjax.metrics import bootstrap, subject_bootstrap
 from fairjax.run.score import Columns, attributes_of, evaluate_columns, read_predictions
-from fairjax.run.workdir import read_json
+from fairjax.run.workdir import read_checked, read_json
 from fairjax.study.numbers import value_of
 
 SEED = 0  # of the resamples: the same for all runs
@@ -51,7 +51,7 @@ def resampled_values(
     if "bias_fmrs" in config.eval.protocol:
         config.eval.protocol.bias_fmrs = []
     predictions, pairs = read_predictions(folder / "predictions.npz")
-    attributes = attributes_of(read_json(folder / "data.json"))
+    attributes = attributes_of(read_checked(folder / "data.json"))
     rows = _rows(config, predictions, pairs, attributes, resamples)
     values = []
     for some, their_pairs in rows:

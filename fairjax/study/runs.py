@@ -35,8 +35,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether the run has results."""
-        return (self.folder / "results.json").exists()
+        """Whether the run has its results and its page, the last file that a run writes."""
+        return all((self.folder / name).exists() for name in ("results.json", "report.html"))
 
 
 def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -> list[Run]:

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
 from rich.console import Console
 
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
-from fairjax.core.results import Results, load_results
+from fairjax.core.results import Results, load_results, save_results
 from fairjax.report import print_tables
 from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
-from fairjax.run.score import compare_features
-from fairjax.run.workdir import WorkdirError, read_json, write_json
+from fairjax.run.score import compare_features, score
+from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -52,7 +54,7 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
     Raises:
       WorkdirError: If the folder holds no study.
     """
-    kept = read_json(workdir / "study.json")
+    kept = read_checked(workdir / "study.json")
     study = plan_of(kept)
     results = {row.name: _results(workdir, row, study) for row in study.rows}
     shown = [row for row in study.rows if row.shown]
@@ -226,8 +228,25 @@ def state(results: Results | None, failed: bool) -> str:
 
 
 def _results(workdir: Path, row: Row, study: Study) -> list[Results | None]:
-    paths = [workdir / folder_name(row.name, seed) / "results.json" for seed in study.seeds]
-    return [load_results(path) if path.exists() else None for path in paths]
+    return [_result(workdir / folder_name(row.name, seed)) for seed in study.seeds]
+
+
+def _result(folder: Path) -> Results | None:
+    """A run's results, computed anew where the file is damaged; None where there are none."""
+    path = folder / "results.json"
+    if not path.exists():
+        return None
+    try:
+        return load_results(path)
+    except ValueError as error:
+        logging.warning("%s; it is computed again from the run's predictions.", error)
+    try:
+        results = score(ConfigDict(read_checked(folder / "config.json")), folder)
+    except WorkdirError as error:
+        logging.warning("%s", error)
+        return None
+    save_results(path, results)
+    return results
 
 
 def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:
