@@ -40,7 +40,7 @@ ROOMS = (
     Room(
         "audit",
         "scores, embeddings, predictions of any system; the self-test",
-        ("protocols", "report", "core"),
+        ("protocols", "report", "metrics", "core"),
     ),
     Room(
         "run",
@@ -71,9 +71,9 @@ ROOMS = (
         "class weights: whole, in shards, in chunks, sampled",
         ("models", "losses", "core"),
     ),
-    Room("models", "Linen modules; `layers/` exists for a backend's sake", ()),
+    Room("models", "Linen modules; `layers/` exists for a backend's sake", ("core",)),
     Room("losses", "margins, FPR penalty, contrastive, reconstruction", ("core",)),
-    Room("interop", "weights of timm, DeiT and MAE in and out", ()),
+    Room("interop", "weights of timm, DeiT and MAE in and out", ("core",)),
     Room(
         "protocols",
         "what a paper fixes: pairs in `verification/`, images in `by_image/`",

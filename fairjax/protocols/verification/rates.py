@@ -69,7 +69,7 @@ def operating_points(
             points.append(replace(point, threshold=found))
         except InsufficientDataError as error:
             points.append(replace(point, note=str(error)))
-    return points + [Point(f"threshold {t:g}", float(t), "fixed") for t in thresholds]
+    return points + [Point(f"threshold {t:g}", float(t), "given") for t in thresholds]
 
 
 def at_fmr(target: float) -> str:
