@@ -14,6 +14,8 @@ from fairjax.core.results import Measure, Results, load_results, save_results
 from fairjax.protocols import PROTOCOLS, utkface
 from fairjax.protocols.by_image import decisions
 
+CHANCE = ("_noise_floor", "_p_value", "_detectable_ratio", "_people_needed")
+
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 ATTRIBUTES = {"age": (), "gender": ("male", "female"), "race": RACES}
 SETTINGS: dict[str, Any] = {
@@ -248,7 +250,7 @@ def test_every_number_carries_its_n_interval_clusters_and_method(results: Result
         assert m.value is not None or m.note.startswith("undefined"), m
         assert m.rule, m
         assert m.n_clusters is not None and m.n_clusters <= m.n, m
-        if m.value is None or m.name.endswith(("_noise_floor", "_p_value")):
+        if m.value is None or m.name.endswith(CHANCE):
             assert m.interval is None, m
         elif m.interval is None:
             assert "no interval" in m.note, m
@@ -346,9 +348,9 @@ def test_renaming_groups_permutes_their_numbers(order: list[int]) -> None:
     names = tuple(RACES[i] for i in order)
     first = points(evaluate(p, resamples=5))
     second = points(evaluate(q, resamples=5, attributes={**ATTRIBUTES, "race": names}))
-    chance = ("_noise_floor", "_p_value")  # labels are dealt out in the groups' order
+    # labels are dealt out in the groups' order
     for key, value in first.items():
-        if not key[0].endswith(chance):
+        if not key[0].endswith(CHANCE):
             assert value == pytest.approx(second[key]), key
 
 
