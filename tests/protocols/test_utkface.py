@@ -299,7 +299,8 @@ def test_a_rate_without_errors_gets_an_exact_interval_over_clusters() -> None:
     assert m.value == 1.0 and m.n_errors == 0 and m.method.startswith("Clopper-Pearson")
     assert m.interval == pytest.approx((0.025 ** (1 / m.n_clusters), 1.0))
     gap = results.get("gender_accuracy_difference", across="race")
-    assert gap.value == 0 and gap.interval is None and "no interval" in gap.note
+    assert gap.value == 0  # how far each group may be from it is drawn, not taken for nothing
+    assert gap.interval[0] == 0 < gap.interval[1] < 0.1
     assert results.get("gender_accuracy_difference_p_value", across="race").value == 1.0
     assert results.get("gender_fpr_ratio", across="race").note == "undefined: nothing to divide by"
 

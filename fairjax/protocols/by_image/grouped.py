@@ -186,7 +186,7 @@ def _known(
     alone = rates[there] * (1 - rates[there]) if is_rate else rates[there] ** 2
     trials = divide(alone, variance)
     trials = np.where(np.isfinite(trials) & (trials > 0), trials, n_clusters[there])
-    return Known(pooled, np.minimum(trials, n[there]) if is_rate else trials, is_rate=is_rate)
+    return Known(pooled, trials, is_rate=is_rate)
 
 
 def _cell(

@@ -13,7 +13,7 @@ import numpy as np
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import Results
-from fairjax.metrics import bootstrap
+from fairjax.metrics import bootstrap, clustered
 from fairjax.metrics.verification import ThresholdRule
 from fairjax.protocols.gaps import Number
 from fairjax.protocols.verification import gaps as verification_gaps
@@ -141,7 +141,8 @@ def measure_comparisons(
         "resamples": resamples,
         "level": level,
         "seed": seed,
-        "interval": f"{resamples} resamples of people; clustered where errors are few",
+        "interval": f"{resamples} resamples of people; clustered where errors are few; "
+        f"{clustered.COVERAGE_FOUND}",
         "noise_floor": f"{resamples} permutations of people (FNMR), draws at the pooled rate on "
         "effective trials (FMR)",
         "adjusted": adjust,
@@ -167,6 +168,11 @@ def _one_system(
         for name in ("fmr", "fnmr"):
             found += [Number(r.measure, r.resampled) for r in at_point[name]]
         found += [verification_rates.true_match(r, point) for r in at_point["fnmr"]]
+        of_people = (
+            verification_rates.person_mean(comparisons, point, part, scene)
+            for part in [scene.everyone, *scene.own]
+        )
+        found += [Number(m) for m in of_people if m is not None]
         found += verification_gaps.gaps_at_point(
             at_point,
             comparisons,

@@ -204,6 +204,39 @@ def _rate_interval(
     return ends, f"Wilson on {rate.effective_trials:.0f} effective trials (people shared), {held}"
 
 
+def person_mean(comparisons: Comparisons, point: Point, part: Part, scene: Scene) -> Measure | None:
+    """FNMR with people weighing equally, at an operating point.
+
+    None without a threshold, or where everybody has equally many mated pairs: it is FNMR then.
+    """
+    trials, couples = part.mated, part.mated.couples
+    each = couples.trials
+    if point.threshold is None or not len(trials) or (each == each[0]).all():
+        return None
+    wrong = comparisons.score[trials.rows].astype(np.float64) < point.threshold
+    errors = np.bincount(couples.position[wrong], minlength=len(each))
+    value, interval = clustered.person_mean(errors, each, level=scene.level)
+    return Measure(
+        "fnmr_person_mean",
+        value,
+        "fraction",
+        len(trials),
+        part.group,
+        interval=interval,
+        level=scene.level if interval else None,
+        method="Wilson on effective trials from the variance between people, threshold held fixed"
+        if interval
+        else "",
+        n_clusters=len(each),
+        n_errors=int(errors.sum()),
+        at=point.at,
+        threshold=point.threshold,
+        threshold_source=point.source,
+        rule="mean over people of each person's own FNMR: people weigh equally, not pairs",
+        note=f"fewer than {FEW} errors ({errors.sum()})" if errors.sum() < FEW else "",
+    )
+
+
 def true_match(rate: PartRates, point: Point) -> Number:
     """The true match rate, 1 - FNMR, at an operating point."""
     m = rate.measure
