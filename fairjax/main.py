@@ -184,7 +184,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     from fairjax import study
 
     given = config_flags.get_override_values(flags.FLAGS["config"])
-    runs = study.expand(config, workdir, given=given)
+    runs = study.expand(config, workdir, overrides=given)
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()

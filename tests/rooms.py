@@ -40,7 +40,7 @@ ROOMS = (
     Room(
         "audit",
         "scores, embeddings and predictions of any system: read, checked, measured; the self-test",
-        ("protocols", "report", "core"),
+        ("protocols", "report", "metrics", "core"),
     ),
     Room(
         "run",

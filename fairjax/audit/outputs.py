@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fairjax.audit import failures
 from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table, save_results
 from fairjax.protocols import attributes
@@ -32,7 +33,7 @@ def tables(results: Results) -> list[Table]:
     if results.kind == "attributes":
         found = attributes.tables(results)
     else:
-        found = [*verification_tables.tables(results), _verdicts(results)]
+        found = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
     return [table for table in [*found, _undefined(results)] if table.rows]
 
 

@@ -35,7 +35,7 @@ class Measure:
       note: Anything that limits the number.
       at: The operating point it was taken at: "FMR 1e-3", "threshold 0.31"; "" where there is none.
       threshold: The score from which on a pair is accepted there.
-      threshold_source: Where that threshold comes from: "all non-mated pairs", "fixed", a file.
+      threshold_source: Where that threshold comes from: "all non-mated pairs", "given", a file.
       system: Which of several audited systems it is about; "" where there is one.
     """
 
