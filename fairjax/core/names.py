@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_UNKNOWN_WORDS = frozenset({"", "nan", "none", "null", "<na>", "nat"})
+_UNKNOWN_WORDS = frozenset({"", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT"})
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
@@ -41,9 +41,9 @@ def clean(name: str) -> str:
 
 
 def clean_path(name: str) -> str:
-    """The name of a file, with forward slashes whatever system wrote it.
+    r"""The name of a file, with forward slashes whatever system wrote it.
 
-    >>> clean_path("anna\\\\1.jpg")
+    >>> clean_path(r"anna\1.jpg")
     'anna/1.jpg'
     """
     return clean(name.replace("\\", "/")) if "\\" in name else clean(name)
@@ -52,9 +52,9 @@ def clean_path(name: str) -> str:
 def is_unknown(name: str) -> bool:
     """Whether a name is empty or what programs write for a missing value: nan, None, null, <NA>.
 
-    "NA" is a name: Namibia's code, or North America.
+    "NA" is a name, Namibia's code or North America; "none" is one, of people without glasses.
     """
-    return name.casefold() in _UNKNOWN_WORDS
+    return name in _UNKNOWN_WORDS
 
 
 def folded(name: str) -> str:
