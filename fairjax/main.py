@@ -96,22 +96,23 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
       ConfigError, DataError, WorkdirError: For what a user can put right.
     """
     config_lib.validate(config)
-    from fairjax.run import build  # JAX, from here on
+    from fairjax.run.build import build_run
 
-    build.check_sections(config)
+    settings = build_run(config)
     if join is not None:
         join()
     import jax
 
+    from fairjax.run import prepare
     from fairjax.run.train import train
 
     started = time.monotonic()
     config_lib.validate(config, device_count=jax.device_count())
     if jax.process_index() > 0:
-        outcome = train(config, workdir, build.load_dataset(config))
+        outcome = train(settings, workdir, settings.data.load(seed=settings.seed))
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
-        settle_config(workdir, config.to_dict())
+        settle_config(workdir, settings.tree)
         devices = {
             "platform": jax.default_backend(),
             "kind": jax.devices()[0].device_kind,
@@ -121,13 +122,13 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
         if (workdir / "predictions.npz").exists():
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
-            dataset = build.load_dataset(config)
-            build.check_labels(config, dataset)
-            build.check_balance(config, dataset)
-            build.rehearse(config, dataset)
+            dataset = settings.data.load(seed=settings.seed)
+            prepare.check_labels(settings, dataset)
+            prepare.check_balance(settings.input, dataset)
+            prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
-            settle_data(workdir, build.manifest_of(dataset))
-            outcome = train(config, workdir, dataset)
+            settle_data(workdir, prepare.manifest_of(dataset))
+            outcome = train(settings, workdir, dataset)
             if not outcome.finished:
                 line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
                 print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
@@ -140,7 +141,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(config, workdir, Console())
+        path = report(settings.scoring, workdir, Console())
     print(f"\nReport: {path}")
     return 0
 

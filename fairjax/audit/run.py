@@ -20,7 +20,7 @@ from fairjax.protocols.verification import stream as verification_stream
 from fairjax.protocols.verification.gaps import BiasDegree
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
-PROTOCOLS: dict[str, tuple[str, ...]] = {
+ACCURACY_VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw", "exact"),
     "bfw": (),
@@ -37,7 +37,7 @@ class Settings:
     Attributes:
       fmrs: Target false match rates.
       thresholds: Given thresholds, in the scores' unit.
-      protocol: A key of `PROTOCOLS`.
+      protocol: A key of `ACCURACY_VARIANTS`.
       tolerances: By summary's name the gap that is accepted.
       resamples: Of people.
       level: Coverage of intervals.
@@ -75,7 +75,7 @@ def measure(
     """
     if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
         return _without_resamples(loaded, settings, calibration)
-    variants = PROTOCOLS[settings.protocol]
+    variants = ACCURACY_VARIANTS[settings.protocol]
     folds = len(np.unique(loaded.fold))
     if variants and folds < 2:
         raise InputError(

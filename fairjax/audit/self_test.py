@@ -43,7 +43,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SelfTestResult:
     """Tallies by rate, of audits with the planted gap and of fair ones."""
 
     planted: dict[str, Tally]
@@ -65,7 +65,9 @@ class Outcome:
         return found and quiet
 
 
-def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = None) -> Outcome:
+def run(
+    repeats: int, *, seed: int, progress: Callable[[int], None] | None = None
+) -> SelfTestResult:
     """Audits `repeats` draws with the planted gap and as many without.
 
     Args:
@@ -79,7 +81,7 @@ def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = Non
             said[kind].append(_audit(planted, seed=seed * 1_000_003 + k))
         if progress:
             progress(2 * k + 2)
-    return Outcome(
+    return SelfTestResult(
         *(
             {rate: _tally([one[rate] for one in said[kind]]) for rate in RATES}
             for kind in ("planted", "fair")
@@ -87,7 +89,7 @@ def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = Non
     )
 
 
-def table(outcome: Outcome) -> Table:
+def table(outcome: SelfTestResult) -> Table:
     """What was found, for the terminal."""
     rows = []
     for kind, tallies in (("planted", outcome.planted), ("none", outcome.fair)):

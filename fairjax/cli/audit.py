@@ -176,7 +176,7 @@ def _add_predictions(group: Any) -> None:
 
 
 def _add_measuring(group: Any) -> None:
-    from fairjax.audit.run import FMRS, PROTOCOLS
+    from fairjax.audit.run import ACCURACY_VARIANTS, FMRS
 
     group.add_argument(
         "--fmr",
@@ -202,7 +202,7 @@ def _add_measuring(group: Any) -> None:
     )
     group.add_argument(
         "--protocol",
-        choices=list(PROTOCOLS),
+        choices=list(ACCURACY_VARIANTS),
         default="plain",
         help="adds the accuracies that a benchmark's papers report",
     )

@@ -9,7 +9,6 @@ users who trained on MS1M-like data report no gain over CosFace and ArcFace (TFa
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,8 +16,8 @@ import jax.numpy as jnp
 from absl import logging
 
 from fairjax.core.types import Batch, Method, Target
-from fairjax.heads import Head, Outcome
-from fairjax.losses import FprPenalty, make_margin, masked_sum
+from fairjax.heads import Head, HeadOutput
+from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
 
 
@@ -27,16 +26,16 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    label: str,
-    margin: Mapping[str, Any],
-    head: Mapping[str, Any],
-    tta: str,
-    variant: str,
-    gamma_u: float,
-    alpha: float,
-    alpha_mode: str,
-    power: float,
-    log_groups: str,
+    label: str = "identity",
+    margin: Margin = CosFace(),  # noqa: B008  frozen
+    head: Head = Head(),  # noqa: B008  frozen
+    tta: str = "sum",
+    variant: str = "paper",
+    gamma_u: float = 1e-4,
+    alpha: float = 1.0,
+    alpha_mode: str = "constant",
+    power: float = 2.0,
+    log_groups: str = "group",
 ) -> Method:
     """Margin softmax with the FPR penalty.
 
@@ -45,15 +44,19 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
-      margin: The host: its `name`, a key of MARGINS, and its settings.
-      head: See `Head`; not "sampled", whose sample lacks cosines that the penalty counts.
-      tta: See `fairjax.methods.cosine_margin.build`.
-      variant: This and the next four: see `FprPenalty`.
-      gamma_u: False-positive rate allowed to the whole batch; 0 is 1 / (classes - 1).
-      alpha: Strength of "paper".
-      alpha_mode: Of "paper": "constant" or "one_plus_target".
-      power: Of the cosine, in "paper".
-      log_groups: An attribute whose groups' rates are logged, where the dataset has it; "" is none.
+      margin: The margin that the penalty is added to, one of MARGINS.
+      head: How the class weights lie; not "sampled", whose sample lacks cosines that the penalty
+        counts.
+      tta: What "embedding" is made of; see `fairjax.methods.cosine_margin.build`.
+      variant: "paper", "tface" (the authors' release) or "mean_sq" (MixFairFace's); see
+        `FprPenalty`.
+      gamma_u: False-positive rate allowed to the whole batch; 0, the released program's value, is
+        1 / (classes - 1).
+      alpha: Strength of "paper", which does not print its value.
+      alpha_mode: "constant" or "one_plus_target", for "paper": alpha (1 + target cosine).
+      power: Exponent of the selected cosines in "paper".
+      log_groups: An attribute whose groups' rates are logged, where the dataset has it; it never
+        enters the loss; "" is none.
     """
     penalty = FprPenalty(
         variant=variant, gamma_u=gamma_u, alpha=alpha, alpha_mode=alpha_mode, power=power
@@ -61,8 +64,8 @@ def build(
     groups = targets[log_groups].values if log_groups in targets else ()
     classes = count_classes(targets, label)
 
-    def log(outcome: Outcome, batch: Batch) -> Scalars:
-        mask, result = batch["mask"], outcome.penalty
+    def log(output: HeadOutput, batch: Batch) -> Scalars:
+        mask, result = batch["mask"], output.penalty
         assert result is not None
         k = penalty.largest_rank(len(mask), classes)
         if k < 10:  # said once, while the step is traced
@@ -87,9 +90,9 @@ def build(
         preprocess=preprocess,
         label=label,
         classes=classes,
-        margin=make_margin(**margin),
+        margin=margin,
         penalty=penalty,
-        head=Head(**head),
+        head=head,
         tta=tta,
         log=log,
     )

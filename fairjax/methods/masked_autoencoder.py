@@ -29,17 +29,17 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    decoder_dim: int,
-    decoder_depth: int,
-    decoder_heads: int,
-    ratio: float,
-    scheme: masking.Scheme,
-    sensitivity: str,
-    strength: float,
-    weights: Literal["value", "rank"],
-    reverse: Literal["neg_log", "reflect"],
-    scope: Literal["batch", "image"],
-    normalise_target: bool,
+    decoder_dim: int = 128,
+    decoder_depth: int = 4,
+    decoder_heads: int = 4,
+    ratio: float = 0.75,
+    scheme: masking.Scheme = "random",
+    sensitivity: str = "",
+    strength: float = 1.0,
+    weights: Literal["value", "rank"] = "value",
+    reverse: Literal["neg_log", "reflect"] = "neg_log",
+    scope: Literal["batch", "image"] = "batch",
+    normalise_target: bool = True,
 ) -> Method:
     """The masked autoencoder's pre-training.
 
@@ -52,10 +52,11 @@ def build(
       decoder_heads: Its attention heads.
       ratio: Share of the patches removed, in (0, 1).
       scheme: "random", "mask_sensitive" or "mask_nonsensitive".
-      sensitivity: The .npz that holds the map as "sensitivity" [patches]; "" for "random".
+      sensitivity: The .npz that holds the map as "sensitivity" [patches], or the folder of its
+        run; "" for "random".
       strength: How closely masks follow the map: 0 is random, inf always removes the same patches.
-      weights: What the map becomes; see `masking.log_weights`.
-      reverse: Likewise, for "mask_nonsensitive".
+      weights: "value" or "rank": what the map becomes; see `masking.log_weights`.
+      reverse: "neg_log" or "reflect": what "mask_nonsensitive" takes for weights.
       scope: "batch": all images of a batch share a mask, as in the study; "image": each has its
         own, as in the original.
       normalise_target: Whether a patch is drawn less its mean and over its deviation.

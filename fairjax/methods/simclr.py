@@ -51,9 +51,9 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    projection: int,
-    temperature: float,
-    joint_norm: bool,
+    projection: int = 128,
+    temperature: float = 0.2,
+    joint_norm: bool = False,
 ) -> Method:
     """SimCLR's pre-training.
 
@@ -62,8 +62,8 @@ def build(
       targets: Not used: pre-training knows no labels.
       preprocess: uint8 images to the backbone's input.
       projection: Width of what is compared.
-      temperature: Of the NT-Xent.
-      joint_norm: See `Projected`.
+      temperature: Temperature of the NT-Xent.
+      joint_norm: Whether both views share batch statistics.
     """
     del targets
     model = Projected(backbone, projection, joint_norm)

@@ -15,7 +15,7 @@ from rich.console import Console
 from fairjax.config.study import Study
 from fairjax.run.workdir import claim
 from fairjax.study.runs import Run, settle
-from fairjax.study.summary import save_plan, summarise
+from fairjax.study.summary import save_study, summarise
 
 
 def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) -> int:
@@ -23,10 +23,10 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
 
     Every run is this same command line with `--only=NAME`, so memory and compiled programs of one
     run do not outlive it, and any run can be started elsewhere by hand. What a run prints is kept
-    in its folder's `said.txt`.
+    in its folder's `run.log`.
 
     Args:
-      study: The plan.
+      study: Its rows, columns and claims.
       runs: From `expand`.
       workdir: The study's folder.
       console: Where tables go.
@@ -41,7 +41,7 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     failed: dict[str, str] = {}
     with claim(workdir):
         settle(runs)
-        save_plan(workdir, study, shlex.join(line))
+        save_study(workdir, study, shlex.join(line))
         for place, run in enumerate(runs, 1):
             if run.done:
                 continue
@@ -74,7 +74,7 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int]:
     compiled = {"JAX_COMPILATION_CACHE_DIR": str(workdir.absolute() / "compiled")}
     asked = 0
     with (
-        (run.folder / "said.txt").open("w") as out,
+        (run.folder / "run.log").open("w") as out,
         subprocess.Popen(
             [sys.executable, "-m", "fairjax.main", *sys.argv[1:], f"--only={run.name}"],
             stdout=out,

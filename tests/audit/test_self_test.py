@@ -1,7 +1,7 @@
 import pytest
 
 from fairjax.audit import self_test
-from fairjax.audit.self_test import Outcome, Tally
+from fairjax.audit.self_test import SelfTestResult, Tally
 
 
 def test_planted_gaps_are_found_and_false_claims_are_rare():
@@ -31,6 +31,6 @@ def test_the_whole_self_test_passes():
 )
 def test_it_can_fail(planted, fair, passed):
     rates = dict.fromkeys(self_test.RATES)
-    outcome = Outcome(dict.fromkeys(rates, planted), dict.fromkeys(rates, fair))
+    outcome = SelfTestResult(dict.fromkeys(rates, planted), dict.fromkeys(rates, fair))
     assert outcome.most_false == 11
     assert outcome.passed is passed
