@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fairjax.run.workdir import read_json
+from fairjax.run.workdir import read_checked
 
 
 def add(verbs: Any) -> None:
@@ -33,6 +33,6 @@ def _report(arguments: argparse.Namespace) -> None:
     from fairjax.run.build import build_scoring
     from fairjax.run.score import report  # matplotlib is not every verb's business
 
-    scoring = build_scoring(read_json(arguments.folder / "config.json"))
+    scoring = build_scoring(read_checked(arguments.folder / "config.json"))
     path = report(scoring, arguments.folder, Console())
     print(f"\nReport: {path}")

@@ -25,7 +25,7 @@ class MarginModel(nn.Module):
     Attributes:
       backbone: Module from images [batch, height, width, 3] to embeddings [batch, dim].
       classes: How many people.
-      rows: Of the class weights.
+      rows: Rows of the class weights, at least `classes`.
     """
 
     backbone: nn.Module
@@ -61,7 +61,7 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
-      margin: One of MARGINS.
+      margin: The margin, one of MARGINS.
       head: How the class weights lie over devices, and are walked.
       tta: What "embedding" is made of: "sum" (of the image's and its mirror image's, then
         normalised), "concat" (both, then normalised) or "none" (the image's).

@@ -8,6 +8,7 @@ The authors report smaller gaps on RFW for models trained on BUPT-Balancedface a
 users who trained on MS1M-like data report no gain over CosFace and ArcFace (TFace, issue 23).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
@@ -18,6 +19,7 @@ from absl import logging
 from fairjax.core.types import Batch, Method, Target
 from fairjax.heads import Head, HeadOutput
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
+from fairjax.losses.fpr import AUTO_ALLOWANCE
 from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
 
 
@@ -31,7 +33,7 @@ def build(
     head: Head = Head(),  # noqa: B008  frozen
     tta: str = "sum",
     variant: str = "paper",
-    gamma_u: float = 1e-4,
+    gamma_u: float | str = 1e-4,
     alpha: float = 1.0,
     alpha_mode: str = "constant",
     power: float = 2.0,
@@ -51,7 +53,7 @@ def build(
       variant: "paper", "tface" (the authors' release) or "mean_sq" (MixFairFace's); see
         `FprPenalty`.
       gamma_u: False-positive rate allowed to the whole batch; 0, the released program's value, is
-        1 / (classes - 1).
+        1 / (classes - 1), "auto" is 2.8 / (classes - 1).
       alpha: Strength of "paper", which does not print its value.
       alpha_mode: "constant" or "one_plus_target", for "paper": alpha (1 + target cosine).
       power: Exponent of the selected cosines in "paper".
@@ -63,14 +65,15 @@ def build(
     )
     groups = targets[log_groups].values if log_groups in targets else ()
     classes = count_classes(targets, label)
+    log_allowance(gamma_u, penalty.allowance(classes))
 
     def log(output: HeadOutput, batch: Batch) -> Scalars:
         mask, result = batch["mask"], output.penalty
         assert result is not None
         k = penalty.largest_rank(len(mask), classes)
-        if k < 10:  # said once, while the step is traced
+        if k < 10:  # logged once, while the step is traced
             logging.warning(
-                "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%g or the "
+                "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%s or the "
                 "batch for a steadier one.",
                 k - 1,
                 gamma_u,
@@ -96,6 +99,25 @@ def build(
         tta=tta,
         log=log,
     )
+
+
+@functools.cache  # a run builds its method several times
+def log_allowance(gamma_u: float | str, allowance: float) -> None:
+    """Logs gamma_u (C - 1), once a process, and warns where it is below 1."""
+    logging.info(
+        "FPR penalty: gamma_u=%s allows an image %.3g false positives on average.",
+        gamma_u,
+        allowance,
+    )
+    if allowance < 1:
+        logging.warning(
+            "gamma_u=%s allows an image %.3g false positives on average: a single one is already "
+            "over the allowance. Set config.method.gamma_u to 'auto' (%s, as in the paper) or 0 "
+            "(1).",
+            gamma_u,
+            allowance,
+            AUTO_ALLOWANCE,
+        )
 
 
 def summary(fpr: jax.Array, shift: jax.Array, members: jax.Array) -> Scalars:

@@ -1,4 +1,4 @@
-"""What a run's numbers become in resamples of the test's people: the basis of paired tests.
+"""A run's numbers in resamples of the test's people: the basis of paired tests.
 
 Runs that were tested on the same people get the same resamples, so the difference of two runs'
 resampled numbers is the resampled difference. The run's own protocol is applied to each resample,
@@ -20,7 +20,7 @@ from fairjax.metrics import bootstrap, subject_bootstrap
 from fairjax.protocols.settings import PairSettings
 from fairjax.run.build import build_scoring
 from fairjax.run.score import Columns, attributes_of, read_predictions, score_columns
-from fairjax.run.workdir import read_json
+from fairjax.run.workdir import read_checked, read_json
 from fairjax.study.numbers import value_of
 
 SEED = 0  # of the resamples: the same for all runs
@@ -43,9 +43,9 @@ def resampled_values(
     Rates over all pairs of the images are not resampled: they rest on the images, not on the list.
 
     Args:
-      folder: A finished run's.
-      columns: What to measure.
-      resamples: How many resamples.
+      folder: Folder of a finished run.
+      columns: Columns to measure.
+      resamples: Number of resamples.
     """
     scoring = build_scoring(read_json(folder / "config.json"))
     settings = replace(scoring.settings, resamples=1)  # intervals are of no use here
@@ -53,14 +53,14 @@ def resampled_values(
         settings = replace(settings, bias_fmrs=())
     scoring = replace(scoring, settings=settings)
     predictions, pairs = read_predictions(folder / "predictions.npz")
-    attributes = attributes_of(read_json(folder / "data.json"))
+    attributes = attributes_of(read_checked(folder / "data.json"))
     rows = _rows(settings.group_by, predictions, pairs, attributes, resamples)
     values = []
     for some, their_pairs in rows:
         results = score_columns(scoring, some, their_pairs, attributes)
         values.append([value_of(results, column) for column in columns])
-    found = np.array(values, np.float64)  # None becomes NaN
-    return {column.title: found[:, place] for place, column in enumerate(columns)}
+    table = np.array(values, np.float64)  # None becomes NaN
+    return {column.title: table[:, k] for k, column in enumerate(columns)}
 
 
 def _rows(
@@ -88,6 +88,6 @@ def _rows(
     )
     drawn = subject_bootstrap.draw_subjects(comparisons, resamples=resamples, seed=SEED)
     for weights in drawn.weights.astype(np.int64):
-        one, other = weights[drawn.person].T
-        rows = np.repeat(np.arange(len(pairs)), np.where(pairs.mated, one, one * other))
+        first, second = weights[drawn.person].T
+        rows = np.repeat(np.arange(len(pairs)), np.where(pairs.mated, first, first * second))
         yield predictions, Pairs(*(column[rows] for column in astuple(pairs)))
