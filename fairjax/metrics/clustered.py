@@ -37,7 +37,7 @@ from fairjax.metrics.bootstrap import exact_interval
 
 # What `benchmarks/coverage.py` found, said beside the intervals.
 COVERAGE_FOUND = (
-    "at 95 % the interval of one group's rate held the truth in 92 to 99 % of simulated audits, "
+    "at 95 % the interval of one group's rate held the truth in 90 to 99 % of simulated audits, "
     "with rare errors and unequal people, too"
 )
 
