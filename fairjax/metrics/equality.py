@@ -142,7 +142,7 @@ class Known:
             if math.isinf(self.freedom):
                 return float(special.chdtri(groups - 1, alpha))
             return float(special.fdtri(groups - 1, self.freedom, 1 - alpha)) * (groups - 1)
-        null = self.draw(rng, np.full((8 * _POWER_DRAWS, len(self.trials)), self.pooled))
+        null = self.draw(rng, np.full((4 * _POWER_DRAWS, len(self.trials)), self.pooled))
         return float(np.quantile(self._scaled(self.statistic(null), rng), 1 - alpha))
 
     def _power(self, rng: np.random.Generator, ratio: float, critical: float) -> float:
