@@ -47,14 +47,14 @@ def assess(
     """Each quantity on everyone and on each group, and its gaps.
 
     Args:
-      name: The protocol's.
+      name: Name of the protocol.
       quantities: Means of one value an image.
       predictions: "cluster" of each image, and the `group_by` attribute.
       attributes: For each attribute the names of its values in label order.
       group_by: The attribute whose groups are compared.
       resamples: Bootstrap resamples, and permutations for noise floors.
       level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
+      seed: Seed of the resamples.
       limits: Sentences about the labels.
     """
     cluster, group = predictions["cluster"], predictions[group_by].astype(np.int64)
