@@ -217,7 +217,7 @@ def person_mean(comparisons: Comparisons, point: Point, part: Part, scene: Scene
     errors = np.bincount(couples.position[wrong], minlength=len(each))
     value, interval = clustered.person_mean(errors, each, level=scene.level)
     return Measure(
-        "fnmr_person_mean",
+        "person_fnmr",
         value,
         "fraction",
         len(trials),

@@ -339,12 +339,12 @@ def test_people_weigh_equally_in_the_person_mean_where_their_pairs_are_unequal()
     results = audited(kept, fmrs=(), thresholds=(0.45,))
     own = kept.mated & (kept.group[:, 0] == 1)
     missed, person = (kept.score < 0.45)[own], kept.subject[own, 0]
-    found = results.get("fnmr_person_mean", at="threshold 0.45", group="b")
+    found = results.get("person_fnmr", at="threshold 0.45", group="b")
     assert found.value == pytest.approx(np.mean([missed[person == i].mean() for i in set(person)]))
     assert found.value != results.get("fnmr", at="threshold 0.45", group="b").value
     assert found.n_clusters == len(set(person)) and found.interval[0] < found.value
     alike = audited(counted(*WORKED), fmrs=(), thresholds=(0.5,))  # a pair each: it is FNMR
-    assert not [m for m in alike.measures if m.name == "fnmr_person_mean"]
+    assert not [m for m in alike.measures if m.name == "person_fnmr"]
 
 
 def test_a_true_match_rate_says_that_its_threshold_is_a_non_mated_score():
