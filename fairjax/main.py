@@ -138,7 +138,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             settle_data(workdir, prepare.manifest_of(dataset))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
-                line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
+                line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
                 print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
                 return 128 + outcome.signal_number
             write_json(
