@@ -230,6 +230,12 @@ def _people_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
     people, images = account["people"], account["images"]
     return [
         Sheet(
+            "Files",
+            ["what", "files"],
+            [[what, n] for what, n in account["files"].items()],
+            "\n".join(account["notes"]),
+        ),
+        Sheet(
             f"People and images by {attribute}",
             [attribute, "people", "images", "share"],
             [

@@ -21,6 +21,7 @@ import numpy as np
 from fairjax.data import duplicates
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
 from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable
+from fairjax.data.formats.upright import upright
 from fairjax.data.stream.split import RULE as SPLIT_RULE
 from fairjax.data.stream.split import SPLITS, assign, check_ratio
 
@@ -288,7 +289,7 @@ def load(
         ids=found.ids,
         labels=found.labels,
         cluster=found.group,
-        read=lambda some: [found.files.read(name) for name in found.ids[some].tolist()],
+        read=lambda some: [upright(found.files.read(name)) for name in found.ids[some].tolist()],
     ).take(rows)
     stratum = everyone.labels["race"] * len(_DECADES) + everyone.labels["age"] // 10
     if not stratify:
