@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,7 @@ HELP = (
     ".rec with its .idx; a relative path is also looked for in the folder named by FAIRJAX_DATA."
 )
 ATTRIBUTE = "group"
+_NUMBER = re.compile(r"[_\- ]?(\d+)(?:_\d)?")
 
 
 def read_tree(root: str, groups: str, person_folder: str = "") -> Faces:
@@ -77,21 +79,6 @@ def _tree(
             f"{path}: no image lies {level} folders deep (config.data.person_folder={level})."
         )
     return files, found, skipped
-
-
-def check_person_folder(person_folder: str) -> None:
-    """Refuses a setting that `read_tree` would refuse.
-
-    Raises:
-      ValueError: If it is none of "", "path" and a number from 1 on.
-    """
-    if person_folder not in ("", "path") and not (
-        person_folder.isdecimal() and int(person_folder) > 0
-    ):
-        raise ValueError(
-            f"config.data.person_folder={person_folder!r} must be '', 'path', or the number of the "
-            "folder that names the person, '1' being the first below the root."
-        )
 
 
 def _refuse_ambiguous(path: Path, folders: set[str], groups: str) -> None:
@@ -165,12 +152,17 @@ def by_number_and_name(person_of: Mapping[str, str]) -> dict[Key, str]:
 def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
     """The names by person and by the number at their end, 7 of "m.07k59_k/m.07k59_k_0007.jpg".
 
+    Behind the person's name it may follow a dash, and a face's number may follow it, as in
+    "anna_0007_0.png".
+
     Raises:
       DataError: If two images of a person have one number.
     """
     found: dict[Key, str] = {}
     for name, person in person_of.items():
-        digits = PurePosixPath(name).stem.rpartition("_")[2]
+        stem = PurePosixPath(name).stem
+        behind = _NUMBER.fullmatch(stem.removeprefix(person.rpartition("/")[2]))
+        digits = behind[1] if behind else stem.rpartition("_")[2]
         if digits.isdecimal() and found.setdefault((person, int(digits)), name) != name:
             raise DataError(
                 f"{printable(name)} and {printable(found[person, int(digits)])} are both image "
