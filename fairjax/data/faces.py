@@ -14,7 +14,7 @@ from fairjax.data import duplicates
 from fairjax.data.formats import cache
 from fairjax.data.formats.files import ImageFiles
 
-_KEPT = "looks-1"  # raise the number when what counts as readable, or the format, changes
+_KEPT = "looks-2"  # raise the number when what counts as readable, or the format, changes
 _SIZES = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))
 
 
@@ -96,7 +96,8 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:
     Returns:
       For each name that is a picture a hash of its bytes, and for each other name the reason.
     """
-    kept = cache.load(_KEPT, files.stamp)
+    kind = f"{_KEPT}-{duplicates.decoders()}"
+    kept = cache.load(kind, files.stamp)
     if isinstance(kept, list) and len(kept) == len(files.names):
         outcome = kept
     else:
@@ -105,7 +106,7 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:
             [digest, reason] for some in duplicates.look(files) for digest, _, reason in some
         ]
         if all(digest for digest, _ in outcome):  # a disk's fault may pass; forget it
-            cache.save(_KEPT, files.stamp, outcome)
+            cache.save(kind, files.stamp, outcome)
     digests, unreadable = {}, dict(files.skipped)
     for name, (digest, reason) in zip(files.names, outcome, strict=True):
         if reason:

@@ -23,7 +23,13 @@ from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
 from fairjax.run.build import build_augment, build_second
 from fairjax.run.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
-from fairjax.run.evaluate import evaluate, metric_names, predict_split, validation_metrics
+from fairjax.run.evaluate import (
+    evaluate,
+    group_spread,
+    metric_names,
+    predict_split,
+    validation_metrics,
+)
 from fairjax.run.host import set_fragments_aside
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
@@ -126,6 +132,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             start_step=start,
             tensorboard=settings.tensorboard,
             writes=jax.process_index() == 0,
+            config=config.to_dict(),
         ) as log:
             batches = train_batches(
                 examples,
@@ -188,6 +195,12 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                     if step < start + 2 * evaluate_every:  # the first: its program is compiled
                         set_fragments_aside()
                     log.scalars(step, "validation", metrics)
+                    if settings.tensorboard and "group_by" in config.eval.protocol:
+                        attribute = config.eval.protocol.group_by
+                        log.groups(
+                            step,
+                            group_spread(columns, dataset.pairs.get("validation"), attribute),
+                        )
                     position = judged(
                         position, metrics, best=settings.best_metric, patience=settings.patience
                     )

@@ -181,9 +181,10 @@ def _follow_moved_folder(run: Run) -> None:
         for section in sections:
             place = place.get(section, {}) if isinstance(place, dict) else {}
         before = place.get(last) if isinstance(place, dict) else None
-        if isinstance(now, str) and isinstance(before, str) and now != before:
-            if Path(now).name in run.needs and Path(now).name == Path(before).name:
-                place[last], moved = now, True
+        if not isinstance(now, str) or not isinstance(before, str) or now == before:
+            continue
+        if Path(now).name in run.needs and Path(now).name == Path(before).name:
+            place[last], moved = now, True
     if moved:
         write_json(run.folder / "config.json", kept)
 
