@@ -196,14 +196,15 @@ def run(
       ConfigError, DataError, WorkdirError: For what a user can put right.
     """
     config_lib.validate(config)
-    from fairjax.run import build  # JAX, from here on
+    from fairjax.run.build import build_run
 
-    build.check_sections(config)
+    settings = build_run(config)
     if join is not None:
         join(config)
     import jax
     from jax.experimental import multihost_utils
 
+    from fairjax.run import prepare
     from fairjax.run.train import train
 
     started = time.monotonic()
@@ -211,12 +212,12 @@ def run(
     if jax.process_index() > 0:
         if multihost_utils.broadcast_one_to_all(np.array(False)):
             return DONE  # the run is finished, and process 0 reports
-        dataset = build.load_dataset(config)
-        _require_same("data", json.dumps(build.manifest_of(dataset)["hash"]))
-        outcome = train(config, workdir, dataset)
+        dataset = settings.data.load(seed=settings.seed)
+        _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
+        outcome = train(settings, workdir, dataset)
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
-        settle_config(workdir, config.to_dict())
+        settle_config(workdir, settings.tree)
         devices = {
             "platform": jax.default_backend(),
             "kind": jax.devices()[0].device_kind,
@@ -229,15 +230,15 @@ def run(
         if finished:
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
-            dataset = build.load_dataset(config)
-            build.check_labels(config, dataset)
-            build.check_balance(config, dataset)
-            build.rehearse(config, dataset)
+            dataset = settings.data.load(seed=settings.seed)
+            prepare.check_labels(settings, dataset)
+            prepare.check_balance(settings.input, dataset)
+            prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
-            manifest = build.manifest_of(dataset)
+            manifest = prepare.manifest_of(dataset)
             settle_data(workdir, manifest)
             _require_same("data", json.dumps(manifest["hash"]))
-            outcome = train(config, workdir, dataset)
+            outcome = train(settings, workdir, dataset)
             if not outcome.finished:
                 line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
                 print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
@@ -250,7 +251,7 @@ def run(
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(config, workdir, Console())
+        path = report(settings.scoring, workdir, Console())
     print(f"\nReport: {path}")
     return 0
 
@@ -350,6 +351,12 @@ def parse(argv: list[str]) -> list[str]:
     ) as error:
         report_error(_flag_message(error, argv))
         raise SystemExit(USAGE) from None
+    except ModuleNotFoundError as error:  # a config file names what needs it
+        message = missing_extra(error, "training")
+        if not message:
+            raise
+        report_error(message)
+        raise SystemExit(UNUSABLE) from None
 
 
 def _with_config_files(argv: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -139,7 +139,9 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
         if not member.filename.endswith(".npy"):
             raise ValueError(f"{member.filename!r} in it is no array")
         with archive.open(member) as file:
-            arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
+            arrays[member.filename.removesuffix(".npy")] = _array(
+                cast(BufferedIOBase, file), member.file_size
+            )
     return arrays
 
 

@@ -19,7 +19,7 @@ from fairjax.data.dataset import DataError
 from fairjax.run.host import PARENT
 from fairjax.run.workdir import claim, in_use
 from fairjax.study.runs import Run, settle, unusable_data
-from fairjax.study.summary import save_plan, summarise
+from fairjax.study.summary import save_study, summarise
 
 
 def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) -> int:
@@ -30,8 +30,8 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     folder's `run.log`.
 
     Args:
-      study: The plan.
-      runs: Runs of the plan, as `expand` returns them.
+      study: Rows, columns and claims of the study.
+      runs: Runs of the study, as `expand` returns them.
       workdir: The study's folder.
       console: Terminal for the tables.
 
@@ -44,7 +44,7 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     line = ["python", "-m", "fairjax.main", *sys.argv[1:]]
     with claim(workdir):
         settle(runs)
-        save_plan(workdir, study, shlex.join(line))
+        save_study(workdir, study, shlex.join(line))
         logging.info("Checking the data of all runs.")
         if failed := unusable_data([run for run in runs if not run.done]):
             path = summarise(workdir, console, failed=failed)

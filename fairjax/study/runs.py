@@ -1,4 +1,4 @@
-"""From a study's plan to its runs: one config and one folder each."""
+"""From a study to its runs: one config and one folder each."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -44,17 +44,17 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
     """All runs of a study, each after the runs that it needs: all rows of a seed, then the next.
 
     Args:
-      config: Settings that the runs share, and the plan in `config.study`.
+      config: Settings that the runs share, and the study itself in `config.study`.
       workdir: The study's folder.
       overrides: Keys set on the command line. They hold for every run that has the key, except
         where the row sets that key.
 
     Raises:
-      ConfigError: If the plan contradicts itself, or a run's config is impossible or saves no
+      ConfigError: If the study contradicts itself, or a run's config is impossible or saves no
         features where they are to be compared.
     """
     study: Study = config.study
-    check(study)
+    require_consistent(study)
     runs = []
     for seed in study.seeds:
         for row in study.rows:
@@ -69,8 +69,8 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
     return runs
 
 
-def check(study: Study) -> None:
-    """Refuses a plan that contradicts itself.
+def require_consistent(study: Study) -> None:
+    """Refuses a study that contradicts itself.
 
     Raises:
       ConfigError: Names the row, column or claim.
@@ -150,7 +150,8 @@ def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
     Returns:
       For each run that cannot be trained on its data the reason, by name.
     """
-    from fairjax.run import build  # JAX, which the table of a finished study does without
+    from fairjax.run import prepare  # JAX, which the table of a finished study does without
+    from fairjax.run.build import build_run
 
     sharing: dict[str, list[Run]] = {}
     for run in runs:
@@ -158,14 +159,16 @@ def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for some in sharing.values():
         try:
-            dataset = build.load_dataset(some[0].config)
+            first = build_run(some[0].config)
+            dataset = first.data.load(seed=first.seed)
         except (ConfigError, DataError, OSError) as error:
             reasons |= {run.name: str(error) for run in some}
             continue
         for run in some:
             try:
-                build.check_labels(run.config, dataset)
-                build.check_balance(run.config, dataset)
+                settings = build_run(run.config)
+                prepare.check_labels(settings, dataset)
+                prepare.check_balance(settings.input, dataset)
             except (ConfigError, DataError) as error:
                 reasons[run.name] = str(error)
     return reasons
