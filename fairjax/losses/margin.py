@@ -268,8 +268,8 @@ def make_margin(*, name: str, **settings: Any) -> Margin:
         raise ValueError(f"margin.name={name!r} is not known; known: {', '.join(MARGINS)}.")
     known = {field.name for field in dataclasses.fields(MARGINS[name])}
     for wrong in sorted(known ^ settings.keys()):
-        said = "is missing" if wrong in known else "is not a setting"
-        raise ValueError(f"margin.{wrong} {said}; {name!r} takes: {', '.join(sorted(known))}.")
+        problem = "is missing" if wrong in known else "is not a setting"
+        raise ValueError(f"margin.{wrong} {problem}; {name!r} takes: {', '.join(sorted(known))}.")
     return MARGINS[name](**settings)
 
 

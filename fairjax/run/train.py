@@ -24,7 +24,6 @@ from fairjax.run import sharding
 from fairjax.run.build import build_augment, build_second
 from fairjax.run.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
 from fairjax.run.evaluate import evaluate, metric_names, predict_split, validation_metrics
-from fairjax.run.host import set_fragments_aside
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
 from fairjax.run.state import start_from
@@ -152,8 +151,6 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 train_step = recipe.step_while(recipe.plan.at(step - 1))
                 with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch, train_key)
-                if step == start + 1:  # it is compiled, and has its temporaries
-                    set_fragments_aside()
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
                 pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
@@ -182,7 +179,6 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 if evaluates or last:
                     columns = predict_split(config, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
-                    set_fragments_aside()
                     log.scalars(step, "validation", metrics)
                     position = judged(
                         position, metrics, best=settings.best_metric, patience=settings.patience
