@@ -36,8 +36,8 @@ class Planted:
 
     Attributes:
       group: Index into `GROUPS` of the group whose rates differ.
-      fmr_ratio: Its true FMR over that of the others at `THRESHOLD`.
-      fnmr_ratio: The same of FNMR.
+      fmr_ratio: The group's true FMR over that of the others at `THRESHOLD`.
+      fnmr_ratio: The group's true FNMR over that of the others there.
       fmr: The others' true FMR at `THRESHOLD`, a fraction.
       fnmr: The others' true FNMR there, a fraction.
     """
@@ -55,7 +55,7 @@ class Size:
 
     Attributes:
       people: In each group.
-      images: Of each person.
+      images: Images of each person.
       nonmated: Non-mated pairs within each group.
       across: Non-mated pairs of every two groups.
     """

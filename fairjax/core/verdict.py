@@ -100,7 +100,7 @@ def verdict(results: Results, *, system: str | None = None) -> Verdict:
     """Whether one system's results show that groups differ.
 
     Args:
-      results: Of either kind, just computed or read from a file.
+      results: Results of either kind, just computed or read from a file.
       system: Name of the audited system; None for the first one.
     """
     if system is None:

@@ -108,12 +108,12 @@ class Gap:
 
         Args:
           rates: The observed rates by group: one array, or FMR and FNMR for a joint gap.
-          resampled: The same in each resample.
+          resampled: Rates of the groups in each resample.
           level: Nominal coverage, a fraction in (0, 1).
 
         Returns:
-          Its ends in ascending order. None where the gap is undefined or unbounded: a ratio where
-          a group has no error, or none in too many of the resamples.
+          Ends of the interval in ascending order. None where the gap is undefined or unbounded: a
+          ratio where a group has no error, or none in too many of the resamples.
         """
         known = np.all([~np.isnan(rate) for rate in rates], axis=0)
         whole = np.all([~np.isnan(drawn[:, known]).any(axis=1) for drawn in resampled], axis=0)
@@ -206,7 +206,7 @@ def p_value(observed: float, null: Float[np.ndarray, " draws"]) -> float:
 
     Args:
       observed: The gap, larger meaning farther apart.
-      null: Its values under a null.
+      null: Gaps drawn under the null hypothesis.
     """
     return bootstrap.p_value(float(_infinite(np.asarray(observed))), _infinite(null))
 
@@ -233,7 +233,7 @@ def verdict(
     """Whether a gap is within a tolerance, exceeds it, or cannot be told apart from it.
 
     Args:
-      interval: Of the gap; None says nothing.
+      interval: Interval of the gap; None says nothing.
       tolerance: The largest gap that is accepted, in the gap's unit (the smallest value for a
         number that is larger for fairer systems, such as the fairness discrepancy rate).
       larger_is_fairer: Whether it is such a number.

@@ -48,7 +48,7 @@ def measure_decisions(
     Args:
       label: True class of each example, an index into `classes`.
       prediction: The class decided for.
-      probability: Of each class, for calibration; None leaves it out.
+      probability: Probability of each class, for calibration; None leaves it out.
       classes: Names of the classes.
       positive: The class that rates of a yes/no decision call positive; with more than two classes
         every class takes its turn against the rest.
@@ -60,7 +60,7 @@ def measure_decisions(
       decision_rule: How a score becomes a decision, for the reader.
       resamples: Bootstrap resamples, and permutations; 2,000 or more to publish.
       level: Coverage of intervals, a fraction in (0, 1).
-      seed: Of everything drawn.
+      seed: Seed of all draws.
       limits: Sentences for the reader.
 
     Returns:
@@ -140,7 +140,7 @@ def measure_answers(
       group_by: What the groups are of: "race".
       resamples: Bootstrap resamples, and permutations.
       level: Coverage of intervals, a fraction in (0, 1).
-      seed: Of everything drawn.
+      seed: Seed of all draws.
     """
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
     scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
@@ -187,7 +187,7 @@ def measure_numbers(
       group_by: What the groups are of: "race".
       resamples: Bootstrap resamples, and permutations.
       level: Coverage of intervals, a fraction in (0, 1).
-      seed: Of everything drawn.
+      seed: Seed of all draws.
       limits: Sentences for the reader.
 
     Returns:

@@ -92,9 +92,9 @@ class Summary:
 
     Attributes:
       value: Function of one array [..., groups] for each rate that it takes, to [...].
-      rule: Its definition.
+      rule: Definition of the number.
       gap: Form that its interval stands on; None where it moves smoothly with the rates.
-      unit: Its unit; "" for that of the rates.
+      unit: Unit of the number; "" for that of the rates.
       ddof: Delta degrees of freedom of a standard deviation.
       needs_errors: Whether a group without errors leaves it undefined: it then has a smoothed twin.
       larger_is_fairer: Whether it falls as groups move apart.

@@ -34,7 +34,7 @@ def measure_similarity(
     Args:
       one: Predictions of the first model: "id", "cluster", the `group_by` attribute, and
         "features" [images, dim].
-      other: Of the second, of the same images in the same order.
+      other: Features of the second run, of the same images in the same order.
       attributes: For each attribute the names of its values in label order.
       group_by: The attribute whose groups are told apart.
       level: Coverage of the intervals, a fraction.

@@ -151,7 +151,7 @@ def gap_table(results: Results) -> Table:
     """Differences between groups, each beside chance and the test that decides.
 
     Args:
-      results: Of kind "attributes".
+      results: Results of kind "attributes".
     """
     group_by, noise = results.protocol["group_by"], results.protocol["noise_floor"]
     by_name = {m.name: m for m in results.measures if m.across == group_by}

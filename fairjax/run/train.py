@@ -35,7 +35,7 @@ class RunOutcome:
     Attributes:
       step: Steps taken.
       finished: False when a signal stopped it early; the state is saved all the same.
-      signal_number: That signal, or 0.
+      signal_number: Number of the signal that stopped the run, or 0.
       checkpoint: The step whose weights were evaluated; -1 when unfinished.
     """
 

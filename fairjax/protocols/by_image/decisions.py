@@ -44,7 +44,7 @@ class Scene:
 
     Attributes:
       across: The attribute whose groups are compared.
-      names: Its groups.
+      names: Groups of the attribute.
       group: Group of each example.
       sampling: Where intervals come from.
     """
@@ -228,7 +228,7 @@ def of_confusion(
       one: The classified attribute.
       rate: From counts of true and false positives and negatives.
       average: How classes are averaged.
-      rule: Its definition.
+      rule: Definition of the measure.
       undefined: What a class without such a rate counts as; NaN leaves it out.
       lower: Whether less is better.
     """

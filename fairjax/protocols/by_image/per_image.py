@@ -54,7 +54,7 @@ def assess(
       group_by: The attribute whose groups are compared.
       resamples: Bootstrap resamples, and permutations for noise floors.
       level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
+      seed: Seed of the resamples.
       limits: Sentences about the labels.
     """
     cluster, group = predictions["cluster"], predictions[group_by].astype(np.int64)

@@ -26,7 +26,7 @@ def arrays(
 
     Args:
       comparisons: The scored pairs of one system.
-      points: Its operating points.
+      points: Operating points of the system.
       rates: From `verification_rates.rates_at_point`, one a point.
       scene: The pairs.
     """

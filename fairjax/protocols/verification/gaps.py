@@ -104,7 +104,7 @@ class BiasDegree:
     Attributes:
       denominator: "target": the FMR asked for; "realised": that reached over everyone;
         "mean_group": the mean over groups.
-      ddof: Of the standard deviation.
+      ddof: Divisor n - ddof of the variance.
       scale: "ratio", or "percent": a hundred times as much.
 
     Source: Xu et al., CVPR 2021 (arXiv 2106.05519), tables 5 and 6, which leave it undefined. The

@@ -63,7 +63,7 @@ def operating_points(
       comparisons: The pairs that thresholds are found on.
       fmrs: Target false match rates, fractions in (0, 1).
       thresholds: Given thresholds.
-      rule: See `verification.threshold_at_fmr`.
+      rule: Threshold's rule; see `verification.threshold_at_fmr`.
       source: What the pairs are, for the reader; "" where they are the ones audited.
     """
     nonmated = comparisons.score[~comparisons.mated]

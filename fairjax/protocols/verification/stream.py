@@ -48,7 +48,7 @@ def measure_stream(
       attribute: What they are of: "race".
       fmrs: Target false match rates, fractions in (0, 1).
       thresholds: Given thresholds.
-      names: Their names as operating points; () names them by their values.
+      names: Names of the thresholds as operating points; () names them by their values.
       level: Coverage of intervals, a fraction in (0, 1).
       limits: Sentences for the reader.
       name: The protocol's name.
