@@ -34,7 +34,7 @@ from fairjax.config import classes, load, phantom, phantom_identities, regress  
 from fairjax.data.stream.pipeline import train_batches  # noqa: E402
 from fairjax.models.layers import conv, pool  # noqa: E402
 from fairjax.run import sharding  # noqa: E402
-from fairjax.run.build import build_augment, build_second, load_dataset  # noqa: E402
+from fairjax.run.build import build_run  # noqa: E402
 from fairjax.run.recipe import make_recipe  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -77,19 +77,20 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
       config: The run's config.
       plain: Modules of layers that are compiled in their plain form.
     """
-    dataset, settings, mesh = load_dataset(config), config.train, sharding.make_mesh()
-    recipe = make_recipe(config, dataset, mesh, total_steps=1000, steps_per_epoch=100.0)
-    key = jax.random.key(config.seed)
-    state = jax.jit(recipe.create, out_shardings=recipe.places)(key)
+    settings, mesh = build_run(config), sharding.make_mesh()
+    dataset, images = settings.data.load(seed=settings.seed), settings.input
+    recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=100.0)
+    key = jax.random.key(settings.seed)
+    state = jax.jit(recipe.create, out_shardings=recipe.shardings)(key)
     batches = train_batches(
         dataset.splits["train"],
-        batch_size=settings.batch_size,
-        image_size=config.input.image_size,
-        augment=build_augment(config),
-        second=build_second(config),
-        seed=config.seed,
+        batch_size=settings.train.batch_size,
+        image_size=images.image_size,
+        augment=images.augment,
+        second=images.second,
+        seed=settings.seed,
         start_step=0,
-        balance=config.input.balance,
+        balance=images.balance,
         cache_mb=0,
         process_index=0,
         process_count=1,
@@ -100,7 +101,7 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
             swap = mock.patch.object(module, "takes_cpu_form", lambda lowering: False)
             stack.enter_context(swap)
         stack.enter_context(jax.set_mesh(mesh))
-        step = recipe.step_while(recipe.plan.always).lower(state, batch, key).compile()
+        step = recipe.step_with_frozen(recipe.freezing.always).lower(state, batch, key).compile()
 
     def run() -> None:
         nonlocal state
