@@ -69,8 +69,8 @@ def write_study_page(
         title=title,
         lead=lead,
         findings=[
-            Finding(_STYLE.get(judged, "open"), text, found, f"{judged} here")
-            for judged, text, found in claims
+            Finding(_STYLE.get(decision, "open"), text, found, f"{decision} here")
+            for decision, text, found in claims
         ],
         sections=[
             Section("tables", "Tables", tables=tables),
