@@ -170,7 +170,8 @@ def gap_table(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
         )
     columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
     note = f"Noise floor: what equal groups would stay below, {noise}. p is not adjusted for the "
-    return Table(f"Gaps across {group_by}", columns, rows, note + "number of gaps tested.")
+    note += "number of gaps tested."
+    return Table(f"Gaps across {group_by}", columns, rows, note, drawn=True)
 
 
 def _intersections(
@@ -188,7 +189,7 @@ def _intersections(
             found = [index[name, "", key] for name in names]
             rows.append([f"{group}, {gender}", *map(cell, found), f"{found[0].n:,}"])
     columns = [f"{group_by} x gender", *(title_of(index[name, "", ()]) for name in names), "n"]
-    return Table(f"Intersections of {group_by} and gender", columns, rows)
+    return Table(f"Intersections of {group_by} and gender", columns, rows, drawn=True)
 
 
 def _by_decade(measures: Sequence[Measure]) -> Table:
