@@ -9,7 +9,7 @@ from fairlearn.metrics import (
 )
 
 from fairjax.audit.layout import Asked
-from fairjax.audit.predictions import Columns, evaluate
+from fairjax.audit.predictions import Columns, audit_predictions
 from fairjax.audit.tables import InputError
 
 GOOD = "subject,race,label,said,chance\n" + "".join(
@@ -23,7 +23,7 @@ def results_of(folder: Path, text: str = GOOD, **columns: str):
     path.write_text(text)
     chosen = Columns("label", **({"prediction": "said"} | columns))
     # somebody may have several images here, but groups are per image as in any attribute data
-    return evaluate(path, chosen, Asked(), "race", resamples=50, level=0.95, seed=0)
+    return audit_predictions(path, chosen, Asked(), "race", resamples=50, level=0.95, seed=0)
 
 
 def test_the_named_gaps_are_fairlearns(tmp_path):
@@ -65,6 +65,7 @@ def test_more_than_two_classes_take_turns(tmp_path):
         (GOOD.replace("0.2", "1.2", 1), {"probability": "chance"}, "data row 1: chance is 1.2"),
         (GOOD.replace(",1,1,", ",1,maybe,"), {}, "said holds 'maybe', which no label is"),
         ("race,label,said\nX,a,b\nY,b,b\n", {}, "which of 'a', 'b' counts as positive"),
+        (GOOD.replace(",1,1,", ",1,1 1,"), {}, "name all classes with --classes"),
         (GOOD, {"positive": "2"}, "--positive '2' is no label"),
         (GOOD.replace(",X,", ",,", 1), {}, "data row 1: race is empty"),
         (GOOD.replace(",Y,", ",X,").replace(",Z,", ",X,"), {}, "by race there is 'X'"),

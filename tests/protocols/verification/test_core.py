@@ -11,7 +11,7 @@ from fairjax.core.comparisons import UNKNOWN, Comparisons
 from fairjax.core.results import load_results, save_results
 from fairjax.metrics import verification as metrics
 from fairjax.metrics.clustered import clustered_rate
-from fairjax.protocols.verification.core import evaluate
+from fairjax.protocols.verification.core import measure_comparisons
 from fairjax.protocols.verification.gaps import BiasDegree
 
 
@@ -26,7 +26,7 @@ def audited(systems, **changes):
     }
     if isinstance(systems, Comparisons):
         systems = {"": systems}
-    return evaluate(systems, **(settings | changes))
+    return measure_comparisons(systems, **(settings | changes))
 
 
 def counted(fmrs, fnmrs, *, nonmated=1000, mated=100):
@@ -71,7 +71,7 @@ def test_the_worked_example_of_differentials():
     for name, value in expected.items():
         found = results.get(name, across="group", at="threshold 0.5")
         assert found.value == pytest.approx(value, abs=1e-6), name
-        assert found.threshold == 0.5 and found.threshold_source == "fixed"
+        assert found.threshold == 0.5 and found.threshold_source == "given"
     assert results.get("fnmr_std", across="group", at="threshold 0.5").ddof == 1
     worst = results.get("fmr_worst", across="group", at="threshold 0.5", group="d")
     assert worst.value == 0.008
