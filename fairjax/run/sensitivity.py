@@ -231,15 +231,15 @@ def _standard_errors(sums: _Moments) -> np.ndarray:
     the value moves both shares, another image only everyone's.
     """
     own, whole = sums.weight.sum(axis=1, keepdims=True), sums.weight.sum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share, share_of_all = sums.weight / own, sums.weight.sum(axis=0) / whole
-        scale = 1 / own - 1 / whole
-        shift = share / own - share_of_all / whole
+    own = np.where(own > 0, own, np.nan)  # a value without images has no map
+    share, share_of_all = sums.weight / own, sums.weight.sum(axis=0) / whole
+    scale = 1 / own - 1 / whole
+    shift = share / own - share_of_all / whole
     total = sums.total[:, None]
     inside = scale**2 * sums.square - 2 * scale * shift * sums.cross + shift**2 * total
     each = (sums.square - 2 * share_of_all * sums.cross + share_of_all**2 * total) / whole**2
     outside = each.sum(axis=0) - each
-    return np.where(own > 0, np.sqrt(np.maximum(inside + outside, 0.0)), np.nan)
+    return np.asarray(np.sqrt(np.maximum(inside + outside, 0.0)))
 
 
 def _shares(totals: np.ndarray) -> np.ndarray:

@@ -238,7 +238,7 @@ def test_what_the_protocol_gives_fills_the_page(tmp_path):
     worst = results.get("fmr", at="FMR 1e-2", system="Plain", race="one")
     assert f"one people are taken for each other {times(worst.value, 10_000)} times" in text
     assert f"{worst.n_errors} of {worst.n}" in text
-    assert "at threshold 0.5 (fixed)" in text
+    assert "at threshold 0.5 (given)" in text
     assert "FMR 1e-6: insufficient data" in text
     ratio = results.get("fmr_max_over_min", across="race", at="FMR 1e-2", system="Plain")
     assert f"{ratio.value:.2f}" in text and "against a tolerance of 2.00" in text
