@@ -15,8 +15,8 @@ def add(verbs: Any) -> None:
         "report",
         help="compute the numbers, tables and report of a run or a study again",
         description="Computes results.json and report.html of a finished run again from its saved "
-        "predictions, or the table and the claims of a study from its runs, and prints the verdict. "
-        "It needs neither the model nor an image.",
+        "predictions, or the table and the claims of a study from its runs, and prints the "
+        "verdict. It needs neither the model nor an image.",
         epilog="Example: fairjax report runs/quickstart",
     )
     report.add_argument("folder", metavar="RUN", type=Path, help="the run's or study's folder")

@@ -133,11 +133,11 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     about = f"{_rounded_up(needed):,}"
     if needed > now:
         return [
-            f"To settle a factor of {SETTLED_RATIO} in {q.within_sentence} you need about {about} "
+            f"To settle a factor of {SETTLED_RATIO:g} in {q.within_sentence} you need about {about} "
             f"people a group; the smallest has {now:,}."
         ]
     return [
-        f"These people are enough to settle a factor of {SETTLED_RATIO}: about {about} a group "
+        f"These people are enough to settle a factor of {SETTLED_RATIO:g}: about {about} a group "
         f"are needed, and the smallest has {now:,}."
     ]
 

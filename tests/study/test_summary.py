@@ -114,7 +114,7 @@ def test_a_smoke_test_is_called_one_on_the_page_and_in_the_tables(study, tmp_pat
     workdir = tmp_path / "smoke"
     shutil.copytree(study[0], workdir, ignore=shutil.ignore_patterns("*.csv"))
     noted = replace(STUDY, notes=("The paper does not state its seeds.",))
-    save_plan(workdir, noted, "python -m fairjax.main --config configs/x.py:smoke --workdir w")
+    save_study(workdir, noted, "python -m fairjax.main --config configs/x.py:smoke --workdir w")
     summarise(workdir, Console(file=io.StringIO()))
     page = (workdir / "report.html").read_text()
     assert "<h1>Smoke test: Good and bad</h1>" in page
