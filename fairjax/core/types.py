@@ -59,7 +59,7 @@ class Target:
     Attributes:
       values: Class names in label order; () for a number.
       mean: Mean of a number over the training split; 0 for a class.
-      std: Standard deviation there, ddof 0; 1 for a class.
+      std: Standard deviation of a number over the training split, ddof 0; 1 for a class.
     """
 
     values: tuple[str, ...]

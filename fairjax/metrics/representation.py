@@ -106,8 +106,8 @@ def cka_interval(
     Resampling with repetition would not do: a repeated image is alike to itself.
 
     Args:
-      one: Features of the images, as for `cka`.
-      other: Features of the same images in the same order.
+      one: Features of the images by one model.
+      other: Features of the same images by another model.
       cluster: Cluster of each image; a cluster is left out whole.
       level: Coverage, a fraction.
       blocks: How many; None comes back where there are fewer clusters.

@@ -18,8 +18,8 @@ class Row:
     Attributes:
       method: Loss and network.
       accuracies: Accuracies of `RACES`, in their order.
-      average: Printed average.
-      std: Printed standard deviation.
+      average: Average as printed.
+      std: Standard deviation as printed.
       ddof: With which the printed deviation follows from the row; None where neither does.
       note: What the row does not add up to.
     """

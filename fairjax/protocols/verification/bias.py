@@ -67,7 +67,7 @@ def bias_points(
       embeddings: Embeddings of the images.
       comparisons: The benchmark's scored pairs.
       bias: What to compute.
-      person: Person of each image; see `all_pairs.count_all_pairs`.
+      person: Person of each image, as for `all_pairs.count_all_pairs`.
     """
     pooled = bias.pool in ("all_pairs", "within_group")
     if not pooled:

@@ -92,7 +92,7 @@ def measure_embeddings(
       attribute: What the groups are of.
       accuracies: Variants in `accuracy.VARIANTS`, the protocol's own first.
       bias: What "bias degree" means; None where the protocol has none.
-      person: Person of each image; see `all_pairs.count_all_pairs`.
+      person: Person of each image, as for `all_pairs.count_all_pairs`.
       tolerance: The largest ratio of the highest to the lowest group's rate that is accepted, of
         FMR and of FNMR; 0 asks for no verdicts.
       **settings: The rest of `verification.measure_comparisons`'s.

@@ -39,9 +39,9 @@ class Part:
 
     Attributes:
       group: What the measures say of it: {}, {"race": a} or {"race": a, "other_race": b}.
-      cell: Number of the group's cell among the resampled rates; None for everyone.
-      nonmated: Non-mated pairs of the group.
-      mated: Mated pairs of the group; none across groups.
+      cell: Number of the part among the cells of the resampled rates; None for everyone.
+      nonmated: Non-mated pairs of the part.
+      mated: Mated pairs of the part; none across groups.
     """
 
     group: Mapping[str, str]
@@ -96,7 +96,7 @@ class Scene:
       across: The pairs of two groups, where there are any.
       draws: The resamples.
       level: Nominal coverage of intervals.
-      seed: Seed of all draws.
+      seed: Seed of everything drawn.
     """
 
     attribute: str
@@ -128,7 +128,7 @@ class Scene:
 
         Args:
           rows: Which pairs.
-          key: Key of each row, in 0 .. keys - 1.
+          key: Key of each of these pairs, in 0 .. keys - 1.
           keys: How many keys there are.
         """
         people = self.draws.weights.shape[1]
