@@ -189,8 +189,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 if evaluates or last:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
-                    if step < start + 2 * evaluate_every:  # the first: its program is compiled
-                        log.scalars(step, "validation", metrics)
+                    log.scalars(step, "validation", metrics)
                     if options.tensorboard and "group_by" in settings.tree["eval"]["protocol"]:
                         log.groups(
                             step,
