@@ -60,7 +60,7 @@ ROOMS = (
     ),
     Room(
         "config",
-        "the config tree: sections and their defaults, keys, checks",
+        "every config key with its default; checks",
         ("optim", "methods", "models", "losses", "protocols", "data", "core"),
     ),
     Room("optim", "optimisers, schedules, frozen parts", ("core",)),
