@@ -176,4 +176,4 @@ def build(
         losses = {f"loss_{name}": part for name, part in found._asdict().items()}
         return {"loss": values, **losses, **columns(spaces(one, other))}
 
-    return Method(init, loss, predict)
+    return Method(init, loss, predict, loss_of="batch")
