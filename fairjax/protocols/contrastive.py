@@ -15,7 +15,6 @@ from fairjax.protocols.by_image import per_image
 from fairjax.protocols.by_image.grouped import mean_of
 from fairjax.protocols.cells import cell
 from fairjax.protocols.settings import ProtocolSettings
-from fairjax.protocols.utkface_tables import index_of
 
 COLLAPSED = 0.1  # below this feature_std, images can hardly be told apart
 _SPREAD = {
@@ -156,8 +155,8 @@ def _spread(name: str, kind: str, features: np.ndarray, group: dict[str, str]) -
 def tables(results: Results, *, published: str = "") -> list[Table]:
     """Loss and alignment by group, their gaps, and the spread of each space by group."""
     found = per_image.tables(results, published=published)
-    index, by = index_of(results), results.protocol["group_by"]
-    loss = index["contrastive_loss", "", ()]
+    by = results.protocol["group_by"]
+    loss = results.get("contrastive_loss")
     if not loss.interval and loss.note:
         row = [cell(loss, ratio=".3f"), f"{loss.n:,}"]
         note = f"{loss.rule}: {loss.note}"
@@ -165,8 +164,8 @@ def tables(results: Results, *, published: str = "") -> list[Table]:
     for space in results.protocol["spaces"]:
         rows = []
         for group in (*results.protocol["groups"], ""):
-            of = ((by, group),) if group else ()
-            measures = [index[f"{space}_{kind}", "", of] for kind in _SPREAD]
+            of = {by: group} if group else {}
+            measures = [results.get(f"{space}_{kind}", **of) for kind in _SPREAD]
             rows.append([group or "everyone", *map(cell, measures), f"{measures[0].n:,}"])
         rules = "; ".join(f"{kind}: {rule}" for kind, (_, rule) in _SPREAD.items())
         columns = [by, *_SPREAD, "n"]
