@@ -244,8 +244,8 @@ def build(
         return total, Aux(model_state, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        given: Any = model.apply(variables, preprocess(batch["image"]), train=False)
-        outputs, features = given
+        applied: Any = model.apply(variables, preprocess(batch["image"]), train=False)
+        outputs, features = applied
         total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {"features": features} if save_features else {}
         for name, task in heads.items():

@@ -61,8 +61,8 @@ def build(
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """Each image's loss among the evaluation batch, and the space."""
-        given: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
-        one, other = given
+        projected: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
+        one, other = projected
         values = nt_xent(one, other, batch["mask"], temperature=temperature)
         return {"loss": values, **columns({"view": (one, other)})}
 

@@ -170,8 +170,8 @@ def build(
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """Losses among the evaluation batch, and the spaces; spectra are perturbed alike always."""
         views, key = two_views(batch, preprocess), jax.random.key(_EVALUATION)
-        given: Any = model.apply(variables, *views, key, train=False)
-        one, other = given
+        encoded: Any = model.apply(variables, *views, key, train=False)
+        one, other = encoded
         found, values = parts(one, other, batch["mask"])
         losses = {f"loss_{name}": part for name, part in found._asdict().items()}
         return {"loss": values, **losses, **columns(spaces(one, other))}

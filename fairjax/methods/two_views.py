@@ -72,8 +72,8 @@ def watched(pairs: Pairs, mask: jax.Array) -> Scalars:
 
 def columns(pairs: Pairs) -> dict[str, jax.Array]:
     """The same for an evaluation: each image's alignment, and the first view's unit vector."""
-    found = {}
+    arrays = {}
     for name, (first, second) in pairs.items():
-        found[f"alignment_{name}"] = alignment(first, second)
-        found[f"embedding_{name}"] = unit(first)
-    return found
+        arrays[f"alignment_{name}"] = alignment(first, second)
+        arrays[f"embedding_{name}"] = unit(first)
+    return arrays

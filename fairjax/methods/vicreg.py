@@ -75,7 +75,9 @@ def build(
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """The loss of the evaluation batch, once a row, and the space."""
         views: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
-        terms = vicreg(*views, batch["mask"])
-        return {"loss": jnp.full(len(batch["mask"]), total(terms)), **columns({"view": views})}
+        one, other = views
+        terms = vicreg(one, other, batch["mask"])
+        losses = jnp.full(len(batch["mask"]), total(terms))
+        return {"loss": losses, **columns({"view": (one, other)})}
 
     return Method(init, loss, predict, loss_of="batch")
