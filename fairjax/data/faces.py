@@ -155,7 +155,8 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str], int]:
       For each name that is a picture a hash of its bytes, for each other name the reason, and how
       many pictures were turned as their EXIF orientation says.
     """
-    kept = cache.load(_KEPT, files.stamp)
+    kind = f"{_KEPT}-{duplicates.decoders()}"
+    kept = cache.load(kind, files.stamp)
     if isinstance(kept, list) and len(kept) == len(files.names):
         outcome = kept
     else:
@@ -164,7 +165,7 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str], int]:
             [one.digest, one.reason, one.rotated] for some in duplicates.look(files) for one in some
         ]
         if all(digest for digest, *_ in outcome):  # a disk's fault may pass; forget it
-            cache.save(_KEPT, files.stamp, outcome)
+            cache.save(kind, files.stamp, outcome)
     digests, unreadable, turned = {}, dict(files.skipped), 0
     for name, (digest, reason, rotated) in zip(files.names, outcome, strict=True):
         if reason:

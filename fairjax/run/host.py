@@ -2,8 +2,12 @@
 
 import ctypes
 import mmap
+import os
+import signal
 
 # Names and numbers from glibc's malloc.h and Linux's mman.h.
+PARENT = "FAIRJAX_PARENT"  # environment variable: the process without which this one is to end
+PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 MADV_DONTNEED = 4
 
@@ -37,6 +41,24 @@ def keep_freed_memory() -> bool:
     settings = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1}
     _Heap.is_alone = all(mallopt(name, value) == 1 for name, value in settings.items())
     return _Heap.is_alone
+
+
+def end_with_parent() -> None:
+    """Has the kernel send SIGTERM to this process when the one that `PARENT` names is gone.
+
+    A study and `launch/local.sh` name themselves there: their runs save and leave even where they
+    are killed with SIGKILL. Linux alone can do that; elsewhere nothing happens.
+    """
+    parent = os.environ.pop(PARENT, "")  # not for processes that this one starts
+    if not parent.isdecimal():
+        return
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (AttributeError, OSError, TypeError):
+        return
+    prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != int(parent):  # it went before that call
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def set_fragments_aside() -> int:

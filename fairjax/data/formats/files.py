@@ -1,5 +1,6 @@
 """Files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
 
+import errno
 import hashlib
 import os
 import tarfile
@@ -14,6 +15,7 @@ from fairjax.core.names import clean
 from fairjax.data.dataset import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+MOST_BYTES = 100 * 10**6  # of one image file
 _COMPRESSED = {
     b"\x1f\x8b": "gunzip -k",
     b"BZh": "bunzip2 -k",
@@ -159,14 +161,19 @@ def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
             relative = whole.relative_to(path).as_posix()
             if whole.is_file():
                 state = whole.stat()
-                found[relative] = (state.st_size, state.st_mtime_ns)
+                if suffixes == SUFFIXES and state.st_size > MOST_BYTES:
+                    skipped.append((relative, too_large(state.st_size)))
+                else:
+                    found[relative] = (state.st_size, state.st_mtime_ns)
             else:
                 skipped.append((relative, "not a plain file (a broken link or a device)"))
     place = _below_shared_folder(path, found)
     stamp = stamp_of(path, ((name, *found[place[name]]) for name in sorted(place)))
 
     def read(name: str) -> bytes:
-        return (path / place[name]).read_bytes()
+        with (path / place[name]).open("rb") as file:
+            require_unchanged(path / place[name], file.fileno(), found[place[name]])
+            return file.read()
 
     return ImageFiles(
         path,
@@ -191,6 +198,7 @@ def _open_tar(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
     stamp = stamp_of(path, [("", state.st_size, state.st_mtime_ns)])
 
     def read(name: str) -> bytes:
+        require_unchanged(path, file.fileno(), (state.st_size, state.st_mtime_ns))
         offset, size = where[place[name]]
         content = os.pread(file.fileno(), size, offset)  # no shared position, so no lock
         if len(content) != size:
@@ -237,7 +245,9 @@ def _tar_members(
                 if kind := (*kinds, _kind_of(parts.name, suffixes))[0]:
                     other[kind] += 1
                     continue
-                if member.isreg() and not member.issparse():
+                if suffixes == SUFFIXES and member.size > MOST_BYTES:
+                    skipped[str(parts)] = too_large(member.size)
+                elif member.isreg() and not member.issparse():
                     where[str(parts)] = (member.offset_data, member.size)
                 else:
                     skipped[str(parts)] = "not a plain file in the archive (a link or sparse)"
@@ -250,6 +260,31 @@ def _tar_members(
         raise DataError(f"{path}: not a whole .tar: {error}.") from error
     filled = {str(above) for name in [*where, *folders] for above in PurePosixPath(name).parents}
     return where, sorted(skipped.items()), sorted(folders - filled), other
+
+
+def too_large(size: int) -> str:
+    """The reason for which a file of so many bytes is skipped."""
+    return f"{size:,} bytes, too large to be a face picture (at most {MOST_BYTES:,})"
+
+
+def require_unchanged(path: Path, file: int, listed: tuple[int, int]) -> None:
+    """Refuses a file that was replaced or written to after it was listed.
+
+    Args:
+      path: The file's path, for the message.
+      file: Descriptor of the open file.
+      listed: Size in bytes and time of change in nanoseconds, when it was listed.
+
+    Raises:
+      OSError: If either is another now.
+    """
+    state = os.fstat(file)
+    if (state.st_size, state.st_mtime_ns) != listed:
+        raise OSError(
+            errno.ESTALE,
+            "it was changed, replaced or cut short after it was listed; put it back, or start anew",
+            str(path),
+        )
 
 
 def _is_wanted(name: str, suffixes: tuple[str, ...]) -> bool:
