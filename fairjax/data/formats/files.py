@@ -1,10 +1,12 @@
 """Files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
 
+import csv
 import errno
 import hashlib
+import io
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -121,6 +123,35 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: no text in UTF-8: {error.reason}.") from error
+
+
+def is_count(text: str | None) -> bool:
+    """Whether a text is a whole number, 0 or more, of at most 18 digits: one that fits 64 bits."""
+    return text is not None and text.isdecimal() and len(text) <= 18
+
+
+def table_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
+    """The columns of a CSV file, and its rows with their lines' numbers.
+
+    Raises:
+      DataError: If it is no such table, from here or from the rows; one line.
+    """
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+
+    def refuse(error: csv.Error) -> DataError:
+        return DataError(f"{path}:{rows.line_num}: no row of a table: {error}.")
+
+    def each() -> Iterator[tuple[int, dict[str, str | None]]]:
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except csv.Error as error:
+            raise refuse(error) from error
+
+    try:
+        return list(rows.fieldnames or ()), each()
+    except csv.Error as error:
+        raise refuse(error) from error
 
 
 def printable(name: str) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from fairjax.core.comparisons import Pairs
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, Faces, Problem
-from fairjax.data.formats.files import printable
+from fairjax.data.formats.files import is_count, printable
 from fairjax.data.stream.order import uniforms
 
 FOLDS = 10  # of a list that does not say it
@@ -47,7 +47,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     """
     rows = [(at, line.split()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
     head = rows.pop(0)[1] if rows and len(rows[0][1]) <= 2 else []
-    if not all(field.isdecimal() for field in head):
+    if not all(map(is_count, head)):
         raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair.")
     folds = int(head[0]) if len(head) == 2 else 1 if head else FOLDS
     n = int(head[-1]) if head else len(rows) // (2 * folds)
@@ -60,7 +60,7 @@ def parse_pairs(text: str, *, name: str) -> list[Line]:
     for place, (number, fields) in enumerate(rows):
         where = f"{name}:{number}"
         numbers = fields[1:] if len(fields) == 3 else fields[1::2]
-        if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
+        if len(fields) not in (3, 4) or not all(map(is_count, numbers)):
             raise DataError(
                 f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or `id n other m`."
             )

@@ -25,7 +25,14 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from fairjax.data.dataset import DataError
-from fairjax.data.formats.files import ImageFiles, printable, read_text, require_unchanged, stamp_of
+from fairjax.data.formats.files import (
+    ImageFiles,
+    is_count,
+    printable,
+    read_text,
+    require_unchanged,
+    stamp_of,
+)
 
 MAGIC = 0xCED7230A
 _MAGIC = struct.pack("<I", MAGIC)
@@ -283,7 +290,7 @@ def _people(path: Path) -> int | None:
     if not path.exists():
         return None
     first = read_text(path).strip().split(",")[0]
-    if not first.isdecimal() or len(first) > 18:
+    if not is_count(first):
         raise DataError(f"{path}: {first[:40]!r} is no number of people.")
     return int(first)
 
