@@ -240,7 +240,7 @@ def run(
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
-                line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
+                line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
                 print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
                 return 128 + outcome.signal_number
             write_json(

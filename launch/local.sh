@@ -3,6 +3,11 @@
 # Usage: launch/local.sh [--dry-run] [--processes N] --config FILE --workdir DIR [...]
 set -euo pipefail
 
+# Where no environment is active: the one that the README makes.
+venv=$(cd "$(dirname "$0")/.." && pwd)/.venv/bin/python
+if [[ -n ${VIRTUAL_ENV:-} || ! -x $venv ]]; then venv=python; fi
+python=${PYTHON:-$venv}
+
 dry_run=false
 processes=1
 while [[ $# -gt 0 ]]; do
@@ -17,7 +22,7 @@ if [[ $# -eq 0 ]]; then
   exit 2
 fi
 
-run=("${PYTHON:-python}" -m fairjax.main "$@")
+run=("$python" -m fairjax.main "$@")
 if [[ $processes -eq 1 ]]; then
   if $dry_run; then printf '%q ' "${run[@]}"; echo; exit; fi
   exec "${run[@]}"

@@ -7,6 +7,7 @@ Source: Robinson, Livitz, Henon, Qin, Fu and Timoner, "Face recognition: too bia
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairjax.core.names import clean, clean_path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, ListedPairs, gather
 from fairjax.data.formats.files import find_source, is_count, open_files, printable, table_rows
@@ -14,6 +15,7 @@ from fairjax.data.formats.pairs import Key, Line, match, refuse_problems
 
 COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
 ATTRIBUTE = "subgroup"
+_LABELS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 SUBGROUPS = (
     "asian_females",
     "asian_males",
@@ -108,16 +110,17 @@ def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
     lines: list[Line] = []
     group_of: dict[str, str] = {}
     for number, row in rows:
-        where, fold = f"{path.name}:{number}", row["fold"] or ""
-        if row["label"] not in ("0", "1") or not is_count(fold) or int(fold) < 1:
+        where = f"{path.name}:{number}"
+        label, fold = (clean(row[name] or "").casefold() for name in ("label", "fold"))
+        if label not in _LABELS or not is_count(fold) or int(fold) < 1:
             raise DataError(
-                f"{where}: label {row['label']!r} must be 0 or 1, fold {row['fold']!r} a number "
-                "from 1."
+                f"{where}: label {row['label']!r} must be 0 or 1 (or true and false), fold "
+                f"{row['fold']!r} a number from 1."
             )
         sides = []
         for side in "12":
-            person, _, file = (row[f"p{side}"] or "").rpartition("/")
-            person, group = "/".join(person.split("/")[-2:]), row[f"att{side}"]
+            person, _, file = clean_path(row[f"p{side}"] or "").rpartition("/")
+            person, group = "/".join(person.split("/")[-2:]), clean(row[f"att{side}"] or "")
             if group not in SUBGROUPS:
                 raise DataError(f"{where}: att{side} {group!r} is none of {', '.join(SUBGROUPS)}.")
             if group_of.setdefault(person, group) != group:
@@ -126,5 +129,5 @@ def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
                     "further up; a person has one subgroup."
                 )
             sides.append((person, file))
-        lines.append(Line(sides[0], sides[1], row["label"] == "1", int(fold) - 1, where))
+        lines.append(Line(sides[0], sides[1], _LABELS[label], int(fold) - 1, where))
     return lines, group_of

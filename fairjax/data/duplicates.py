@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache as cache_function
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
@@ -31,6 +32,7 @@ from PIL import Image
 
 from fairjax.data.formats import cache
 from fairjax.data.formats.files import ImageFiles
+from fairjax.data.formats.upright import is_rotated
 
 THUMBNAIL = 50  # pixels a side: a quarter of UTKFace's, so JPEG's own 1/4 decoding serves
 MARGIN = 5  # the border is left out: it holds what a crop or a turn moves
@@ -85,7 +87,7 @@ def scan(files: ImageFiles) -> Scan:
         return kept
     looks = [one for some in look(files) for one in some]
     digests, unreadable, thumbnails = {}, {}, []
-    for name, (digest, thumbnail, reason) in zip(files.names, looks, strict=True):
+    for name, (digest, thumbnail, reason, _) in zip(files.names, looks, strict=True):
         if thumbnail is None:
             unreadable[name] = reason
         else:
@@ -97,12 +99,25 @@ def scan(files: ImageFiles) -> Scan:
         first = same_picture(list(digests.values()), np.stack(thumbnails))
         group = {name: names[row] for name, row in zip(names, first, strict=True)}
     found = Scan(digests, unreadable, group)
-    if not any(digest == "" for digest, _, _ in looks):  # a disk's fault may pass; forget it
+    if not any(one.digest == "" for one in looks):  # a disk's fault may pass; forget it
         cache.save(kind, files.stamp, vars(found))
     return found
 
 
-Look = tuple[str, UInt8[np.ndarray, "height width"] | None, str]
+class Look(NamedTuple):
+    """What one file is.
+
+    Attributes:
+      digest: A hash of its bytes; "" where they cannot be had.
+      thumbnail: The picture in grey; None where there is none.
+      reason: Why there is none; "" where there is one.
+      rotated: Whether EXIF says that it is to be turned.
+    """
+
+    digest: str
+    thumbnail: UInt8[np.ndarray, "height width"] | None
+    reason: str
+    rotated: bool = False
 
 
 def look(files: ImageFiles) -> Iterator[list[Look]]:
@@ -127,18 +142,18 @@ def _look(files: ImageFiles, name: str) -> Look:
     try:
         content = files.read(name)
     except OSError as error:
-        return "", None, f"cannot be read from disk: {error.strerror or error}"
+        return Look("", None, f"cannot be read from disk: {error.strerror or error}")
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     try:
-        small = thumbnail(content)
+        small, rotated = thumbnail(content), is_rotated(content)
     except ValueError as error:
-        return digest, None, str(error)
+        return Look(digest, None, str(error))
     if decoders() != "pillow":
         from fairjax.data.stream.pipeline import why_undecodable
 
         if reason := why_undecodable(content):
-            return digest, None, f"damaged: {reason}"
-    return digest, small, ""
+            return Look(digest, None, f"damaged: {reason}")
+    return Look(digest, small, "", rotated)
 
 
 @cache_function

@@ -68,7 +68,15 @@ class Task:
 def _regression(
     target: Target, smoothing: float, *, attribute: str, weight: float = 1.0, loss: str = "mse"
 ) -> Task:
-    """A number, standardised by the training split; predicted in its own unit."""
+    """A number, standardised by the training split; predicted in its own unit.
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      weight: Factor of this task's loss in the sum over tasks.
+      loss: Loss of the standardised error: "mse", "l1" or "huber".
+    """
     return Task(
         attribute=attribute,
         width=1,
@@ -83,7 +91,14 @@ def _regression(
 
 
 def _classes(target: Target, smoothing: float, *, attribute: str, weight: float = 1.0) -> Task:
-    """A class by cross-entropy."""
+    """A class by cross-entropy.
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      weight: Factor of this task's loss in the sum over tasks.
+    """
     return Task(
         attribute=attribute,
         width=len(target.values),
@@ -101,7 +116,15 @@ def _bins(
     edges: Sequence[float],
     weight: float = 1.0,
 ) -> Task:
-    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k])."""
+    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k]).
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      edges: Borders of the bins, rising.
+      weight: Factor of this task's loss in the sum over tasks.
+    """
     return Task(
         attribute=attribute,
         width=len(edges) + 1,

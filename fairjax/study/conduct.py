@@ -41,7 +41,7 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     Raises:
       WorkdirError: If the folder cannot be used, or holds runs of other configs.
     """
-    line = ["python", "-m", "fairjax.main", *sys.argv[1:]]
+    line = [sys.executable, "-m", "fairjax.main", *sys.argv[1:]]
     with claim(workdir):
         settle(runs)
         save_study(workdir, study, shlex.join(line))

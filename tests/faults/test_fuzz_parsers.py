@@ -7,6 +7,7 @@ replaced, removed, repeated, cut off, or exchanged for a word that parsers stumb
 import gzip
 import io
 import json
+import os
 import pickle
 import struct
 import tarfile
@@ -40,7 +41,7 @@ from fairjax.run.progress import read_metrics
 from fairjax.run.score import attributes_of, read_predictions
 from fairjax.run.workdir import FIELDS, WorkdirError, read_checked
 
-CASES = 1000  # a parser
+CASES = int(os.environ.get("FAIRJAX_FUZZ_CASES", "300"))  # a parser
 WORDS = (
     *(b"", b"\n", b"\r", b"\0", b"\t", b",", b'"', b"\xff", b"\xc3", b"\x1b[31m", b"/", b"../"),
     *(b"-1", b"1" * 5000, b"9223372036854775808", b"1e308", b"nan", b"inf", b"null", b"[", b"{"),
@@ -223,7 +224,10 @@ RUN = {
 }
 LINES = b'{"step": 1, "kind": "train", "loss": 2.0}\n{"step": 2, "kind": "train", "loss": 1.0}\n'
 PREDICTIONS = npz(
-    id=np.array(["a", "b"]), cluster=np.array([0, 1]), **{"pairs.first": np.array([0])}
+    id=np.array(["a", "b"]),
+    cluster=np.array([0, 1]),
+    **{f"pairs.{name}": np.array([0]) for name in ("first", "second", "fold")},
+    **{"pairs.mated": np.array([True])},
 )
 
 PARSERS = {
@@ -284,7 +288,7 @@ PARSERS = {
     "jsonl": Parser(
         read_all, (b'{"a": "x", "n": 1}\n{"a": "y", "n": 2}\n',), (InputError,), "x.jsonl"
     ),
-    "parquet": Parser(read_all, (table(),), (InputError,), "x.parquet", cases=300),
+    "parquet": Parser(read_all, (table(),), (InputError,), "x.parquet"),
     "weights": Parser(read_tensors, (npz(w=np.ones(3)),), (ValueError,), "x.npz"),
     "cache": Parser(cached, (b'{"digests": {}}',), ()),
 }

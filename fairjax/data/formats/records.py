@@ -24,6 +24,7 @@ from weakref import finalize
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from fairjax.core.names import clean_path
 from fairjax.data.dataset import DataError
 from fairjax.data.formats.files import (
     ImageFiles,
@@ -153,7 +154,7 @@ def read_list(path: Path) -> Listed:
                 f"{path}:{number}: {line[:80]!r} is no line of a .lst: `path label`, "
                 "`aligned path label` or `index label path`, apart by tabs."
             ) from None
-        person.append(fields[place].replace("\\", "/").rpartition("/")[0].rpartition("/")[2])
+        person.append(clean_path(fields[place]).rpartition("/")[0].rpartition("/")[2])
         label.append(numbers[0])
         if place == 0 and len(numbers) > 1:
             extra.append(numbers[1])
