@@ -30,9 +30,9 @@ def leave_at_once(number: int, frame: FrameType | None) -> None:
 
 PEERS: list[Any] = []  # connections to the other processes, once there are any
 if __name__ == "__main__":  # before the imports that take seconds
-    for _number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(_number) is not signal.SIG_IGN:  # as in a script's background
-            signal.signal(_number, leave_at_once)
+    for _signal in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_signal) is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(_signal, leave_at_once)
 
 import numpy as np  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
@@ -120,7 +120,7 @@ def join_processes(config: ConfigDict) -> None:
     given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     # Longer than our own, so that the line that names the process comes first.
-    waits = {
+    waits: dict[str, Any] = {
         "initialization_timeout": int(JOIN_TIMEOUT.value) + 1,
         "heartbeat_timeout_seconds": 2 * int(HEARTBEAT_TIMEOUT.value) + 10,
     }

@@ -1,13 +1,16 @@
 """Freed memory stays with the process, large blocks whole and small ones out of the way."""
 
+import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 PROBE = """
 import ctypes, resource
-from fairjax.host import keep_freed_memory
+from fairjax.run.host import keep_freed_memory
 if not keep_freed_memory():
     raise SystemExit("not glibc")
 libc = ctypes.CDLL(None)
@@ -34,7 +37,7 @@ def test_a_freed_block_is_reused_without_faulting_its_pages_in_again():
 
 FRAGMENTS = """
 import ctypes, random
-from fairjax.host import _Mallinfo, keep_freed_memory, set_fragments_aside
+from fairjax.run.host import _Mallinfo, keep_freed_memory, set_fragments_aside
 if not keep_freed_memory():
     raise SystemExit("not glibc")
 libc = ctypes.CDLL(None)
@@ -86,6 +89,38 @@ def test_small_free_blocks_leave_the_heap_and_nothing_else_does():
 
 
 def test_several_heaps_are_left_as_they_are():
-    code = "from fairjax.host import set_fragments_aside; print(set_fragments_aside())"
+    code = "from fairjax.run.host import set_fragments_aside; print(set_fragments_aside())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+ORPHAN = """
+import os, sys, time
+from fairjax.run.host import PARENT, end_with_parent
+os.environ[PARENT] = str(os.getppid())
+end_with_parent()
+assert PARENT not in os.environ
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone can tell a child")
+def test_a_process_ends_with_the_one_that_started_it():
+    parent = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent, ORPHAN], stdout=subprocess.PIPE, text=True
+    )
+    child = int(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        if "\nState:\tZ" in Path(f"/proc/{child}/status").read_text():  # nobody collects it here
+            return
+        time.sleep(0.05)
+    pytest.fail("the child outlived its parent")
