@@ -83,6 +83,7 @@ PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0."
 ONLY = flags.DEFINE_string(
     "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
 )
+TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
 )
@@ -251,7 +252,7 @@ def run(
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(settings.scoring, workdir, Console())
+        path = report(settings.scoring, workdir, Console(), show_tables=TABLES.value)
     print(f"\nReport: {path}")
     return 0
 
