@@ -301,7 +301,7 @@ class PairTable:
     def _notes(self, loaded: Loaded) -> list[str]:
         """`notes`, and rows and people that look odd."""
         said = self.notes(len(loaded), mated=int(loaded.mated.sum()))
-        if loaded.has_subjects and not self.layout.mated:
+        if loaded.has_subjects and not self.layout.mated and not self.asked.subjects_by_group:
             said += self._one_sided(loaded)
         if loaded.has_subjects and not loaded.has_images and not loaded.decided:
             rows = np.column_stack([np.sort(loaded.subject, axis=1), *loaded.scores.values()])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -134,8 +135,12 @@ def audit_predictions(
             f"{lost:,} of {len(rows):,} rows have no known {by_name} and are in no group."
         )
     answered = _answered(path, columns, rows)
-    settings = {"groups": rows.groups, "attribute": columns.label, "group_by": by_name}
-    drawing = {"resamples": resamples, "level": level, "seed": seed}
+    settings: dict[str, Any] = {
+        "groups": rows.groups,
+        "attribute": columns.label,
+        "group_by": by_name,
+    }
+    drawing: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
     told = rows.take(answered)
     if columns.regression:
         label, prediction = (_numbers(path, name, told) for name in _both(columns))

@@ -23,7 +23,7 @@ from fairjax.protocols.verification.gaps import BiasDegree
 from fairjax.protocols.verification.scene import Point
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
-PROTOCOLS: dict[str, tuple[str, ...]] = {
+ACCURACY_VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw", "exact"),
     "bfw": (),
@@ -40,7 +40,7 @@ class Settings:
     Attributes:
       fmrs: Target false match rates.
       thresholds: Given thresholds, in the scores' own unit: distances for distances.
-      protocol: A key of `PROTOCOLS`.
+      protocol: A key of `ACCURACY_VARIANTS`.
       tolerances: By summary's name the gap that is accepted.
       resamples: Of people.
       level: Coverage of intervals.
@@ -80,7 +80,7 @@ def measure(
     if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
         return _without_resamples(loaded, settings, calibration)
     variants, left_out = usable_variants(
-        PROTOCOLS[settings.protocol], [loaded.kinds.get(name, "") for name in loaded.scores]
+        ACCURACY_VARIANTS[settings.protocol], [loaded.kinds.get(name, "") for name in loaded.scores]
     )
     if loaded.decided and (settings.fmrs or settings.protocol != "plain" or calibration):
         raise InputError(
@@ -245,17 +245,21 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         )
     (system,) = loaded.scores
     comparisons = loaded.comparisons(system)
+    points = given_points(loaded, settings)[system]
     results = verification_stream.measure_stream(
         lambda: [comparisons],
         groups=loaded.groups,
         attribute=loaded.by,
         fmrs=settings.fmrs,
-        thresholds=[point.threshold for point in given_points(loaded, settings)[system]],
-        names=[point.at for point in given_points(loaded, settings)[system]],
+        thresholds=[point.threshold for point in points if point.threshold is not None],
+        names=[point.at for point in points],
         level=settings.level,
         limits=[*loaded.limits(), *settings.limits],
         name=settings.protocol,
     )
+    if loaded.decided:
+        results = _without_scores(results)
+    results = with_failures(results, loaded)
     return replace(
         results,
         measures=[replace(m, n_clusters=None) for m in results.measures],

@@ -73,7 +73,9 @@ def measure_decisions(
         if len(names) < 2:
             raise ValueError(f"two or more {what} are needed; got {list(names)}.")
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    turns = [positive] if len(classes) == 2 else range(len(classes))
+    tests = 1 + 2 * len(turns)  # accuracy, and both error rates of every turn
+    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed, tests))
     one = Scored(attribute, tuple(classes), label, prediction, probability, decision_rule)
     accuracy = mean_of(
         f"{attribute}_accuracy",
@@ -83,7 +85,6 @@ def measure_decisions(
         lower_is_better=False,
     )
     measures = whole(accuracy, scene)
-    turns = [positive] if len(classes) == 2 else range(len(classes))
     for k in turns:
         name = attribute if len(classes) == 2 else f"{attribute}_{classes[k]}"
         rule = f"positive = {classes[k]}" + ("" if len(classes) == 2 else ", against the rest")
@@ -262,7 +263,7 @@ def tables(results: Results) -> list[Table]:
             ["Accuracy", *(turn.replace("_", " ") for turn in turns)], names, strict=True
         )
     ]
-    found.append(gap_table(results.measures, p["group_by"], p["noise_floor"]))
+    found.append(gap_table(results))
     return [table for table in found if table.rows]
 
 
@@ -272,4 +273,4 @@ def _tables_of_numbers(results: Results) -> list[Table]:
     names = [f"{p['attribute']}_mae", f"{p['attribute']}_overestimated"]
     title = f"Errors of the predicted {p['attribute']} by {p['group_by']}"
     table = by_group_table(index_of(results), p["group_by"], p["groups"], names, level, title=title)
-    return [table, gap_table(results.measures, p["group_by"], p["noise_floor"])]
+    return [table, gap_table(results)]
