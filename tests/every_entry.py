@@ -1,24 +1,24 @@
 """Tiny settings of whatever a registry names, for the suites that run over every entry.
 
-The settings of an entry are those of its builder in `fairjax.config`, made small by `SMALL`, a
-table by the setting's name: a new entry is tried without a line here.
+The settings of an entry are its defaults, made small by `SMALL`, a table by the setting's name: a
+new entry is tried without a line here, unless it needs a setting that has no default.
 """
 
 import functools
-import inspect
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from fairjax import config as builders
+from fairjax import config as config_lib
 from fairjax.core.comparisons import Pairs
 from fairjax.core.types import Method
 from fairjax.data.dataset import Attribute, Dataset, Examples
-from fairjax.methods import METHODS
 from fairjax.models import BACKBONES
-from fairjax.run import build
+from fairjax.run.build import build_run
+from fairjax.run.prepare import abstract_batch, make_method
+from fairjax.run.settings import RunSettings
 
 PIXELS, ROWS, PEOPLE = 16, 8, 12
 GROUPS = ("amber", "jade", "onyx")
@@ -39,88 +39,87 @@ SMALL = {
     "stages": 1,
     "width": 4,
 }
-_DEPTHS = (1, 18)  # of a Transformer, and of what has none that is smaller
-# What a builder must be told, by the argument's name.
-_ARGUMENTS = {"margin": builders.cosface(margin=0.1), "attribute": "gender"}
+_DEPTHS = (1, 18)  # of a Transformer, and of what comes in no smaller size
+_GAMMA_U = 0.1  # a rate that the few cosines of a tiny batch resolve
+_REQUIRED = {  # of settings that have no default
+    "tasks": {name: config_lib.task(kind, name) for name, kind in config_lib.tree.TASKS.items()}
+}
 
 
-def sections(name: str) -> list[ConfigDict]:
-    """The sections of that name that `fairjax.config` builds; without any, one of the name alone."""
-    base = builders.base_config()
-    made = [base.backbone, base.method]
-    for function in vars(builders).values():
-        if not inspect.isfunction(function):
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        needed = [p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_KEYWORD]
-        if all(argument in _ARGUMENTS for argument in needed):
-            made.append(function(**{argument: _ARGUMENTS[argument] for argument in needed}))
-    named = [s for s in made if isinstance(s, ConfigDict) and "name" in s and s.name == name]
-    return [ConfigDict(section.to_dict()) for section in named] or [ConfigDict({"name": name})]
+def tiny_section(make: Any, name: str) -> ConfigDict:
+    """The section that `make(name, ...)` builds, `fairjax.config.method` for one, made small.
+
+    Raises:
+      AssertionError: If the entry needs a setting that has no default and stands in no table here.
+    """
+    try:
+        section = make(name)
+    except config_lib.ConfigError as error:
+        missing = [key for key in _REQUIRED if f".{key} is missing" in str(error)]
+        assert missing, f"give it a default, or a value in _REQUIRED of {__name__}: {error}"
+        section = make(name, **{key: _REQUIRED[key] for key in missing})
+    return _shrink(section)
 
 
-def shrink(section: ConfigDict) -> ConfigDict:
-    """The section with every setting that SMALL names as low as it says."""
+def _shrink(section: ConfigDict) -> ConfigDict:
     for key, value in section.items():
         if isinstance(value, ConfigDict):
-            shrink(value)
+            _shrink(value)
         elif key in SMALL and value > SMALL[key]:
             section[key] = type(value)(SMALL[key])
+        elif key == "gamma_u":
+            section[key] = _GAMMA_U
     return section
 
 
-def tiny_config(method: str, backbone: str) -> ConfigDict:
-    """A config of a method and a backbone on images of PIXELS; SGD, a constant rate.
+def tiny_settings(method: str, backbone: str) -> RunSettings:
+    """Settings of a run with this method and backbone on images of PIXELS; SGD, a constant rate.
 
     Raises:
-      AssertionError: If no section of theirs is accepted; says what was refused.
+      AssertionError: If they do not go together; says what was refused.
     """
-    config = builders.base_config()
+    config = config_lib.base_config()
     config.input.update(image_size=PIXELS, views=2)
-    config.optim.algorithm = builders.sgd(momentum=0.5)
+    config.optim.algorithm = config_lib.algorithm("sgd", momentum=0.5)
+    config.optim.schedule = config_lib.schedule("steps", at_epochs=())
     config.optim.update(peak_lr=0.05, weight_decay=0.01)
-    config.optim.schedule = builders.steps((), warmup_epochs=0.0)
     config.train.update(batch_size=ROWS)
-    refusals = []
-    for of_backbone in sections(backbone):
-        for of_method in sections(method):
-            for depth in _DEPTHS if "depth" in of_backbone else (None,):
-                config.backbone = shrink(of_backbone)
-                if depth:
-                    config.backbone.depth = depth
-                config.method = shrink(of_method)
-                try:
-                    made = build.build_method(config, tiny_dataset())
-                    jax.eval_shape(made.init, jax.random.key(0), abstract_batch(config))
-                    return config
-                except ValueError as error:
-                    refusals.append(str(error))
+    config.method = tiny_section(config_lib.method, method)
+    config.backbone = tiny_section(config_lib.backbone, backbone)
+    refused = ""
+    for depth in _DEPTHS if "depth" in config.backbone else (None,):
+        if depth:
+            config.backbone.depth = depth
+        try:
+            settings = build_run(config)
+            made = make_method(settings, tiny_dataset())
+            rows = abstract_batch(settings.input, tiny_dataset().splits["train"], rows=ROWS)
+            key = jax.random.key(0)
+            params, model_state = jax.eval_shape(made.init, key, rows)
+            jax.eval_shape(made.loss, params, model_state, rows, key)
+            return settings
+        except ValueError as error:
+            refused = str(error)
     raise AssertionError(
-        f"no tiny settings of method {method!r} on backbone {backbone!r} are accepted; add what it "
-        f"needs to SMALL or _ARGUMENTS in tests/every_entry.py: {refusals[-1]}"
+        f"{method!r} on {backbone!r} refuses its tiny settings; mend SMALL in {__name__}: {refused}"
     )
 
 
 @functools.cache
-def config_of_method(name: str) -> ConfigDict:
-    """A tiny config of a method, on the first of the backbones that it accepts."""
-    refusals = []
-    for backbone in sorted(BACKBONES, key="vit".__ne__):  # a ViT first: it compiles in no time
+def settings_of_method(name: str) -> RunSettings:
+    """Tiny settings of a method, on the first of the backbones that it accepts."""
+    refused = []
+    for backbone in sorted(BACKBONES, key="vit".__ne__):  # a ViT first: it compiles quickest
         try:
-            return tiny_config(name, backbone)
+            return tiny_settings(name, backbone)
         except AssertionError as error:
-            refusals.append(str(error))
-    raise AssertionError(refusals[0])
+            refused.append(str(error))
+    raise AssertionError(refused[0])
 
 
-def build_method(config: ConfigDict) -> Method:
-    """The method that a config describes, on the tiny dataset."""
-    return build.build_method(config, tiny_dataset())
-
-
-def abstract_batch(config: ConfigDict) -> dict[str, Any]:
-    """Shapes and types of a batch of the tiny dataset."""
-    return build.abstract_batch(config, tiny_dataset().splits["train"], rows=ROWS)
+def build_method(name: str) -> Method:
+    """A tiny method, on the tiny dataset."""
+    return make_method(settings_of_method(name), tiny_dataset())
 
 
 @functools.cache
@@ -163,6 +162,3 @@ def batch(seed: int = 0) -> dict[str, np.ndarray]:
         "mask": np.ones(ROWS, bool),
         **{name: rng.permutation(label) for name, label in train.labels.items()},
     }
-
-
-assert METHODS and BACKBONES
