@@ -6,22 +6,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from every_entry import ROWS, batch, build_method, config_of_method, tiny_dataset
+from every_entry import ROWS, batch, build_method, settings_of_method, tiny_dataset
 
 from fairjax.core.types import Method
 from fairjax.methods import METHODS
 from fairjax.run import sharding
-from fairjax.run.checkpoint import Checkpoints, abstract_state
+from fairjax.run.checkpoint import Checkpoints
 from fairjax.run.recipe import Recipe, make_recipe
 
 KEY = jax.random.key(7)
 every_method = pytest.mark.parametrize("name", METHODS)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_quickly():
+    """Without most of XLA's passes, as the suite's time goes into compiling."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @functools.cache
 def made(name: str) -> tuple[Method, dict]:
     """A tiny method and its variables."""
-    method = build_method(config_of_method(name))
+    method = build_method(name)
     params, model_state = jax.jit(method.init)(KEY, batch())
     return method, {"params": params, **model_state}
 
@@ -53,7 +61,7 @@ def predict_of(name: str):
 def recipe_of(name: str) -> Recipe:
     """The method's recipe for a run over all four devices."""
     return make_recipe(
-        config_of_method(name),
+        settings_of_method(name),
         tiny_dataset(),
         sharding.make_mesh(),
         total_steps=100,
@@ -68,7 +76,7 @@ def steps(name, state, batches, *, frozen=()):
     scalars = {}
     with jax.set_mesh(mesh):
         for rows in batches:
-            state, scalars = recipe.step_while(frozen)(
+            state, scalars = recipe.step_with_frozen(frozen)(
                 state, sharding.global_batch(mesh, rows), key
             )
     return state, scalars
@@ -77,7 +85,7 @@ def steps(name, state, batches, *, frozen=()):
 def start(name):
     """A state at step 0, every array its own: a step takes the state that it is given."""
     recipe = recipe_of(name)
-    return jax.jit(recipe.create, out_shardings=recipe.places)(KEY)
+    return jax.jit(recipe.create, out_shardings=recipe.shardings)(KEY)
 
 
 def assert_same(one, other, **tolerance):
@@ -176,7 +184,7 @@ def test_two_steps_saved_and_two_more_are_four(name, tmp_path):
     with Checkpoints(tmp_path, keep_last=1, keep_best=0, best_metric="loss") as checkpoints:
         checkpoints.save(half, step=2, config={}, position={}, metrics=None)
         checkpoints.wait()
-        restored, _ = checkpoints.restore(abstract_state(recipe.born, recipe.places))
+        restored, _ = checkpoints.restore(recipe.abstract_state)
     resumed, _ = steps(name, restored, batches[2:])
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(resumed))
 
