@@ -34,7 +34,7 @@ def model_card(results: Results, tables: Sequence[Table] = ()) -> str:
     Names that came from a file are escaped: they can neither become markup nor leave their cell.
 
     Args:
-      results: Of either kind.
+      results: Results of either kind.
       tables: Shown among the quantitative analyses.
     """
     return "\n".join(

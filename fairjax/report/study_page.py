@@ -41,16 +41,17 @@ def write_study_page(
       verdict: On the study's claim as a whole, in sentences, or "".
       claims: (verdict, claim, what was found) of each.
       test: How claims are tested.
-      runs: Name, row, seed and state of each.
+      runs: Name, row, seed and state of each, and why it failed.
       command: The line that makes the study.
     """
     done = sum(run["state"] == "done" for run in runs)
     lead = f"{verdict}\n{done} of {len(runs)} runs are done."
     if source:
         lead += f" Published numbers: {source}."
+    reasons = any(run.get("why") for run in runs)
     states = Table(
         "Runs",
-        ["run", "row", "seed", "state", "report"],
+        ["run", "row", "seed", "state", "report", *(["why"] if reasons else [])],
         [
             [
                 str(run["name"]),
@@ -58,6 +59,7 @@ def write_study_page(
                 str(run["seed"]),
                 str(run["state"]),
                 f"{run['name']}/report.html" if run["state"] == "done" else "",
+                *([str(run.get("why", ""))] if reasons else []),
             ]
             for run in runs
         ],
@@ -67,8 +69,8 @@ def write_study_page(
         title=title,
         lead=lead,
         findings=[
-            Finding(_STYLE.get(judged, "open"), text, found, f"{judged} here")
-            for judged, text, found in claims
+            Finding(_STYLE.get(decision, "open"), text, found, f"{decision} here")
+            for decision, text, found in claims
         ],
         sections=[
             Section("tables", "Tables", tables=tables),

@@ -38,7 +38,7 @@ class Card(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something found, in words, and what was judged of it: a sign with a few words, and a style.
+    """A finding in words, and the verdict on it: a sign with a few words, and a style.
 
     A gap lies beyond what chance gives, within it, or nobody knows.
     """
@@ -143,16 +143,16 @@ def lead(results: Results) -> str:
         parts.append(
             f"Over {max(m.n for m in said):,} examples (protocol {name}{split}): {numbers}."
         )
-    judged = [f for f in found if f.verdict != "open"]
-    if judged:
-        beyond = sum(f.verdict == "beyond" for f in judged)
-        gaps = "gap" if len(judged) == 1 else "gaps"
+    decided = [f for f in found if f.verdict != "open"]
+    if decided:
+        beyond = sum(f.verdict == "beyond" for f in decided)
+        gaps = "gap" if len(decided) == 1 else "gaps"
         parts.append(
-            f"Of {len(judged)} {gaps} between groups, {beyond} exceed the noise floor (what chance "
-            f"alone gives groups of these sizes) and {len(judged) - beyond} do not."
+            f"Of {len(decided)} {gaps} between groups, {beyond} exceed the noise floor (what "
+            f"chance alone gives groups of these sizes) and {len(decided) - beyond} do not."
         )
         if beyond:
-            parts.append(f"The clearest is {lower(judged[0].title)}.")
+            parts.append(f"The clearest is {lower(decided[0].title)}.")
     return " ".join(parts)
 
 
@@ -169,19 +169,19 @@ def _finding(base: str, worst: Measure, best: Measure, summaries: Mapping[str, M
     beyond = beyond_chance(gap.value, floor.value if floor else None)
     verdict: Literal["beyond", "within", "open"]
     if beyond is None:
-        verdict, judged = "open", "No noise floor was computed: chance is not ruled out."
+        verdict, reason = "open", "No noise floor was computed: chance is not ruled out."
     elif beyond:
         verdict = "beyond"
-        judged = f"Equal groups of these sizes show up to {chance} by chance{p_value}."
+        reason = f"Equal groups of these sizes show up to {chance} by chance{p_value}."
     else:
         verdict = "within"
-        judged = (
+        reason = (
             f"Equal groups of these sizes show up to {chance} by chance{p_value}: these data "
             "can't tell this gap from none."
         )
     text = (
         f"Worst for {group_name(worst.group)} ({number(worst.value, worst.unit)}), best for "
         f"{group_name(best.group)} ({number(best.value, best.unit)}): a gap of {size}{interval}. "
-        f"{judged}{caution}"
+        f"{reason}{caution}"
     )
     return Finding(verdict, f"{describe(base)} by {gap.across}", text, BADGES[verdict])

@@ -265,7 +265,7 @@ def _against_chance(system: Audited, summary: Measure, floor: Measure, at: str, 
 
 
 def _judge(system: Audited, rate: str, at: str) -> tuple[Measure, Measure | None]:
-    """The summary that a rate's spread is judged by, and its noise floor.
+    """The summary that the verdict on a rate's spread rests on, and its noise floor.
 
     The largest over the smallest where that is defined, else it smoothed, else the difference.
     """
