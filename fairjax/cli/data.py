@@ -40,7 +40,7 @@ class DataReport:
 
     Attributes:
       account: All of it, JSON-ready, with `source`, `skipped` and `hash`.
-      size: Its size in words.
+      size: The limit's size in words.
       sheets: The tables that are printed.
       use: What it is fit for, if it is: "train" or "test".
       refuse: Raises DataError where it is not.

@@ -47,7 +47,7 @@ def build(
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        (one, other), moved = model.apply(
+        (first, second), moved = model.apply(
             {"params": params, **model_state},
             *two_views(batch, preprocess),
             train=True,
@@ -55,15 +55,15 @@ def build(
             rngs={"dropout": key},
         )
         mask = batch["mask"]
-        summed, count = masked_sum(nt_xent(one, other, mask, temperature=temperature), mask)
-        scalars = {"loss": (summed, count), **watched({"view": (one, other)}, mask)}
+        summed, count = masked_sum(nt_xent(first, second, mask, temperature=temperature), mask)
+        scalars = {"loss": (summed, count), **watched({"view": (first, second)}, mask)}
         return summed / jnp.maximum(count, 1.0), Aux(moved, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """Each image's loss among the evaluation batch, and the space."""
         projected: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
-        one, other = projected
-        values = nt_xent(one, other, batch["mask"], temperature=temperature)
-        return {"loss": values, **columns({"view": (one, other)})}
+        first, second = projected
+        values = nt_xent(first, second, batch["mask"], temperature=temperature)
+        return {"loss": values, **columns({"view": (first, second)})}
 
     return Method(init, loss, predict, loss_of="batch")

@@ -132,7 +132,7 @@ def live_display(console: Console) -> Progress:
     Args:
       console: The terminal.
     """
-    one_line = {"table_column": Column(no_wrap=True)}
+    one_line: dict[str, Any] = {"table_column": Column(no_wrap=True)}
     return Progress(
         TextColumn("{task.description}", **one_line),
         BarColumn(bar_width=14),
@@ -145,7 +145,7 @@ def live_display(console: Console) -> Progress:
     )
 
 
-def live_fields(values: Mapping[str, float]) -> dict[str, str]:
+def live_fields(values: Mapping[str, float]) -> dict[str, Any]:
     """What the live line shows of a training step's scalars."""
     speed, loss = values.get("images_per_second"), values.get("loss")
     return {
