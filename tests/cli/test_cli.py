@@ -21,7 +21,7 @@ def test_the_help_names_every_verb(capsys):
         cli.main(["--help"])
     said = capsys.readouterr().out
     assert caught.value.code == 0
-    assert all(f"\n    {verb} " in said for verb in VERBS)
+    assert all(f"\n    {verb}" in said for verb in VERBS)
     assert "To train, evaluate and report: python -m fairjax.main --help" in said
 
 
