@@ -69,8 +69,13 @@ def missing_extra(error: ModuleNotFoundError, what: str) -> str:
     extra = EXTRAS[package]
     return (
         f"{what} needs {package}, which is not installed; it comes with the extra {extra!r}: "
-        f"{sys.executable} -m pip install {_requirement(extra)}"
+        f"{install_line(extra)}"
     )
+
+
+def install_line(extra: str) -> str:
+    """The command that adds an extra to this FairJAX, ready to be pasted."""
+    return f"{sys.executable} -m pip install {_requirement(extra)}"
 
 
 def _requirement(extra: str) -> str:
