@@ -30,9 +30,9 @@ def leave_at_once(number: int, frame: FrameType | None) -> None:
 
 PEERS: list[Any] = []  # connections to the other processes, once there are any
 if __name__ == "__main__":  # before the imports that take seconds
-    for _number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(_number) is not signal.SIG_IGN:  # as in a script's background
-            signal.signal(_number, leave_at_once)
+    for _signal in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_signal) is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(_signal, leave_at_once)
 
 import numpy as np  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
@@ -90,6 +90,7 @@ CHANGED_DATA = flags.DEFINE_string(
 ONLY = flags.DEFINE_string(
     "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
 )
+TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
 )
@@ -127,7 +128,7 @@ def join_processes(config: ConfigDict) -> None:
     given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     # Longer than our own, so that the line that names the process comes first.
-    waits = {
+    waits: dict[str, Any] = {
         "initialization_timeout": int(JOIN_TIMEOUT.value) + 1,
         "heartbeat_timeout_seconds": 2 * int(HEARTBEAT_TIMEOUT.value) + 10,
     }
@@ -258,7 +259,7 @@ def run(
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(settings.scoring, workdir, Console())
+        path = report(settings.scoring, workdir, Console(), show_tables=TABLES.value)
     print(f"\nReport: {path}")
     return 0
 

@@ -40,7 +40,7 @@ class DataReport:
 
     Attributes:
       account: All of it, JSON-ready, with `source`, `skipped` and `hash`.
-      size: Its size in words.
+      size: The limit's size in words.
       sheets: The tables that are printed.
       use: What it is fit for, if it is: "train" or "test".
       refuse: Raises DataError where it is not.
@@ -56,7 +56,10 @@ class DataReport:
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     data = verbs.add_parser(
-        "data", help="look at data sets on disk", description="Look at data sets on disk."
+        "data",
+        help="look at data sets on disk",
+        description="Look at data sets on disk.",
+        epilog="Example: fairjax data check utkface utkface.tar",
     )
     deeds = data.add_subparsers(title="verbs", metavar="VERB", required=True)
     check = deeds.add_parser(
@@ -147,9 +150,9 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data.formats import tree
 
     if arguments.dataset == "bupt":
-        found, told = bupt.read(arguments.path), bupt.HELP
+        found, help_text = bupt.read(arguments.path), bupt.HELP
     else:
-        found, told = (
+        found, help_text = (
             tree.read_tree(arguments.path, arguments.groups, _person_folder(arguments)),
             tree.HELP,
         )
@@ -160,7 +163,7 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
         _people_sheets(account, found.attribute),
         "train",
         lambda: recognition.refuse_bad(
-            arguments.dataset, found, Source(max_bad=arguments.max_bad), told=told
+            arguments.dataset, found, Source(max_bad=arguments.max_bad), help_text=help_text
         ),
     )
 

@@ -203,7 +203,7 @@ def same_picture(
 
     Args:
       digests: A hash of each file's bytes; equal ones are copies.
-      thumbnails: As `thumbnail` makes them.
+      thumbnails: Thumbnails that `thumbnail` made.
     """
     parent = list(range(len(digests)))
 
@@ -247,7 +247,7 @@ def perceptual_hash(
     """Signs of the lowest frequencies of each picture's centre, the mean left out.
 
     Args:
-      thumbnails: As `thumbnail` makes them.
+      thumbnails: Thumbnails that `thumbnail` made.
       margin: How many pixels of the thumbnail are left out on every side.
       right: How far to the right the centre is taken, in pixels of the thumbnail.
       down: How far down.

@@ -38,7 +38,7 @@ class Faces:
       assigned_by: Who says to which group a person belongs.
       digests: [images] strings: equal where two images are, such as a hash of their bytes.
       skipped: (name, kind, reason), sorted, of what is in the source and cannot be used.
-      read: As in `Examples`.
+      read: Reader of images by row; see `Examples`.
       files: How many files the source holds, {"found": n}, and how many of each kind were passed
         over without being looked at, {".webp files": n}; {} where it has none.
       notes: Sentences on what looks odd: people whose names are alike, or who share a picture.
@@ -87,7 +87,7 @@ class Benchmark:
     """People who are to be told apart, and the pairs of images that this is tried on.
 
     Attributes:
-      name: Its key in BENCHMARKS.
+      name: Key of the benchmark in BENCHMARKS.
       faces: The images.
       pairs: Rows of `faces`.
       problems: The lines of its lists that cannot be used.

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import cross_entropy, masked_sum, regression
-from fairjax.models.layers.dropout import Dropout
 
 
 class Heads(nn.Module):
@@ -37,7 +36,7 @@ class Heads(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[dict[str, jax.Array], jax.Array]:
         """Maps images to a float32 [batch, width] for each task, and the features [batch, dim]."""
         features = self.backbone(x, train=train).astype(jnp.float32)
-        x = Dropout(self.dropout)(features, train=train)
+        x = nn.Dropout(self.dropout)(features, deterministic=not train)
         if self.hidden:
             x = nn.sigmoid(nn.Dense(self.hidden, name="head_hidden")(x))
         outputs = {
@@ -244,8 +243,8 @@ def build(
         return total, Aux(model_state, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        given: Any = model.apply(variables, preprocess(batch["image"]), train=False)
-        outputs, features = given
+        predicted: Any = model.apply(variables, preprocess(batch["image"]), train=False)
+        outputs, features = predicted
         total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {"features": features} if save_features else {}
         for name, task in heads.items():

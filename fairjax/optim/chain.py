@@ -234,7 +234,7 @@ def frozen(
     Args:
       tx: What moves the others; it keeps no state for frozen ones.
       params: The parameters, or their shapes.
-      parts: Such as "backbone" for a linear probe, or "backbone/block_0"; see
+      parts: Paths of frozen parts: "backbone" for a linear probe, or "backbone/block_0"; see
         `fairjax.optim.freeze`.
 
     Raises:

@@ -132,20 +132,20 @@ def live_display(console: Console) -> Progress:
     Args:
       console: The terminal.
     """
-    one_line = {"table_column": Column(no_wrap=True)}
+    one_line = Column(no_wrap=True)
     return Progress(
-        TextColumn("{task.description}", **one_line),
+        TextColumn("{task.description}", table_column=one_line),
         BarColumn(bar_width=14),
-        MofNCompleteColumn(**one_line),
-        TimeRemainingColumn(compact=True, **one_line),
-        TextColumn("{task.fields[speed]}", **one_line),
-        TextColumn("{task.fields[loss]}", **one_line),
+        MofNCompleteColumn(table_column=one_line),
+        TimeRemainingColumn(compact=True, table_column=one_line),
+        TextColumn("{task.fields[speed]}", table_column=one_line),
+        TextColumn("{task.fields[loss]}", table_column=one_line),
         console=console,
         transient=True,
     )
 
 
-def live_fields(values: Mapping[str, float]) -> dict[str, str]:
+def live_fields(values: Mapping[str, float]) -> dict[str, Any]:
     """What the live line shows of a training step's scalars."""
     speed, loss = values.get("images_per_second"), values.get("loss")
     return {

@@ -28,7 +28,6 @@ from fairjax.run.evaluate import (
     predict_split,
     validation_metrics,
 )
-from fairjax.run.host import set_fragments_aside
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
 from fairjax.run.settings import RunSettings
@@ -42,7 +41,7 @@ class RunOutcome:
     Attributes:
       step: Steps taken.
       finished: False when a signal stopped it early; the state is saved all the same.
-      signal_number: That signal, or 0.
+      signal_number: Number of the signal that stopped the run, or 0.
       checkpoint: The step whose weights were evaluated; -1 when unfinished.
     """
 
@@ -160,8 +159,6 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 train_step = recipe.step_with_frozen(recipe.freezing.frozen_at(step - 1))
                 with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch, train_key)
-                if step == start + 1:  # it is compiled, and has its temporaries
-                    set_fragments_aside()
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
                 pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
@@ -192,8 +189,6 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 if evaluates or last:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
-                    if step < start + 2 * evaluate_every:  # the first: its program is compiled
-                        set_fragments_aside()
                     log.scalars(step, "validation", metrics)
                     if options.tensorboard and "group_by" in settings.tree["eval"]["protocol"]:
                         log.groups(

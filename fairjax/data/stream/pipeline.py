@@ -125,9 +125,9 @@ def train_batches(
 
     Args:
       examples: The training split.
-      batch_size: Of the global batch; a multiple of `process_count`.
+      batch_size: Size of the global batch; a multiple of `process_count`.
       image_size: Height and width that images are resized to, in pixels; even.
-      seed: Of the run. It fixes order and augmentation.
+      seed: Seed of the run; it fixes order and augmentation.
       start_step: The first step; 0 for a new run.
       process_index: Which process this is, from 0.
       process_count: How many processes share the batch.
@@ -188,11 +188,11 @@ def eval_batches(
 
     Args:
       examples: The split.
-      batch_size: Of the global batch; a multiple of `process_count`.
+      batch_size: Size of the global batch; a multiple of `process_count`.
       image_size: Height and width that images are resized to, in pixels; even.
       process_index: Which process this is, from 0.
       process_count: How many processes share the batch.
-      cache_mb: As in `train_batches`. To keep the images from one evaluation to the next, pass
+      cache_mb: Limit of the cache in MiB. To keep the images from one evaluation to the next, pass
         examples that went through `cache_images`.
       second: Random changes of a second view of each image, the same at every evaluation; None
         gives one view.
