@@ -10,6 +10,7 @@ from fairjax.run.workdir import (
     environment,
     read_json,
     settle_config,
+    settle_data,
     write_json,
 )
 
@@ -71,3 +72,32 @@ def test_the_environment_names_versions_and_is_json():
     told = environment({"platform": "cpu"})
     assert json.loads(json.dumps(told))["packages"]["jax"] != "absent"
     assert told["packages"]["tensorflow"] != "absent", "tensorflow-cpu counts"
+
+
+def finished(folder, root):
+    """A finished run's files, as far as settling reads them."""
+    settle_config(folder, {"seed": 0, "data": {"root": root}})
+    for name in ("data.json", "outcome.json"):
+        write_json(folder / name, {"hash": "old", "splits_hash": "s", "attributes": {}})
+    (folder / "predictions.npz").write_bytes(b"")
+
+
+def test_a_finished_run_is_not_taken_for_one_on_other_data_and_nothing_is_rewritten(tmp_path):
+    finished(tmp_path, "a")
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    settle_config(tmp_path, {"seed": 0, "data": {"root": "a"}})
+    with pytest.raises(WorkdirError, match="a finished run on config.data.root='a', and 'b'"):
+        settle_config(tmp_path, {"seed": 0, "data": {"root": "b"}})
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_goes_on_without_bad_images_where_their_hash_is_given(tmp_path):
+    now = {"hash": "newhash", "splits_hash": "t", "attributes": {}}
+    settle_data(tmp_path, {"hash": "old", "splits_hash": "s", "attributes": {}})
+    with pytest.raises(WorkdirError, match="go on with --changed_data=newhash"):
+        settle_data(tmp_path, now)
+    with pytest.raises(WorkdirError, match="holds a run on other data"):
+        settle_data(tmp_path, now, accepted="other")
+    settle_data(tmp_path, now, accepted="newh")
+    settle_data(tmp_path, now)  # the next start needs no flag
+    assert read_json(tmp_path / "data.json")["hashes_before"] == ["old"]
