@@ -8,6 +8,7 @@ from fairjax.run.workdir import (
     WorkdirError,
     claim,
     environment,
+    in_use,
     read_json,
     settle_config,
     settle_data,
@@ -66,6 +67,25 @@ def test_keys_that_change_no_number_may_change(tmp_path):
     settle_config(tmp_path, {"data": {"root": "a"}, "seed": 0})
     settle_config(tmp_path, {"data": {"root": "b"}, "seed": 0})
     assert read_json(tmp_path / "config.json")["data"]["root"] == "b"
+
+
+def test_a_run_is_measured_anew_with_other_settings_of_the_evaluation(tmp_path):
+    before = {"seed": 0, "eval": {"weights": "last", "protocol": {"name": "x", "resamples": 0}}}
+    after = {"seed": 0, "eval": {"weights": "last", "protocol": {"name": "x", "resamples": 20}}}
+    settle_config(tmp_path, before)
+    write_json(tmp_path / "data.json", {"hash": "0", "attributes": {}})
+    settle_config(tmp_path, after)
+    assert read_json(tmp_path / "config.json") == after
+    other = {"seed": 0, "eval": {"weights": "best", "protocol": after["eval"]["protocol"]}}
+    with pytest.raises(WorkdirError, match="eval.weights: 'last' -> 'best'"):
+        settle_config(tmp_path, other)
+
+
+def test_who_holds_a_folder_can_be_asked(tmp_path):
+    assert not in_use(tmp_path)
+    with claim(tmp_path):
+        assert in_use(tmp_path)
+    assert not in_use(tmp_path)
 
 
 def test_the_environment_names_versions_and_is_json():
