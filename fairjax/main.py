@@ -30,9 +30,9 @@ def leave_at_once(number: int, frame: FrameType | None) -> None:
 
 PEERS: list[Any] = []  # connections to the other processes, once there are any
 if __name__ == "__main__":  # before the imports that take seconds
-    for _asked in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(_asked) is not signal.SIG_IGN:  # as in a script's background
-            signal.signal(_asked, leave_at_once)
+    for _signal in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_signal) is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(_signal, leave_at_once)
 
 import numpy as np  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
@@ -83,6 +83,7 @@ PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0."
 ONLY = flags.DEFINE_string(
     "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
 )
+TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
 )
@@ -251,7 +252,7 @@ def run(
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(settings.scoring, workdir, Console())
+        path = report(settings.scoring, workdir, Console(), show_tables=TABLES.value)
     print(f"\nReport: {path}")
     return 0
 

@@ -124,12 +124,14 @@ class Table:
       columns: Headings.
       rows: Text cells, one list a row, the first cell being the row's name.
       note: The rules behind the columns.
+      drawn: Whether the report shows the same numbers by itself, and leaves this table out.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    drawn: bool = False
 
 
 def save_results(path: Path, results: Results) -> None:

@@ -187,7 +187,7 @@ def gap_table(results: Results) -> Table:
         "decides. Ratio to be found: the smallest ratio of one group's error to the others' that "
         "these data show with 80 % power."
     )
-    return Table(f"Gaps across {group_by}", columns, rows, note)
+    return Table(f"Gaps across {group_by}", columns, rows, note, drawn=True)
 
 
 def _intersections(results: Results, group_by: str, groups: Sequence[str]) -> Table:
@@ -205,7 +205,7 @@ def _intersections(results: Results, group_by: str, groups: Sequence[str]) -> Ta
             found = [results.get(name, **key) for name in names]
             rows.append([f"{group}, {gender}", *map(cell, found), f"{found[0].n:,}"])
     columns = [f"{group_by} x gender", *(title_of(results.get(name)) for name in names), "n"]
-    return Table(f"Intersections of {group_by} and gender", columns, rows)
+    return Table(f"Intersections of {group_by} and gender", columns, rows, drawn=True)
 
 
 def _by_decade(measures: Sequence[Measure]) -> Table:

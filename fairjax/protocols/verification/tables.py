@@ -68,7 +68,7 @@ def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
         "people in the smallest group now",
         *(f"for a ratio of {ratio}" for ratio in ratios),
     ]
-    return Table(f"{title}People needed to resolve a gap", columns, rows, note)
+    return Table(f"{title}People needed to resolve a gap", columns, rows, note, drawn=True)
 
 
 class _One:
@@ -180,7 +180,8 @@ class _One:
         ]
         source = f"Threshold from {self.protocol['threshold_source']}: "
         note = f"{source}{self.protocol['threshold_rule']}. {self.brackets}"
-        return Table(f"{self.title}Error rates at one threshold", columns, rows, note)
+        title = f"{self.title}Error rates at one threshold"
+        return Table(title, columns, rows, note, drawn=True)
 
     def gaps(self) -> Table:
         """Gaps across groups beside what equal groups would stay below."""
@@ -217,7 +218,8 @@ class _One:
             f"{self.protocol['adjusted'].replace('_', '-')}. Ratio to be found: the smallest ratio "
             "of one group's rate to the others' that these data show with 80 % power."
         )
-        return Table(f"{self.title}Gaps across {self.attribute}", columns, rows, note)
+        title = f"{self.title}Gaps across {self.attribute}"
+        return Table(title, columns, rows, note, drawn=True)
 
     @property
     def _adjusted(self) -> str:
