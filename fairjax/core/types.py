@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 from jax.sharding import PartitionSpec
@@ -43,6 +43,8 @@ class Method:
       pictures: `(variables, images) -> {caption: images}`: what the report shows of a few generated
         faces, uint8 as they are; None shows nothing.
       split: How parameters that are not whole on every device lie on the mesh, by their paths.
+      loss_of: "image" where the loss in the predictions is of each image; "batch" where it depends
+        on the other images of the batch, so that it has no interval over images and no groups.
     """
 
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
@@ -50,6 +52,7 @@ class Method:
     predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
     pictures: Callable[[PyTree, jax.Array], dict[str, jax.Array]] | None = None
     split: Mapping[str, PartitionSpec] = field(default_factory=dict, hash=False)
+    loss_of: Literal["image", "batch"] = "image"
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Target:
 
     Attributes:
       values: Class names in label order; () for a number.
-      mean: Of a number over the training split; 0 for a class.
-      std: Likewise, ddof 0; 1 for a class.
+      mean: Mean of a number over the training split; 0 for a class.
+      std: Standard deviation of a number over the training split, ddof 0; 1 for a class.
     """
 
     values: tuple[str, ...]

@@ -10,6 +10,7 @@ from fairjax.methods import (
     masked_autoencoder,
     simclr,
     time_frequency,
+    vicreg,
 )
 
 # Arguments that the program supplies; a config sets the others.
@@ -21,4 +22,5 @@ METHODS: dict[str, Callable[..., Method]] = {
     "masked_autoencoder": masked_autoencoder.build,
     "simclr": simclr.build,
     "time_frequency": time_frequency.build,
+    "vicreg": vicreg.build,
 }

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import cross_entropy, masked_sum, regression
-from fairjax.models.layers.dropout import Dropout
 
 
 class Heads(nn.Module):
@@ -37,7 +36,7 @@ class Heads(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[dict[str, jax.Array], jax.Array]:
         """Maps images to a float32 [batch, width] for each task, and the features [batch, dim]."""
         features = self.backbone(x, train=train).astype(jnp.float32)
-        x = Dropout(self.dropout)(features, train=train)
+        x = nn.Dropout(self.dropout)(features, deterministic=not train)
         if self.hidden:
             x = nn.sigmoid(nn.Dense(self.hidden, name="head_hidden")(x))
         outputs = {
@@ -68,7 +67,15 @@ class Task:
 def _regression(
     target: Target, smoothing: float, *, attribute: str, weight: float = 1.0, loss: str = "mse"
 ) -> Task:
-    """A number, standardised by the training split; predicted in its own unit."""
+    """A number, standardised by the training split; predicted in its own unit.
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      weight: Factor of this task's loss in the sum over tasks.
+      loss: Loss of the standardised error: "mse", "l1" or "huber".
+    """
     return Task(
         attribute=attribute,
         width=1,
@@ -83,7 +90,14 @@ def _regression(
 
 
 def _classes(target: Target, smoothing: float, *, attribute: str, weight: float = 1.0) -> Task:
-    """A class by cross-entropy."""
+    """A class by cross-entropy.
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      weight: Factor of this task's loss in the sum over tasks.
+    """
     return Task(
         attribute=attribute,
         width=len(target.values),
@@ -101,7 +115,15 @@ def _bins(
     edges: Sequence[float],
     weight: float = 1.0,
 ) -> Task:
-    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k])."""
+    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k]).
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      edges: Borders of the bins, rising.
+      weight: Factor of this task's loss in the sum over tasks.
+    """
     return Task(
         attribute=attribute,
         width=len(edges) + 1,
@@ -221,8 +243,8 @@ def build(
         return total, Aux(model_state, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        given: Any = model.apply(variables, preprocess(batch["image"]), train=False)
-        outputs, features = given
+        predicted: Any = model.apply(variables, preprocess(batch["image"]), train=False)
+        outputs, features = predicted
         total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {"features": features} if save_features else {}
         for name, task in heads.items():

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.layers.conv import Conv, Lowering, he_normal
-from fairjax.models.layers.dropout import Dropout
+from fairjax.models.layers.backend import Lowering
+from fairjax.models.layers.conv import Conv, he_normal
 from fairjax.models.layers.norm import BatchNorm
 
 UNITS = {
@@ -94,7 +94,7 @@ class IResNet(nn.Module):
                 )(x, train=train)
             self.sow("intermediates", f"stage_{stage}", x)
         x = norm(name="map_norm")(x, train=train)
-        x = Dropout(self.dropout)(x, train=train)
+        x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = nn.Dense(
             self.dim,
             dtype=self.dtype,

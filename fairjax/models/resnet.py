@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.layers.conv import Conv, Lowering
+from fairjax.models.layers.backend import Lowering
+from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.layers.pool import max_pool
 

@@ -17,8 +17,8 @@ def conditions(provenance: Mapping[str, Any]) -> list[str]:
     """Sentences that a title must not be read without.
 
     Args:
-      provenance: Of the results; "command" is the line that made them, "dataset" the name of the
-        data.
+      provenance: Provenance of the results; "command" is the line that made them, "dataset" the
+        name of the data.
     """
     found = [_SIZES[size] for size in _SIZES if size in config_options(provenance)]
     return found + ([_GENERATED] if is_generated(provenance) else [])

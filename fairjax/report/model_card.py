@@ -35,7 +35,7 @@ def model_card(results: Results, tables: Sequence[Table] = ()) -> str:
     Names that came from a file are escaped: they can neither become markup nor leave their cell.
 
     Args:
-      results: Of either kind.
+      results: Results of either kind.
       tables: Shown among the quantitative analyses, but for those that the card draws itself.
     """
     return "\n".join(

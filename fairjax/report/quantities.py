@@ -13,7 +13,7 @@ class Quantity:
     """An error rate, or a mean error, of every group.
 
     Attributes:
-      title: Its name in plain words: "False matches".
+      title: Name of the quantity in plain words: "False matches".
       predicate: What happens to a group, after the group's name: "people are taken for each other".
       trials: What a rate is counted in: "comparisons"; "" for a mean error.
       measures: The number of each group; less is better.

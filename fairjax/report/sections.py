@@ -33,7 +33,7 @@ class Figure(NamedTuple):
 
     Attributes:
       svg: The plot.
-      caption: Its heading.
+      caption: Heading of the figure.
       note: How to read it, in a few words.
       wide: Whether it needs the page's whole width.
       axis: Where a threshold lies on it; None where no slider points at it.

@@ -39,16 +39,17 @@ def write_study_page(
       reasons: Why the verdict is what it is, in sentences, or "".
       claims: (verdict, claim, evidence) of each.
       test: How claims are tested.
-      runs: Name, row, seed and state of each.
+      runs: Name, row, seed and state of each, and why it failed.
       provenance: The line that makes the study as "command", and its data as "dataset".
     """
     done = sum(run["state"] == "done" for run in runs)
     scope = f"{done} of {len(runs)} runs are done."
     if source:
         scope += f" Published numbers: {source}."
+    reasons_of_runs = any(run.get("why") for run in runs)
     states = Table(
         "Runs",
-        ["run", "row", "seed", "state", "report"],
+        ["run", "row", "seed", "state", "report", *(["why"] if reasons_of_runs else [])],
         [
             [
                 str(run["name"]),
@@ -56,6 +57,7 @@ def write_study_page(
                 str(run["seed"]),
                 str(run["state"]),
                 f"{run['name']}/report.html" if run["state"] == "done" else "",
+                *([str(run.get("why", ""))] if reasons_of_runs else []),
             ]
             for run in runs
         ],

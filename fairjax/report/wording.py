@@ -54,6 +54,9 @@ SUMMARIES = {
     "gini": "Gini coefficient",
     "sum_abs_log10": "sum of |log10| to parity",
     "bias_degree": "degree of bias",
+    "equality": "all groups alike",
+    "detectable_ratio": "smallest ratio to be shown",
+    "people_needed": "people a group to show a ratio of 2",
 }
 _TAILS = {
     "smoothed": "smoothed",

@@ -89,15 +89,15 @@ def collect(
     Args:
       backbone: The classifier's ViT; its attention is what is collected.
       method: The classifier, for its decisions; it predicts `prob_<attribute>`.
-      variables: Its weights.
+      variables: Weights of the classifier.
       preprocess: uint8 images to the backbone's input.
       examples: The images: the training split, in the study.
       attribute: What it classifies.
       values: How many values that has.
       mesh: The devices.
-      batch_size: Of the global batch, a multiple of the devices.
+      batch_size: Size of the global batch, a multiple of the devices.
       image_size: Pixels a side.
-      cache_mb: As for evaluation.
+      cache_mb: Limit of the image cache in MiB, as for evaluation.
       source: What of a layer's attention, the mean over its heads, is a patch's weight. "cls": what
         the class token pays to the patch; "mean_query": what the patches pay to it, on average;
         "rollout": the class token's row of the product over layers of (attention + identity) / 2
@@ -196,7 +196,7 @@ def patch_weights(attention: Attention, source: Source) -> Float[Array, "rows ba
 
     Args:
       attention: Rows are queries and add up to 1; the class token is the first of the tokens.
-      source: See `collect`.
+      source: Source of the weights; see `collect`.
     """
     by_layer = attention.mean(axis=2)
     if source == "cls":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,15 @@ from fairjax.study.tables import (
 SCHEMA_VERSION = "1.1"
 
 
-def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) -> Path:
+def summarise(
+    workdir: Path, console: Console, *, failed: Mapping[str, str] = MappingProxyType({})
+) -> Path:
     """Writes `study.json`, the page and a CSV a table, prints the tables, returns the page's path.
 
     Args:
       workdir: The study's folder, which holds its description and its runs.
       console: Terminal for the tables.
-      failed: Names of runs that failed just now.
+      failed: Names of runs that failed just now, each with the reason.
 
     Raises:
       WorkdirError: If the folder holds no study.
@@ -73,7 +76,13 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
         *([similarity_table(study, similar)] if similar else []),
     ]
     runs = [
-        {"name": name, "row": row.name, "seed": seed, "state": state(run, name in failed)}
+        {
+            "name": name,
+            "row": row.name,
+            "seed": seed,
+            "state": state(run, name in failed),
+            "why": failed.get(name, ""),
+        }
         for row in study.rows
         for seed, run in zip(study.seeds, results[row.name], strict=True)
         for name in [folder_name(row.name, seed)]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -182,3 +184,11 @@ def test_the_defaults_are_the_papers():
     section = config.method("fpr_penalty")
     assert (section.variant, section.gamma_u) == ("paper", 1e-4)
     assert section.margin.to_dict() == {"name": "cosface", "scale": 64.0, "margin": 0.35}
+
+
+def test_the_margin_config_can_ask_for_the_papers_false_positives_an_image():
+    file = str(Path(__file__).parents[2] / "configs" / "recognition" / "margin.py")
+    section = config.load(f"{file}:method=fpr_tface,small,auto_gamma_u").method
+    assert (section.variant, section.gamma_u) == ("tface", "auto")
+    with pytest.raises(config.ConfigError, match="auto_gamma_u is for method=fpr_penalty"):
+        config.load(f"{file}:auto_gamma_u")

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from fairjax.metrics.clustered import clustered_rate, common_design_effects
-from fairjax.metrics.equality import Known, equality
+from fairjax.metrics.equality import Known, _first_shown, equality
 
 
 def test_the_statistic_worked_by_hand() -> None:
@@ -54,6 +54,14 @@ def test_a_gap_of_the_detectable_ratio_is_found_four_times_in_five(trials: float
     assert 0.73 < np.mean(found) < 0.87
 
 
+def test_the_value_of_the_wanted_power_lies_between_those_tried() -> None:
+    # from 0.6 at 2 to 0.9 at 8: two thirds of the way, in logarithms, to 0.8
+    power = {1.0: 0.1, 2.0: 0.6, 8.0: 0.9, 16.0: 1.0}
+    assert _first_shown(np.array([*power]), power.get) == pytest.approx(2 * 4 ** (2 / 3))
+    assert _first_shown(np.array([8.0, 16.0]), power.get) == 8
+    assert _first_shown(np.array([1.0, 2.0]), power.get) is None
+
+
 def test_people_needed_make_the_ratio_detectable() -> None:
     known = Known(0.02, np.full(3, 400.0))
     factor = known.people_factor(2.0, alpha=0.025, seed=0)
@@ -76,6 +84,23 @@ def test_means_of_positive_numbers_have_a_detectable_ratio_too() -> None:
     apart = 900 * 3 / 4 * (ratio - 1) ** 2 / ((3 + ratio) / 4) ** 2
     power = stats.ncx2.sf(stats.chi2.isf(0.05, 3), 3, apart)
     assert power == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_null_has_the_pooled_mean_and_the_variance_of_effective_trials() -> None:
+    known = Known(0.0275, np.array([1000.0, 1000.0, 2000.0]))
+    null = known.null(4000, seed=0)
+    np.testing.assert_allclose(null.mean(axis=0), 0.0275, rtol=0.02)
+    expected = np.sqrt(0.0275 * 0.9725 / known.trials)
+    np.testing.assert_allclose(null.std(axis=0), expected, rtol=0.04)
+    np.testing.assert_array_equal(null, known.null(4000, seed=0))
+    assert (Known(0.0, np.full(2, 10.0)).null(50, seed=0) == 0).all()
+
+
+def test_a_planted_gap_is_found_and_none_is_not() -> None:
+    known = Known(0.04, np.full(3, 2000.0))
+    null = known.null(999, seed=0)
+    assert known.p_value(np.array([0.03, 0.03, 0.06]), null, seed=0) < 0.01
+    assert known.p_value(np.array([0.04, 0.042, 0.039]), null, seed=0) > 0.5
 
 
 def shared_people(rng: np.random.Generator, *, rate: float) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from fairjax.core.results import FEW, Measure, Results, Table
@@ -79,7 +80,10 @@ class _One:
         self.groups: Sequence[str] = results.protocol["groups"]
         self.title = f"{system}: " if system else ""
         own = [m for m in results.measures if m.system == system]
-        self.index = {(m.name, m.at, m.across, tuple(m.group.items())): m for m in own}
+        self.find = partial(results.find, system=system)
+        self.degrees = [
+            m for m in own if m.name == "fmr_bias_degree" and m.across == self.attribute
+        ]
         places = dict.fromkeys(m.at for m in own if m.at)
         self.points = [at for at in places if not at.endswith(("all pairs", "within groups"))]
         self.pooled = [at for at in places if at not in self.points]
@@ -90,8 +94,8 @@ class _One:
         self, name: str, at: str = "", *, group: str = "", across: bool = False
     ) -> Measure | None:
         """The measure of everyone, of a group, or across groups; None where there is none."""
-        key = ((self.attribute, group),) if group else ()
-        return self.index.get((name, at, self.attribute if across else "", key))
+        place = {self.attribute: group} if group else {}
+        return self.find(name, place, at=at, across=self.attribute if across else "")
 
     def accuracies(self, published: Published) -> Table:
         """The layout of CIFP's Tables 3 and 4."""
@@ -249,11 +253,7 @@ class _One:
 
     def bias(self, published: Published) -> Table:
         """The layout of CIFP's Tables 5 and 6."""
-        found = {
-            m.at: m
-            for (name, _, across, _), m in self.index.items()
-            if name == "fmr_bias_degree" and across == self.attribute
-        }
+        found = {m.at: m for m in self.degrees}
         columns = ["method", *found]
         rows = [["here", *(cell(m) for m in found.values())]] if found else []
         note = f"{self.protocol.get('bias_rule', '')}. Thresholds: pool "

@@ -72,7 +72,7 @@ def forest(
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       measures: One a group, all of one unit; a value of None is written as undefined.
-      overall: The same measure over everyone: the vertical line. None draws none.
+      overall: The measure over everyone: the vertical line. None draws none.
       worst: The place of the worst group, set in bold; None marks none.
     """
     rows = [*measures, *([overall] if overall else [])]
@@ -123,7 +123,7 @@ def bars(key: str, title: str, measures: Sequence[Measure], *, overall: Measure 
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       measures: One a group, all of one unit; a value of None is written as undefined.
-      overall: The same measure over everyone, below the groups; None leaves it out.
+      overall: The measure over everyone, below the groups; None leaves it out.
     """
     rows = [*measures, *([overall] if overall else [])]
     unit = measures[0].unit
@@ -253,7 +253,7 @@ def reliability(
       title: What is shown, for those who can't see it.
       overall: Over everyone, by bin: "confidence" and "accuracy" (fractions, None where the bin is
         empty), and "n".
-      groups: The same for each group.
+      groups: Calibration bins of each group.
     """
     points = {"everyone": _bins(overall), **{name: _bins(group) for name, group in groups.items()}}
     across = min(3, len(points))

@@ -20,8 +20,8 @@ class Audited:
     Attributes:
       name: The system's; "" where only one was audited.
       attribute: What the groups are groups of.
-      measures: Its own, without the changes from another system.
-      arrays: Its plot data.
+      measures: The system's own measures, without the changes from another system.
+      arrays: Plot data of the system.
     """
 
     name: str
