@@ -29,7 +29,8 @@ def read_workbook(path: Path) -> pa.Table:
         import openpyxl
     except ModuleNotFoundError:
         raise WorkbookError(
-            f"{path}: reading .xlsx needs openpyxl; {install_line('xlsx')}, or save the sheet as CSV."
+            f"{path}: reading .xlsx needs openpyxl; {install_line('xlsx')}, "
+            "or save the sheet as CSV."
         ) from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
