@@ -50,6 +50,7 @@ from fairjax.core.errors import (  # noqa: E402
     UNUSABLE,
     USAGE,
     missing_extra,
+    print_anywhere,
     report_error,
 )
 from fairjax.data.dataset import DataError  # noqa: E402
@@ -80,6 +81,12 @@ COORDINATOR = flags.DEFINE_string(
 )
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes take part.")
 PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
+CHANGED_DATA = flags.DEFINE_string(
+    "changed_data",
+    None,
+    "Hash of data that a begun run goes on with, as its refusal prints it: after bad images were "
+    "taken out.",
+)
 ONLY = flags.DEFINE_string(
     "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
 )
@@ -237,7 +244,7 @@ def run(
             prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
             manifest = prepare.manifest_of(dataset)
-            settle_data(workdir, manifest)
+            settle_data(workdir, manifest, accepted=CHANGED_DATA.value or "")
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
@@ -305,6 +312,7 @@ def guarded(argv: Sequence[str]) -> int:
     """`main`, a user's mistake being one line and an exit code that `core.errors` lists."""
     end_with_parent()
     why = ""
+    print_anywhere()
     try:
         return main(argv)
     except config_lib.ConfigError as error:

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -240,3 +241,17 @@ def test_importing_the_audit_takes_under_a_second_and_loads_neither_jax_nor_tens
     seconds, loaded = done.stdout.split(" ", 1)
     assert loaded.strip() == "[]", done.stderr
     assert float(seconds) < 1
+
+
+def test_a_terminal_that_is_not_utf_8_gets_every_output(tmp_path):
+    text = "subject1,subject2,group1,group2,score\nä,ä,Zoë,Zoë,.9\nb,b,Y,Y,.8\nä,b,Zoë,Y,.1\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    for encoding in ("ascii", "latin-1", "cp1252"):
+        done = subprocess.run(
+            [*RUN, "audit", str(tmp_path / "t.csv"), "--fmr", "0.5", "--bootstrap", "5"],
+            capture_output=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"Error rates" in done.stdout
