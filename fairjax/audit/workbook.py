@@ -29,8 +29,8 @@ def read_workbook(path: Path) -> pa.Table:
         import openpyxl
     except ModuleNotFoundError:
         raise WorkbookError(
-            f"{path}: reading .xlsx needs openpyxl; {install_line('xlsx')}, "
-            "or save the sheet as CSV."
+            f"{path}: reading .xlsx needs openpyxl; save the sheet as CSV, or install it: "
+            f"{install_line('xlsx')}"
         ) from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
