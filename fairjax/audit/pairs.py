@@ -32,7 +32,7 @@ from fairjax.audit.loaded import (
 )
 from fairjax.audit.tables import Batch, InputError, Names, listed, read_batches
 from fairjax.core.comparisons import Pairs
-from fairjax.core.names import alike, clean, clean_path, folded, is_unknown
+from fairjax.core.names import DIFFERENCES, alike, clean, clean_path, folded, is_unknown
 
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
 _NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatch", "impostor"}
@@ -292,9 +292,8 @@ class PairTable:
                         "or keep them apart with --names-as-written."
                     )
                 said.append(
-                    f"{len(found):,} {what}s differ from another one by case, blanks, leading "
-                    f"zeros or Unicode form alone, such as {first!r} and {second!r}; they count as "
-                    "different."
+                    f"{len(found):,} {what}s differ from another one by {DIFFERENCES} alone, "
+                    f"such as {first!r} and {second!r}; they count as different."
                 )
         return said
 

@@ -152,8 +152,8 @@ def _add_columns(group: Any) -> None:
     group.add_argument(
         "--names-as-written",
         action="store_true",
-        help="people whose names differ by case, blanks, leading zeros or Unicode form alone are "
-        "different people, and None or null may be a name",
+        help="people whose names differ by case, blanks, accents, quotes, leading zeros or Unicode "
+        "form alone are different people, and None or null may be a name",
     )
     group.add_argument("--image", metavar="NAME", default="", help="which image each side is")
     group.add_argument("--fold", metavar="COLUMN", default="", help="part of the benchmark")

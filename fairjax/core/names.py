@@ -13,12 +13,19 @@ from typing import NamedTuple
 
 _UNKNOWN_WORDS = frozenset({"", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT"})
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
-_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
+_QUOTES = dict.fromkeys(map(ord, "`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201a\u201b\u2032"), "'")
+_QUOTES |= dict.fromkeys(map(ord, "\u00ab\u00bb\u201c\u201d\u201e\u201f\u2033"), '"')
+_ACCENTS = re.compile("[\u0300-\u036f]")  # the marks of Latin, Greek and Cyrillic letters
+_STROKES = str.maketrans("\u00f8\u00d8\u0142\u0141\u0111\u0110\u0131", "oOlLdDi")
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE = re.compile(rf"(?:(\d{{1,2}})-({'|'.join(_MONTHS)})|({'|'.join(_MONTHS)})-(\d{{1,2}}))")
 _ISO_DATE = re.compile(r"\d{4}-(\d{2})-(\d{2})(?:[ T]00:00:00)?")
 _RANGE = re.compile(r"\d+\s*[-\u2013]\s*\d+")
+
+
+DIFFERENCES = "case, blanks, accents, quotes, leading zeros or Unicode form"
 
 
 class Alike(NamedTuple):
@@ -58,9 +65,18 @@ def is_unknown(name: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """The name without case, blanks, leading zeros, a trailing ".0", and Unicode's variants."""
+    """The name without case, blanks, accents, leading zeros, a trailing ".0", Unicode's variants.
+
+    Accents are the marks and strokes of Latin, Greek and Cyrillic letters; the marks of other
+    scripts tell letters apart and stay.
+
+    >>> folded("Ren\u00e9e O\u2019Brien")
+    "reneeo'brien"
+    """
+    name = name.translate(_QUOTES)
     if not name.isascii():
-        name = unicodedata.normalize("NFKC", name).translate(_INVISIBLE).translate(_DASHES)
+        name = unicodedata.normalize("NFKC", _without_accents(name))
+        name = name.translate(_INVISIBLE).translate(_DASHES).translate(_QUOTES)
     name = "".join(name.split()).casefold()
     if name.endswith(".0") and name[:-2].isdigit():
         name = name[:-2]
@@ -68,7 +84,7 @@ def folded(name: str) -> str:
 
 
 def alike(names: Iterable[str]) -> list[Alike]:
-    """Pairs of names that are one name but for case, blanks, leading zeros or Unicode form.
+    """Pairs of names that are one name but for what `DIFFERENCES` lists.
 
     Args:
       names: Cleaned names, in any order; a name may come several times.
@@ -106,6 +122,11 @@ def _range_of_date(name: str) -> str:
     return f"{min(day, month)}-{max(day, month)}"
 
 
+def _without_accents(name: str) -> str:
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", name)).translate(_STROKES)
+    return unicodedata.normalize("NFC", bare)
+
+
 def _difference(first: str, second: str) -> str:
     if first.casefold() == second.casefold():
         return "case"
@@ -115,4 +136,8 @@ def _difference(first: str, second: str) -> str:
         return "leading zeros"
     if unicodedata.normalize("NFKC", first) == unicodedata.normalize("NFKC", second):
         return "Unicode form"
-    return "case, blanks, leading zeros or Unicode form"
+    if _without_accents(first) == _without_accents(second):
+        return "accents"
+    if first.translate(_QUOTES) == second.translate(_QUOTES):
+        return "quotes"
+    return DIFFERENCES

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fairjax.core.names import clean, folded
+from fairjax.core.names import DIFFERENCES, clean, folded
 from fairjax.data.faces import Faces
 
 BY_NAME = "the same name"
-BY_SPELLING = "the same name but for case, blanks, leading zeros or Unicode form"
+BY_SPELLING = f"the same name but for {DIFFERENCES}"
 BY_IMAGE = "an image with the same bytes"
 
 

@@ -61,6 +61,7 @@ def test_people_spelled_in_two_ways_have_the_numbers_of_one(tmp_path, spell):
         (lambda name: name[0] + " " + name[1:], "blanks"),
         (lambda name: name[:-1] + "0" + name[-1], "leading zeros"),
         (lambda name: name.replace("Z", "\uff3a").replace("N", "\uff2e"), "Unicode form"),
+        (lambda name: name.replace("\u00eb", "e").replace("o\u0308", "o"), "accents"),
     ],
 )
 def test_people_who_may_be_one_are_refused_or_reported(tmp_path, spell, difference):
@@ -70,6 +71,15 @@ def test_people_who_may_be_one_are_refused_or_reported(tmp_path, spell, differen
         tmp_path, rows(str, spell) + "z_0,z_1,z,z,X,X,0.9\n", Asked(names_as_written=True)
     )
     assert any("8 subjects differ from another one by case" in said for said in loaded.limits())
+
+
+def test_people_who_differ_by_an_apostrophe_are_refused_or_reported(tmp_path):
+    names = [f"O'Brien{k}" for k in range(8)]
+    text = rows(str, lambda name: name.replace("'", "\u2019"), names) + "z_0,z_1,z,z,X,X,0.9\n"
+    with pytest.raises(InputError, match=r"by quotes alone \(8 such names\).*--names-as-written"):
+        load(tmp_path, text)
+    said = load(tmp_path, text, Asked(names_as_written=True)).limits()
+    assert any("8 subjects differ" in line and "O\u2019Brien0" in line for line in said)
 
 
 def test_sides_that_share_no_name_are_told_apart_from_pairs_without_a_mate(tmp_path):

@@ -4,7 +4,15 @@ import unicodedata
 
 import pytest
 
-from fairjax.core.names import alike, clean, clean_path, dates_among_ranges, folded, is_unknown
+from fairjax.core.names import (
+    DIFFERENCES,
+    alike,
+    clean,
+    clean_path,
+    dates_among_ranges,
+    folded,
+    is_unknown,
+)
 
 
 @pytest.mark.parametrize("name", ["Zo\u00eb", "A\u0308nne", "\u1112\u1161\u11ab", "\u00c5sa"])
@@ -46,8 +54,15 @@ def test_other_names_are_known(name):
         ("p7", "p007", "leading zeros"),
         ("7", "0007", "leading zeros"),
         ("\uff21nna", "Anna", "Unicode form"),
-        ("7", "7.0", "case, blanks, leading zeros or Unicode form"),
-        ("3-9", "3\u20139", "case, blanks, leading zeros or Unicode form"),
+        ("Jos\u00e9", "Jose", "accents"),
+        ("Bj\u00f8rn", "Bjorn", "accents"),
+        ("\u0410\u043b\u0451\u043d\u0430", "\u0410\u043b\u0435\u043d\u0430", "accents"),
+        ("O'Brien", "O\u2019Brien", "quotes"),
+        ("O`Brien", "O'Brien", "quotes"),
+        ("O\u00b4Brien", "O\u02bcBrien", "quotes"),
+        ("Ren\u00e9e", "RENEE", DIFFERENCES),
+        ("7", "7.0", DIFFERENCES),
+        ("3-9", "3\u20139", DIFFERENCES),
     ],
 )
 def test_names_that_look_alike_are_found_with_their_difference(first, second, difference):
@@ -56,14 +71,22 @@ def test_names_that_look_alike_are_found_with_their_difference(first, second, di
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("a1", "a10"), ("0.5", "0.05"), ("a_1", "a1"), ("10", "1"), ("3-9", "39"), ("p0", "p")],
+    [
+        ("a1", "a10"),
+        ("0.5", "0.05"),
+        ("a_1", "a1"),
+        ("10", "1"),
+        ("3-9", "39"),
+        ("p0", "p"),
+        ("\u304b", "\u304c"),
+    ],
 )
 def test_other_names_are_not_alike(first, second):
     assert alike([first, second]) == []
 
 
 def test_folding_is_idempotent():
-    for name in ("Anna  007", "7.0", "\uff21 01-02", "Stra\u00dfe"):
+    for name in ("Anna  007", "7.0", "\uff21 01-02", "Stra\u00dfe", "\u0130\u00b4", "\u0149\u00e9"):
         assert folded(folded(name)) == folded(name)
 
 

@@ -219,7 +219,7 @@ def groups_of(
 
 
 def _refuse_alike(groups: set[str], where: str) -> None:
-    """Refuses groups that are one but for case, blanks, leading zeros or Unicode form."""
+    """Refuses groups that are most likely one: see `core.names.alike`."""
     if found := alike(sorted(groups)):
         raise DataError(
             f"{where}: the groups {found[0].first!r} and {found[0].second!r} differ by "
