@@ -79,7 +79,7 @@ def _by_number(label: str) -> list[tuple[int, float, str]]:
 
 
 def known_groups(names: Sequence[str], asked: Asked) -> list[str]:
-    """The names, "" for those that say nothing (nan, None, null) unless --group-names has them."""
+    """The names, "" for those that say nothing (nan, NA, unknown) unless --group-names has them."""
     return ["" if is_unknown(n) and n not in asked.group_names else n for n in names]
 
 

@@ -73,7 +73,7 @@ class Asked:
       zero_is_same: Whether 0 in `mated` marks one person, and 1 two people.
       kind: What scores are, a key of `kinds.KINDS`; "" where nobody says.
       names_as_written: Whether people whose names are alike but for `core.names.DIFFERENCES` are
-        several people, and nan, None and null are names of people.
+        several people, and nan, NA and unknown are names of people.
       many_groups: Whether there may be more than `MOST_GROUPS` groups.
       failures: Whether a blank score is a failure to acquire a face.
       failure_scores: Scores that stand for such a failure, such as -1.

@@ -129,6 +129,7 @@ class PairTable:
                 word = list(names)[sides[-1][row]]
                 how = f"{word!r}, which says nothing" if word else "empty"
                 keep = "" if needed and not word else keep
+                keep += ", --group-names takes it for a group" if word and not needed else ""
                 raise InputError(
                     f"{self.path}, data row {batch.start + row}: {column} ({what}) is {how}{keep}."
                 )
@@ -145,7 +146,8 @@ class PairTable:
         names = Names()
         code = names.encode(words)
         accept = {clean(word).casefold() for word in self.asked.accept}
-        word_of = ["" if is_unknown(name) else name.casefold() for name in names]
+        words_of = {name: name.casefold() for name in names}
+        word_of = ["" if is_unknown(n) and w not in accept else w for n, w in words_of.items()]
         known = [word for word in word_of if word]
         if not accept & set(known):
             raise InputError(

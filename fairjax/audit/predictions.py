@@ -218,7 +218,12 @@ def _read(path: Path, columns: Columns, asked: Asked, by: str) -> _Rows:
                 row = int(np.argmax(there))
                 word = list(words[name])[code[row]]
                 how = f"{word!r}, which says nothing" if word else "empty"
-                raise InputError(f"{path}, data row {batch.start + row}: {name} is {how}.")
+                keep = ""
+                if name in parts.values():
+                    keep = "; --unknown-groups keeps such rows among everyone only"
+                elif word and name in _both(columns):
+                    keep = "; --classes names it if it is a class"
+                raise InputError(f"{path}, data row {batch.start + row}: {name} is {how}{keep}.")
         if columns.probability:
             chances.append(_checked(path, columns.probability, batch))
     whole = {name: np.concatenate(parts_) for name, parts_ in codes.items()}
@@ -296,7 +301,10 @@ def _answered(path: Path, columns: Columns, rows: _Rows) -> np.ndarray:
         return np.ones(len(rows), bool)
     if not columns.prediction:
         raise InputError("--no-answer names predictions; give --prediction COLUMN.")
-    silent = [w in columns.no_answer or is_unknown(w) for w in rows.words[columns.prediction]]
+    silent = [
+        w in columns.no_answer or (is_unknown(w) and w not in columns.classes)
+        for w in rows.words[columns.prediction]
+    ]
     answered = ~np.array(silent, bool)[rows.codes[columns.prediction]]
     if not answered.any():
         raise InputError(f"{path}: no row has an answer in {columns.prediction}.")

@@ -153,7 +153,7 @@ def _add_columns(group: Any) -> None:
         "--names-as-written",
         action="store_true",
         help="people whose names differ by case, blanks, accents, quotes, leading zeros or Unicode "
-        "form alone are different people, and None or null may be a name",
+        "form alone are different people, and None, NA or unknown may be a name",
     )
     group.add_argument("--image", metavar="NAME", default="", help="which image each side is")
     group.add_argument("--fold", metavar="COLUMN", default="", help="part of the benchmark")

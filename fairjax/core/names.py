@@ -11,7 +11,23 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_UNKNOWN_WORDS = frozenset({"", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT"})
+_UNKNOWN_WORDS = frozenset({"", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT", "NA"})
+_UNKNOWN_IN_ANY_CASE = frozenset(
+    {
+        "n/a",
+        "#n/a",
+        "n.a.",
+        "n.a",
+        "unknown",
+        "not available",
+        "-",
+        "--",
+        "\u2013",
+        "\u2014",
+        "?",
+        "??",
+    }
+)
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 _QUOTES = dict.fromkeys(map(ord, "`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201a\u201b\u2032"), "'")
@@ -57,11 +73,12 @@ def clean_path(name: str) -> str:
 
 
 def is_unknown(name: str) -> bool:
-    """Whether a name is empty or what programs write for a missing value: nan, None, null, <NA>.
+    """Whether a name is empty or what stands for a missing value: nan, NA, N/A, unknown, ?.
 
-    "NA" is a name, Namibia's code or North America; "none" is one, of people without glasses.
+    Callers offer a way to say that such a word is a name: "NA" may be Namibia's code.
+    "none" is a name, of people without glasses, and so is "Na".
     """
-    return name in _UNKNOWN_WORDS
+    return name in _UNKNOWN_WORDS or name.lower() in _UNKNOWN_IN_ANY_CASE
 
 
 def folded(name: str) -> str:

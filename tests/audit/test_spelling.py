@@ -1,5 +1,6 @@
 """Names written in two ways, groups without a name, flags that turn or leave out: all is said."""
 
+import re
 import unicodedata
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
 from fairjax.audit.tables import InputError
+from fairjax.core.comparisons import UNKNOWN
 
 NAMES = [f"{first}\u00eb{k}" for k in range(4) for first in ("Zo", "No\u0308")]
 HEAD = "image1,image2,subject1,subject2,group1,group2,score\n"
@@ -108,11 +110,15 @@ def test_windows_and_unix_paths_are_one_image(tmp_path):
     assert loaded.groups == ("X", "Y")
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "None", "<NA>", "null"])
+@pytest.mark.parametrize(
+    "word", ["nan", "NaN", "None", "<NA>", "null", "NA", "n/a", "n.a.", "Unknown", "-", "?"]
+)
 def test_words_for_a_missing_group_are_unknown_unless_named(tmp_path, word):
     text = rows().replace(",X", f",{word}").replace(",Y", ",Y")
     text = text.replace(f"{NAMES[0]},{NAMES[0]},{word},{word}", f"{NAMES[0]},{NAMES[0]},X,X")
-    with pytest.raises(InputError, match=f"is '{word}', which says nothing; --unknown-groups"):
+    with pytest.raises(
+        InputError, match=re.escape(f"is '{word}', which says nothing; --unknown-groups")
+    ):
         load(tmp_path, text)
     named = load(
         tmp_path,
@@ -120,6 +126,8 @@ def test_words_for_a_missing_group_are_unknown_unless_named(tmp_path, word):
         Asked(group_names=["Y", word]),
     )
     assert named.groups == ("Y", word)
+    kept = load(tmp_path, text, Asked(unknown_groups=True, subjects_by_group=True))
+    assert kept.groups == ("X", "Y") and (kept.group == UNKNOWN).any()
     many = rows().replace("X", "nan", 1).replace("nan,X", "nan,nan", 1)
     with pytest.raises(InputError, match="'nan', which says nothing"):
         load(tmp_path, many)

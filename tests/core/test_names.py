@@ -35,12 +35,33 @@ def test_paths_are_written_with_forward_slashes():
     assert clean_path("asian\\n01\\1.jpg ") == "asian/n01/1.jpg"
 
 
-@pytest.mark.parametrize("name", ["", "nan", "NaN", "None", "<NA>", "null", "NULL", "NaT"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "nan",
+        "NaN",
+        "None",
+        "<NA>",
+        "null",
+        "NULL",
+        "NaT",
+        "NA",
+        "N/A",
+        "n/a",
+        "n.a.",
+        "#N/A",
+        "unknown",
+        "Unknown",
+        "-",
+        "?",
+    ],
+)
 def test_words_for_missing_values_are_unknown(name):
     assert is_unknown(name)
 
 
-@pytest.mark.parametrize("name", ["NA", "Nana", "0", "no", "none", "unknown"])
+@pytest.mark.parametrize("name", ["Na", "Nana", "Null", "0", "no", "none", "unknown1", "a-b"])
 def test_other_names_are_known(name):
     assert not is_unknown(name)
 
