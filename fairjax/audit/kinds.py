@@ -15,6 +15,7 @@ from fairjax.protocols.verification import accuracy
 
 _SLACK = 1e-4  # of the range: rounding in somebody's float32 or in printed digits
 _APART = 2.0  # spreads between two tables' non-mated medians that no two populations explain
+_CODES = (-999, -99, -1, 0, 999)  # scores that systems write where there is none
 _WIDER = 4.0  # ratio of their spreads that none explains
 
 
@@ -48,7 +49,44 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def check_kind(kind: str, column: str, score: np.ndarray, *, distance: bool, where: str) -> None:
+def failure_hint(column: str, score: np.ndarray, mated: np.ndarray, *, distance: bool) -> str:
+    """A sentence on a repeated score far outside the others, which most likely stands for none.
+
+    It occurs three times or more, at an edge, as far from the next score as all others span; a
+    tenth of that is enough for -999, -99, -1, 0 and 999.
+
+    Args:
+      column: The scores' name.
+      score: The scores as held; NaN is passed over.
+      mated: Whether each pair shows one person. A score that all mated or all non-mated pairs have
+        is no failure.
+      distance: Whether the column is one of distances.
+
+    Returns:
+      What to type; "" where there is no such score.
+    """
+    there = np.isfinite(score)
+    values, mated = (-score if distance else score)[there], mated[there]
+    for edge in (values.min(initial=np.inf), values.max(initial=-np.inf)):
+        same = values == edge
+        rest, times = values[~same], int(same.sum())
+        if times < 3 or times > len(rest) or not 0 < mated[~same].sum() < len(rest):
+            continue
+        if len(np.unique(rest[:1000])) < 10:  # grades, not scores
+            continue
+        gap, span = np.abs(rest - edge).min(), np.ptp(rest)
+        if gap > (span / 10 if edge in _CODES else span):
+            return (
+                f"{column} is {edge:g} in {times:,} rows, far from all others "
+                f"({rest.min():.4g} to {rest.max():.4g}); if that marks pairs without a score, say "
+                f"--failure-score {edge:g}."
+            )
+    return ""
+
+
+def check_kind(
+    kind: str, column: str, score: np.ndarray, *, distance: bool, where: str, hint: str = ""
+) -> None:
     """Refuses scores that cannot be of the stated kind.
 
     Args:
@@ -57,6 +95,7 @@ def check_kind(kind: str, column: str, score: np.ndarray, *, distance: bool, whe
       score: The scores as held; NaN is passed over.
       distance: Whether the column was named as one of distances.
       where: The file, for messages.
+      hint: A sentence for the end of the message on the range.
 
     Raises:
       InputError: If the direction or the range is another.
@@ -78,7 +117,7 @@ def check_kind(kind: str, column: str, score: np.ndarray, *, distance: bool, whe
         raise InputError(
             f"{where}, data row {row + 1}: {column} is {values[row]:g}, but {known.name} lie "
             f"between {known.low:g} and {known.high:g} ({bad.sum():,} such rows); say what the "
-            "scores are with --kind."
+            f"scores are with --kind.{hint and ' ' + hint}"
         )
 
 

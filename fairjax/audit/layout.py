@@ -76,7 +76,7 @@ class Asked:
         several people, and nan, NA and unknown are names of people.
       many_groups: Whether there may be more than `MOST_GROUPS` groups.
       failures: Whether a blank score is a failure to acquire a face.
-      failure_scores: Scores that stand for such a failure, such as -1.
+      failure_scores: Scores that stand for such a failure, such as -1 or "error".
       decision: A column of decisions, instead of scores.
       accept: The words in it that accept a pair.
       embedding: What columns of an embedding's dimensions begin with; "" finds the only series.
@@ -98,7 +98,7 @@ class Asked:
     names_as_written: bool = False
     many_groups: bool = False
     failures: bool = False
-    failure_scores: Sequence[float] = ()
+    failure_scores: Sequence[float | str] = ()
     decision: str = ""
     accept: Sequence[str] = ()
     embedding: str = ""

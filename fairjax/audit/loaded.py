@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fairjax.audit.kinds import failure_hint
 from fairjax.audit.tables import InputError, listed
 from fairjax.core.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
 
@@ -165,11 +166,12 @@ def check_direction(loaded: Loaded, system: str, where: str, *, mated_column: st
     turned += "alike"
     if mated_column:
         turned += f", or --zero-is-same if 0 in {mated_column!r} marks one person"
+    hint = failure_hint(system, score, loaded.mated, distance=system in distances)
     mixed = turned if group is None else "the table mixes directions"
     raise InputError(
         f"{where}: mated pairs{who} have a mean {system} of {sign * ours:.4g}, non-mated ones of "
         f"{sign * others:.4g}, which is the wrong way round; {mixed}, or keep it with "
-        "--any-direction."
+        f"--any-direction.{hint and ' ' + hint}"
     )
 
 

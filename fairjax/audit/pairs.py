@@ -4,6 +4,8 @@ Nothing is dropped in silence: what cannot be used is refused in one line, or, w
 a known group are allowed, counted in a note.
 """
 
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from fairjax.audit.grouping import (
     numbered,
     ordered_groups,
 )
-from fairjax.audit.kinds import check_kind, guess_kind
+from fairjax.audit.kinds import check_kind, failure_hint, guess_kind
 from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout, known_as
 from fairjax.audit.loaded import (
     Failures,
@@ -30,7 +32,7 @@ from fairjax.audit.loaded import (
     check_people,
     independent,
 )
-from fairjax.audit.tables import Batch, InputError, Names, listed, read_batches
+from fairjax.audit.tables import Batch, InputError, Names, NotANumberError, listed, read_batches
 from fairjax.core.comparisons import Pairs
 from fairjax.core.names import DIFFERENCES, alike, clean, clean_path, folded, is_unknown
 
@@ -85,10 +87,19 @@ class PairTable:
         """Columns as numbers: "score NAME", "mated", "fold", and two a row of the others."""
         numbers = (*self.layout.scores, *self.layout.distances)
         allowed = self.asked.failures or bool(self.asked.failure_scores)
-        for batch in read_batches(
-            self.path, text=self.layout.text, numbers=numbers, blanks=allowed
-        ):
-            yield self._numbered(batch)
+        words = [word for word in self.asked.failure_scores if isinstance(word, str)]
+        try:
+            for batch in read_batches(
+                self.path, text=self.layout.text, numbers=numbers, blanks=allowed, missing=words
+            ):
+                yield self._numbered(batch)
+        except NotANumberError as error:
+            if re.search(r"\d", error.word):
+                raise
+            raise InputError(
+                f"{str(error).rstrip('.')}; if it marks a pair without a score, say "
+                f"--failure-score {shlex.quote(error.word)}."
+            ) from error
 
     def _numbered(self, batch: Batch) -> dict[str, np.ndarray]:
         layout, text = self.layout, batch.columns
@@ -139,7 +150,8 @@ class PairTable:
         """The scores, NaN for those that stand for a failure to acquire."""
         if not self.asked.failure_scores:
             return score
-        return np.where(np.isin(score, self.asked.failure_scores), np.nan, score)
+        codes = [code for code in self.asked.failure_scores if not isinstance(code, str)]
+        return np.where(np.isin(score, codes), np.nan, score)
 
     def _decided(self, words: pa.Array, start: int) -> np.ndarray:
         """Decisions as scores: 1 where the pair is accepted, 0 where not, NaN where it failed."""
@@ -217,7 +229,7 @@ class PairTable:
             has_subjects=subject is not None,
             has_images="image" in columns,
             pairs=pairs,
-            kinds=self._kinds(scores) if pairs is None else dict.fromkeys(scores, "cosine"),
+            kinds=self._kinds(scores, mated) if pairs is None else dict.fromkeys(scores, "cosine"),
             distances=self.layout.distances,
             decided=self.layout.decision is not None,
         )
@@ -236,15 +248,23 @@ class PairTable:
                 check_direction(loaded, name, str(self.path), mated_column=marked or "")
         return loaded
 
-    def _kinds(self, scores: Mapping[str, np.ndarray]) -> dict[str, str]:
+    def _kinds(self, scores: Mapping[str, np.ndarray], mated: np.ndarray) -> dict[str, str]:
         """What each system's scores are: as stated, or cosines where their range says so."""
         kinds = {}
         for name, score in scores.items():
             distance = name in self.layout.distances
+            hint = failure_hint(name, score, mated, distance=distance)
             if self.layout.decision:
                 kinds[name] = "other"
             elif self.asked.kind:
-                check_kind(self.asked.kind, name, score, distance=distance, where=str(self.path))
+                check_kind(
+                    self.asked.kind,
+                    name,
+                    score,
+                    distance=distance,
+                    where=str(self.path),
+                    hint=hint,
+                )
                 kinds[name] = self.asked.kind
             else:
                 kinds[name] = guess_kind(name, score, distance=distance)
@@ -254,7 +274,7 @@ class PairTable:
                         f"{self.path}, data row {row + 1}: {name} is {-score[row]:g}, and no "
                         f"distance is negative ({times:,} such rows). If larger means more alike, "
                         f"use --score {name}; if 0 marks one person, --zero-is-same; else say "
-                        "--kind other."
+                        f"--kind other.{hint and ' ' + hint}"
                     )
         return kinds
 
@@ -302,6 +322,12 @@ class PairTable:
     def _notes(self, loaded: Loaded) -> list[str]:
         """`notes`, and rows and people that look odd."""
         said = self.notes(len(loaded), mated=int(loaded.mated.sum()))
+        if loaded.pairs is None and not loaded.decided:
+            hints = [
+                failure_hint(name, score, loaded.mated, distance=name in loaded.distances)
+                for name, score in loaded.scores.items()
+            ]
+            said += filter(None, hints)
         if loaded.has_subjects and not self.layout.mated and not self.asked.subjects_by_group:
             said += self._one_sided(loaded)
         if loaded.has_subjects and not loaded.has_images and not loaded.decided:

@@ -38,6 +38,19 @@ class InputError(ValueError):
     """A file or a choice that cannot be audited; the message says what, where and what to do."""
 
 
+class NotANumberError(InputError):
+    """Text where a number should be.
+
+    Args:
+      message: What is said.
+      word: The text.
+    """
+
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some rows of a table.
@@ -93,7 +106,12 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_batches(
-    path: Path, *, text: Sequence[str], numbers: Sequence[str], blanks: bool = False
+    path: Path,
+    *,
+    text: Sequence[str],
+    numbers: Sequence[str],
+    blanks: bool = False,
+    missing: Sequence[str] = (),
 ) -> Iterator[Batch]:
     """The wanted columns, some rows at a time; at least one row in all.
 
@@ -102,16 +120,19 @@ def read_batches(
       text: Columns to read as text.
       numbers: Columns to read as finite numbers.
       blanks: Whether numbers may be missing, or NaN; they are NaN in the batch.
+      missing: With `blanks`, words that stand for a missing number; not in JSON lines, which hold
+        numbers or text.
 
     Raises:
-      InputError: If a column is missing or there twice, a number is text, missing, NaN or infinite,
+      NotANumberError: If a number is text.
+      InputError: If a column is missing or there twice, a number is missing, NaN or infinite,
         or the file is damaged; the message names the row.
     """
     check_columns(path, [*text, *numbers])
     text, numbers = list(dict.fromkeys(text)), list(dict.fromkeys(numbers))
     start, kept = 1, 0
     try:
-        for block in _blocks(path, text, numbers, blanks):
+        for block in _blocks(path, text, numbers, blanks, missing):
             filled = _last_filled(block)
             if not filled:
                 start += block.num_rows
@@ -120,7 +141,9 @@ def read_batches(
                 raise InputError(f"{path}, data row {kept + 1}: all columns are empty.")
             rows = block.slice(0, filled)
             columns = {name: _as_text(path, name, rows.column(name)) for name in text}
-            columns |= {n: _as_numbers(path, n, rows.column(n), start, blanks) for n in numbers}
+            columns |= {
+                n: _as_numbers(path, n, rows.column(n), start, blanks, missing) for n in numbers
+            }
             yield Batch(start, columns)
             kept = start + filled - 1
             start += block.num_rows
@@ -237,7 +260,7 @@ def _kind(path: Path, *, strict: bool = True) -> str:
 
 
 def _blocks(
-    path: Path, text: Sequence[str], numbers: Sequence[str], blanks: bool
+    path: Path, text: Sequence[str], numbers: Sequence[str], blanks: bool, missing: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """The wanted columns under their clean names."""
     written = {clean(name): name for name in _written_names(path)}
@@ -256,14 +279,14 @@ def _blocks(
             path,
             {name: written[name] for name in text},
             {name: written[name] for name in numbers},
-            blanks=blanks,
+            missing=(*_MISSING, *missing) if blanks else (),
         ) as reader:
             for block in reader:
                 yield block.rename_columns(wanted)
 
 
 def _open_csv(
-    path: Path, text: Mapping[str, str], numbers: Mapping[str, str], *, blanks: bool = False
+    path: Path, text: Mapping[str, str], numbers: Mapping[str, str], *, missing: Sequence[str] = ()
 ) -> csv.CSVStreamingReader:
     """A reader of columns by clean name: as the file writes them."""
     dialect = _dialect(path, list(numbers))
@@ -278,7 +301,7 @@ def _open_csv(
         convert_options=csv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
-            null_values=["", *(_MISSING if blanks else ())],  # a group may well be called NA
+            null_values=["", *missing],  # a group may well be called NA
             strings_can_be_null=False,
             decimal_point=dialect.decimal,
         ),
@@ -336,9 +359,11 @@ def _without_point(column: pa.Array) -> pa.Array:
     return column
 
 
-def _as_numbers(path: Path, name: str, column: pa.Array, start: int, blanks: bool) -> np.ndarray:
+def _as_numbers(
+    path: Path, name: str, column: pa.Array, start: int, blanks: bool, missing: Sequence[str]
+) -> np.ndarray:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        column = _parsed(path, name, column, start)
+        column = _parsed(path, name, column, start, missing)
     numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     bad = np.isinf(numbers) if blanks else ~np.isfinite(numbers)
     if bad.any():
@@ -348,10 +373,14 @@ def _as_numbers(path: Path, name: str, column: pa.Array, start: int, blanks: boo
     return numbers
 
 
-def _parsed(path: Path, name: str, column: pa.Array, start: int) -> pa.Array:
+def _parsed(
+    path: Path, name: str, column: pa.Array, start: int, missing: Sequence[str]
+) -> pa.Array:
     """Numbers that a Parquet or JSON table keeps as text."""
     words = _as_text(path, name, column)
-    words = pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
+    words = pc.if_else(
+        pc.is_in(words, pa.array(["", *missing])), pa.scalar(None, pa.string()), words
+    )
     try:
         return words.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -359,7 +388,8 @@ def _parsed(path: Path, name: str, column: pa.Array, start: int) -> pa.Array:
             try:
                 float(word or "nan")
             except ValueError:
-                raise InputError(not_a_number(path, start + row, name, word)) from None
+                said = not_a_number(path, start + row, name, word)
+                raise NotANumberError(said, word) from None
         raise
 
 
@@ -399,7 +429,8 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         before += _dialect(path, []).skipped
     if hit := _CONVERSION.search(str(error)):
         column = column_names(path)[int(hit[1])]
-        return InputError(not_a_number(path, int(hit[2]) - before, column, hit[3]))
+        said = not_a_number(path, int(hit[2]) - before, column, hit[3])
+        return NotANumberError(said, hit[3])
     said = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - before}", said)
     if isinstance(error, UnicodeDecodeError):
         said = "its text is not UTF-8"

@@ -137,10 +137,10 @@ def _add_columns(group: Any) -> None:
     group.add_argument(
         "--failure-score",
         metavar="SCORE",
-        type=float,
+        type=_score,
         action="append",
         default=[],
-        help="a score that stands for such a failure, such as -1; repeat",
+        help="a score that stands for such a failure, such as -1 or error; repeat",
     )
     group.add_argument(
         "--mated", metavar="COLUMN", default="", help="1 where both sides show one person, else 0"
@@ -606,6 +606,14 @@ def _fmrs(arguments: argparse.Namespace) -> tuple[float, ...]:
     if arguments.fmr is not None:
         return tuple(arguments.fmr)
     return () if arguments.threshold or arguments.decision else FMRS
+
+
+def _score(text: str) -> float | str:
+    """A number, or a word that stands in the column of scores."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip()
 
 
 def _positive(text: str) -> int:

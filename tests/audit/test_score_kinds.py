@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import csv, parquet
 
+from fairjax import cli
 from fairjax.audit import kinds, run
 from fairjax.audit.layout import Asked
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.tables import InputError
+from fairjax.core.results import load_results
 
 PEOPLE = 24
 
@@ -178,3 +181,87 @@ def test_every_kind_turns_back_into_the_cosine(kind):
     distance, turn = TURNS[kind]
     held = -turn(cosine) if distance else turn(cosine)
     np.testing.assert_allclose(kinds.cosines(held, kind), cosine, atol=1e-12)
+
+
+def marked(path: Path, word: str) -> Path:
+    """The table with a word for the score of every 20th pair, and of the first."""
+    head, *lines = path.read_text().splitlines()
+    lines[::20] = [f"{line.rpartition(',')[0]},{word}" for line in lines[::20]]
+    path.write_text("\n".join([head, *lines]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("turn", "name", "word", "asked"),
+    [
+        (lambda c: c, "score", "-999", Asked(any_direction=True)),
+        (lambda c: c, "score", "-1", Asked()),
+        (lambda c: (1 + c) / 2, "score", "-1", Asked()),
+        (lambda c: 1 - c, "distance", "999", Asked(any_direction=True)),
+        (lambda c: 50 * (1 + c), "score", "12345", Asked(any_direction=True)),
+    ],
+)
+def test_a_repeated_score_far_outside_is_reported_until_it_is_a_failure(
+    tmp_path, turn, name, word, asked
+):
+    path = marked(table(tmp_path, turn, name=name), word)
+    (said,) = [s for s in load_comparisons(path, asked)["group"].limits() if "far from" in s]
+    assert f"{name} is {float(word):g} in 15 rows" in said
+    assert said.endswith(f"say --failure-score {float(word):g}.")
+    asked = replace(asked, failure_scores=[float(word)])
+    loaded = load_comparisons(path, asked)["group"]
+    assert not any("far from" in s for s in loaded.limits())
+    assert len(loaded) == len(cosines()) - 15
+
+
+@pytest.mark.parametrize(
+    ("turn", "name", "word", "asked"),
+    [
+        (lambda c: c, "score", "-999", Asked()),  # the wrong way round
+        (lambda c: 1 - c, "distance", "-1", Asked()),  # a negative distance
+        (lambda c: c, "score", "-999", Asked(kind="cosine")),  # out of range
+    ],
+)
+def test_messages_that_a_failure_score_may_explain_name_its_flag(tmp_path, turn, name, word, asked):
+    path = marked(table(tmp_path, turn, name=name), word)
+    with pytest.raises(InputError, match=f"15 rows, far .* say --failure-score {word}"):
+        load_comparisons(path, asked)
+
+
+def test_ordinary_scores_are_not_taken_for_failures(tmp_path):
+    for turn in (lambda c: c, lambda c: max(c, 0), lambda c: round(c, 1), lambda c: float(c > 0.3)):
+        loaded = load_comparisons(table(tmp_path, turn, name="score"), Asked())["group"]
+        assert loaded.limits() == []
+
+
+@pytest.mark.parametrize("end", [".csv", ".parquet", ".xlsx"])
+def test_a_word_may_mark_a_failure(tmp_path, end):
+    path = marked(table(tmp_path, name="score"), "no face")
+    if end == ".parquet":
+        whole = csv.read_csv(path)
+        path = path.with_suffix(end)
+        parquet.write_table(whole, path)
+    if end == ".xlsx":
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        path = path.with_suffix(end)
+        book = pytest.importorskip("openpyxl").Workbook()
+        for *text, score in lines:
+            number = score.replace(".", "").lstrip("-").isdigit()
+            book.active.append([*text, float(score) if number else score])
+        book.save(path)
+    with pytest.raises(
+        InputError, match=r"row 1: score is 'no face', not a number; .* --failure-score 'no face'"
+    ):
+        load_comparisons(path, Asked())
+    loaded = load_comparisons(path, Asked(failure_scores=["no face"]))["group"]
+    assert loaded.failures is not None and loaded.failures.failed.sum() == 15
+    assert len(loaded) == len(cosines()) - 15
+
+
+def test_the_command_takes_numbers_and_words_for_failures(tmp_path):
+    path = marked(table(tmp_path, name="score"), "error")
+    path.write_text(path.read_text().replace("error", "-999", 3))
+    line = ["audit", str(path), "--failure-score", "-999", "--failure-score", "error"]
+    assert cli.main([*line, "--bootstrap", "5", "--out", str(tmp_path / "out")]) == 0
+    limits = load_results(tmp_path / "out" / "results.json").limits
+    assert any(said.startswith(f"15 of {len(cosines())} pairs have no score") for said in limits)
