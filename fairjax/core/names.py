@@ -37,6 +37,8 @@ _STROKES = str.maketrans("\u00f8\u00d8\u0142\u0141\u0111\u0110\u0131", "oOlLdDi"
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE = re.compile(rf"(?:(\d{{1,2}})-({'|'.join(_MONTHS)})|({'|'.join(_MONTHS)})-(\d{{1,2}}))")
+_SLASHES = re.compile(r"(?<=[^:/])/(?:\.?/)+")  # not those of s3:// or //server
+_HERE = re.compile(r"^(?:\./+)+")
 _ISO_DATE = re.compile(r"\d{4}-(\d{2})-(\d{2})(?:[ T]00:00:00)?")
 _RANGE = re.compile(r"\d+\s*[-\u2013]\s*\d+")
 
@@ -64,12 +66,15 @@ def clean(name: str) -> str:
 
 
 def clean_path(name: str) -> str:
-    r"""The name of a file, with forward slashes whatever system wrote it.
+    r"""The name of a file, with single forward slashes and no "./", whatever system wrote it.
 
-    >>> clean_path(r"anna\1.jpg")
+    >>> clean_path(r".\anna\\1.jpg")
     'anna/1.jpg'
     """
-    return clean(name.replace("\\", "/")) if "\\" in name else clean(name)
+    name = clean(name.replace("\\", "/"))
+    if "//" in name or "./" in name:
+        name = _HERE.sub("", _SLASHES.sub("/", name))
+    return name
 
 
 def is_unknown(name: str) -> bool:

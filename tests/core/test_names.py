@@ -31,6 +31,25 @@ def test_inner_blanks_and_case_are_kept():
     assert clean("Anna  B") == "Anna  B"
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("./a.jpg", "a.jpg"),
+        (" .\\x\\a.jpg", "x/a.jpg"),
+        (".//./x//y/./a.jpg", "x/y/a.jpg"),
+        ("../a.jpg", "../a.jpg"),
+        ("x../a.jpg", "x../a.jpg"),
+        (".hidden/a.jpg", ".hidden/a.jpg"),
+        ("/x//a.jpg", "/x/a.jpg"),
+        ("s3://x//a.jpg", "s3://x/a.jpg"),
+        ("//server/a.jpg", "//server/a.jpg"),
+        ("./", ""),
+    ],
+)
+def test_one_path_has_one_spelling(written, path):
+    assert clean_path(written) == path == clean_path(path)
+
+
 def test_paths_are_written_with_forward_slashes():
     assert clean_path("asian\\n01\\1.jpg ") == "asian/n01/1.jpg"
 
