@@ -36,6 +36,7 @@ from fairjax.audit.tables import Batch, InputError, Names, NotANumberError, list
 from fairjax.core.comparisons import Pairs
 from fairjax.core.names import DIFFERENCES, alike, clean, clean_path, folded, is_unknown
 
+_NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
 _NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatch", "impostor"}
 
@@ -449,9 +450,12 @@ class PairTable:
         if (wrong := same != mated).any():
             row = int(np.argmax(wrong))
             who = [ordered[place[names[k]]] for k in code[row]]
+            hint = ""
+            if wrong.mean() > _NEARLY_ALL and not self.asked.zero_is_same:
+                hint = f" If 0 in {self.layout.mated!r} marks one person, say --zero-is-same."
             raise InputError(
                 f"{self.path}, data row {row + 1}: marked {'mated' if mated[row] else 'non-mated'} "
-                f"but shows {listed(who)} ({wrong.sum():,} such rows)."
+                f"but shows {listed(who)} ({wrong.sum():,} such rows).{hint}"
             )
         return subject, ordered, mated
 

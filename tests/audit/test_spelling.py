@@ -178,6 +178,25 @@ def test_zero_may_mark_one_person(tmp_path):
         load(tmp_path, marked.replace("Y,Y,1", "X,Y,1"))
 
 
+def test_labels_that_contradict_the_people_in_nearly_all_rows_may_be_turned(tmp_path):
+    lines = rows().splitlines()
+    turned = [f"{line},{int(line.split(',')[2] != line.split(',')[3])}" for line in lines[1:]]
+    text = "\n".join([lines[0] + ",same", *turned]) + "\n"
+    with pytest.raises(InputError, match="If 0 in 'same' marks one person, say --zero-is-same"):
+        load(tmp_path, text)
+    assert load(tmp_path, text, Asked(zero_is_same=True)).mated.sum() == 8
+    few = "\n".join([lines[0] + ",same", *(f"{line[:-1]}{1 - int(line[-1])}" for line in turned)])
+    load(tmp_path, few)
+    with pytest.raises(InputError, match=r"\(1 such rows\)\.$"):
+        load(tmp_path, few[:-1] + "0")
+
+
+def test_a_pair_listed_again_with_another_spelling_of_the_path_is_refused(tmp_path):
+    text = rows() + "./0_1,.//0_0," + ",".join([NAMES[0], NAMES[0], "X", "X", "0.8"]) + "\n"
+    with pytest.raises(InputError, match="is in data rows 1 and 37"):
+        load(tmp_path, text)
+
+
 def test_a_person_whose_group_differs_by_image_is_refused_and_never_unmated(tmp_path):
     text = HEAD + "a0,a1,a,a,X,Y,0.9\nb0,b1,b,b,Y,Y,0.8\nc0,c1,c,c,X,X,.8\na0,b0,a,b,X,Y,0.1\n"
     with pytest.raises(InputError, match="'a' is in 'Y' here and in 'X' elsewhere"):
