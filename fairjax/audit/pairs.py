@@ -293,7 +293,8 @@ class PairTable:
         for name in self.layout.distances:
             said.append(
                 f"{name} is a distance: all {total:,} values were turned into minus themselves, so "
-                "that larger means more alike; a threshold of -0.4 accepts distances up to 0.4."
+                "that larger means more alike; in the results a threshold of -t accepts distances "
+                "up to t."
             )
         if self.asked.zero_is_same:
             said.append(

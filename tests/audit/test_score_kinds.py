@@ -265,3 +265,10 @@ def test_the_command_takes_numbers_and_words_for_failures(tmp_path):
     assert cli.main([*line, "--bootstrap", "5", "--out", str(tmp_path / "out")]) == 0
     limits = load_results(tmp_path / "out" / "results.json").limits
     assert any(said.startswith(f"15 of {len(cosines())} pairs have no score") for said in limits)
+
+
+def test_the_note_on_distances_names_no_threshold_that_nobody_gave(tmp_path):
+    path = table(tmp_path, lambda cosine: 1 - cosine, name="distance")
+    (said,) = load_comparisons(path, Asked())["group"].limits()
+    assert said.startswith("distance is a distance: all 300 values were turned")
+    assert said.endswith("a threshold of -t accepts distances up to t.")
