@@ -191,7 +191,11 @@ def _require_same(what: str, text: str) -> None:
 
 
 def run(
-    config: ConfigDict, workdir: Path, *, join: Callable[[ConfigDict], None] | None = None
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    join: Callable[[ConfigDict], None] | None = None,
+    changed_data: str = "",
 ) -> int:
     """Trains, evaluates and reports; returns the exit status.
 
@@ -199,6 +203,7 @@ def run(
       config: The config; it is checked before a device or a file is touched.
       workdir: The run's folder.
       join: Joins the other processes; called between those checks and the first use of a device.
+      changed_data: Hash of changed data to go on with; "" refuses any change.
 
     Raises:
       ConfigError, DataError, WorkdirError: For what a user can put right.
@@ -244,7 +249,7 @@ def run(
             prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
             manifest = prepare.manifest_of(dataset)
-            settle_data(workdir, manifest, accepted=CHANGED_DATA.value or "")
+            settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
@@ -286,7 +291,8 @@ def main(argv: Sequence[str]) -> int:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
-        return run(config, Path(workdir), join=join_processes)
+        accepted = CHANGED_DATA.value or ""
+        return run(config, Path(workdir), join=join_processes, changed_data=accepted)
     return _study(config, Path(workdir))
 
 
@@ -299,7 +305,8 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()
-        return run(chosen.config, chosen.folder, join=join_processes)
+        accepted = CHANGED_DATA.value or ""
+        return run(chosen.config, chosen.folder, join=join_processes, changed_data=accepted)
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError(
             "a study is one process that starts its runs one by one; to train a run with several "

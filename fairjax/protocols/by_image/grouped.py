@@ -183,9 +183,9 @@ def _known(
     if is_rate and not quantity.lower_is_better:
         pooled = 1 - pooled
     drawn = resampled[:, there]
-    met = ~np.isnan(drawn).all(axis=0)  # few resamples may lack a group in all of them
-    variance = np.full(len(met), np.nan)
-    variance[met] = np.nanvar(drawn[:, met], axis=0)
+    known = ~np.isnan(drawn).all(axis=0)  # a small group may be in no resample
+    variance = np.full(known.shape, np.nan)
+    variance[known] = np.nanvar(drawn[:, known], axis=0)
     alone = rates[there] * (1 - rates[there]) if is_rate else rates[there] ** 2
     trials = divide(alone, variance)
     trials = np.where(np.isfinite(trials) & (trials > 0), trials, n_clusters[there])
