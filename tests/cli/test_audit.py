@@ -91,6 +91,15 @@ def test_rates_are_read_at_the_points_that_were_asked_for_alone(demo, tmp_path, 
     assert {measure.at for measure in results.measures if measure.name == "fmr"} == points
 
 
+@pytest.mark.parametrize(("resamples", "noted"), [("20", True), ("39", False)])
+def test_resamples_that_cannot_show_a_difference_are_a_limit(demo, tmp_path, resamples, noted):
+    # Two tests, FMR and FNMR at one point: 2 / 21 is above 0.05, 2 / 40 is not.
+    table, out = str(demo[0] / "comparisons.csv"), ["--out", str(tmp_path)]
+    assert cli.main(["audit", table, "--fmr", "1e-2", "--bootstrap", resamples, *out]) == 0
+    limits = load_results(tmp_path / "results.json").limits
+    assert any(f"{resamples} resamples cannot show" in limit for limit in limits) is noted
+
+
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
     table = str(demo[0] / "comparisons.csv")
     assert (
