@@ -257,7 +257,7 @@ def test_a_terminal_that_is_not_utf_8_gets_every_output(tmp_path):
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
     for encoding in ("ascii", "latin-1", "cp1252"):
         done = subprocess.run(
-            [*RUN, "audit", str(tmp_path / "t.csv"), "--fmr", "0.5", "--bootstrap", "5"],
+            [*RUN, "audit", str(tmp_path / "t.csv"), "--fmr=0.5", "--bootstrap=5", "--tables"],
             capture_output=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
