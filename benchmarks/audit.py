@@ -1,6 +1,6 @@
 """How long a whole audit takes: python benchmarks/audit.py [--resamples 2000].
 
-One JSON line a case: everything `protocols.verification.evaluate` gives (rates by group and cell at
+One JSON line a case: everything `measure_comparisons` gives (rates by group and cell at
 three FMRs, gaps with noise floors and p-values, curves, threshold-free measures, ten-fold accuracy
 on RFW size), with 2,000 resamples of people, and the process's peak memory.
 
@@ -52,7 +52,7 @@ def comparisons(groups: int, pairs: int, people: int, share: float, folds: int) 
 
 
 def audit(pairs: Comparisons, resamples: int) -> None:
-    verification.evaluate(
+    verification.measure_comparisons(
         {"": pairs},
         attribute="group",
         fmrs=FMRS,

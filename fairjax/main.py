@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -21,7 +20,15 @@ os.environ.setdefault(
     "TF_ENABLE_ONEDNN_OPTS", "0"
 )  # or TensorFlow greets on stderr; it only reads data
 
+import fairjax  # noqa: E402
 from fairjax import config as config_lib  # noqa: E402
+from fairjax.core.errors import (  # noqa: E402
+    DONE,
+    UNUSABLE,
+    USAGE,
+    missing_extra,
+    report_error,
+)
 from fairjax.data.dataset import DataError  # noqa: E402
 from fairjax.run.host import keep_freed_memory  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
@@ -38,8 +45,8 @@ CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "The experiment: a Python file with get_config(arg); what follows a colon is its argument, "
-    "such as configs/quickstart.py:smoke or FILE:small,seed=3. Override any key with "
-    "--config.section.key=value.",
+    "such as configs/quickstart.py:smoke or FILE:small,seed=3. A config that FairJAX ships goes by "
+    "its name, too: quickstart:smoke. Override any key with --config.section.key=value.",
 )
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run's folder: checkpoints, logs, predictions, results.json, report.html."
@@ -57,7 +64,7 @@ DISTRIBUTED = flags.DEFINE_bool(
 )
 
 # What a user can put right; anything else is our fault and keeps its traceback.
-USER_ERRORS = (config_lib.ConfigError, DataError, FloatingPointError, WorkdirError)
+USER_ERRORS = (DataError, FloatingPointError, WorkdirError)  # beside ConfigError
 
 
 def join_processes() -> None:
@@ -190,30 +197,50 @@ def _study(config: ConfigDict, workdir: Path) -> int:
 
 
 def guarded(argv: Sequence[str]) -> int:
-    """`main`, a user's mistake being one line and exit status 2."""
+    """`main`, a user's mistake being one line and an exit code that `core.errors` lists."""
     try:
         return main(argv)
-    except USER_ERRORS as error:
-        _fail(error)
-    except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}.")
+    except config_lib.ConfigError as error:
+        report_error(error)
+        return USAGE
+    except (*USER_ERRORS, OSError) as error:
+        report_error(error)
+        return UNUSABLE
+    except ModuleNotFoundError as error:
+        message = missing_extra(error, "training")
+        if not message:
+            raise
+        report_error(message)
+        return UNUSABLE
 
 
 def _number(flag: int | None, variable: str) -> int | None:
     return flag if flag is not None or variable not in os.environ else int(os.environ[variable])
 
 
-def _fail(message: object) -> NoReturn:
-    print(f"fairjax: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags; a wrong one gives a line instead of a traceback."""
+    if "--version" in argv[1:]:
+        print(f"fairjax {fairjax.__version__}")
+        raise SystemExit(DONE)
+    argv = _with_config_files(argv)
     try:
         return flags.FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        _fail(_flag_message(error, argv))
+        report_error(_flag_message(error, argv))
+        raise SystemExit(USAGE) from None
+
+
+def _with_config_files(argv: Sequence[str]) -> list[str]:
+    """The command line, the name of a config that FairJAX ships being the path of its file."""
+    words = list(argv)
+    for place in range(1, len(words)):
+        name, equals, value = words[place].partition("=")
+        if name in ("--config", "-config") and equals:
+            words[place] = f"{name}={config_lib.find_file(value)}"
+        elif words[place - 1] in ("--config", "-config"):
+            words[place] = config_lib.find_file(words[place])
+    return words
 
 
 def _flag_message(error: Exception, argv: Sequence[str]) -> str:

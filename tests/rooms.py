@@ -25,7 +25,7 @@ ROOMS = (
     Room(
         "main",
         "`python -m fairjax.main`: trains, evaluates and reports what a config describes",
-        ("study", "run", "config", "data"),
+        ("study", "run", "config", "data", "core"),
     ),
     Room(
         "cli",

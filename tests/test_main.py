@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from fairjax.core.results import load_results
 from fairjax.run.progress import read_metrics
@@ -49,8 +50,8 @@ def main(workdir, *flags, devices=1, config=TINY, **more):
 
 
 def refused(done):
-    """The one line of a refusal."""
-    assert done.returncode == 2, done.stderr
+    """The one line of a refusal: 2 for a command line or a config, 1 for data or a folder."""
+    assert done.returncode in (1, 2), done.stderr
     lines = done.stderr.strip().splitlines()
     assert lines[-1].startswith("fairjax: "), done.stderr
     assert "Traceback" not in done.stderr
@@ -213,13 +214,11 @@ def test_other_data_under_the_same_config_is_refused(one_device, tmp_path):
 
 
 def test_two_runs_in_one_workdir_at_once_are_refused(tmp_path):
-    import fcntl
-
-    with (tmp_path / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write("4711")
-        lock.flush()
-        assert "in use by another run (process 4711)" in refused(main(tmp_path))
+    with FileLock(tmp_path / ".lock"):
+        (tmp_path / ".owner").write_text("4711\n")
+        done = main(tmp_path)
+    assert "in use by another run (process 4711)" in refused(done)
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize(
@@ -237,7 +236,9 @@ def test_two_runs_in_one_workdir_at_once_are_refused(tmp_path):
     ],
 )
 def test_a_mistake_gives_one_line_that_says_what_to_type(tmp_path, flags, said):
-    assert said in refused(main(tmp_path / "run", *flags))
+    done = main(tmp_path / "run", *flags)
+    assert said in refused(done)
+    assert done.returncode == 2
     assert not (tmp_path / "run").exists(), "nothing was touched"
 
 

@@ -59,6 +59,7 @@ def test_config_files_import_only_the_config_room_and_published_numbers():
         ".report",
         ".data",
         ".cli",
+        ".main",
         ".interop",
         ".audit.run",
     ],

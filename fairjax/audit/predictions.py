@@ -32,7 +32,7 @@ class Columns:
     positive: str = ""
 
 
-def evaluate(
+def audit_predictions(
     path: Path,
     columns: Columns,
     asked: Asked,
@@ -98,7 +98,7 @@ def evaluate(
     if lost := int((group < 0).sum()):
         limits.append(f"{lost:,} of {len(group):,} rows have no known {by} and are in no group.")
     rows = np.arange(len(label))
-    return attributes.evaluate(
+    return attributes.measure_decisions(
         label=label,
         prediction=prediction,
         probability=probability,

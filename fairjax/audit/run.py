@@ -88,7 +88,7 @@ def measure(
     alone = len(loaded.scores) == 1
     names = {system: "" if alone else system for system in loaded.scores}
     try:
-        results = verification.evaluate(
+        results = verification.measure_comparisons(
             {name: loaded.comparisons(system) for system, name in names.items()},
             attribute=loaded.by,
             fmrs=settings.fmrs,
@@ -147,7 +147,7 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         )
     (system,) = loaded.scores
     comparisons = loaded.comparisons(system)
-    results = verification_stream.evaluate(
+    results = verification_stream.measure_stream(
         lambda: [comparisons],
         groups=loaded.groups,
         attribute=loaded.by,

@@ -44,7 +44,7 @@ def measure(
     for attribute in layout.attributes:
         reader = _Reader(path, replace(asked, by=[attribute.name]), people)
         groups = reader.check()
-        results = verification_stream.evaluate(
+        results = verification_stream.measure_stream(
             reader.chunks,
             groups=groups,
             attribute=attribute.name,

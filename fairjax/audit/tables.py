@@ -1,6 +1,8 @@
-"""Tables on disk, read in batches: CSV, TSV, Parquet and JSON lines, all the same way.
+"""Tables on disk, read in batches: CSV, TSV, Parquet, JSON lines and .xlsx, all the same way.
 
-A row is named by its number among the data rows, from 1; the header is no row.
+A row is named by its number among the data rows, from 1; the header is no row. Text goes through
+the one door for names (`core.names`). Rows at the end in which all wanted columns are empty, which
+spreadsheets leave behind, are passed over.
 """
 
 import difflib
@@ -8,7 +10,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,13 @@ from jaxtyping import Int
 from pyarrow import csv, parquet
 from pyarrow import json as arrow_json
 
+from fairjax.audit.dialects import Dialect, find_dialect, open_text
+from fairjax.audit.workbook import WorkbookError, read_workbook
+from fairjax.core.names import clean
+
 _BLOCK = 1 << 24  # bytes of text parsed at a time
 _ROWS = 1 << 18  # rows of a Parquet batch
+_MISSING = ("nan", "NaN", "NAN", "None", "<NA>", "null", "NULL")  # where a number should be
 _CONVERSION = re.compile(
     r"In CSV column #(\d+): Row #(\d+): .* to double: .*value '(.*)'", re.DOTALL
 )
@@ -37,7 +44,8 @@ class Batch:
 
     Attributes:
       start: Number of the first row, from 1.
-      columns: float64 arrays for numbers, Arrow strings for text; a missing text is "".
+      columns: float64 arrays for numbers, Arrow strings for text; a missing text is "". Text is in
+        Unicode's composed form, without outer blanks.
     """
 
     start: int
@@ -70,49 +78,83 @@ class Names:
 
 
 def column_names(path: Path) -> list[str]:
-    """The table's columns, in order.
+    """The table's columns, in order, without outer blanks.
 
     Raises:
       InputError: If it is no table of a kind known here, or has no column.
     """
-    kind = _kind(path)
-    try:
-        if kind == "parquet":
-            return list(parquet.read_schema(path).names)
-        if kind == "json":
-            return _json_columns(path)
-        with _open_csv(path, [], []) as reader:
-            return list(reader.schema.names)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
+    return [clean(name) for name in _written_names(path)]
 
 
-def read_batches(path: Path, *, text: Sequence[str], numbers: Sequence[str]) -> Iterator[Batch]:
+def read_batches(
+    path: Path, *, text: Sequence[str], numbers: Sequence[str], blanks: bool = False
+) -> Iterator[Batch]:
     """The wanted columns, some rows at a time; at least one row in all.
 
     Args:
       path: A table; what its name ends in says which kind.
       text: Columns to read as text.
       numbers: Columns to read as finite numbers.
+      blanks: Whether numbers may be missing, or NaN; they are NaN in the batch.
 
     Raises:
       InputError: If a column is missing or there twice, a number is text, missing, NaN or infinite,
         or the file is damaged; the message names the row.
     """
     check_columns(path, [*text, *numbers])
-    start = 1
+    text, numbers = list(dict.fromkeys(text)), list(dict.fromkeys(numbers))
+    start, kept = 1, 0
     try:
-        for block in _blocks(path, list(dict.fromkeys(text)), list(dict.fromkeys(numbers))):
-            columns = {name: _as_text(path, name, block.column(name)) for name in text}
-            columns |= {n: _as_numbers(path, n, block.column(n), start) for n in numbers}
+        for block in _blocks(path, text, numbers, blanks):
+            filled = _last_filled(block)
+            if not filled:
+                start += block.num_rows
+                continue
+            if start > kept + 1:
+                raise InputError(f"{path}, data row {kept + 1}: all columns are empty.")
+            rows = block.slice(0, filled)
+            columns = {name: _as_text(path, name, rows.column(name)) for name in text}
+            columns |= {n: _as_numbers(path, n, rows.column(n), start, blanks) for n in numbers}
             yield Batch(start, columns)
+            kept = start + filled - 1
             start += block.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if _kind(path) == "json":
             _check_lines(path, numbers)
         raise _unreadable(path, error) from error
-    if start == 1:
+    if not kept:
         raise InputError(f"{path} has no rows.")
+
+
+def _last_filled(block: pa.RecordBatch) -> int:
+    """How many rows there are up to the last one with anything in it."""
+    if not block.num_columns:
+        return block.num_rows
+    filled = np.zeros(block.num_rows, bool)
+    for column in block.columns:
+        there = column.is_valid()
+        if pa.types.is_string(column.type):
+            there = pc.and_(there, pc.greater(pc.utf8_length(pc.fill_null(column, "")), 0))
+        filled |= there.to_numpy(zero_copy_only=False)
+        if filled[-1]:
+            return block.num_rows
+    return int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
+
+
+def _written_names(path: Path) -> list[str]:
+    """The columns as the file writes them."""
+    kind = _kind(path)
+    try:
+        if kind == "parquet":
+            return list(parquet.read_schema(path).names)
+        if kind == "json":
+            return _json_columns(path)
+        if kind == "xlsx":
+            return list(_read_workbook(path).column_names)
+        with _open_csv(path, {}, {}) as reader:
+            return list(reader.schema.names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def check_columns(path: Path, wanted: Sequence[str]) -> None:
@@ -134,14 +176,26 @@ def fingerprint(path: Path) -> str:
       InputError: If a text table has an odd number of double quotes: a quote left open swallows
         the rows behind it without a sound.
     """
-    digest, quotes = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_BLOCK):
             digest.update(chunk)
-            quotes += chunk.count(b'"')
-    if quotes % 2 and _kind(path, strict=False) in ("csv", "tsv"):
-        raise InputError(f'{path} has an odd number of double quotes ("): one is left open.')
+    if _kind(path, strict=False) in ("csv", "tsv"):
+        _refuse_open_quote(path)
     return f"sha256:{digest.hexdigest()}"
+
+
+def _refuse_open_quote(path: Path) -> None:
+    """Counts the quotes in the text, behind compression and encoding."""
+    quotes = 0
+    try:
+        with open_text(path, find_dialect(path, tabs=False)) as text:
+            while chunk := text.read(_BLOCK):
+                quotes += chunk.count(b'"')
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    if quotes % 2:
+        raise InputError(f'{path} has an odd number of double quotes ("): one is left open.')
 
 
 def listed(names: Sequence[str], *, most: int = 12) -> str:
@@ -160,6 +214,7 @@ def _kind(path: Path, *, strict: bool = True) -> str:
         "pq": "parquet",
         "jsonl": "json",
         "ndjson": "json",
+        "xlsx": "xlsx",
     }
     ends = [end[1:].lower() for end in path.suffixes if end.lower() not in (".gz", ".bz2")]
     kind = kinds.get(ends[-1] if ends else "", "")
@@ -167,43 +222,72 @@ def _kind(path: Path, *, strict: bool = True) -> str:
         return kind
     if not kind:
         raise InputError(
-            f"{path}: a table's name ends in .csv, .tsv, .parquet or .jsonl (text also in .gz)."
+            f"{path}: a table's name ends in .csv, .tsv, .parquet, .jsonl or .xlsx (text also in "
+            ".gz)."
         )
     if not path.is_file():
         raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.")
     return kind
 
 
-def _blocks(path: Path, text: Sequence[str], numbers: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _blocks(
+    path: Path, text: Sequence[str], numbers: Sequence[str], blanks: bool
+) -> Iterator[pa.RecordBatch]:
+    """The wanted columns under their clean names."""
+    written = {clean(name): name for name in _written_names(path)}
+    wanted = [*text, *(name for name in numbers if name not in text)]
+    columns = [written[name] for name in wanted]
     kind = _kind(path)
     if kind == "parquet":
         with parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(_ROWS, columns=[*text, *numbers])
-    elif kind == "json":
-        yield from _read_json(path).select([*text, *numbers]).to_batches(_ROWS)
+            for block in file.iter_batches(_ROWS, columns=columns):
+                yield block.select(columns).rename_columns(wanted)
+    elif kind in ("json", "xlsx"):
+        table = _read_json(path) if kind == "json" else _read_workbook(path)
+        yield from table.select(columns).rename_columns(wanted).to_batches(_ROWS)
     else:
-        with _open_csv(path, text, numbers) as reader:
-            yield from reader
+        with _open_csv(
+            path,
+            {name: written[name] for name in text},
+            {name: written[name] for name in numbers},
+            blanks=blanks,
+        ) as reader:
+            for block in reader:
+                yield block.rename_columns(wanted)
 
 
-def _open_csv(path: Path, text: Sequence[str], numbers: Sequence[str]) -> csv.CSVStreamingReader:
-    with pa.input_stream(str(path), compression="detect") as file:
-        head = file.read(_BLOCK).split(b"\n", 1)[0]
-    delimiter = "\t" if _kind(path) == "tsv" or b"\t" in head and b"," not in head else ","
-    if delimiter == "," and b";" in head and b"," not in head:
-        delimiter = ";"
-    types = {**{name: pa.string() for name in text}, **{name: pa.float64() for name in numbers}}
+def _open_csv(
+    path: Path, text: Mapping[str, str], numbers: Mapping[str, str], *, blanks: bool = False
+) -> csv.CSVStreamingReader:
+    """A reader of columns by clean name: as the file writes them."""
+    dialect = _dialect(path, list(numbers))
+    types = {**{name: pa.string() for name in text.values()}}
+    types |= {name: pa.float64() for name in numbers.values()}
     return csv.open_csv(
-        pa.input_stream(str(path), compression="detect"),
-        read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK),
-        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        open_text(path, dialect),
+        read_options=csv.ReadOptions(
+            use_threads=False, block_size=_BLOCK, skip_rows=dialect.skipped
+        ),
+        parse_options=csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         convert_options=csv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
-            null_values=[""],  # a group may well be called NA
+            null_values=["", *(_MISSING if blanks else ())],  # a group may well be called NA
             strings_can_be_null=False,
+            decimal_point=dialect.decimal,
         ),
     )
+
+
+def _dialect(path: Path, numbers: Sequence[str]) -> Dialect:
+    return find_dialect(path, tabs=_kind(path) == "tsv", numbers=numbers)
+
+
+def _read_workbook(path: Path) -> pa.Table:
+    try:
+        return read_workbook(path)
+    except WorkbookError as error:
+        raise InputError(str(error)) from error
 
 
 def _read_json(path: Path) -> pa.Table:
@@ -217,6 +301,8 @@ def _json_columns(path: Path) -> list[str]:
         line = file.read(_BLOCK).split(b"\n", 1)[0]
     try:
         return [key for key, _ in json.loads(line, object_pairs_hook=list)]
+    except UnicodeDecodeError:
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}, data row 1: expected a JSON object, one a line.") from error
 
@@ -224,14 +310,32 @@ def _json_columns(path: Path) -> list[str]:
 def _as_text(path: Path, name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_nested(column.type):
         raise InputError(f"{path}: column {name!r} holds {column.type}, not plain values.")
-    return pc.fill_null(pc.cast(column, pa.string()), "")
+    if pa.types.is_floating(column.type):  # a column of whole numbers with a gap in it
+        column = _without_point(column)
+    words = pc.fill_null(pc.cast(column, pa.string()), "")
+    words = words.dictionary_encode() if len(words) else words
+    if pa.types.is_string(words.type):
+        return words
+    names = pa.array([clean(word) for word in words.dictionary.to_pylist()], pa.string())
+    return names.take(words.indices)
 
 
-def _as_numbers(path: Path, name: str, column: pa.Array, start: int) -> np.ndarray:
+def _without_point(column: pa.Array) -> pa.Array:
+    """Whole numbers as integers, so that 7.0 on one side is the 7 of the other."""
+    numbers = column.to_numpy(zero_copy_only=False)
+    known = numbers[~np.isnan(numbers)]
+    if len(known) and (known == np.floor(known)).all() and (np.abs(known) < 2**53).all():
+        whole = np.where(np.isnan(numbers), 0, numbers).astype(np.int64)
+        return pa.array(whole, pa.int64(), mask=np.isnan(numbers))
+    return column
+
+
+def _as_numbers(path: Path, name: str, column: pa.Array, start: int, blanks: bool) -> np.ndarray:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         column = _parsed(path, name, column, start)
     numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    if (bad := ~np.isfinite(numbers)).any():
+    bad = np.isinf(numbers) if blanks else ~np.isfinite(numbers)
+    if bad.any():
         row = int(np.argmax(bad))
         word = "missing" if not column[row].is_valid else f"{numbers[row]:g}".replace("nan", "NaN")
         raise InputError(f"{path}, data row {start + row}: {name} is {word}, not a finite number.")
@@ -241,20 +345,30 @@ def _as_numbers(path: Path, name: str, column: pa.Array, start: int) -> np.ndarr
 def _parsed(path: Path, name: str, column: pa.Array, start: int) -> pa.Array:
     """Numbers that a Parquet or JSON table keeps as text."""
     words = _as_text(path, name, column)
+    words = pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
     try:
         return words.cast(pa.float64())
     except pa.ArrowInvalid:
         for row, word in enumerate(words.to_pylist()):
             try:
-                float(word)
+                float(word or "nan")
             except ValueError:
                 raise InputError(not_a_number(path, start + row, name, word)) from None
         raise
 
 
 def not_a_number(path: Path, row: int, name: str, word: object) -> str:
-    """What is said of text where a number should be."""
-    return f"{path}, data row {row}: {name} is {word!r}, not a number."
+    """What is said of text where a number should be, with the reason where it is known."""
+    said = f"{path}, data row {row}: {name} is {word!r}, not a number"
+    text = str(word).strip()
+    if text.endswith("%"):
+        return f"{said}; write it without the percent sign, everywhere."
+    if re.fullmatch(r"[-+]?[\d.]*,\d+", text):
+        return (
+            f"{said}; decimal commas are read where ; or a tab stands between fields and no number "
+            "has a point."
+        )
+    return f"{said}."
 
 
 def _check_lines(path: Path, numbers: Sequence[str]) -> None:
@@ -274,10 +388,15 @@ def _check_lines(path: Path, numbers: Sequence[str]) -> None:
 def _unreadable(path: Path, error: Exception) -> InputError:
     """Arrow's complaint as one line, with rows counted as here: its row 1 is the header."""
     said = str(error).split("\n")[0]
+    before = 1
+    if _kind(path, strict=False) in ("csv", "tsv") and "Row #" in said:
+        before += _dialect(path, []).skipped
     if hit := _CONVERSION.search(str(error)):
         column = column_names(path)[int(hit[1])]
-        return InputError(not_a_number(path, int(hit[2]) - 1, column, hit[3]))
-    said = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - 1}", said)
-    if "UTF8" in said:
+        return InputError(not_a_number(path, int(hit[2]) - before, column, hit[3]))
+    said = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - before}", said)
+    if isinstance(error, UnicodeDecodeError):
+        said = "its text is not UTF-8"
+    if "UTF8" in said or isinstance(error, UnicodeDecodeError):
         said += "; save the file as UTF-8"
     return InputError(f"{path}: {said}.")

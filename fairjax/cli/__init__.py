@@ -1,12 +1,14 @@
 """The `fairjax` command: everything besides training, one module a verb."""
 
 import argparse
-import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+import fairjax
 from fairjax.audit.tables import InputError
 from fairjax.cli import audit, data, diff, plan, report, similarity
 from fairjax.config import ConfigError
+from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, report_error
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
@@ -14,8 +16,23 @@ from fairjax.run.workdir import WorkdirError
 VERBS = (audit, data, diff, plan, report, similarity)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as everywhere in FairJAX."""
+
+    def error(self, message: str) -> NoReturn:
+        report_error(f"{message} (see {self.prog} --help)")
+        raise SystemExit(USAGE)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb; the exit code is 0 where it did what was asked, else 1 after one line."""
+    """Runs one verb.
+
+    Args:
+      argv: The words behind `fairjax`; None takes those of this process.
+
+    Returns:
+      The exit code; `fairjax.core.errors` lists them.
+    """
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
     arguments.overrides = [word for word in more if word.startswith("--config.")]
@@ -23,19 +40,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         arguments.run(arguments)
-    except (ConfigError, DataError, InputError, OSError, WorkdirError) as error:
-        print(f"fairjax: {error}", file=sys.stderr)
-        return 1
-    return 0
+    except ConfigError as error:
+        report_error(error)
+        return USAGE
+    except (DataError, InputError, OSError, WorkdirError) as error:
+        report_error(error)
+        return UNUSABLE
+    except ModuleNotFoundError as error:
+        message = missing_extra(error, f"fairjax {arguments.verb}")
+        if not message:
+            raise
+        report_error(message)
+        return UNUSABLE
+    return DONE
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fairjax",
         description="Train fair face models in JAX and audit any face model.",
         epilog="To train, evaluate and report: python -m fairjax.main --help",
     )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    parser.add_argument("--version", action="version", version=f"fairjax {fairjax.__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
     for verb in VERBS:
         verb.add(verbs)
     return parser

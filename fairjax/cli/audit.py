@@ -309,7 +309,7 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
     facts = _facts(arguments)
     for by in arguments.by or ["group"]:
         with console.status(f"Measuring by {by} ..."):
-            results = predictions.evaluate(
+            results = predictions.audit_predictions(
                 arguments.files[0],
                 columns,
                 _asked(arguments),

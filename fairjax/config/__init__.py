@@ -56,7 +56,9 @@ from fairjax.config.study import Thesis as Thesis
 from fairjax.config.tree import FREE_TO_CHANGE as FREE_TO_CHANGE
 from fairjax.config.tree import ConfigError as ConfigError
 from fairjax.config.tree import base_config as base_config
+from fairjax.config.tree import find_file as find_file
 from fairjax.config.tree import load as load
 from fairjax.config.tree import no_augmentation as no_augmentation
 from fairjax.config.tree import parse_arg as parse_arg
+from fairjax.config.tree import shipped as shipped
 from fairjax.config.tree import study as study

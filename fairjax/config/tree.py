@@ -1,6 +1,8 @@
 """The config tree with its defaults, and how a config file is read."""
 
+import difflib
 import runpy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -151,20 +153,58 @@ def study(config: ConfigDict, plan: Study) -> ConfigDict:
     return config
 
 
+def shipped() -> Path:
+    """Folder of the configs that FairJAX ships: the checkout's, or one in the installed package."""
+    package = Path(__file__).parents[1]
+    checkout = package.parent / "configs"
+    return checkout if (checkout / "quickstart.py").exists() else package / "shipped_configs"
+
+
+def find_file(file_and_arg: str) -> str:
+    """`FILE[:arg]` with the path of the config file.
+
+    Args:
+      file_and_arg: A file, or the name of a config that FairJAX ships, with or without "configs/"
+        before it and ".py" behind it, such as "quickstart:smoke" or "utkface/resnet50:small". A
+        file of that name in the present folder comes first.
+
+    Returns:
+      The path and the argument; the words as they came where there is no such file.
+    """
+    file, colon, arg = file_and_arg.partition(":")
+    if not Path(file).is_file():
+        name = file.removeprefix("configs/").removesuffix(".py")
+        found = shipped() / f"{name}.py"
+        if name and not Path(name).is_absolute() and ".." not in Path(name).parts:
+            file = str(found) if found.is_file() else file
+    return f"{file}{colon}{arg}"
+
+
 def load(file_and_arg: str) -> ConfigDict:
     """The config of `FILE[:arg]`.
+
+    Args:
+      file_and_arg: What `find_file` takes.
 
     Raises:
       ConfigError: If the file is missing or broken, or does not know the argument.
     """
-    file, _, arg = file_and_arg.partition(":")
+    file, _, arg = find_file(file_and_arg).partition(":")
     try:
         get_config = runpy.run_path(file).get("get_config")
         if get_config is None:
             raise ConfigError(f"config file {file!r} has no function get_config(arg).")
         return get_config(arg)
     except FileNotFoundError:
-        raise ConfigError(f"config file {file!r} is not there; see the folder configs/.") from None
+        names = sorted(
+            path.relative_to(shipped()).with_suffix("").as_posix()
+            for path in shipped().rglob("*.py")
+        )
+        near = difflib.get_close_matches(file, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"config file {file!r} is not there; {hint}FairJAX ships {', '.join(names)}."
+        ) from None
     except ConfigError:
         raise
     except Exception as error:  # whatever a config file may raise, its own line says where

@@ -26,6 +26,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Num
 
+from fairjax.core.verdict import holm as holm
 from fairjax.metrics import bootstrap, by_group
 from fairjax.metrics.classification import divide
 
@@ -205,20 +206,6 @@ def p_value(observed: float, null: Float[np.ndarray, " draws"]) -> float:
       null: Its values under a null.
     """
     return bootstrap.p_value(float(_infinite(np.asarray(observed))), _infinite(null))
-
-
-def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """P-values adjusted so that the chance of any false claim among the tests stays below a level.
-
-    NaN stays NaN and is no test.
-
-    Source: Holm, Scandinavian Journal of Statistics 1979.
-    """
-    adjusted = np.full(len(p_values), np.nan)
-    order = np.argsort(p_values)[: np.sum(~np.isnan(p_values))]
-    left = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(left * p_values[order]), 1.0)
-    return adjusted
 
 
 def benjamini_hochberg(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:

@@ -25,7 +25,7 @@ from fairjax.protocols.by_image.predictions import Scored
 from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
 
 
-def evaluate(
+def measure_decisions(
     *,
     label: Int[np.ndarray, " examples"],
     prediction: Int[np.ndarray, " examples"],

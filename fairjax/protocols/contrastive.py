@@ -5,7 +5,7 @@ label but the groups.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from fairjax.metrics import representation
 from fairjax.protocols.by_image import per_image
 from fairjax.protocols.by_image.grouped import mean_of
 from fairjax.protocols.cells import cell
+from fairjax.protocols.settings import ProtocolSettings
 from fairjax.protocols.utkface_tables import index_of
 
 COLLAPSED = 0.1  # below this feature_std, images can hardly be told apart
@@ -31,13 +32,16 @@ _SPREAD = {
 }
 
 
-def evaluate(
+@dataclass(frozen=True, kw_only=True)
+class ContrastiveSettings(ProtocolSettings):
+    """Settings of what contrastive pre-training has learned."""
+
+
+def measure_contrastive(
     predictions: Mapping[str, np.ndarray],
+    settings: ContrastiveSettings,
     *,
     attributes: Mapping[str, Sequence[str]],
-    group_by: str,
-    resamples: int,
-    level: float,
     seed: int,
     limits: Sequence[str],
 ) -> Results:
@@ -47,11 +51,9 @@ def evaluate(
       predictions: "loss" and "cluster" of each image, and the `group_by` attribute; for each space,
         as present, "alignment_<space>" (squared distance of the unit vectors of two views) and
         "embedding_<space>" [images, dim].
+      settings: What is measured.
       attributes: For each attribute the names of its values in label order.
-      group_by: The attribute whose groups are compared.
-      resamples: Bootstrap resamples, and permutations for noise floors.
-      level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
+      seed: Seed of the resamples.
       limits: Sentences about the labels.
 
     Returns:
@@ -62,8 +64,8 @@ def evaluate(
     """
     spaces = [name.removeprefix("embedding_") for name in predictions if "embedding_" in name]
     aligned = [f"alignment_{space}" for space in spaces]
-    per_image.check(
-        predictions, attributes=attributes, group_by=group_by, columns=["loss", *aligned]
+    per_image.require_columns(
+        predictions, attributes=attributes, group_by=settings.group_by, columns=["loss", *aligned]
     )
     quantities = [
         mean_of(
@@ -88,13 +90,14 @@ def evaluate(
         quantities,
         predictions,
         attributes=attributes,
-        group_by=group_by,
-        resamples=resamples,
-        level=level,
+        group_by=settings.group_by,
+        resamples=settings.resamples,
+        level=settings.level,
         seed=seed,
         limits=limits,
     )
     results.protocol["spaces"] = spaces
+    group_by = settings.group_by
     group, names = predictions[group_by], attributes[group_by]
     everyone = np.ones(len(group), bool)
     rows = [({}, everyone), *(({group_by: g}, group == k) for k, g in enumerate(names))]

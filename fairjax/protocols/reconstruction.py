@@ -4,6 +4,7 @@ No paper prints this: it says whether pre-training served all groups alike.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,15 +12,19 @@ from fairjax.core.results import Results
 from fairjax.protocols.by_image import per_image
 from fairjax.protocols.by_image.grouped import mean_of
 from fairjax.protocols.by_image.per_image import tables as tables
+from fairjax.protocols.settings import ProtocolSettings
 
 
-def evaluate(
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionSettings(ProtocolSettings):
+    """Settings of what masked autoencoders have learned."""
+
+
+def measure_reconstruction(
     predictions: Mapping[str, np.ndarray],
+    settings: ReconstructionSettings,
     *,
     attributes: Mapping[str, Sequence[str]],
-    group_by: str,
-    resamples: int,
-    level: float,
     seed: int,
     limits: Sequence[str],
 ) -> Results:
@@ -27,17 +32,17 @@ def evaluate(
 
     Args:
       predictions: "loss" and "cluster" of each example, and the `group_by` attribute.
+      settings: What is measured.
       attributes: For each attribute the names of its values in label order.
-      group_by: The attribute whose groups are compared.
-      resamples: Bootstrap resamples, and permutations for noise floors.
-      level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
+      seed: Seed of the resamples.
       limits: Sentences about the labels.
 
     Raises:
       ValueError: If `group_by` is no classified attribute, or the loss is missing or not finite.
     """
-    per_image.check(predictions, attributes=attributes, group_by=group_by, columns=["loss"])
+    per_image.require_columns(
+        predictions, attributes=attributes, group_by=settings.group_by, columns=["loss"]
+    )
     error = mean_of(
         "reconstruction_loss",
         predictions["loss"].astype(np.float64),
@@ -50,9 +55,9 @@ def evaluate(
         [error],
         predictions,
         attributes=attributes,
-        group_by=group_by,
-        resamples=resamples,
-        level=level,
+        group_by=settings.group_by,
+        resamples=settings.resamples,
+        level=settings.level,
         seed=seed,
         limits=limits,
     )

@@ -6,38 +6,43 @@ thresholds; the error rates here share one. `fairjax.protocols.verification.tabl
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from fairjax.core.comparisons import Pairs
 from fairjax.core.results import Results
+from fairjax.protocols.settings import BiasSettings
 from fairjax.protocols.verification import embedded
 from fairjax.protocols.verification.accuracy import VARIANTS
-from fairjax.protocols.verification.bias import Bias, GroupPairs, ThresholdPool
-from fairjax.protocols.verification.gaps import BiasDegree
 from fairjax.protocols.verification.tables import tables as tables
 
 
-def evaluate(
+@dataclass(frozen=True, kw_only=True)
+class RfwSettings(BiasSettings):
+    """Settings of RFW; the bias degree as in the FPR penalty paper's Table 5.
+
+    Attributes:
+      accuracy: A variant of `accuracy.VARIANTS`; "rfw_official" to compare with papers. The same
+        without centring is reported beside it.
+      all_accuracies: Whether every variant is reported beside it.
+      fmrs: Overall false match rates at which error rates are read, fractions in (0, 1). The list
+        has 12,000 non-mated pairs: 1e-3 rests on 12 errors in all.
+      bias_fmrs: Overall FMRs of the bias degree, 1e-5 to 1e-2 in the paper; () leaves it out.
+      bias_pairs: Pairs whose FMR spreads; "protocol", the list's, fits the printed numbers.
+    """
+
+    accuracy: str = "rfw_official"
+    all_accuracies: bool = True
+    bias_fmrs: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def measure_rfw(
     predictions: Mapping[str, np.ndarray],
+    settings: RfwSettings,
     *,
     pairs: Pairs,
     attributes: Mapping[str, Sequence[str]],
-    group_by: str,
-    accuracy: str,
-    all_accuracies: bool,
-    fmrs: Sequence[float],
-    tolerance: float | int,
-    bias_fmrs: Sequence[float],
-    bias_pool: ThresholdPool,
-    bias_threshold: float | int,
-    bias_pairs: GroupPairs,
-    bias_denominator: Literal["target", "realised", "mean_group"],
-    bias_ddof: Literal[0, 1],
-    bias_scale: Literal["ratio", "percent"],
-    resamples: int,
-    level: float,
     seed: int,
     limits: Sequence[str],
 ) -> Results:
@@ -46,25 +51,10 @@ def evaluate(
     Args:
       predictions: Columns with one row an image: "id", "cluster" (the number of the person),
         "embedding", and the `group_by` attribute.
+      settings: What is measured.
       pairs: Rows of the predictions that the benchmark compares, with their folds.
       attributes: For each attribute the names of its values in label order.
-      group_by: The attribute whose groups are compared: "race".
-      accuracy: A variant of `accuracy.VARIANTS`; "rfw_official" to compare with papers. The same
-        without centring is reported beside it.
-      all_accuracies: Whether to report every variant beside it.
-      fmrs: Overall false match rates to read error rates at, fractions in (0, 1). The list has
-        12,000 non-mated pairs: 1e-3 rests on 12 errors in all.
-      tolerance: See `embedded.evaluate`.
-      bias_fmrs: Overall FMRs of the bias degree, 1e-5 to 1e-2 in the paper; () leaves it out.
-      bias_pool: Where its thresholds come from; "all_pairs" of the images fits the printed numbers.
-      bias_threshold: A score for `bias_pool` "fixed"; otherwise not used.
-      bias_pairs: Whose FMR spreads; "protocol", the list's, fits the printed numbers.
-      bias_denominator: What the spread is divided by.
-      bias_ddof: Of the standard deviation.
-      bias_scale: "ratio", or "percent" for a hundred times as much.
-      resamples: Bootstrap resamples of people; 2,000 or more to publish.
-      level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
+      seed: Seed of the resamples.
       limits: Sentences about the labels: who assigned them, what they cannot show.
 
     Returns:
@@ -76,28 +66,23 @@ def evaluate(
     Source: Wang et al., ICCV 2019, for the pairs; Xu et al., CVPR 2021 (arXiv 2106.05519), tables
       3 to 5. The definition of the bias degree is ours; see `bias`.
     """
+    group_by = settings.group_by
     embeddings = embedded.embeddings_of(
         predictions, attributes=attributes, group_by=group_by, pairs=pairs
     )
-    beside = list(VARIANTS) if all_accuracies else ["uncentred"]
-    return embedded.evaluate(
+    beside = list(VARIANTS) if settings.all_accuracies else ["uncentred"]
+    return embedded.measure_embeddings(
         embeddings,
         pairs,
         name="rfw",
         attribute=group_by,
-        accuracies=list(dict.fromkeys([accuracy, *beside])),
-        bias=Bias(
-            fmrs=tuple(bias_fmrs),
-            pool=bias_pool,
-            pairs=bias_pairs,
-            threshold=float(bias_threshold),
-            degree=BiasDegree(bias_denominator, bias_ddof, bias_scale),
-        ),
+        accuracies=list(dict.fromkeys([settings.accuracy, *beside])),
+        bias=settings.bias(),
         person=_person(embeddings.ids, embeddings.subject),
-        tolerance=float(tolerance),
-        fmrs=tuple(fmrs),
-        resamples=resamples,
-        level=level,
+        tolerance=float(settings.tolerance),
+        fmrs=tuple(settings.fmrs),
+        resamples=settings.resamples,
+        level=settings.level,
         seed=seed,
         limits=limits,
     )

@@ -20,7 +20,7 @@ _RULE = (
 _METHOD = "jackknife over 20 blocks of clusters"
 
 
-def evaluate(
+def measure_similarity(
     one: Mapping[str, np.ndarray],
     other: Mapping[str, np.ndarray],
     *,

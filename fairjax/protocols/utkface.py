@@ -7,6 +7,7 @@ that the model doesn't have are left out. `fairjax.protocols.utkface_tables` ren
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,8 @@ from fairjax.protocols.by_image.decisions import (
 )
 from fairjax.protocols.by_image.decisions import check_identity as check_identity
 from fairjax.protocols.by_image.grouped import Quantity, Sampling, mean_of, measure_groups
-from fairjax.protocols.by_image.predictions import Scored, bin_names, bins, check, score
+from fairjax.protocols.by_image.predictions import Scored, bin_names, bins, require_readable, score
+from fairjax.protocols.settings import ProtocolSettings
 from fairjax.protocols.utkface_tables import PUBLISHED as PUBLISHED
 from fairjax.protocols.utkface_tables import tables as tables
 
@@ -34,18 +36,31 @@ DECADES = range(0, 100, 10)  # the last one is open: 90 years and over
 AgeRate = Literal["threshold", "ovr_macro", "ovr_weighted", "ovr_micro"]
 
 
-def evaluate(
+@dataclass(frozen=True, kw_only=True)
+class UtkfaceSettings(ProtocolSettings):
+    """Settings of attribute models: the UTKFace study's readings.
+
+    Attributes:
+      gender_positive: Label that gender's false positive rate calls positive.
+      age_rate: What age's false positive and false negative rates are of. "threshold": positive =
+        age >= `age_positive_from`, decided by the predicted age. "ovr_*": each age bin against the
+        rest, averaged over bins ("macro", "weighted" by support, "micro": counts added up).
+      age_positive_from: Age in years from which `age_rate` "threshold" counts as positive.
+      age_bins: Lower edges in years, ascending; a bin holds its lower edge, the last one is open.
+    """
+
+    gender_positive: int = 1
+    age_rate: AgeRate = "threshold"
+    age_positive_from: float | int = 30.0
+    age_bins: Sequence[int] = (0, 10, 20, 30, 40, 50, 60)
+
+
+def measure_utkface(
     predictions: Mapping[str, np.ndarray],
+    settings: UtkfaceSettings,
     *,
     attributes: Mapping[str, Sequence[str]],
-    group_by: str,
-    resamples: int,
-    level: float,
     seed: int,
-    gender_positive: int,
-    age_rate: AgeRate,
-    age_positive_from: float | int,
-    age_bins: Sequence[int],
     limits: Sequence[str],
 ) -> Results:
     """Measures a model's predictions.
@@ -55,17 +70,9 @@ def evaluate(
         a number); the labels "age" in years, "gender" and the `group_by` attribute, as present;
         the model's outputs, as present: "pred_age" in years and "prob_<attribute>"
         [examples, classes], "prob_age_bin" for a classifier of the bins below. Others are ignored.
+      settings: What is measured.
       attributes: For each attribute the names of its values in label order; () for a number.
-      group_by: The attribute whose groups are compared: "race".
-      resamples: Bootstrap resamples, and permutations for noise floors; 2,000 or more to publish.
-      level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
-      gender_positive: The label that gender's false positive rate calls positive.
-      age_rate: What age's false positive and false negative rates are of. "threshold": positive =
-        age >= `age_positive_from`, decided by the predicted age. "ovr_*": each age bin against the
-        rest, averaged over bins ("macro", "weighted" by support, "micro": counts added up).
-      age_positive_from: Years.
-      age_bins: Lower edges in years, ascending; a bin holds its lower edge, the last one is open.
+      seed: Seed of the resamples.
       limits: Sentences about the labels: who assigned them, what they cannot show.
 
     Returns:
@@ -78,10 +85,11 @@ def evaluate(
     the positive gender nor how an age regression has a false positive rate; both are arguments
     here and are printed with the numbers.
     """
-    check(predictions, attributes=attributes, group_by=group_by, age_bins=age_bins)
+    group_by, age_bins = settings.group_by, settings.age_bins
+    require_readable(predictions, attributes=attributes, group_by=group_by, age_bins=age_bins)
     cluster = predictions["cluster"]
-    draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    sampling = Sampling(cluster, draws, level, seed)
+    draws = bootstrap.draw(cluster, resamples=settings.resamples, seed=seed)
+    sampling = Sampling(cluster, draws, settings.level, seed)
     names = tuple(attributes[group_by])
     scene = Scene(group_by, names, predictions[group_by].astype(np.int64), sampling)
     scored = score(predictions, attributes, age_bins)
@@ -110,16 +118,19 @@ def evaluate(
         )
     measures += [m for quantity in quantities for m in whole(quantity, scene)]
     if "gender" in scored:
-        one, rule = scored["gender"], f"positive = {attributes['gender'][gender_positive]}"
-        labels, decisions = one.labels == gender_positive, one.decisions == gender_positive
+        one, rule = scored["gender"], f"positive = {attributes['gender'][settings.gender_positive]}"
+        labels, decisions = (
+            one.labels == settings.gender_positive,
+            one.decisions == settings.gender_positive,
+        )
         measures += yes_no("gender", labels, decisions, rule, scene)
-    if age_rate != "threshold" and "age_bin" in scored:
-        for quantity in _one_vs_rest(scored["age_bin"], age_rate):
+    if settings.age_rate != "threshold" and "age_bin" in scored:
+        for quantity in _one_vs_rest(scored["age_bin"], settings.age_rate):
             measures += whole(quantity, scene)
     elif "pred_age" in predictions:
-        labels = predictions["age"] >= age_positive_from
-        decisions = predictions["pred_age"] >= age_positive_from
-        rule = f"positive = age >= {age_positive_from:g}"
+        labels = predictions["age"] >= settings.age_positive_from
+        decisions = predictions["pred_age"] >= settings.age_positive_from
+        rule = f"positive = age >= {settings.age_positive_from:g}"
         wrong = labels != decisions
         measures += whole(
             mean_of(
@@ -144,14 +155,16 @@ def evaluate(
         "n": len(cluster),
         "n_clusters": len(draws.weights),
         "tasks": [*(["age"] if "pred_age" in predictions else []), *scored],
-        "resamples": resamples,
-        "level": level,
+        "resamples": settings.resamples,
+        "level": settings.level,
         "seed": seed,
-        "interval": f"cluster bootstrap, {resamples} resamples",
-        "noise_floor": f"{resamples} permutations of the {group_by} of whole clusters",
-        "gender_positive": attributes["gender"][gender_positive] if "gender" in attributes else "",
-        "age_rate": age_rate,
-        "age_positive_from": age_positive_from,
+        "interval": f"cluster bootstrap, {settings.resamples} resamples",
+        "noise_floor": f"{settings.resamples} permutations of the {group_by} of whole clusters",
+        "gender_positive": attributes["gender"][settings.gender_positive]
+        if "gender" in attributes
+        else "",
+        "age_rate": settings.age_rate,
+        "age_positive_from": settings.age_positive_from,
         "age_bins": bin_names(age_bins),
         "calibration_bins": CALIBRATION_BINS,
     }

@@ -41,7 +41,7 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
     than 30 errors (or a mean of fewer than 30 examples), an en dash what is undefined.
 
     Args:
-      results: From `utkface.evaluate`, or read back from a file.
+      results: From `utkface.measure_utkface`, or read back from a file.
       published: Whose published numbers to show in the study's own tables; "" shows none.
     """
     index = index_of(results)

@@ -27,7 +27,8 @@ from fairjax.models import BACKBONES
 from fairjax.models.masking import read_map
 from fairjax.models.preprocess import hide_patches, most_sensitive, normalise
 from fairjax.optim import freeze
-from fairjax.run.score import Columns, bind_protocol, compares, evaluate_columns
+from fairjax.protocols import PROTOCOLS
+from fairjax.run.score import Columns, evaluate_columns, protocol_settings
 
 _GIVEN: dict[str, tuple[Mapping[str, Callable[..., Any]], set[str]]] = {
     "data": (DATASETS, {"seed"}),
@@ -57,7 +58,7 @@ def check_sections(config: ConfigDict) -> None:
     for path in _GIVEN:
         bound(config, path)
     _told("data", bind_section(CHECKS, config.data, "config.data", given=()))()
-    bind_protocol(config)
+    protocol_settings(config)
     build_augment(config)
     build_second(config)
     check_shards(config)
@@ -312,7 +313,11 @@ def rehearse(config: ConfigDict, dataset: Dataset) -> None:
             )
     settings = {**config.eval.protocol.to_dict(), "resamples": 1}
     brief = ConfigDict({"eval": {"protocol": settings}, "seed": config.seed})
-    columns = _embedded(dataset) if compares(config) else _predicted(dataset)
+    columns = (
+        _embedded(dataset)
+        if PROTOCOLS[config.eval.protocol.name].compares_pairs
+        else _predicted(dataset)
+    )
     _told("eval.protocol", functools.partial(evaluate_columns, brief, columns))(
         dataset.pairs.get("test"), tested(dataset)
     )

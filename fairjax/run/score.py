@@ -1,7 +1,5 @@
 """From saved predictions to numbers, tables and a report: no model, no image, no JAX."""
 
-import functools
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -12,11 +10,12 @@ import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fairjax.config import bind_section
+from fairjax.config import ConfigError, bind_section
 from fairjax.core.comparisons import Pairs
 from fairjax.core.results import Results, save_results
 from fairjax.data.dataset import Attribute
 from fairjax.protocols import PROTOCOLS, similarity
+from fairjax.protocols.settings import ProtocolSettings
 from fairjax.report import print_tables, write_report
 from fairjax.run.progress import read_metrics
 from fairjax.run.workdir import WorkdirError, read_json
@@ -25,18 +24,19 @@ Columns = dict[str, np.ndarray]
 PAIR = "pairs."  # begins the names of the arrays that have one row a pair
 
 
-def bind_protocol(config: ConfigDict) -> "functools.partial[Results]":
-    """The evaluation that `eval.protocol` names, its settings bound.
+def protocol_settings(config: ConfigDict) -> ProtocolSettings:
+    """The settings of the protocol that `eval.protocol` names.
 
     Raises:
-      ConfigError: If the name or a key is wrong.
+      ConfigError: If the name or a key is wrong, or a value is out of range.
     """
-    return bind_section(
-        {name: protocol.evaluate for name, protocol in PROTOCOLS.items()},
-        config.eval.protocol,
-        "config.eval.protocol",
-        given={"predictions", "pairs", "attributes", "limits", "seed"},
-    )
+    settings = {name: protocol.settings for name, protocol in PROTOCOLS.items()}
+    make = bind_section(settings, config.eval.protocol, "config.eval.protocol", given=())
+    try:
+        return make()
+    except ValueError as error:
+        prefix = "" if str(error).startswith("config.") else "config.eval.protocol: "
+        raise ConfigError(f"{prefix}{error}") from error
 
 
 def evaluate_columns(
@@ -56,28 +56,24 @@ def evaluate_columns(
     Raises:
       ValueError: If the predictions, or the lack of pairs, do not fit the protocol.
     """
-    evaluate = bind_protocol(config)
-    if compares(config):
+    protocol, compared = PROTOCOLS[config.eval.protocol.name], {}
+    if protocol.compares_pairs:
         if pairs is None:
             raise ValueError(
                 f"{config.eval.protocol.name!r} compares pairs of images and this dataset has "
                 "none; choose a dataset with a benchmark, or another protocol."
             )
-        evaluate = functools.partial(evaluate, pairs=pairs)
-    return evaluate(
+        compared = {"pairs": pairs}
+    return protocol.measure(
         columns,
+        protocol_settings(config),
         attributes={name: tuple(attribute.values) for name, attribute in attributes.items()},
         limits=[
             f"{name} labels: {attribute.assigned_by}" for name, attribute in attributes.items()
         ],
         seed=config.seed,
+        **compared,
     )
-
-
-def compares(config: ConfigDict) -> bool:
-    """Whether the configured protocol scores pairs of images."""
-    evaluate = PROTOCOLS[config.eval.protocol.name].evaluate
-    return "pairs" in inspect.signature(evaluate).parameters
 
 
 def write_predictions(path: Path, columns: Columns, pairs: Pairs | None) -> None:
@@ -154,7 +150,7 @@ def compare_features(first: Path, second: Path, *, by: str = "") -> Results:
     protocol = read_json(first / "config.json")["eval"]["protocol"]
     attributes = attributes_of(read_json(first / "data.json"))
     try:
-        return similarity.evaluate(
+        return similarity.measure_similarity(
             one,
             other,
             attributes={name: attribute.values for name, attribute in attributes.items()},

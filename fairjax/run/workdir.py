@@ -1,6 +1,5 @@
 """A run's folder: who may write there, which config it holds, what it says of its surroundings."""
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 import fairjax
 from fairjax.config import differences
@@ -31,26 +32,22 @@ def claim(workdir: Path) -> Iterator[None]:
     Raises:
       WorkdirError: If the folder cannot be made or written, is nearly full, or is in use.
     """
+    lock, owner = FileLock(workdir / ".lock"), workdir / ".owner"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir / ".lock", "a+")  # noqa: SIM115  held open while the run lasts
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        process = owner.read_text().strip() if owner.exists() else "unknown"
+        raise WorkdirError(
+            f"--workdir {workdir} is in use by another run (process {process}); "
+            "wait for it, stop it, or choose another folder."
+        ) from None
     except OSError as error:
         raise WorkdirError(
             f"--workdir {workdir} cannot be written ({error.strerror}); choose another folder."
         ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            raise WorkdirError(
-                f"--workdir {workdir} is in use by another run (process {owner}); "
-                "wait for it, stop it, or choose another folder."
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    with held:
+        owner.write_text(f"{os.getpid()}\n")
         free = shutil.disk_usage(workdir).free
         if free < NEEDED_BYTES:
             raise WorkdirError(

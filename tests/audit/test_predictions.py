@@ -9,7 +9,7 @@ from fairlearn.metrics import (
 )
 
 from fairjax.audit.layout import Asked
-from fairjax.audit.predictions import Columns, evaluate
+from fairjax.audit.predictions import Columns, audit_predictions
 from fairjax.audit.tables import InputError
 
 GOOD = "subject,race,label,said,chance\n" + "".join(
@@ -23,7 +23,7 @@ def results_of(folder: Path, text: str = GOOD, **columns: str):
     path.write_text(text)
     chosen = Columns("label", **({"prediction": "said"} | columns))
     # somebody may have several images here, but groups are per image as in any attribute data
-    return evaluate(path, chosen, Asked(), "race", resamples=50, level=0.95, seed=0)
+    return audit_predictions(path, chosen, Asked(), "race", resamples=50, level=0.95, seed=0)
 
 
 def test_the_named_gaps_are_fairlearns(tmp_path):

@@ -1,6 +1,7 @@
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -45,7 +46,13 @@ def test_every_format_gives_the_same_rows(tmp_path, name):
     [
         ("t.csv", "g,score\na,1\nb,abc\n", "data row 2: score is 'abc', not a number"),
         ("t.csv", "score,x,g\n1,,a\n\n1,y,b\nabc,,b\n", "data row 3: score is 'abc'"),
-        ("t.csv", "g;score\na;0,3\n", "data row 1: score is '0,3', not a number"),
+        ("t.csv", "g;score\na;0.3\nb;0,3\n", "data row 2: score is '0,3', not a number; decimal"),
+        ("t.csv", 'g,score\na,"0,3"\n', "data row 1: score is '0,3', not a number; decimal"),
+        ("t.csv", "g,score\na,30%\n", "not a number; write it without the percent sign"),
+        ("t.csv", "g,score\na,1\n,\nb,1\n", "data row 2: score is missing"),
+        ("t.csv", "g,\xe4\na,1\n".encode("latin-1"), "save the file as UTF-8"),
+        ("t.jsonl", '{"g":"\xe4"}\n'.encode("latin-1"), "save the file as UTF-8"),
+        ("t.csv", "sep=;\ng;score\na;1\nb;x\n", "data row 2: score is 'x'"),
         ("t.csv", "g,score\na,1\nb,\n", "data row 2: score is missing, not a finite number"),
         ("t.csv", "g,score\na,nan\n", "data row 1: score is NaN, not a finite number"),
         ("t.csv", "g,score\na,-inf\n", "data row 1: score is -inf, not a finite number"),
@@ -62,7 +69,8 @@ def test_every_format_gives_the_same_rows(tmp_path, name):
         ("t.jsonl", "[1]\n", "expected a JSON object, one a line"),
         ("t.parquet", b"PAR1 not at all", "t.parquet"),
         ("t.csv.gz", b"not gzip", "t.csv.gz"),
-        ("t.xlsx", "x", "ends in .csv, .tsv, .parquet or .jsonl"),
+        ("t.xlsx", "x", "no whole .xlsx workbook"),
+        ("t.doc", "x", "ends in .csv, .tsv, .parquet, .jsonl or .xlsx"),
     ],
 )
 def test_a_bad_table_is_one_line_that_says_where(tmp_path, name, text, words):
@@ -73,6 +81,70 @@ def test_a_bad_table_is_one_line_that_says_where(tmp_path, name, text, words):
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\ng;score\r\na;0,5\r\nb;0,25\r\n",
+        "\ufeffg;score\na;0,5\nb;0,25\n",
+        "g|score\na|0.5\nb|0.25\n",
+        "g, score\na, 0.5\nb, 0.25\n",
+        " g ,score \n a ,0.5\nb\u00a0,0.25\n",
+        "g;score;remark, free\na;0.5;x\nb;0.25;x\n",
+        "g\tscore\na\t0,5\nb\t0,25\n",
+        "g,score\ra,0.5\rb,0.25\r",
+        "g,score\na,0.5\nb,0.25\n,\n,\n",
+        "g,score,more\na,0.5,\nb,0.25,\n,,\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_dialects_of_spreadsheets_give_the_same_rows(tmp_path, text, encoding):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode(encoding))
+    fingerprint(path)
+    assert read(path) == {"g": ["a", "b"], "score": [0.5, 0.25]}
+
+
+def test_a_workbook_is_read_like_the_table_it_shows(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [("g", "score"), ("a ", 0.5), ("7", 1), (None, None)]:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    assert read(tmp_path / "t.xlsx") == {"g": ["a", "7"], "score": [0.5, 1.0]}
+    book.create_sheet("more").append(["x"])
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(InputError, match=r"2 sheets hold cells \(Sheet, more\)"):
+        read(tmp_path / "t.xlsx")
+
+
+def test_text_comes_through_the_door_for_names(tmp_path):
+    path = tmp_path / "t.parquet"
+    columns = {"g": ["Zoe\u0308", "Zo\u00eb "], "k": [7.0, None], "score": [1.0, 2.0]}
+    parquet.write_table(pa.table(columns), path)
+    assert read(path, text=["g", "k"]) == {"g": ["Zo\u00eb", "Zo\u00eb"], "k": ["7", ""]}
+
+
+def test_numbers_may_be_missing_where_that_is_asked_for(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("g,score\na,0.5\nb,\nc,nan\nd,None\n")
+    (batch,) = read_batches(path, text=["g"], numbers=["score"], blanks=True)
+    assert np.isnan(batch.columns["score"]).tolist() == [False, True, True, True]
+
+
+def test_no_sound_compressed_table_is_refused_for_a_quote(tmp_path):
+    odd = 0
+    for k in range(40):
+        path = tmp_path / f"t{k}.csv.gz"
+        rows = "".join(f"s{j % 9},{j * 7919 * (k + 1) % 1000}\n" for j in range(200))
+        path.write_bytes(gzip.compress(b"g,score\n" + rows.encode(), mtime=0))
+        odd += path.read_bytes().count(b'"') % 2
+        fingerprint(path)
+    assert odd > 5  # so that counting compressed bytes would be seen
+    path.write_bytes(gzip.compress(b'g,score\n"a,1\n'))
+    with pytest.raises(InputError, match="odd number of double quotes"):
+        fingerprint(path)
 
 
 def test_a_missing_file_and_a_folder_are_said(tmp_path):

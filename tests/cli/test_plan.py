@@ -49,7 +49,7 @@ def test_without_classes_the_data_is_read(capsys):
     ],
 )
 def test_a_mistake_is_one_line(capsys, flags, said):
-    assert main(["plan", "--config", FACES, "--classes", "10", *flags]) == 1
+    assert main(["plan", "--config", FACES, "--classes", "10", *flags]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

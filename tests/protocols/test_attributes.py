@@ -19,7 +19,7 @@ def evaluate(label, prediction, group, classes=("no", "yes"), **more) -> Results
         "seed": 0,
         "limits": ["made up"],
     }
-    return attributes.evaluate(
+    return attributes.measure_decisions(
         label=np.array(label),
         prediction=np.array(prediction),
         classes=classes,

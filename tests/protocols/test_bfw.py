@@ -1,9 +1,8 @@
 """BFW from embeddings to results: subgroups, and what they are subgroups of."""
 
 import numpy as np
+from protocol_example import measured
 from scored_pairs import benchmark
-
-from fairjax.protocols import PROTOCOLS
 
 SUBGROUPS = tuple(f"{a}_{b}" for a in ("asian", "white") for b in ("females", "males"))
 SETTINGS = {
@@ -28,7 +27,7 @@ SETTINGS = {
 def evaluated(groups):
     columns, pairs = benchmark(groups, attribute="subgroup")
     attributes = {"subgroup": groups}
-    return PROTOCOLS["bfw"].evaluate(columns, pairs=pairs, attributes=attributes, **SETTINGS)
+    return measured("bfw", columns, pairs=pairs, attributes=attributes, **SETTINGS)
 
 
 def test_subgroups_are_also_taken_together_by_ethnicity_and_gender():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from protocol_example import measured
 
 from fairjax.protocols import contrastive
 
@@ -19,7 +20,8 @@ def columns(**changes):
 
 
 def evaluate(predictions):
-    return contrastive.evaluate(
+    return measured(
+        "contrastive",
         predictions,
         attributes=ATTRIBUTES,
         group_by="race",

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+from protocol_example import measured
 from scored_pairs import RACES, benchmark
-
-from fairjax.protocols import PROTOCOLS
 
 SETTINGS = {
     "accuracy": "insightface",
@@ -21,8 +20,13 @@ SETTINGS = {
 @pytest.mark.parametrize("accuracy", ["insightface", "rfw_official"])
 def test_without_groups_there_is_one_accuracy(accuracy):
     columns, pairs = benchmark()
-    results = PROTOCOLS["lfw"].evaluate(
-        columns, pairs=pairs, attributes={}, group_by="", **(SETTINGS | {"accuracy": accuracy})
+    results = measured(
+        "lfw",
+        columns,
+        pairs=pairs,
+        attributes={},
+        group_by="",
+        **(SETTINGS | {"accuracy": accuracy}),
     )
     found = results.get("accuracy")
     assert found.n == len(pairs) and found.value > 0.7
@@ -32,8 +36,8 @@ def test_without_groups_there_is_one_accuracy(accuracy):
 
 def test_with_groups_everyone_and_each_group_have_one():
     columns, pairs = benchmark()
-    results = PROTOCOLS["lfw"].evaluate(
-        columns, pairs=pairs, attributes={"race": RACES}, group_by="race", **SETTINGS
+    results = measured(
+        "lfw", columns, pairs=pairs, attributes={"race": RACES}, group_by="race", **SETTINGS
     )
     assert results.get("accuracy").n == sum(results.get("accuracy", race=r).n for r in RACES)
     assert (
@@ -48,7 +52,8 @@ def test_with_groups_everyone_and_each_group_have_one():
 
 def test_the_spread_over_people_is_counted_over_all_pairs_where_it_is_asked_for():
     columns, pairs = benchmark()
-    results = PROTOCOLS["lfw"].evaluate(
+    results = measured(
+        "lfw",
         columns,
         pairs=pairs,
         attributes={"race": RACES},

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from protocol_example import measured
 
 from fairjax.protocols import reconstruction
 
@@ -17,7 +18,7 @@ def evaluate(**changes):
     settings = dict(
         attributes=ATTRIBUTES, group_by="race", resamples=200, level=0.95, seed=0, limits=["drawn"]
     )
-    return reconstruction.evaluate(columns | changes.pop("columns", {}), **settings | changes)
+    return measured("reconstruction", columns | changes.pop("columns", {}), **settings | changes)
 
 
 def test_the_error_of_each_group_is_the_mean_of_its_images():

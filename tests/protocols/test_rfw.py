@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from protocol_example import measured
 from scored_pairs import RACES, benchmark
 
-from fairjax.protocols import PROTOCOLS
 from fairjax.protocols.verification.accuracy import VARIANTS
 
 SETTINGS = {
@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 def evaluated(columns, pairs, **changes):
-    return PROTOCOLS["rfw"].evaluate(columns, pairs=pairs, **(SETTINGS | changes))
+    return measured("rfw", columns, pairs=pairs, **(SETTINGS | changes))
 
 
 def test_the_official_accuracy_has_the_uncentred_one_beside_it():

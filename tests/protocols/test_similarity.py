@@ -19,7 +19,7 @@ def predictions(seed, **changes):
 
 
 def evaluate(one, other):
-    return similarity.evaluate(
+    return similarity.measure_similarity(
         one,
         other,
         attributes={"race": ("A", "B"), "age": ()},

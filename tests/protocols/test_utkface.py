@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from protocol_example import measured
 from sklearn import metrics as sklearn
 
 from fairjax.core.results import Measure, Results, load_results, save_results
@@ -55,7 +56,7 @@ def predict(n: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def evaluate(predictions: dict[str, np.ndarray], **changes: Any) -> Results:
-    return utkface.evaluate(predictions, **{**SETTINGS, **changes})
+    return measured("utkface", predictions, **{**SETTINGS, **changes})
 
 
 def points(results: Results) -> dict[Any, tuple[float | None, int, int | None]]:
@@ -419,4 +420,4 @@ def test_evaluating_again_gives_the_same_results(
 
 
 def test_the_protocol_is_in_the_list() -> None:
-    assert PROTOCOLS["utkface"] is utkface
+    assert PROTOCOLS["utkface"].measure is utkface.measure_utkface

@@ -191,7 +191,7 @@ def comparisons(groups, *, mated=400, nonmated=4000, people=60, shift=0.0):
 
 
 def evaluated(**systems):
-    return verification.evaluate(
+    return verification.measure_comparisons(
         systems,
         attribute="race",
         fmrs=(1e-2, 1e-6),

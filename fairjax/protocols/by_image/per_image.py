@@ -10,7 +10,7 @@ from fairjax.protocols.by_image.grouped import Quantity, Sampling, measure_group
 from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
 
 
-def check(
+def require_columns(
     predictions: Mapping[str, np.ndarray],
     *,
     attributes: Mapping[str, Sequence[str]],

@@ -76,7 +76,7 @@ def bin_names(edges: Sequence[int]) -> list[str]:
     return [*closed, f"{edges[-1]}+"]
 
 
-def check(
+def require_readable(
     predictions: Mapping[str, np.ndarray],
     *,
     attributes: Mapping[str, Sequence[str]],

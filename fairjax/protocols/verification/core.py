@@ -28,7 +28,7 @@ _RULES: dict[ThresholdRule, str] = {
 }
 
 
-def evaluate(
+def measure_comparisons(
     systems: Mapping[str, Comparisons],
     *,
     attribute: str,

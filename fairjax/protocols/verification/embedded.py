@@ -71,7 +71,7 @@ def embeddings_of(
     )
 
 
-def evaluate(
+def measure_embeddings(
     embeddings: Embeddings,
     pairs: Pairs,
     *,
@@ -95,7 +95,7 @@ def evaluate(
       person: See `all_pairs.count_all_pairs`.
       tolerance: The largest ratio of the highest to the lowest group's rate that is accepted, of
         FMR and of FNMR; 0 asks for no verdicts.
-      **settings: The rest of `verification.evaluate`'s.
+      **settings: The rest of `verification.measure_comparisons`'s.
 
     Raises:
       ValueError: If an embedding is all zeros or not finite, or a setting is out of range.
@@ -114,7 +114,7 @@ def evaluate(
     if bias is not None and bias.wanted:
         points, counted = bias_points(embeddings, comparisons, bias, person)
     listed = bias is not None and bias.pairs == "protocol"
-    results = verification.evaluate(
+    results = verification.measure_comparisons(
         {"": comparisons},
         name=name,
         attribute=attribute,

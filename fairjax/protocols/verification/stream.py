@@ -28,7 +28,7 @@ _LIMIT = (
 )
 
 
-def evaluate(
+def measure_stream(
     chunks: Chunks,
     *,
     groups: Sequence[str],

@@ -25,7 +25,7 @@ def tables(results: Results, *, published: Published = "") -> list[Table]:
     errors behind it, an en dash what is undefined.
 
     Args:
-      results: From `verification.evaluate` or a benchmark's `evaluate`, or read from a file.
+      results: From `measure_comparisons` or a benchmark's protocol, or read from a file.
       published: Which training set's published rows to show beside ours, on RFW; "" for none.
     """
     found = []

@@ -25,7 +25,7 @@ def good() -> dict[str, np.ndarray]:
 
 def check(columns: dict[str, np.ndarray], **changes: Any) -> None:
     settings: dict[str, Any] = {"attributes": ATTRIBUTES, "group_by": "race", "age_bins": [0, 10]}
-    p.check(columns, **{**settings, **changes})
+    p.require_readable(columns, **{**settings, **changes})
 
 
 def test_good_predictions_pass_and_become_decisions() -> None:

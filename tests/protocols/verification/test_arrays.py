@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scored_pairs import scored_pairs
 
-from fairjax.protocols.verification.core import evaluate
+from fairjax.protocols.verification.core import measure_comparisons
 
 
 @pytest.fixture(scope="module")
 def found():
     c = scored_pairs()
-    results = evaluate(
+    results = measure_comparisons(
         {"": c},
         attribute="group",
         fmrs=(1e-9, 1e-1),

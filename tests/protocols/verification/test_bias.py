@@ -13,7 +13,7 @@ def evaluated(columns, pairs, bias):
     embeddings = embedded.embeddings_of(
         columns, attributes={"race": RACES}, group_by="race", pairs=pairs
     )
-    return embedded.evaluate(
+    return embedded.measure_embeddings(
         embeddings,
         pairs,
         name="rfw",

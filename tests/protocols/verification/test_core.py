@@ -11,7 +11,7 @@ from fairjax.core.comparisons import UNKNOWN, Comparisons
 from fairjax.core.results import load_results, save_results
 from fairjax.metrics import verification as metrics
 from fairjax.metrics.clustered import clustered_rate
-from fairjax.protocols.verification.core import evaluate
+from fairjax.protocols.verification.core import measure_comparisons
 from fairjax.protocols.verification.gaps import BiasDegree
 
 
@@ -26,7 +26,7 @@ def audited(systems, **changes):
     }
     if isinstance(systems, Comparisons):
         systems = {"": systems}
-    return evaluate(systems, **(settings | changes))
+    return measure_comparisons(systems, **(settings | changes))
 
 
 def counted(fmrs, fnmrs, *, nonmated=1000, mated=100):

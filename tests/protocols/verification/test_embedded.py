@@ -31,7 +31,7 @@ def evaluated(columns, pairs, **changes):
         "seed": 0,
         "limits": ["said"],
     }
-    return embedded.evaluate(made(columns, pairs), pairs, **(settings | changes))
+    return embedded.measure_embeddings(made(columns, pairs), pairs, **(settings | changes))
 
 
 def test_a_run_and_an_audit_of_its_scores_give_the_same_numbers():
@@ -39,7 +39,7 @@ def test_a_run_and_an_audit_of_its_scores_give_the_same_numbers():
     embeddings = made(columns, pairs)
     comparisons = compare(embeddings, pairs)
     scores = centred_scores(embeddings, pairs, same_group(comparisons))
-    audited = verification.evaluate(
+    audited = verification.measure_comparisons(
         {"": comparisons},
         attribute="race",
         accuracies=["rfw_official", "uncentred"],

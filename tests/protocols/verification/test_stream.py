@@ -22,7 +22,7 @@ def comparisons() -> Comparisons:
 def streamed(c: Comparisons, sizes: int, **more):
     cuts = [np.arange(len(c))[k : k + sizes] for k in range(0, len(c), sizes)]
     settings = {"fmrs": [1e-2, 1e-9], "thresholds": [1.0], "level": 0.95, "limits": []}
-    return verification_stream.evaluate(
+    return verification_stream.measure_stream(
         lambda: (c.take(rows) for rows in cuts),
         groups=c.groups,
         attribute="race",
@@ -31,7 +31,7 @@ def streamed(c: Comparisons, sizes: int, **more):
 
 
 def test_every_rate_is_that_of_the_whole(comparisons):
-    whole = verification.evaluate(
+    whole = verification.measure_comparisons(
         {"": comparisons},
         attribute="race",
         fmrs=[1e-2, 1e-9],

@@ -1,18 +1,19 @@
 """An audit as text, beside the published rows."""
 
 import pytest
+from protocol_example import measured
 from scored_pairs import RACES, benchmark, scored_pairs
 
-from fairjax.protocols import rfw
 from fairjax.protocols.published import ACCURACY
-from fairjax.protocols.verification.core import evaluate
+from fairjax.protocols.verification.core import measure_comparisons
 from fairjax.protocols.verification.tables import tables
 
 
 @pytest.fixture(scope="module")
 def audited():
     columns, pairs = benchmark()
-    return rfw.evaluate(
+    return measured(
+        "rfw",
         columns,
         pairs=pairs,
         attributes={"race": RACES},
@@ -93,7 +94,7 @@ def test_gaps_show_floor_and_both_p_values(audited):
 
 def test_several_systems_have_tables_of_their_own():
     c = scored_pairs()
-    results = evaluate(
+    results = measure_comparisons(
         {"one": c, "two": c},
         attribute="group",
         fmrs=(1e-1,),

@@ -1,0 +1,77 @@
+"""How both commands report a user's mistake: one line on standard error, and an exit code.
+
+`python -m fairjax.main` and `fairjax VERB` use the same codes: 0 done; 1 an input, the data or a
+run's folder cannot be used, or the answer of a check is no; 2 the command line or the config is
+wrong; 3 `fairjax audit --self-test` failed; 128 plus the signal's number where a signal ended it.
+"""
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import fairjax
+
+DONE = 0
+UNUSABLE = 1
+USAGE = 2
+
+# Packages that `pip install .` leaves out, by the extra that brings them.
+EXTRAS = {
+    "flax": "train",
+    "importlib_resources": "train",
+    "jax": "train",
+    "jaxlib": "train",
+    "optax": "train",
+    "orbax": "train",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "tensorflow": "train",
+    "tensorflow_datasets": "train",
+}
+
+
+def report_error(error: object) -> None:
+    """Prints `fairjax: ...` on standard error, as one line.
+
+    Args:
+      error: A message, or the exception that carries it. An OSError names its file.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        error = f"{error.filename or 'a file'}: {error.strerror}."
+    line = " ".join(str(error).split("\n"))
+    print(f"fairjax: {line}", file=sys.stderr)
+
+
+def missing_extra(error: ModuleNotFoundError, what: str) -> str:
+    """The message for a package that only an extra of FairJAX installs.
+
+    Args:
+      error: What the import raised.
+      what: What the user asked for, such as "fairjax plan".
+
+    Returns:
+      One line with the command that installs the extra; "" where the package is in no extra.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return ""
+    extra = EXTRAS[package]
+    return (
+        f"{what} needs {package}, which is not installed; it comes with the extra {extra!r}: "
+        f"{sys.executable} -m pip install {_requirement(extra)}"
+    )
+
+
+def _requirement(extra: str) -> str:
+    """What pip takes to install this FairJAX with an extra: its checkout, where there is one."""
+    checkout = Path(fairjax.__file__).parents[1]
+    if (checkout / "pyproject.toml").exists():
+        return f"-e '{checkout}[{extra}]'"
+    try:
+        origin = json.loads(metadata.distribution("fairjax").read_text("direct_url.json") or "{}")
+    except metadata.PackageNotFoundError:
+        origin = {}
+    if origin.get("url"):  # a folder or a wheel that pip was given
+        return f"'fairjax[{extra}] @ {origin['url']}'"
+    return f"'fairjax[{extra}]'"
