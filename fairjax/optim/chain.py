@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -183,6 +183,32 @@ def frozen(
         raise ValueError("config.optim.freeze leaves no parameter to train.")
     still = dict.fromkeys(parts, optax.set_to_zero())
     return optax.multi_transform({OTHERS: tx, **still}, labels)
+
+
+def with_own_optimizers(
+    tx: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    params: PyTree,
+    *,
+    own: Mapping[str, Callable[[optax.Schedule], optax.GradientTransformation]],
+) -> optax.GradientTransformation:
+    """`tx`, but for the parameters of some parts, which have an optimiser of their own.
+
+    Args:
+      tx: The run's optimiser; it neither sees nor clips the gradients of those parts.
+      schedule: Steps taken -> learning rate of the run.
+      params: The parameters, or their shapes.
+      own: `Method.own_optimizers`.
+
+    Raises:
+      ValueError: If a part is of no parameter.
+    """
+    if not own:
+        return tx
+    labels = _labelled(params, tuple(own), where="own_optimizers")
+    return optax.multi_transform(
+        {OTHERS: tx, **{part: make(schedule) for part, make in own.items()}}, labels
+    )
 
 
 def released(
