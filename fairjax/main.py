@@ -36,6 +36,7 @@ from fairjax.run.workdir import (
     WorkdirError,
     claim,
     environment,
+    is_finished,
     settle_config,
     settle_data,
     write_json,
@@ -125,7 +126,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             "count": jax.device_count(),
             "processes": jax.process_count(),
         }
-        if (workdir / "predictions.npz").exists():
+        if is_finished(workdir):
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
             dataset = build.load_dataset(config)
@@ -183,7 +184,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     from fairjax import study
 
     given = config_flags.get_override_values(flags.FLAGS["config"])
-    runs = study.expand(config, workdir, given=given)
+    runs = study.expand(config, workdir, overrides=given)
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()

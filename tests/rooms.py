@@ -40,7 +40,7 @@ ROOMS = (
     Room(
         "audit",
         "scores, embeddings and predictions of any system: read, checked, measured; the self-test",
-        ("protocols", "report", "core"),
+        ("protocols", "report", "metrics", "core"),
     ),
     Room(
         "run",
@@ -71,9 +71,9 @@ ROOMS = (
         "class weights of a margin loss: whole, in shards, in chunks, sampled",
         ("models", "losses", "core"),
     ),
-    Room("models", "Linen modules; `layers/` holds what exists for a backend's sake", ()),
+    Room("models", "Linen modules; `layers/` holds what exists for a backend's sake", ("core",)),
     Room("losses", "pure losses: margins, FPR penalty, contrastive, reconstruction", ("core",)),
-    Room("interop", "weights of timm, DeiT and MAE in and out", ()),
+    Room("interop", "weights of timm, DeiT and MAE in and out", ("core",)),
     Room(
         "protocols",
         "what a paper's evaluation fixes; `verification/` for pairs, `by_image/` for images",

@@ -39,7 +39,7 @@ def test_an_unknown_argument_is_refused(path):
 def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path):
     config = load(f"{path}:smoke")
     if "study" in config:
-        runs = study.expand(config, tmp_path, given={})
+        runs = study.expand(config, tmp_path, overrides={})
         study.save_plan(tmp_path, config.study, "fairjax")
         assert [run(one.config, one.folder) for one in runs] == [0] * len(runs)
         study.summarise(tmp_path, Console())

@@ -1,6 +1,5 @@
 """The audit's demonstration: made-up scores, written as the table that a user would bring."""
 
-import csv
 from pathlib import Path
 
 from fairjax.audit.phantom_scores import FMR, FNMR, GROUPS, THRESHOLD, Planted, draw, true_rates
@@ -13,19 +12,20 @@ def write_comparisons(path: Path, planted: Planted, *, seed: int) -> None:
     """Draws comparisons and writes them as CSV, one pair a row."""
     drawn = draw(planted, seed=seed)
     pairs = drawn.comparisons
+    names = [f"p{k:04d}" for k in range(int(pairs.subject.max()) + 1)]
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(COLUMNS)
-        for who, image, group, score in zip(
-            pairs.subject.tolist(),
-            drawn.image.tolist(),
-            pairs.group.tolist(),
-            pairs.score.tolist(),
-            strict=True,
-        ):
-            people = [f"p{k:04d}" for k in who]
-            names = [f"{person}_{k}" for person, k in zip(people, image, strict=True)]
-            rows.writerow([*names, *people, *(GROUPS[g] for g in group), f"{score:.6f}"])
+        file.write(",".join(COLUMNS) + "\r\n")
+        file.writelines(
+            f"{names[a]}_{i},{names[b]}_{j},{names[a]},{names[b]},{GROUPS[g]},{GROUPS[h]},"
+            f"{score:.6f}\r\n"
+            for (a, b), (i, j), (g, h), score in zip(
+                pairs.subject.tolist(),
+                drawn.image.tolist(),
+                pairs.group.tolist(),
+                pairs.score.tolist(),
+                strict=True,
+            )
+        )
 
 
 def limits(planted: Planted) -> list[str]:

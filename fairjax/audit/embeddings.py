@@ -21,13 +21,17 @@ from fairjax.audit.layout import (
     find_layout,
 )
 from fairjax.audit.loaded import Loaded
-from fairjax.audit.pairs import PairTable
+from fairjax.audit.pairs import PairTable, spelled_nearly
 from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
 from fairjax.core.comparisons import Embeddings, Pairs, compare
+from fairjax.core.files import read_arrays
+from fairjax.core.names import clean, clean_path
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 _VECTORS = ("embedding", "embeddings", "feature", "features")
-_NUMBERED = re.compile(r"(e|emb|embedding|f|feat|feature|dim|d|x)?_?(\d+)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+_PREFIXES = ("", "e", "emb", "embedding", "f", "feat", "feature", "dim", "d", "x")
+_FEW_DIMENSIONS = 8  # a series of another name with fewer columns is no embedding
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,16 @@ class Images:
     people: People | None
 
 
-def load_images(path: Path) -> Images:
+def load_images(path: Path, *, prefix: str = "") -> Images:
     """Reads embeddings from .npz, .npy, or a table.
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
     hold `subject` and groups of any other name. A .npy holds the embeddings alone. A table has a
     column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
+
+    Args:
+      path: The file.
+      prefix: What the columns of dimensions begin with; "" finds the only gapless series.
 
     Raises:
       InputError: If there are no embeddings, or they differ in width.
@@ -62,7 +70,7 @@ def load_images(path: Path) -> Images:
             raise InputError(f"{path} does not exist.")
         columns = _arrays(path)
     else:
-        columns = _table(path)
+        columns = _table(path, prefix)
     vectors = [name for name in columns if columns[name].ndim == 2]
     named = [name for name in vectors if name.lower() in _VECTORS] or vectors
     if len(named) != 1:
@@ -73,6 +81,8 @@ def load_images(path: Path) -> Images:
     embedding = columns.pop(named[0])
     if not np.issubdtype(embedding.dtype, np.floating):
         raise InputError(f"{path}: the embeddings are {embedding.dtype}, not floating point.")
+    if embedding.dtype.itemsize < 4:  # squares of float16 overflow from 256 on
+        embedding = embedding.astype(np.float32)
     wrong = ~np.isfinite(embedding).all(axis=1) | ~embedding.any(axis=1)
     if wrong.any():
         raise InputError(
@@ -85,9 +95,8 @@ def load_images(path: Path) -> Images:
                 f"{path}: {name!r} has shape {column.shape}; expected ({len(embedding)},), one "
                 "value an embedding."
             )
-    return _described(
-        path, embedding, {n: [str(x) for x in c.tolist()] for n, c in columns.items()}
-    )
+    words = {clean(n): [clean(str(x)) for x in c.tolist()] for n, c in columns.items()}
+    return _described(path, embedding, words)
 
 
 def load_embeddings(
@@ -113,7 +122,9 @@ def load_embeddings(
     Raises:
       InputError: If anything is unfit.
     """
-    systems = {name: load_images(path) for name, path in paths.items()}
+    if asked.kind not in ("", "cosine"):
+        raise InputError(f"--kind {asked.kind}: embeddings are compared by their cosines.")
+    systems = {name: load_images(path, prefix=asked.embedding) for name, path in paths.items()}
     first, *others = systems.values()
     ids = list(first.ids) or _ids_of(first, people)
     if len(set(ids)) < len(ids):
@@ -138,7 +149,7 @@ def load_embeddings(
         if lost := [name for name in table.names["image"] if name not in number]:
             raise InputError(
                 f"{pairs}: {len(lost):,} images have no embedding in {first.source}: "
-                f"{listed(lost, most=3)}."
+                f"{listed(lost, most=3)}.{spelled_nearly(lost, number)}"
             )
         row = np.array([number[name] for name in table.names["image"]], np.int64)
         chosen = row[columns["image"]]
@@ -148,8 +159,9 @@ def load_embeddings(
         )
         layout = Layout((), (), None, None, ("image", "image"), None, attributes)
         table = PairTable(path, layout, asked, people)
-        table.names["image"].encode(pa.array(ids))
-        chosen = _all_or_some(ids, people, attributes[0].name.split("+"), sample, seed, path)
+        table.names["image"].encode(pa.array(ids, pa.string()))
+        place, labels = table.labels({"image": np.arange(len(ids))}, attributes[0])
+        chosen = _all_or_some(ids, people, [labels[k] for k in place.tolist()], sample, seed, path)
         columns = {"image": chosen.astype(np.int32)}
     empty = np.zeros(len(chosen), np.int64)
     rows = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
@@ -160,30 +172,25 @@ def load_embeddings(
     with_groups = {name: replace(e, group=none - 1) for name, e in embeddings.items()}
     scores = {name: compare(e, rows).score for name, e in with_groups.items()}
     return {
-        a.name: replace(table.grouped(columns, a, scores), embeddings=with_groups, pairs=rows)
+        a.name: replace(table.grouped(columns, a, scores, pairs=rows), embeddings=with_groups)
         for a in table.layout.attributes
     }
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        stored = np.load(path, allow_pickle=False)  # nothing read can run code
-        if isinstance(stored, np.ndarray):
-            return {"embedding": stored}
-        with stored:
-            return dict(stored)
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        why = "it holds Python objects" if "allow_pickle" in str(error) else "is it damaged?"
-        raise InputError(f"{path} can't be read as numpy arrays: {why}") from error
+        arrays = read_arrays(path)
+    except ValueError as error:
+        raise InputError(f"{path} can't be read as numpy arrays: {error}") from error
+    return {name or "embedding": array for name, array in arrays.items()}
 
 
-def _table(path: Path) -> dict[str, np.ndarray]:
+def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
     names = column_names(path)
     listing = [name for name in names if name.lower() in _VECTORS]
     if listing and path.suffix in (".parquet", ".pq"):
         return _with_lists(path, names, listing[0])
-    numbered = sorted((int(hit[2]), name) for name in names if (hit := _NUMBERED.fullmatch(name)))
-    numbers = [name for _, name in numbered]
+    numbers = _dimensions(path, names, prefix)
     text = [name for name in names if name not in numbers]
     vectors: list[np.ndarray] = []
     words: dict[str, list[str]] = {name: [] for name in text}
@@ -194,6 +201,50 @@ def _table(path: Path) -> dict[str, np.ndarray]:
             words[name] += batch.columns[name].to_pylist()
     found = {name: np.array(column) for name, column in words.items()}
     return found | ({"embedding": np.concatenate(vectors)} if vectors else {})
+
+
+def _dimensions(path: Path, names: Sequence[str], prefix: str) -> list[str]:
+    """The columns of dimensions in order: one gapless series e0, e1 ... or e1, e2 ...
+
+    Raises:
+      InputError: If there are several such series, or one with a gap.
+    """
+    series: dict[str, dict[int, str]] = {}
+    for name in names:
+        hit = _NUMBERED.fullmatch(name)
+        if hit and series.setdefault(hit[1].lower(), {}).setdefault(int(hit[2]), name) != name:
+            raise InputError(f"{path} has two columns {hit[1]}{int(hit[2])}; rename one.")
+    if prefix:
+        found = {before: one for before, one in series.items() if before == prefix.lower()}
+    else:
+        several = {before: one for before, one in series.items() if len(one) > 1}
+        found = {b: one for b, one in several.items() if b.rstrip("_-. ") in _PREFIXES}
+        found = found or {b: one for b, one in several.items() if len(one) >= _FEW_DIMENSIONS}
+    if len(found) > 1:
+        shown = "; ".join(listed(list(one.values()), most=3) for one in found.values())
+        raise InputError(
+            f"{path} has several series of numbered columns: {shown}. Say which one is the "
+            "embedding with --embedding PREFIX, such as --embedding e."
+        )
+    if prefix and not found:
+        raise InputError(
+            f"{path} has no columns {prefix}0, {prefix}1 ... (--embedding {prefix}); it has "
+            f"{listed(names)}."
+        )
+    for before, one in found.items():
+        if not _is_gapless(one):
+            missing = next(k for k in range(1, max(one) + 1) if k not in one)
+            raise InputError(
+                f"{path}: {listed(list(one.values()), most=3)} are not the dimensions of an "
+                f"embedding: {before}{missing} is missing."
+            )
+        return [one[number] for number in sorted(one)]
+    return []
+
+
+def _is_gapless(found: Mapping[int, str]) -> bool:
+    """Whether the numbers run from 0 or 1 without a gap."""
+    return min(found) in (0, 1) and max(found) - min(found) + 1 == len(found)
 
 
 def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.ndarray]:
@@ -229,7 +280,7 @@ def _described(path: Path, embedding: np.ndarray, columns: Mapping[str, list[str
 
     which = one([*IMAGES, "name"]) or next((n for n in columns if n.lower() in ("id", "ids")), None)
     who = one([name for name in SUBJECTS if name != "id"])
-    ids = columns[which] if which else []
+    ids = [clean_path(name) for name in columns[which]] if which else []
     groups = {
         n: dict(zip(ids, c, strict=True)) for n, c in columns.items() if n not in (which, who)
     }
@@ -297,7 +348,7 @@ def _through_subjects(images: Images, people: People | None) -> People | None:
 def _all_or_some(
     ids: Sequence[str],
     people: People | None,
-    parts: Sequence[str],
+    group_of: Sequence[str],
     sample: int | None,
     seed: int,
     path: Path,
@@ -320,7 +371,7 @@ def _all_or_some(
     order = np.array(sorted(range(n), key=ids.__getitem__))  # the files' order plays no part
     names = Names()
     subject = names.encode(pa.array([people.subject[ids[k]] for k in order]))
-    labels = [" ".join(people.groups[part][ids[k]] for part in parts) for k in order]
+    labels = [group_of[k] for k in order]
     group = Names().encode(pa.array(labels))
     by_label = dict(zip(labels, group.tolist(), strict=True))
     members = [np.flatnonzero(group == by_label[label]) for label in sorted(by_label)]

@@ -1,14 +1,18 @@
 """Groups of people as tables spell them: numbered, and refused where they cannot be meant."""
 
 import difflib
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import MOST_GROUPS, Asked
 from fairjax.audit.tables import InputError, listed
 from fairjax.core.comparisons import UNKNOWN
+from fairjax.core.names import alike, dates_among_ranges, is_unknown
+
+_BIN = re.compile(r"(<?)(-?\d+(?:\.\d+)?)")
 
 
 def labelled(
@@ -37,12 +41,21 @@ def labelled(
 
 
 def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]:
-    """The groups, sorted or as asked for.
+    """The groups: as asked for, or sorted, bins of numbers from the lowest on.
 
     Raises:
-      InputError: If a name is not among those asked for, or an asked name never occurs.
+      InputError: If a name is not among those asked for, an asked name never occurs, or there are
+        more than `MOST_GROUPS` without being asked for.
     """
-    groups = list(asked.group_names) or sorted(set(labels) - {""})
+    named = sorted(set(labels) - {""})
+    if any(":" in by for by in asked.by):
+        named.sort(key=_by_number)
+    groups = list(asked.group_names) or named
+    if len(groups) > MOST_GROUPS and not asked.many_groups and not asked.group_names:
+        raise InputError(
+            f"{where}: {len(groups):,} groups ({listed(groups, most=3)}), more than "
+            f"{MOST_GROUPS}; put numbers into bins (--by age:18,30,45,60), or say --many-groups."
+        )
     for label in labels:
         if label and label not in groups:
             close = difflib.get_close_matches(label, groups, 1)
@@ -53,6 +66,52 @@ def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]
     if unused := [name for name in groups if name not in labels]:
         raise InputError(f"{where}: nobody is in the group {unused[0]!r} of --group-names.")
     return groups
+
+
+def _by_number(label: str) -> list[tuple[int, float, str]]:
+    """A label's words for sorting: numbers by size, "<18" before "18-29"."""
+    found = []
+    for word in label.split():
+        hit = _BIN.match(word)
+        number = float(hit[2]) - bool(hit[1]) if hit else 0.0
+        found.append((0 if hit else 1, number, word))
+    return found
+
+
+def known_groups(names: Sequence[str], asked: Asked) -> list[str]:
+    """The names, "" for those that say nothing (nan, None, null) unless --group-names has them."""
+    return ["" if is_unknown(n) and n not in asked.group_names else n for n in names]
+
+
+def binned(names: Sequence[str], edges: Sequence[float], where: str) -> list[str]:
+    """Numbers as the names of the bins that they fall into: "<18", "18-29", "30+".
+
+    Args:
+      names: Numbers as text; "" stays "".
+      edges: Lower ends of the bins, ascending.
+      where: The file and the attribute, for messages.
+
+    Raises:
+      InputError: If a name is no number.
+    """
+    whole = all(float(edge).is_integer() for edge in edges)
+    step = 1 if whole else 0
+
+    def label(text: str) -> str:
+        if not text:
+            return ""
+        try:
+            value = float(text)
+        except ValueError:
+            raise InputError(f"{where}: {text!r} is no number, so it falls into no bin.") from None
+        place = int(np.searchsorted(edges, value, side="right"))
+        if place == 0:
+            return f"<{edges[0]:g}"
+        if place == len(edges):
+            return f"{edges[-1]:g}+"
+        return f"{edges[place - 1]:g}-{edges[place] - step:g}"
+
+    return [label(name) for name in names]
 
 
 def numbered(labels: Sequence[str], groups: Sequence[str]) -> Int[np.ndarray, " labels"]:
@@ -75,19 +134,49 @@ def intersect(
 
 
 def check_names(words: Sequence[Sequence[str]], where: str) -> None:
-    """Refuses group names that are most likely one group's: apart by case or spaces alone.
+    """Refuses group names that are most likely one group's: see `core.names.alike`.
 
     Raises:
       InputError: Naming both, or a name with a line break.
     """
     for names in words:
-        seen: dict[str, str] = {}
         for name in dict.fromkeys(names):
             if "\n" in name or "\r" in name:
                 raise InputError(f"{where}: the group name {name[:40]!r} holds a line break.")
-            other = seen.setdefault(" ".join(name.split()).casefold(), name)
-            if other != name:
+        refuse_alike(names, "the groups", where)
+
+
+def refuse_alike(names: Sequence[str], what: str, where: str) -> None:
+    """Refuses names that differ in nothing that usually tells names apart.
+
+    Args:
+      names: Names of one kind.
+      what: Their kind, for messages: "the groups".
+      where: The file, for messages.
+
+    Raises:
+      InputError: Naming the first two.
+    """
+    if found := alike(name for name in names if name):
+        first, second, difference = found[0]
+        difference = "case or spaces" if difference in ("case", "blanks") else difference
+        raise InputError(
+            f"{where}: {what} {first!r} and {second!r} differ by {difference} alone; write them "
+            "alike."
+        )
+    if dates := dates_among_ranges(names):
+        for date, meant in dates.items():
+            if meant in names:
                 raise InputError(
-                    f"{where}: the groups {other!r} and {name!r} differ by case or spaces alone; "
-                    "write them alike."
+                    f"{where}: {what} {date!r} and {meant!r} are most likely one: a spreadsheet "
+                    "takes ranges for dates. Format the column as text and write them alike."
                 )
+
+
+def name_limits(names: Sequence[str], attribute: str) -> list[str]:
+    """What the reader must know of the names of groups or labels."""
+    return [
+        f"{attribute} {date!r} stands among ranges: a spreadsheet has most likely made it of "
+        f"{meant!r}. Check the table, with the column formatted as text."
+        for date, meant in dates_among_ranges(names).items()
+    ]

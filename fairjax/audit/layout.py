@@ -1,8 +1,9 @@
 """Which column of a table of pairs holds what: as the user names them, or by customary names."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from fairjax.audit.tables import InputError, check_columns, column_names, listed
 
@@ -10,10 +11,43 @@ _SCORES = ("score", "similarity", "cosine")
 _DISTANCES = ("distance", "dist")
 _MATED = ("mated", "same", "is_same", "issame", "genuine", "label")
 SUBJECTS = ("subject", "subject_id", "id", "identity", "person")
-IMAGES = ("image", "img", "file", "path", "p")
+IMAGES = (
+    "image",
+    "img",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "image_path",
+    "path",
+    "p",
+    "reference_id",
+)
 _FOLDS = ("fold",)
-_GROUPS = {"group": ("group", "att", "attribute")}  # BFW calls its groups att1 and att2
-_SIDES = (("1", "2"), ("_1", "_2"), ("_a", "_b"))
+# Customary names of an attribute, its own first; BFW calls its groups att1 and att2
+_SYNONYMS = {
+    "group": ("group", "att", "attribute"),
+    "race": ("race", "ethnicity"),
+    "ethnicity": ("ethnicity", "race"),
+    "gender": ("gender", "sex"),
+    "sex": ("sex", "gender"),
+}
+# What stands before or behind a column's name, left and right
+_SIDES = (
+    ("", "1", "", "2"),
+    ("", "_1", "", "_2"),
+    ("", "_a", "", "_b"),
+    ("", "_left", "", "_right"),
+    ("", "_probe", "", "_gallery"),
+    ("", "_probe", "", "_reference"),
+    ("left_", "", "right_", ""),
+    ("probe_", "", "gallery_", ""),
+    ("probe_", "", "reference_", ""),
+    ("probe_", "", "bio_ref_", ""),
+    ("query_", "", "target_", ""),
+)
+_BARE_IMAGES = (("probe", "gallery"), ("probe", "reference"), ("query", "target"))
+MOST_GROUPS = 20  # more are most likely people or ages, unless somebody says so
 
 
 @dataclass(frozen=True)
@@ -31,11 +65,21 @@ class Asked:
       image: Which image each side is.
       fold: Part of the benchmark.
       by: Attributes whose groups are compared: "race", "race+gender" for their intersection,
-        "race=left,right" where the columns are called otherwise.
+        "race=left,right" where the columns are called otherwise, "age:18,30" for numbers in bins.
       group_names: The groups in order; any other name is refused. () takes all, sorted.
       unknown_groups: Whether people without a group are kept, among everyone only.
       subjects_by_group: Whether a subject's name is one within its group only (as in RFW).
       any_direction: Whether scores may run against their kind.
+      zero_is_same: Whether 0 in `mated` marks one person, and 1 two people.
+      kind: What scores are, a key of `kinds.KINDS`; "" where nobody says.
+      names_as_written: Whether people whose names are alike but for case, blanks, leading zeros or
+        Unicode form are several people, and nan, None and null are names of people.
+      many_groups: Whether there may be more than `MOST_GROUPS` groups.
+      failures: Whether a blank score is a failure to acquire a face.
+      failure_scores: Scores that stand for such a failure, such as -1.
+      decision: A column of decisions, instead of scores.
+      accept: The words in it that accept a pair.
+      embedding: What columns of an embedding's dimensions begin with; "" finds the only series.
     """
 
     scores: Sequence[str] = ()
@@ -49,6 +93,15 @@ class Asked:
     unknown_groups: bool = False
     subjects_by_group: bool = False
     any_direction: bool = False
+    zero_is_same: bool = False
+    kind: str = ""
+    names_as_written: bool = False
+    many_groups: bool = False
+    failures: bool = False
+    failure_scores: Sequence[float] = ()
+    decision: str = ""
+    accept: Sequence[str] = ()
+    embedding: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,10 +111,12 @@ class Attribute:
     Attributes:
       name: "race", or "race+gender".
       columns: For each part, {"race": (left column, right column)}.
+      bins: Lower ends of bins for each part that is a number, {"age": (18.0, 30.0)}.
     """
 
     name: str
     columns: Mapping[str, tuple[str, str]]
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,11 +130,12 @@ class Layout:
     image: tuple[str, str] | None
     fold: str | None
     attributes: tuple[Attribute, ...]
+    decision: str | None = None
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """The columns of scores and distances: one a system."""
-        return (*self.scores, *self.distances)
+        """The columns of scores and distances, or of decisions: one a system."""
+        return (*self.scores, *self.distances, *([self.decision] if self.decision else []))
 
     @property
     def text(self) -> list[str]:
@@ -89,7 +145,8 @@ class Layout:
             self.image,
             *(c for a in self.attributes for c in a.columns.values()),
         ]
-        one = [self.mated, self.fold, *(column for both in sides if both for column in both)]
+        one = [self.mated, self.fold, self.decision]
+        one += [column for both in sides if both for column in both]
         return list(dict.fromkeys(filter(None, one)))
 
 
@@ -120,6 +177,9 @@ def find_layout(
     """
     names = column_names(path)
     scores, distances = tuple(asked.scores), tuple(asked.distances)
+    if asked.decision and (scores or distances):
+        raise InputError("--decision stands alone: give --score and --distance in another audit.")
+    scored = scored and not asked.decision
     if scored and not scores and not distances:
         scores = tuple(_present(path, names, _SCORES, "--score"))
         distances = () if scores else tuple(_present(path, names, _DISTANCES, "--distance"))
@@ -133,7 +193,7 @@ def find_layout(
     mated = asked.mated or next(iter(_present(path, names, _MATED, "--mated")), None)
     fold = asked.fold or next(iter(_present(path, names, _FOLDS, "--fold")), None)
     subject = _sides(path, names, asked.subject, SUBJECTS, "--subject")
-    image = _sides(path, names, asked.image, IMAGES, "--image")
+    image = _sides(path, names, asked.image, IMAGES, "--image", bare=_BARE_IMAGES)
     from_images = people is not None and people.subject and image
     if mated is None and subject is None and not from_images:
         raise InputError(
@@ -142,7 +202,9 @@ def find_layout(
         )
     by = asked.by or default_by(people)
     attributes = tuple(find_attribute(path, names, wanted, people) for wanted in by)
-    layout = Layout(scores, distances, mated, subject, image, fold, attributes)
+    layout = Layout(
+        scores, distances, mated, subject, image, fold, attributes, asked.decision or None
+    )
     check_columns(path, [*layout.text, *layout.systems])
     return layout
 
@@ -172,12 +234,19 @@ def _present(path: Path, names: Sequence[str], customary: Sequence[str], flag: s
 
 
 def _sides(
-    path: Path, names: Sequence[str], asked: str, customary: Sequence[str], flag: str
+    path: Path,
+    names: Sequence[str],
+    asked: str,
+    customary: Sequence[str],
+    flag: str,
+    bare: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, str] | None:
     """The two columns of both sides: as asked, or the only customary ones."""
     found = []
     for base in [asked] if asked else customary:
         found += _both_sides(names, base)
+    if not found and not asked:
+        found = [(left, right) for left, right in bare if left in names and right in names]
     if len(found) == 1:
         return found[0]
     if found:
@@ -186,7 +255,8 @@ def _sides(
     if asked:
         raise InputError(
             f"{path} has no columns for {flag} {asked} (looked for {asked}1 and {asked}2, "
-            f"{asked}_1 and {asked}_2, {asked}_a and {asked}_b); it has {listed(names)}."
+            f"{asked}_1 and {asked}_2, {asked}_a and {asked}_b, probe_{asked} and "
+            f"gallery_{asked} ...); it has {listed(names)}."
         )
     return None
 
@@ -197,12 +267,13 @@ def _both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
         return [(left, right)]
     lower: dict[str, str] = {}
     for name in names:
-        lower.setdefault(name.lower(), name)
+        lower.setdefault(name.lower().replace(" ", "_"), name)
+    base = base.lower().replace(" ", "_")
     return [
         (lower[left], lower[right])
-        for ends in _SIDES
-        if (left := (base + ends[0]).lower()) in lower
-        and (right := (base + ends[1]).lower()) in lower
+        for before, behind, other_before, other_behind in _SIDES
+        if (left := before + base + behind) in lower
+        and (right := other_before + base + other_behind) in lower
     ]
 
 
@@ -210,16 +281,19 @@ def find_attribute(
     path: Path, names: Sequence[str], wanted: str, people: People | None
 ) -> Attribute:
     """Where the groups of an attribute come from: columns of both sides, or the people's table."""
-    columns = {}
-    bare = [part.partition("=")[0] for part in wanted.split("+")]
-    for part, name in zip(wanted.split("+"), bare, strict=True):
-        given = part.partition("=")[2]
-        if people is not None and not given and name in people.groups:
+    columns, bins = {}, {}
+    parts = [_Part.parse(part) for part in wanted.split("+")]
+    for name, edges, given in parts:
+        if edges:
+            bins[name] = edges
+        if people is not None and not given and known_as(name, people.groups):
             continue
         found = [(given, given)] if given and "," not in given else []
-        for base in [given] if given else _GROUPS.get(name, (name,)):
+        bases = [given] if given else _SYNONYMS.get(name, (name,))
+        for base in bases:
             found = found or _both_sides(names, base)
-        found = found or [(name, name)] * (names.count(name) > 0)
+        for base in [] if given else bases:
+            found = found or [(base, base)] * (names.count(base) > 0)
         if not found:
             also = f" and {people.source} has {listed(list(people.groups))}" if people else ""
             raise InputError(
@@ -230,4 +304,39 @@ def find_attribute(
         if len(found) > 1:
             raise InputError(f"{path}: several columns fit --by {name}: {listed(sum(found, ()))}.")
         columns[name] = found[0]
-    return Attribute("+".join(bare), columns)
+    return Attribute("+".join(part.name for part in parts), columns, bins)
+
+
+def known_as(name: str, columns: Iterable[str]) -> str:
+    """The column that holds an attribute, under its own or a customary other name; "" if none."""
+    columns = list(columns)
+    return next((word for word in _SYNONYMS.get(name, (name,)) if word in columns), "")
+
+
+class _Part(NamedTuple):
+    """One part of --by: "age:18,30=left,right"."""
+
+    name: str
+    edges: tuple[float, ...]
+    given: str
+
+    @classmethod
+    def parse(cls, text: str) -> "_Part":
+        before, _, given = text.partition("=")
+        name, colon, edges = before.partition(":")
+        return cls(name, bin_edges(before, edges) if colon else (), given)
+
+
+def bin_edges(by: str, text: str) -> tuple[float, ...]:
+    """The lower ends of bins, from "18,30,45".
+
+    Raises:
+      InputError: If they are no numbers, or do not ascend.
+    """
+    try:
+        edges = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        edges = ()
+    if not edges or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+        raise InputError(f"--by {by}: bins are ascending numbers, as in --by age:18,30,45,60.")
+    return edges

@@ -1,7 +1,7 @@
 """Scored pairs as an audit holds them, and what makes them unfit whatever they were read from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,27 @@ from fairjax.core.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
 
 UNNAMED_IMAGES = "The pairs name no images, so pairs listed twice cannot be told."
 _SURE = 30  # pairs of each kind before their order says that scores run the wrong way
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Pairs of which some have no score, for no face was found or no template made.
+
+    Attributes:
+      failed: Whether each pair, of all that the table lists, lacks a score.
+      mated: Whether it shows one person.
+      subject: Numbers of its people.
+      group: Their groups, or UNKNOWN.
+      image: Numbers of its images; None where the pairs name none.
+      sides: What the two sides are: ("probe", "reference") where the table says so, else equal.
+    """
+
+    failed: Bool[np.ndarray, " pairs"]
+    mated: Bool[np.ndarray, " pairs"]
+    subject: Int[np.ndarray, "pairs 2"]
+    group: Int[np.ndarray, "pairs 2"]
+    image: Int[np.ndarray, "pairs 2"] | None
+    sides: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,11 @@ class Loaded:
       has_images: Whether pairs name their images, so that none is listed twice.
       embeddings: What the scores are cosines of, by system; {} where scores were brought.
       pairs: Rows of the embeddings; None where scores were brought.
+      kinds: What each system's scores are, a key of `kinds.KINDS`; "" where nobody says.
+      distances: Systems whose scores are distances, held as minus them.
+      notes: Sentences for the reader on what was turned, left out or looks odd.
+      failures: Pairs without a score, where such were allowed.
+      decided: Whether scores are decisions: 1 accepts, 0 rejects.
     """
 
     by: str
@@ -43,9 +69,26 @@ class Loaded:
     has_images: bool
     embeddings: Mapping[str, Embeddings] = field(default_factory=dict)
     pairs: Pairs | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    distances: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    failures: Failures | None = None
+    decided: bool = False
 
     def __len__(self) -> int:
         return len(self.mated)
+
+    def take(self, rows: np.ndarray) -> "Loaded":
+        """The given pairs (indices or a boolean mask), in their order."""
+        return replace(
+            self,
+            scores={name: score[rows] for name, score in self.scores.items()},
+            mated=self.mated[rows],
+            subject=self.subject[rows],
+            group=self.group[rows],
+            fold=self.fold[rows],
+            pairs=self.pairs and self.pairs.take(rows),
+        )
 
     def comparisons(self, system: str) -> Comparisons:
         """The pairs with one system's scores."""
@@ -69,7 +112,7 @@ class Loaded:
             )
         if not self.has_images:
             said.append(UNNAMED_IMAGES)
-        return said
+        return [*self.notes, *said]
 
 
 def check_groups(loaded: Loaded, where: str) -> None:
@@ -88,12 +131,20 @@ def check_groups(loaded: Loaded, where: str) -> None:
             raise InputError(f"{where} has no {kind} pairs ({len(loaded):,} pairs in all).")
 
 
-def check_direction(loaded: Loaded, system: str, distances: Sequence[str], where: str) -> None:
+def check_direction(loaded: Loaded, system: str, where: str, *, mated_column: str = "") -> None:
     """Refuses scores that fall with likeness, over everyone or within one group alone.
+
+    Args:
+      loaded: The pairs.
+      system: Whose scores.
+      where: The file, for messages.
+      mated_column: The column that says which pairs are mated, where people do not say it too: it
+        may be meant the other way round as well as the scores.
 
     Raises:
       InputError: With both means.
     """
+    distances = loaded.distances
     score, wrong = loaded.scores[system], []
     inside = loaded.group[:, 0] == loaded.group[:, 1]
     for group in [None, *range(len(loaded.groups))]:
@@ -110,7 +161,11 @@ def check_direction(loaded: Loaded, system: str, distances: Sequence[str], where
     sign = -1 if system in distances else 1
     who = "" if group is None else f" of {loaded.groups[group]!r}"
     flag = "--score" if system in distances else "--distance"
-    mixed = f"use {flag} {system}" if group is None else "the table mixes directions"
+    turned = f"use {flag} {system} if {'larger' if system in distances else 'smaller'} means more "
+    turned += "alike"
+    if mated_column:
+        turned += f", or --zero-is-same if 0 in {mated_column!r} marks one person"
+    mixed = turned if group is None else "the table mixes directions"
     raise InputError(
         f"{where}: mated pairs{who} have a mean {system} of {sign * ours:.4g}, non-mated ones of "
         f"{sign * others:.4g}, which is the wrong way round; {mixed}, or keep it with "
@@ -135,7 +190,7 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
         if wrong.any():
             raise InputError(
                 f"{where}, data row {np.argmax(wrong) + 1}: a mated pair with one person in two "
-                f"groups ({wrong.sum():,} such rows)."
+                f"groups ({wrong.sum():,} such rows). If 0 marks one person, say --zero-is-same."
             )
         return
     home = np.full(len(names), UNKNOWN, np.int32)
@@ -150,8 +205,9 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
     ]
     raise InputError(
         f"{where}, data row {row + 1}: {names[who]!r} is in {shown[0]} here and in {shown[1]} "
-        f"elsewhere ({len(np.unique(subject[apart])):,} such people); correct the table, or say "
-        "with --subjects-by-group that a name is one within its group only."
+        f"elsewhere ({len(np.unique(subject[apart])):,} such people of {len(names):,}); correct "
+        "the table. If two people share the name, one in each group, --subjects-by-group tells "
+        "them apart and leaves out the pairs of one name in two groups."
     )
 
 

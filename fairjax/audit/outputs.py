@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from fairjax.audit import failures
+from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table, save_results
 from fairjax.protocols import attributes
 from fairjax.protocols.verification import tables as verification_tables
@@ -22,9 +24,7 @@ def write(folder: Path, results: Results, *, title: str) -> None:
     shown = tables(results)
     save_results(folder / "results.json", results)
     write_csv(folder, results, shown)
-    card = folder / "model_card.md.partial"
-    card.write_text(model_card(results, shown) + "\n", encoding="utf-8")
-    card.replace(folder / "model_card.md")
+    write_whole(folder / "model_card.md", model_card(results, shown) + "\n")
     write_report(folder / "report.html", title=title, results=results, tables=shown)
 
 
@@ -33,7 +33,7 @@ def tables(results: Results) -> list[Table]:
     if results.kind == "attributes":
         found = attributes.tables(results)
     else:
-        found = [*verification_tables.tables(results), _verdicts(results)]
+        found = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
     return [table for table in [*found, _undefined(results)] if table.rows]
 
 

@@ -4,15 +4,26 @@ Nothing is dropped in silence: what cannot be used is refused in one line, or, w
 a known group are allowed, counted in a note.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from fairjax.audit.grouping import check_names, labelled, numbered, ordered_groups
-from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout
+from fairjax.audit.grouping import (
+    binned,
+    check_names,
+    known_groups,
+    labelled,
+    name_limits,
+    numbered,
+    ordered_groups,
+)
+from fairjax.audit.kinds import check_kind, guess_kind
+from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout, known_as
 from fairjax.audit.loaded import (
+    Failures,
     Loaded,
     check_direction,
     check_groups,
@@ -20,6 +31,8 @@ from fairjax.audit.loaded import (
     independent,
 )
 from fairjax.audit.tables import Batch, InputError, Names, listed, read_batches
+from fairjax.core.comparisons import Pairs
+from fairjax.core.names import alike, clean, clean_path, folded, is_unknown
 
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
 _NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatch", "impostor"}
@@ -57,7 +70,8 @@ class PairTable:
 
     def __init__(self, path: Path, layout: Layout, asked: Asked, people: People | None) -> None:
         self.path, self.layout, self.asked, self.people = path, layout, asked, people
-        self.names = {what: Names() for what in ("subject", "image", "fold")}
+        self.names = {what: Names() for what in ("subject", "fold")}
+        self.names["image"] = Names(clean_path)
         self.words: dict[str, Names] = {  # of each attribute's parts
             part: Names() for a in layout.attributes for part in a.columns
         }
@@ -69,13 +83,19 @@ class PairTable:
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Columns as numbers: "score NAME", "mated", "fold", and two a row of the others."""
-        for batch in read_batches(self.path, text=self.layout.text, numbers=self.layout.systems):
+        numbers = (*self.layout.scores, *self.layout.distances)
+        allowed = self.asked.failures or bool(self.asked.failure_scores)
+        for batch in read_batches(
+            self.path, text=self.layout.text, numbers=numbers, blanks=allowed
+        ):
             yield self._numbered(batch)
 
     def _numbered(self, batch: Batch) -> dict[str, np.ndarray]:
         layout, text = self.layout, batch.columns
-        found = {f"score {name}": text[name] for name in layout.scores}
-        found |= {f"score {name}": -text[name] for name in layout.distances}
+        found = {f"score {name}": self._scored(text[name]) for name in layout.scores}
+        found |= {f"score {name}": -self._scored(text[name]) for name in layout.distances}
+        if layout.decision:
+            found[f"score {layout.decision}"] = self._decided(text[layout.decision], batch.start)
         if layout.mated:
             found["mated"] = self._mated(text[layout.mated], batch.start)
         for what in ("subject", "image"):
@@ -96,12 +116,56 @@ class PairTable:
         sides = []
         for column in columns:
             sides.append(names.encode(batch.columns[column]))
-            empty = names.number.get("")
-            if empty is not None and (needed or not self.asked.unknown_groups):
-                row = batch.start + int(np.argmax(sides[-1] == empty))
-                keep = "" if needed else "; --unknown-groups keeps such people among everyone only"
-                raise InputError(f"{self.path}, data row {row}: {column} ({what}) is empty{keep}.")
+            if not needed and self.asked.unknown_groups:
+                continue
+            keep = "; --unknown-groups keeps such people among everyone only"
+            named = self.asked.group_names
+            if needed:
+                keep = "; --names-as-written takes it for a name"
+                named = [name for name in names if name and self.asked.names_as_written]
+            empty = [names.number[n] for n in names if is_unknown(n) and n not in named]
+            if empty and (there := np.isin(sides[-1], empty)).any():
+                row = int(np.argmax(there))
+                word = list(names)[sides[-1][row]]
+                how = f"{word!r}, which says nothing" if word else "empty"
+                keep = "" if needed and not word else keep
+                raise InputError(
+                    f"{self.path}, data row {batch.start + row}: {column} ({what}) is {how}{keep}."
+                )
         return np.stack(sides, axis=1)
+
+    def _scored(self, score: np.ndarray) -> np.ndarray:
+        """The scores, NaN for those that stand for a failure to acquire."""
+        if not self.asked.failure_scores:
+            return score
+        return np.where(np.isin(score, self.asked.failure_scores), np.nan, score)
+
+    def _decided(self, words: pa.Array, start: int) -> np.ndarray:
+        """Decisions as scores: 1 where the pair is accepted, 0 where not, NaN where it failed."""
+        names = Names()
+        code = names.encode(words)
+        accept = {clean(word).casefold() for word in self.asked.accept}
+        word_of = [name.casefold() for name in names]
+        known = [word for word in word_of if not is_unknown(word)]
+        if not accept & set(known):
+            raise InputError(
+                f"{self.path}: --accept says which words in {self.layout.decision} accept a pair; "
+                f"it holds {listed(sorted(known))}."
+            )
+        if len(set(known) - accept) > 1:
+            raise InputError(
+                f"{self.path}: {self.layout.decision} holds {listed(sorted(known))}; name all that "
+                "accept with --accept, one word is left for those that do not."
+            )
+        value = np.array(
+            [np.nan if is_unknown(w) else float(w in accept) for w in word_of], np.float64
+        )[code]
+        if (missing := np.isnan(value)).any() and not self.asked.failures:
+            raise InputError(
+                f"{self.path}, data row {start + int(np.argmax(missing))}: "
+                f"{self.layout.decision} is empty; --failures counts such pairs."
+            )
+        return value
 
     def _mated(self, words: pa.Array, start: int) -> np.ndarray:
         names = Names()
@@ -114,15 +178,24 @@ class PairTable:
                 f"{words[row].as_py()!r}; expected 1 or 0 (or true/false, same/different, "
                 "mated/nonmated, genuine/impostor)."
             )
-        return meaning.astype(bool)
+        return meaning.astype(bool) != self.asked.zero_is_same
 
     def grouped(
         self,
         columns: Mapping[str, np.ndarray],
         attribute: Attribute,
         scores: Mapping[str, np.ndarray],
+        *,
+        pairs: Pairs | None = None,
     ) -> Loaded:
-        """All pairs with their scores by system and their groups of one attribute, checked."""
+        """All pairs with their scores by system and their groups of one attribute, checked.
+
+        Args:
+          columns: From `read`.
+          attribute: One of the layout's.
+          scores: By system.
+          pairs: Rows of the embeddings whose cosines the scores are; None for scores of a table.
+        """
         place, labels = self.labels(columns, attribute)
         groups = ordered_groups(labels, self.asked, f"{self.path} ({attribute.name})")
         group = numbered(labels, groups)[place]
@@ -141,14 +214,182 @@ class PairTable:
             fold=fold,
             has_subjects=subject is not None,
             has_images="image" in columns,
+            pairs=pairs,
+            kinds=self._kinds(scores) if pairs is None else dict.fromkeys(scores, "cosine"),
+            distances=self.layout.distances,
+            decided=self.layout.decision is not None,
         )
         if not self.asked.subjects_by_group:
             check_people(loaded, names, str(self.path))
+        notes = [*name_limits(groups, attribute.name), *self._notes(loaded)]
+        kept, more = self._less_names_of_two(columns, loaded)
+        image = columns["image"][kept] if "image" in columns else None
+        loaded = self._less_failures(loaded.take(kept), image)
+        loaded = replace(loaded, notes=(*notes, *more, *self._failed_note(loaded)))
+        self._check_mated(columns, loaded)
         check_groups(loaded, str(self.path))
-        if not self.asked.any_direction:
-            for name in scores:
-                check_direction(loaded, name, self.layout.distances, str(self.path))
+        marked = self.layout.mated if self.layout.mated and subject is None else ""
+        for name in scores:
+            if not self.asked.any_direction:
+                check_direction(loaded, name, str(self.path), mated_column=marked or "")
         return loaded
+
+    def _kinds(self, scores: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """What each system's scores are: as stated, or cosines where their range says so."""
+        kinds = {}
+        for name, score in scores.items():
+            distance = name in self.layout.distances
+            if self.layout.decision:
+                kinds[name] = "other"
+            elif self.asked.kind:
+                check_kind(self.asked.kind, name, score, distance=distance, where=str(self.path))
+                kinds[name] = self.asked.kind
+            else:
+                kinds[name] = guess_kind(name, score, distance=distance)
+        return kinds
+
+    def notes(self, total: int, *, mated: int) -> list[str]:
+        """What flags have turned, and names that look odd; after all rows are read.
+
+        Args:
+          total: How many pairs there are.
+          mated: How many of them are mated.
+
+        Raises:
+          InputError: If people's names are alike, and --names-as-written does not keep them apart.
+        """
+        said = []
+        for name in self.layout.distances:
+            said.append(
+                f"{name} is a distance: all {total:,} values were turned into minus themselves, so "
+                "that larger means more alike; a threshold of -0.4 accepts distances up to 0.4."
+            )
+        if self.asked.zero_is_same:
+            said.append(
+                f"--zero-is-same: 0 in {self.layout.mated!r} was read as one person, 1 as two: "
+                f"{mated:,} pairs are mated, {total - mated:,} are not."
+            )
+        if self.asked.any_direction:
+            said.append(
+                f"--any-direction: whether mated pairs score above non-mated ones was not checked "
+                f"for the {total:,} pairs."
+            )
+        for what in ("subject", "image"):
+            if found := alike(self.names[what]):
+                first, second, difference = found[0]
+                if what == "subject" and not self.asked.names_as_written:
+                    raise InputError(
+                        f"{self.path}: the subjects {first!r} and {second!r} differ by "
+                        f"{difference} alone ({len(found):,} such names); write one person alike, "
+                        "or keep them apart with --names-as-written."
+                    )
+                said.append(
+                    f"{len(found):,} {what}s differ from another one by case, blanks, leading "
+                    f"zeros or Unicode form alone, such as {first!r} and {second!r}; they count as "
+                    "different."
+                )
+        return said
+
+    def _notes(self, loaded: Loaded) -> list[str]:
+        """`notes`, and rows and people that look odd."""
+        said = self.notes(len(loaded), mated=int(loaded.mated.sum()))
+        if loaded.has_subjects and not self.layout.mated:
+            said += self._one_sided(loaded)
+        if loaded.has_subjects and not loaded.has_images and not loaded.decided:
+            rows = np.column_stack([np.sort(loaded.subject, axis=1), *loaded.scores.values()])
+            if again := len(rows) - len(np.unique(rows, axis=0)):
+                said.append(
+                    f"{again:,} of {len(rows):,} rows repeat the people and the scores of another "
+                    "row; if a join repeated rows, intervals are too narrow."
+                )
+        return said
+
+    def _one_sided(self, loaded: Loaded) -> list[str]:
+        """People without a mated pair who are on one side of the pairs only."""
+        mated = np.unique(loaded.subject[loaded.mated])
+        alone = [
+            np.setdiff1d(np.setdiff1d(loaded.subject[:, side], loaded.subject[:, 1 - side]), mated)
+            for side in (0, 1)
+        ]
+        if not all(map(len, alone)):
+            return []
+        names = sorted(set(self._names_of_people()))
+        return [
+            f"{len(alone[0]):,} people occur on the left side of the pairs only and "
+            f"{len(alone[1]):,} on the right only, none of them with a mated pair, such as "
+            f"{names[alone[0][0]]!r} and {names[alone[1][0]]!r}. If both sides spell people "
+            "differently, mated pairs were taken for non-mated ones."
+        ]
+
+    def _names_of_people(self) -> list[str]:
+        """The people's names in the order of their first occurrence."""
+        if self.layout.subject:
+            return list(self.names["subject"])
+        assert self.people is not None
+        return [self.people.subject[image] for image in self.names["image"]]
+
+    def _check_mated(self, columns: Mapping[str, np.ndarray], loaded: Loaded) -> None:
+        """Refuses pairs that seem to have no mated ones since both sides spell people apart."""
+        if loaded.mated.any() or self.layout.mated or "subject" not in columns:
+            return
+        left, right = (np.unique(columns["subject"][:, side]) for side in (0, 1))
+        if not np.intersect1d(left, right).size:
+            names, sides = list(self.names["subject"]), self.layout.subject
+            assert sides is not None
+            raise InputError(
+                f"{self.path} has no mated pairs: no name in {sides[0]} occurs in {sides[1]}, such "
+                f"as {names[left[0]]!r} and {names[right[0]]!r}; are people spelled alike on both "
+                "sides?"
+            )
+
+    def _less_names_of_two(
+        self, columns: Mapping[str, np.ndarray], loaded: Loaded
+    ) -> tuple[np.ndarray, list[str]]:
+        """With --subjects-by-group: which pairs are not of one name in two groups, and a note."""
+        if not self.asked.subjects_by_group or not loaded.has_subjects:
+            return np.ones(len(loaded), bool), []
+        if "subject" in columns:
+            names, code = list(self.names["subject"]), columns["subject"]
+        else:
+            names, code = self._names_of_people(), columns["image"]
+        number = {name: k for k, name in enumerate(dict.fromkeys(names))}
+        who = np.array([number[name] for name in names])[code]
+        both = (who[:, 0] == who[:, 1]) & (loaded.group[:, 0] != loaded.group[:, 1])
+        seen = np.unique(np.stack([who.ravel(), loaded.group.ravel()], axis=1), axis=0)[:, 0]
+        several = int((np.bincount(seen) > 1).sum())
+        said = [
+            f"--subjects-by-group: {several:,} of {len(number):,} names occur in several groups "
+            f"and were taken for one person in each; {int(both.sum()):,} of {len(loaded):,} pairs "
+            "show one name in two groups and were left out, for they may show one person."
+        ]
+        return ~both, said
+
+    def _less_failures(self, loaded: Loaded, image: np.ndarray | None) -> Loaded:
+        """The pairs that every system has scored; the others are kept as failures."""
+        if not (self.asked.failures or self.asked.failure_scores):
+            return loaded
+        failed = np.isnan(np.stack([*loaded.scores.values()])).any(axis=0)
+        failures = Failures(
+            failed, loaded.mated, loaded.subject, loaded.group, image, self._sides_of_images()
+        )
+        if failed.all():
+            raise InputError(f"{self.path}: no pair has a score.")
+        return replace(loaded.take(~failed), failures=failures)
+
+    def _sides_of_images(self) -> tuple[str, str]:
+        """What the two sides are, where the columns' names say it."""
+        left = (self.layout.image or ("", ""))[0].lower()
+        roles = any(word in left for word in ("probe", "query"))
+        return ("probe", "reference") if roles else ("image", "image")
+
+    def _failed_note(self, loaded: Loaded) -> list[str]:
+        if loaded.failures is None:
+            return []
+        failed, total = int(loaded.failures.failed.sum()), len(loaded.failures.failed)
+        return [
+            f"{failed:,} of {total:,} pairs have no score: they count as failures to acquire or "
+            "enrol. FMR and FNMR are over the pairs with a score; FAR and FRR over all pairs."
+        ]
 
     def _subjects(
         self, columns: Mapping[str, np.ndarray], group: np.ndarray
@@ -186,7 +427,7 @@ class PairTable:
         if unseen:
             raise InputError(
                 f"{self.people.source} lacks {len(unseen):,} of the {len(self.names[key]):,} "
-                f"{key}s of {self.path}: {listed(unseen, most=3)}."
+                f"{key}s of {self.path}: {listed(unseen, most=3)}.{spelled_nearly(unseen, table)}"
             )
         return [table[name] for name in self.names[key]]
 
@@ -198,7 +439,7 @@ class PairTable:
         for part in attribute.name.split("+"):
             if part in attribute.columns:
                 codes.append(columns[f"by {part}"])
-                words.append(list(self.words[part]))
+                words.append(self._grouped_words(list(self.words[part]), attribute, part))
                 continue
             assert self.people is not None
             key = self.people.key
@@ -207,7 +448,9 @@ class PairTable:
                     f"{self.people.source} gives the {part} of each {key}, but {self.path} names "
                     f"no {key}s; name their columns with --{key}."
                 )
-            words.append(self._looked_up(self.people.groups[part], key))
+            column = known_as(part, self.people.groups)
+            found = self._looked_up(self.people.groups[column], key)
+            words.append(self._grouped_words(found, attribute, part))
             if "" in words[-1] and not self.asked.unknown_groups:
                 who = list(self.names[key])[words[-1].index("")]
                 raise InputError(
@@ -217,6 +460,12 @@ class PairTable:
             codes.append(columns[key])
         check_names(words, str(self.path))
         return labelled(codes, words)
+
+    def _grouped_words(self, names: list[str], attribute: Attribute, part: str) -> list[str]:
+        """Names of groups: "" for what says nothing, numbers as their bins."""
+        known = known_groups(names, self.asked)
+        edges = attribute.bins.get(part)
+        return binned(known, edges, f"{self.path} ({part})") if edges else known
 
     def _check_couples(self, columns: Mapping[str, np.ndarray]) -> None:
         """No image with itself, no pair of images twice in whichever order."""
@@ -239,6 +488,18 @@ class PairTable:
                 f"{self.path}: the pair {names[low[first - 1]]!r}, {names[high[first - 1]]!r} is "
                 f"in data rows {first} and {second} ({len(again):,} rows repeat a pair)."
             )
+
+
+def spelled_nearly(lost: Sequence[str], known: Iterable[str]) -> str:
+    """A hint where a name that is not there is there in another spelling; "" where it is not."""
+    spelled = {folded(name): name for name in known}
+    ends = {name.rpartition("/")[2].rpartition(".")[0] or name: name for name in spelled.values()}
+    for name in lost:
+        bare = name.rpartition("/")[2]
+        other = spelled.get(folded(name)) or ends.get(bare) or ends.get(bare.rpartition(".")[0])
+        if other:
+            return f" {name!r} is spelled {other!r} there; write names alike."
+    return ""
 
 
 def _truth(word: str) -> int:

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairjax.audit.layout import IMAGES, SUBJECTS, People
-from fairjax.audit.tables import InputError, column_names, listed, read_batches
+from fairjax.audit.tables import InputError, check_columns, column_names, listed, read_batches
+from fairjax.core.names import clean_path
 
 
-def load_people(path: Path, *, subject: str = "", image: str = "") -> People:
+def load_people(
+    path: Path,
+    *,
+    subject: str = "",
+    image: str = "",
+    own_subject: str = "",
+    own_image: str = "",
+) -> People:
     """Reads a table with one row a person or one row an image.
 
     A column of images makes it a table of images; then the people may be in it as well. Every other
@@ -15,20 +23,26 @@ def load_people(path: Path, *, subject: str = "", image: str = "") -> People:
 
     Args:
       path: CSV, TSV, Parquet or JSON lines.
-      subject: The column of people; "" finds the customary name.
-      image: The column of images; "" finds the customary name.
+      subject: The column of people, where this table has one of that name; "" finds the customary
+        name.
+      image: The column of images, likewise.
+      own_subject: The column of people, which must be there.
+      own_image: The column of images, which must be there.
 
     Raises:
-      InputError: If there is no such column, a key is missing or there twice, or nothing but keys.
+      InputError: If a named column is missing, no column names people or images, or a key is
+        missing or there twice.
     """
     names = column_names(path)
-    who = _column(path, names, subject, SUBJECTS, "--subject")
-    which = _column(path, names, image, IMAGES, "--image")
+    check_columns(path, [name for name in (own_subject, own_image) if name])
+    flags = ("--groups-subject", "--groups-image")
+    who = own_subject or _column(path, names, subject, SUBJECTS, flags[0])
+    which = own_image or _column(path, names, image, IMAGES, flags[1])
     key = which or who
     if key is None:
         raise InputError(
             f"{path} has no column of people or images (it has {listed(names)}); name it with "
-            "--subject or --image."
+            "--groups-subject or --groups-image."
         )
     attributes = [name for name in names if name not in (who, which)]
     text = [*filter(None, [who, which]), *attributes]
@@ -36,6 +50,8 @@ def load_people(path: Path, *, subject: str = "", image: str = "") -> People:
     for batch in read_batches(path, text=text, numbers=[]):
         for name in text:
             columns[name] += batch.columns[name].to_pylist()
+    if which:
+        columns[which] = [clean_path(name) for name in columns[which]]
     _check_keys(path, key, columns[key])
     return People(
         source=str(path),
@@ -50,6 +66,8 @@ def _check_keys(path: Path, key: str, values: Sequence[str]) -> None:
     for row, value in enumerate(values, 1):
         if not value:
             raise InputError(f"{path}, data row {row}: {key} is empty.")
+        if value in ("nan", "NaN", "<NA>"):
+            raise InputError(f"{path}, data row {row}: {key} is {value!r}, which says nothing.")
         first = seen.setdefault(value, row)
         if first != row:
             raise InputError(f"{path}: {key} {value!r} is in data rows {first} and {row}.")
@@ -60,7 +78,7 @@ def _column(
 ) -> str | None:
     if asked and "," not in asked and asked in names:
         return asked
-    found = [name for name in names if name.lower() in customary]
+    found = [name for name in names if name.lower().replace(" ", "_") in customary]
     if len(found) > 1:
         raise InputError(f"{path} has {listed(found)}; say which with {flag}.")
     return found[0] if found else None

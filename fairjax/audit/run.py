@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 import fairjax
+from fairjax.audit.failures import with_failures
+from fairjax.audit.kinds import check_calibration, check_threshold, cosines, usable_variants
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, fingerprint
 from fairjax.core.results import Results
@@ -18,6 +20,7 @@ from fairjax.protocols.verification import accuracy
 from fairjax.protocols.verification import core as verification
 from fairjax.protocols.verification import stream as verification_stream
 from fairjax.protocols.verification.gaps import BiasDegree
+from fairjax.protocols.verification.scene import Point
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
 PROTOCOLS: dict[str, tuple[str, ...]] = {
@@ -36,7 +39,7 @@ class Settings:
 
     Attributes:
       fmrs: Target false match rates.
-      thresholds: Given thresholds, in the scores' unit.
+      thresholds: Given thresholds, in the scores' own unit: distances for distances.
       protocol: A key of `PROTOCOLS`.
       tolerances: By summary's name the gap that is accepted.
       resamples: Of people.
@@ -73,9 +76,16 @@ def measure(
     Raises:
       InputError: If the protocol needs what the pairs lack, or the calibration's systems differ.
     """
+    given = given_points(loaded, settings)
     if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
         return _without_resamples(loaded, settings, calibration)
-    variants = PROTOCOLS[settings.protocol]
+    variants, left_out = usable_variants(
+        PROTOCOLS[settings.protocol], [loaded.kinds.get(name, "") for name in loaded.scores]
+    )
+    if loaded.decided and (settings.fmrs or settings.protocol != "plain" or calibration):
+        raise InputError(
+            "decisions have one operating point: no --fmr, --protocol, --calibrate-on."
+        )
     folds = len(np.unique(loaded.fold))
     if variants and folds < 2:
         raise InputError(
@@ -84,6 +94,8 @@ def measure(
         )
     if calibration and (lost := sorted(set(loaded.scores) - set(calibration.scores))):
         raise InputError(f"{calibration_source} has no scores of {lost[0]!r}.")
+    if calibration:
+        _check_units(loaded, calibration, calibration_source)
     degree = BiasDegree() if settings.protocol in ("rfw", "bfw") else None
     alone = len(loaded.scores) == 1
     names = {system: "" if alone else system for system in loaded.scores}
@@ -92,7 +104,7 @@ def measure(
             {name: loaded.comparisons(system) for system, name in names.items()},
             attribute=loaded.by,
             fmrs=settings.fmrs,
-            thresholds=settings.thresholds,
+            given={names[system]: points for system, points in given.items()},
             calibration={name: calibration.comparisons(system) for system, name in names.items()}
             if calibration
             else None,
@@ -101,25 +113,111 @@ def measure(
             centred={
                 names[system]: scores for system, scores in _centred(loaded, variants).items()
             },
+            cosines=_cosines(loaded, names),
             bias_degree=degree,
             tolerances=settings.tolerances,
             resamples=settings.resamples,
             level=settings.level,
             seed=settings.seed,
-            limits=[*loaded.limits(), *settings.limits],
+            limits=_limits(loaded, settings, left_out, calibration, calibration_source),
             name=settings.protocol,
         )
     except ValueError as error:  # a setting out of range; its message is one line
         raise InputError(str(error)) from error
-    said = {}
+    said: dict[str, Any] = {
+        "thresholds": list(settings.thresholds),
+        "score_kinds": {name: kind or "not stated" for name, kind in loaded.kinds.items()},
+    }
     if degree:
-        said = {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+        said |= {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+    if loaded.decided:
+        results = _without_scores(results)
+    results = with_failures(results, loaded)
     if not loaded.has_subjects:
         results = _of_nobody(results)
     return replace(
         results,
         protocol={**results.protocol, **said},
         provenance={"scored": list(loaded.scores), "pairs": pairs_hash(loaded)},
+    )
+
+
+def given_points(loaded: Loaded, settings: Settings) -> dict[str, list[Point]]:
+    """The given thresholds as operating points of each system, in its own unit.
+
+    A threshold of distances is held as minus it, as the distances are, and named as it was given.
+
+    Raises:
+      InputError: If a threshold lies outside a system's scores, or is given twice.
+    """
+    if loaded.decided:
+        return {name: [Point("decision", 0.5, "given")] for name in loaded.scores}
+    if len(set(settings.thresholds)) < len(settings.thresholds):
+        raise InputError(f"--threshold holds a value twice: {list(settings.thresholds)}.")
+    found: dict[str, list[Point]] = {}
+    for name, score in loaded.scores.items():
+        distance = name in loaded.distances
+        found[name] = []
+        for threshold in settings.thresholds:
+            check_threshold(threshold, name, score, distance=distance)
+            held = -float(threshold) if distance else float(threshold)
+            found[name].append(Point(f"threshold {threshold:g}", held, "given"))
+    return found
+
+
+def _limits(
+    loaded: Loaded,
+    settings: Settings,
+    left_out: str,
+    calibration: Loaded | None,
+    calibration_source: str,
+) -> list[str]:
+    """All sentences for the reader: of the pairs, their calibration, and the settings."""
+    said = [*loaded.limits(), *filter(None, [left_out])]
+    if calibration:
+        said += [f"{calibration_source}: {note}" for note in calibration.notes]
+    return [*said, *settings.limits]
+
+
+def _check_units(loaded: Loaded, calibration: Loaded, source: str) -> None:
+    for name, score in loaded.scores.items():
+        if (name in loaded.distances) != (name in calibration.distances):
+            raise InputError(f"{source}: {name} is a distance in one of the tables only.")
+        check_calibration(
+            name,
+            score[~loaded.mated],
+            calibration.scores[name][~calibration.mated],
+            source,
+        )
+
+
+def _cosines(loaded: Loaded, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The scores as cosines, by the system's name in the results, where their kind allows it."""
+    turned = {
+        names[system]: cosines(score, loaded.kinds.get(system, ""))
+        for system, score in loaded.scores.items()
+        if loaded.kinds.get(system, "") not in ("", "cosine")
+    }
+    return {name: score for name, score in turned.items() if score is not None}
+
+
+def _without_scores(results: Results) -> Results:
+    """Takes back what runs over thresholds: decisions have none."""
+    arrays = {
+        key: value
+        for key, value in results.arrays.items()
+        if key not in ("det", "rates", "histograms")
+    }
+    return replace(
+        results,
+        measures=[m for m in results.measures if m.at],
+        arrays=arrays,
+        protocol={**results.protocol, "threshold_rule": "decisions as they are in the table"},
+        limits=[
+            "The table holds decisions, not scores: there is one operating point, and no curve, "
+            "equal error rate or other threshold.",
+            *results.limits,
+        ],
     )
 
 
@@ -152,7 +250,8 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         groups=loaded.groups,
         attribute=loaded.by,
         fmrs=settings.fmrs,
-        thresholds=settings.thresholds,
+        thresholds=[point.threshold for point in given_points(loaded, settings)[system]],
+        names=[point.at for point in given_points(loaded, settings)[system]],
         level=settings.level,
         limits=[*loaded.limits(), *settings.limits],
         name=settings.protocol,

@@ -1,12 +1,13 @@
 """Tables of more pairs than memory holds, read again for every pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fairjax.audit.grouping import check_names, numbered, ordered_groups
+from fairjax.audit.grouping import check_names, name_limits, numbered, ordered_groups
+from fairjax.audit.kinds import check_kind, check_threshold
 from fairjax.audit.layout import Asked, People, find_layout
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.run import Settings
@@ -38,23 +39,37 @@ def measure(
     layout = find_layout(path, asked, people)
     if len(layout.systems) > 1:
         raise InputError(f"{path}: a stream takes one system; name one with --score.")
+    if asked.failures or asked.failure_scores or asked.decision or asked.subjects_by_group:
+        raise InputError(
+            "a stream takes no --failures, --failure-score, --decision or --subjects-by-group."
+        )
     if settings.tolerances or settings.protocol not in ("plain", "bfw"):
         raise InputError("a stream has no resamples and no folds: no --tolerance, no accuracies.")
     found = {}
     for attribute in layout.attributes:
         reader = _Reader(path, replace(asked, by=[attribute.name]), people)
         groups = reader.check()
+        thresholds = reader.thresholds(settings.thresholds)
         results = verification_stream.measure_stream(
             reader.chunks,
             groups=groups,
             attribute=attribute.name,
             fmrs=settings.fmrs,
-            thresholds=settings.thresholds,
+            thresholds=thresholds,
+            names=[f"threshold {t:g}" for t in settings.thresholds],
             level=settings.level,
             name=settings.protocol,
-            limits=[_UNCHECKED, *settings.limits],
+            limits=[*reader.notes, _UNCHECKED, *settings.limits],
         )
-        found[attribute.name] = replace(results, provenance={"scored": list(layout.systems)})
+        found[attribute.name] = replace(
+            results,
+            provenance={"scored": list(layout.systems)},
+            protocol={
+                **results.protocol,
+                "thresholds": list(settings.thresholds),
+                "score_kinds": {reader.system: asked.kind or "not stated"},
+            },
+        )
     return found
 
 
@@ -69,7 +84,21 @@ class _Reader:
         self.attribute = layout.attributes[0]
         self.table = PairTable(path, replace(layout, image=None, fold=None), asked, people)
         self.system = layout.systems[0]
+        self.is_distance = self.system in layout.distances
         self.groups: list[str] = []
+        self.range = (np.inf, -np.inf)
+        self.notes: list[str] = []
+
+    def thresholds(self, given: Sequence[float]) -> list[float]:
+        """Given thresholds as the scores are held: minus themselves for distances; after `check`.
+
+        Raises:
+          InputError: If one lies outside the scores.
+        """
+        ends = np.array(self.range)
+        for threshold in given:
+            check_threshold(threshold, self.system, ends, distance=self.is_distance)
+        return [-float(t) if self.is_distance else float(t) for t in given]
 
     def check(self) -> list[str]:
         """The first pass: the groups' names, or what makes the table unfit."""
@@ -98,6 +127,16 @@ class _Reader:
                     f"{self.path}, data row {start + row}: {who!r} is in {shown[0]!r} here and in "
                     f"{shown[1]!r} elsewhere; correct the table."
                 )
+            score = columns[f"score {self.system}"]
+            self.range = (min(self.range[0], score.min()), max(self.range[1], score.max()))
+            if self.asked.kind:
+                check_kind(
+                    self.asked.kind,
+                    self.system,
+                    score,
+                    distance=self.is_distance,
+                    where=str(self.path),
+                )
             count += np.bincount(mated, minlength=2)
             total += np.bincount(mated, columns[f"score {self.system}"], minlength=2)
             start += len(mated)
@@ -113,6 +152,8 @@ class _Reader:
                 f"{self.path}: mated pairs score lower than non-mated ones in {self.system}; see "
                 "--distance and --any-direction."
             )
+        self.notes = self.table.notes(int(count.sum()), mated=int(count[1]))
+        self.notes += name_limits(self.groups, self.attribute.name)
         return self.groups
 
     def chunks(self) -> Iterator[Comparisons]:

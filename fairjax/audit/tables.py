@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,15 +53,21 @@ class Batch:
 
 
 class Names:
-    """Numbers names as they come; `ordered` renumbers them so that the order plays no part."""
+    """Numbers names as they come; `ordered` renumbers them so that the order plays no part.
 
-    def __init__(self) -> None:
+    Args:
+      convert: What every name becomes first, such as a path with forward slashes.
+    """
+
+    def __init__(self, convert: Callable[[str], str] = str) -> None:
         self.number: dict[str, int] = {}
+        self._convert = convert
 
     def encode(self, words: pa.Array) -> Int[np.ndarray, " rows"]:
         """The number of each name."""
         known = pc.dictionary_encode(words)
-        numbers = [self.number.setdefault(w, len(self.number)) for w in known.dictionary.tolist()]
+        names = map(self._convert, known.dictionary.tolist())
+        numbers = [self.number.setdefault(name, len(self.number)) for name in names]
         return np.array(numbers, np.int32)[known.indices.to_numpy()]
 
     def __iter__(self) -> Iterator[str]:

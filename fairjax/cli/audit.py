@@ -14,7 +14,7 @@ _DESCRIPTION = """\
 How do a face system's errors differ between groups of people, and how sure is that?
 
 FILE is one of
-  a table of scored pairs (.csv, .tsv, .parquet, .jsonl), one pair a row:
+  a table of scored pairs (.csv, .tsv, .parquet, .jsonl, .xlsx), one pair a row:
       image1,image2,subject1,subject2,group1,group2,score
       a_1.jpg,a_2.jpg,anna,anna,Asian,Asian,0.71
       a_1.jpg,b_1.jpg,anna,ben,Asian,Black,0.12
@@ -26,9 +26,10 @@ FILE is one of
     --prediction or --probability, and a column of groups.
 
 Columns are found by customary names, or named by flags: --subject who means who1 and who2 (or
-who_1, who_2; who_a, who_b), --subject left,right names the two; --by race may also be one column
-'race' for both sides. Rows count from 1 behind the header. Scores grow with likeness; --distance
-turns one round.
+who_1, who_2; who_a, who_b; probe_who, gallery_who), --subject left,right names the two; --by race
+may also be one column 'race' for both sides. Rows count from 1 behind the header. Scores grow with
+likeness; --distance turns one round. Names are compared in one Unicode form, without outer blanks;
+nan, None, null and <NA> are unknown. docs/audit_inputs.md shows every form with an example.
 """
 _EPILOG = """\
 examples:
@@ -36,6 +37,9 @@ examples:
   fairjax audit scores.csv --out audit/
   fairjax audit scores.csv --score ours --score theirs --groups people.csv --by race
   fairjax audit scores.csv --groups people.csv --by race --by race+gender --out audit/
+  fairjax audit scores.csv --distance d --kind l2 --threshold 1.1 --by race
+  fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
+  fairjax audit decisions.csv --decision verdict --accept match --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
@@ -87,6 +91,8 @@ def add(verbs: Any) -> None:
 
 
 def _add_columns(group: Any) -> None:
+    from fairjax.audit.kinds import KINDS
+
     group.add_argument(
         "--score",
         metavar="COLUMN",
@@ -99,12 +105,55 @@ def _add_columns(group: Any) -> None:
         metavar="COLUMN",
         action="append",
         default=[],
-        help="distances, smaller = more alike; thresholds are then minus distances",
+        help="distances, smaller = more alike; thresholds are then distances, too",
+    )
+    group.add_argument(
+        "--kind",
+        choices=list(KINDS),
+        default="",
+        help="what the scores are; checks their range, and lets accuracies on a fixed grid of "
+        "cosines be computed where a kind can be turned into cosines",
+    )
+    group.add_argument(
+        "--decision",
+        metavar="COLUMN",
+        default="",
+        help="decisions instead of scores; --accept says which words accept a pair",
+    )
+    group.add_argument(
+        "--accept",
+        metavar="WORDS",
+        type=_listed,
+        default=(),
+        help="the words of --decision that accept a pair, comma-separated: match",
+    )
+    group.add_argument(
+        "--failures",
+        action="store_true",
+        help="a blank score (or NaN) is a failure to acquire or enrol: counted by group, and error "
+        "rates are given with and without such pairs",
+    )
+    group.add_argument(
+        "--failure-score",
+        metavar="SCORE",
+        type=float,
+        action="append",
+        default=[],
+        help="a score that stands for such a failure, such as -1; repeat",
     )
     group.add_argument(
         "--mated", metavar="COLUMN", default="", help="1 where both sides show one person, else 0"
     )
+    group.add_argument(
+        "--zero-is-same", action="store_true", help="0 in that column marks one person, 1 two"
+    )
     group.add_argument("--subject", metavar="NAME", default="", help="who is on each side")
+    group.add_argument(
+        "--names-as-written",
+        action="store_true",
+        help="people whose names differ by case, blanks, leading zeros or Unicode form alone are "
+        "different people, and None or null may be a name",
+    )
     group.add_argument("--image", metavar="NAME", default="", help="which image each side is")
     group.add_argument("--fold", metavar="COLUMN", default="", help="part of the benchmark")
     group.add_argument(
@@ -114,13 +163,21 @@ def _add_columns(group: Any) -> None:
         help="one row a person (subject, race, gender ...) or an image",
     )
     group.add_argument(
+        "--groups-subject", metavar="COLUMN", default="", help="the column of people in that table"
+    )
+    group.add_argument(
+        "--groups-image", metavar="COLUMN", default="", help="the column of images in that table"
+    )
+    group.add_argument(
         "--by",
         metavar="ATTRIBUTE",
         action="append",
         default=[],
         help="compare groups of this; A+B is an intersection, A=LEFT,RIGHT names "
-        "the columns; repeat for several audits (default: group)",
+        "the columns, A:18,30,45 puts numbers into bins; repeat for several audits "
+        "(default: group)",
     )
+    group.add_argument("--many-groups", action="store_true", help="more than 20 groups are meant")
     group.add_argument(
         "--group-names",
         metavar="NAMES",
@@ -136,16 +193,24 @@ def _add_columns(group: Any) -> None:
     group.add_argument(
         "--subjects-by-group",
         action="store_true",
-        help="a subject's name is one within its group only (RFW)",
+        help="a subject's name is one within its group only (RFW); pairs of one name in two "
+        "groups are left out and counted",
     )
     group.add_argument(
         "--any-direction",
         action="store_true",
-        help="accept mated pairs that score below non-mated ones",
+        help="accept mated pairs that score below non-mated ones, and positive labels with lower "
+        "probabilities",
     )
 
 
 def _add_pairs(group: Any) -> None:
+    group.add_argument(
+        "--embedding",
+        metavar="PREFIX",
+        default="",
+        help="what the columns of dimensions begin with, where several are numbered: e for e0, e1",
+    )
     which = group.add_mutually_exclusive_group()
     which.add_argument(
         "--pairs", metavar="TABLE", type=Path, help="columns image1, image2, and perhaps fold"
@@ -173,16 +238,36 @@ def _add_predictions(group: Any) -> None:
         metavar="LABEL",
         help="the label that counts as positive (default: 1, true or yes)",
     )
+    group.add_argument(
+        "--classes",
+        metavar="LABELS",
+        type=_listed,
+        default=(),
+        help="all classes in order, comma-separated, where some label or prediction never occurs",
+    )
+    group.add_argument(
+        "--no-answer",
+        metavar="WORDS",
+        type=_listed,
+        default=(),
+        help="predictions that are none, such as 'no face', comma-separated: counted by group, and "
+        "rates are given with and without such rows; a blank is one of them",
+    )
+    group.add_argument(
+        "--regression",
+        action="store_true",
+        help="label and prediction are numbers, such as ages: mean errors by group",
+    )
 
 
 def _add_measuring(group: Any) -> None:
-    from fairjax.audit.run import FMRS, PROTOCOLS
+    from fairjax.audit.run import PROTOCOLS
 
     group.add_argument(
         "--fmr",
         metavar="RATES",
         type=_rates,
-        default=FMRS,
+        default=None,
         help="false match rates, comma-separated, each with the threshold that it "
         "takes (default: 1e-3,1e-4)",
     )
@@ -192,7 +277,8 @@ def _add_measuring(group: Any) -> None:
         type=float,
         action="append",
         default=[],
-        help="a given threshold: accept from it on; alone, no --fmr is taken",
+        help="a given threshold, in the scores' unit: accept from it on, or up to it for "
+        "distances; alone, no --fmr is taken",
     )
     group.add_argument(
         "--calibrate-on",
@@ -290,7 +376,7 @@ def _demo(arguments: argparse.Namespace, console: Any) -> None:
         demo.write_comparisons(table, planted, seed=arguments.seed)
         arguments.files = [table]
         arguments.title = arguments.title or "Demonstration on made-up scores"
-        if arguments.fmr == _fmrs():
+        if arguments.fmr is None and not arguments.threshold:
             arguments.fmr = (1e-2, 1e-3)  # what so few pairs resolve
         _audit_files(arguments, console, limits=demo.limits(planted))
 
@@ -305,6 +391,9 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
         arguments.prediction or "",
         arguments.probability or "",
         arguments.positive or "",
+        arguments.classes,
+        arguments.no_answer,
+        arguments.regression,
     )
     facts = _facts(arguments)
     for by in arguments.by or ["group"]:
@@ -326,7 +415,7 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
 
     facts = _facts(arguments)
     settings = run.Settings(
-        fmrs=() if arguments.threshold and arguments.fmr == run.FMRS else arguments.fmr,
+        fmrs=_fmrs(arguments),
         thresholds=arguments.threshold,
         protocol=arguments.protocol,
         tolerances=dict(pair for pairs in arguments.tolerance for pair in pairs),
@@ -381,7 +470,13 @@ def _people(arguments: argparse.Namespace) -> Any:
 
     if arguments.groups is None:
         return None
-    return load_people(arguments.groups, subject=arguments.subject, image=arguments.image)
+    return load_people(
+        arguments.groups,
+        subject=arguments.subject,
+        image=arguments.image,
+        own_subject=arguments.groups_subject,
+        own_image=arguments.groups_image,
+    )
 
 
 def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -462,6 +557,15 @@ def _asked(arguments: argparse.Namespace) -> Any:
         unknown_groups=arguments.unknown_groups,
         subjects_by_group=arguments.subjects_by_group,
         any_direction=arguments.any_direction,
+        zero_is_same=arguments.zero_is_same,
+        kind=arguments.kind,
+        names_as_written=arguments.names_as_written,
+        many_groups=arguments.many_groups,
+        failures=arguments.failures,
+        failure_scores=arguments.failure_score,
+        decision=arguments.decision,
+        accept=arguments.accept,
+        embedding=arguments.embedding,
     )
 
 
@@ -487,10 +591,13 @@ def _usage(text: str) -> ValueError:
     return InputError(text)
 
 
-def _fmrs() -> tuple[float, ...]:
+def _fmrs(arguments: argparse.Namespace) -> tuple[float, ...]:
+    """The target rates: as asked for, or the default where nothing else is an operating point."""
     from fairjax.audit.run import FMRS
 
-    return FMRS
+    if arguments.fmr is not None:
+        return tuple(arguments.fmr)
+    return () if arguments.threshold or arguments.decision else FMRS
 
 
 def _positive(text: str) -> int:

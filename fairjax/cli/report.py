@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fairjax.run.workdir import read_json
+from fairjax.run.workdir import read_checked
 
 
 def add(verbs: Any) -> None:
@@ -33,6 +33,6 @@ def _report(arguments: argparse.Namespace) -> None:
         return
     from fairjax.run.score import report  # matplotlib is not every verb's business
 
-    config = ConfigDict(read_json(arguments.folder / "config.json"))
+    config = ConfigDict(read_checked(arguments.folder / "config.json"))
     path = report(config, arguments.folder, Console())
     print(f"\nReport: {path}")

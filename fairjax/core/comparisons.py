@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 UNKNOWN = -1  # stands for the group of somebody whose group is not known
+_SAFE = (1e-15, 1e15)  # lengths whose squares float32 holds
 _BLOCK = 1 << 16  # pairs scored at a time: bounds the memory
 
 
@@ -32,6 +33,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.mated)
+
+    def take(self, rows: np.ndarray) -> "Pairs":
+        """The given pairs (indices or a boolean mask)."""
+        return Pairs(self.first[rows], self.second[rows], self.mated[rows], self.fold[rows])
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,12 @@ def unit_length(
     Raises:
       ValueError: If a row is all zeros, or not finite: it has no direction.
     """
+    if embedding.dtype.itemsize < 4:  # squares of float16 overflow from 256 on
+        embedding = embedding.astype(np.float32)
     length = np.linalg.norm(embedding, axis=1, keepdims=True)
+    if not (_SAFE[0] < length.min(initial=1) and length.max(initial=1) < _SAFE[1]):
+        embedding = embedding.astype(np.float64)
+        length = np.linalg.norm(embedding, axis=1, keepdims=True)
     if not (bad := ~(np.isfinite(length) & (length > 0))[:, 0]).any():
         return np.asarray(embedding / length)
     raise ValueError(

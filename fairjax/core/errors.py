@@ -40,7 +40,9 @@ def report_error(error: object) -> None:
     if isinstance(error, OSError) and error.strerror:
         error = f"{error.filename or 'a file'}: {error.strerror}."
     line = " ".join(str(error).split("\n"))
-    print(f"fairjax: {line}", file=sys.stderr)
+    # A name out of a file may hold codes that a terminal would obey.
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    print(f"fairjax: {safe}", file=sys.stderr)
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> str:

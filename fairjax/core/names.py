@@ -43,7 +43,7 @@ def clean(name: str) -> str:
 def clean_path(name: str) -> str:
     r"""The name of a file, with forward slashes whatever system wrote it.
 
-    >>> clean_path("anna\\1.jpg")
+    >>> clean_path(r"anna\1.jpg")
     'anna/1.jpg'
     """
     return clean(name.replace("\\", "/")) if "\\" in name else clean(name)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fairjax.core.files import read_json, write_whole
+
 SCHEMA_VERSION = "1.1"
 FEW = 30  # errors below which a rate is not known to within 30 % (rule of 30, ISO/IEC 19795-1)
 
@@ -33,7 +35,7 @@ class Measure:
       note: Anything that limits the number.
       at: The operating point it was taken at: "FMR 1e-3", "threshold 0.31"; "" where there is none.
       threshold: The score from which on a pair is accepted there.
-      threshold_source: Where that threshold comes from: "all non-mated pairs", "fixed", a file.
+      threshold_source: Where that threshold comes from: "all non-mated pairs", "given", a file.
       system: Which of several audited systems it is about; "" where there is one.
     """
 
@@ -116,33 +118,49 @@ def save_results(path: Path, results: Results) -> None:
     text = json.dumps(
         {"schema_version": SCHEMA_VERSION, **asdict(results)}, indent=1, allow_nan=False
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n")
-    partial.replace(path)
+    write_whole(path, text + "\n")
 
 
 def load_results(path: Path) -> Results:
     """Reads `results.json`.
 
     Raises:
-      ValueError: If the file was written under another major schema version or lacks a field.
+      ValueError: If the file is damaged, was written under another major schema version or lacks
+        a field; one line.
+      OSError: If it cannot be read.
     """
-    tree = json.loads(path.read_text())
-    version = tree.pop("schema_version", "none")
+    tree = read_json(path)
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path}: not a results file: it holds a {type(tree).__name__}.")
+    version = str(tree.pop("schema_version", "none"))
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise ValueError(
             f"{path}: schema_version is {version}; this FairJAX reads {SCHEMA_VERSION}."
         )
     try:
-        measures = [
-            Measure(**{**m, "interval": tuple(m["interval"]) if m["interval"] else None})
-            for m in tree.pop("measures")
-        ]
-        return Results(measures=measures, **tree)
-    except (KeyError, TypeError) as error:
+        results = Results(measures=[_measure(m) for m in tree.pop("measures")], **tree)
+        for name, kind in (("protocol", dict), ("arrays", dict), ("provenance", dict)):
+            if not isinstance(getattr(results, name), kind):
+                raise TypeError(f"{name} is no object")
+        return results
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: not a results file of schema {SCHEMA_VERSION}: {error}."
         ) from error
+
+
+def _measure(kept: Mapping[str, Any]) -> Measure:
+    """A measure as JSON holds it; TypeError or ValueError where it is none."""
+    low, high = kept["interval"] or (0.0, 0.0)
+    numbers = (low, high, kept["value"] or 0.0, kept.get("threshold") or 0.0)
+    counts = (kept["n"], kept.get("n_clusters") or 0, kept.get("n_errors") or 0)
+    if not all(isinstance(number, int | float) for number in numbers) or not all(
+        isinstance(count, int) for count in counts
+    ):
+        raise TypeError(f"{kept['name']!r} has a text where a number belongs")
+    if not isinstance(kept.get("group", {}), dict):
+        raise TypeError(f"{kept['name']!r} has a group that is no object")
+    return Measure(**{**kept, "interval": (low, high) if kept["interval"] else None})
 
 
 def finite_or_none(value: float) -> float | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fairjax.core.files import read_arrays
+
 Tensors = dict[str, np.ndarray]
 
 _STORAGES = {  # torch's storage classes by what a number takes there
@@ -44,8 +46,7 @@ def read_tensors(path: Path) -> Tensors:
 
             return load_file(path)
         if path.suffix == ".npz":
-            with np.load(path) as stored:  # allow_pickle stays off
-                return dict(stored)
+            return read_arrays(path)
         if path.suffix in (".pth", ".pt", ".bin"):
             return _read_torch(path)
     except FileNotFoundError:

@@ -38,8 +38,8 @@ def regression(
     """Error of a standardised number.
 
     Args:
-      predictions: In units of the target's standard deviation.
-      targets: Likewise.
+      predictions: Predicted numbers, in units of the target's standard deviation.
+      targets: True numbers, in the same units.
       kind: "mse" (squared error), "l1" (absolute error) or "huber" (quadratic below 1).
 
     Returns:

@@ -13,9 +13,10 @@ Vectors = Float[Array, "batch dim"]
 
 
 def unit(x: Vectors) -> Vectors:
-    """Vectors of length 1, float32; one of length 0 stays at 0, with finite gradients."""
+    """Vectors of length 1, float32; a vector of length 0 stays 0, and so does its gradient."""
     x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-12)
+    squared = jnp.square(x).sum(axis=-1, keepdims=True)
+    return x * jnp.where(squared > 0, jax.lax.rsqrt(squared + 1e-12), 0.0)
 
 
 def nt_xent(
@@ -33,9 +34,9 @@ def nt_xent(
 
     Args:
       one: A vector an image, of any length.
-      other: Its other view.
+      other: The vector of each image's other view.
       mask: False on padding, which is nobody's negative.
-      temperature: Of the softmax, above 0.
+      temperature: Temperature of the softmax, above 0.
       poly: Add n (1/n - p / (2n - 1)), p the probability of the other view: the first term of a
         polynomial loss, as in TF-C's code.
 
@@ -63,8 +64,8 @@ class Spaces(NamedTuple):
     """An image's representations, by encoder and by level.
 
     Attributes:
-      time: Of the time encoder, before its projector.
-      frequency: Of the frequency encoder, likewise.
+      time: The time encoder's output, before its projector.
+      frequency: The frequency encoder's output, before its projector.
       time_low: The time encoder's projection.
       frequency_low: The frequency encoder's projection.
     """
@@ -79,9 +80,9 @@ class TimeFrequency(NamedTuple):
     """The parts of TF-C's loss, one value an image.
 
     Attributes:
-      time: NT-Xent of the two views within time.
-      frequency: Within frequency.
-      across: Of the first view's time and frequency projections.
+      time: NT-Xent of the two views' time representations.
+      frequency: NT-Xent of the two views' frequency representations.
+      across: NT-Xent of the first view's time and frequency projections.
       margins: How far `across` is from being smaller, by the margin, than the same between
         perturbed views: the sum of the three hinges.
     """
@@ -107,12 +108,12 @@ def time_frequency(
     perturbed frequency), (perturbed time, frequency) and (both perturbed).
 
     Args:
-      one: Of the images.
-      other: Of their perturbed versions.
+      one: Representations of the images.
+      other: Representations of the perturbed images.
       mask: False on padding.
-      temperature: Of every NT-Xent.
-      margin: The delta.
-      poly: See `nt_xent`.
+      temperature: Temperature of each NT-Xent, above 0.
+      margin: Margin delta of the hinges.
+      poly: Whether to add the polynomial term of `nt_xent`.
 
     Source: Zhang et al. 2022 (arXiv 2206.08496), equations 1 to 3. Differs from it in: the hinge,
       without which the sum is unbounded below, since it rewards making $l_k$ large.

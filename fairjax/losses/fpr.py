@@ -27,14 +27,18 @@ from fairjax.losses.margin import Cosines, Mask, Rows, TwoSided, one_of
 from fairjax.losses.selection import kth_largest
 from fairjax.losses.shards import Axis, total
 
+# False positives an image in the paper: gamma_u = 1e-4 on 28,000 classes.
+AUTO_ALLOWANCE = "2.8"
+
 
 class Selected(NamedTuple):
     """Sums over the selected classes of each row; shards and chunks of classes add up.
 
     Attributes:
-      total: Of F(c).
-      hits: Of ones.
-      above: Of ones, over all cosines above T, in "mean_sq" also T, selected or not.
+      total: Sum of F(c) over the selected classes.
+      hits: Number of selected classes.
+      above: Number of classes whose cosine exceeds T, selected or not; in "mean_sq" also those
+        at T.
     """
 
     total: Rows
@@ -59,19 +63,20 @@ class FprPenalty:
     embedding alone, and so does the factor 1 + t.
 
     Attributes:
-      variant: As above.
-      gamma_u: The false-positive rate allowed to the batch as a whole, below 1; 0 is
-        1 / (C - 1), one false positive an image on average.
+      variant: Population, selection and shift: a row of the table above.
+      gamma_u: False-positive rate allowed to the batch as a whole, below 1. 0 is 1 / (C - 1), one
+        false positive an image on average; "auto" is 2.8 / (C - 1), the paper's 2.8 an image.
       alpha: Strength of "paper"; its value was never printed. The others have none.
-      alpha_mode: Of "paper": "constant", or "one_plus_target" for alpha (1 + t), the gradient
-        of that t to the embedding alone.
-      power: p of F(c) = max(c, 0)^p, of "paper", above 0; below 1 the base is at least 1e-6.
+      alpha_mode: How "paper" uses alpha: "constant", or "one_plus_target" for alpha (1 + t),
+        whose t sends its gradient to the embedding alone.
+      power: Exponent p of F(c) = max(c, 0)^p in "paper", above 0; below 1 the base is 1e-6
+        or more.
 
     Source: see the module. Differs from it in: "mean_sq" ranks the global batch, not the device's.
     """
 
     variant: str
-    gamma_u: float
+    gamma_u: float | str
     alpha: float
     alpha_mode: str
     power: float
@@ -79,13 +84,24 @@ class FprPenalty:
     def __post_init__(self) -> None:
         one_of("variant", self.variant, ("paper", "tface", "mean_sq"))
         one_of("alpha_mode", self.alpha_mode, ("constant", "one_plus_target"))
-        if not 0 <= self.gamma_u < 1:
+        if isinstance(self.gamma_u, str):
+            if self.gamma_u != "auto":
+                raise ValueError(f"gamma_u={self.gamma_u!r} must be a number or 'auto'.")
+        elif not 0 <= self.gamma_u < 1:
             raise ValueError(f"gamma_u={self.gamma_u} must be 0, for 1/(classes - 1), or below 1.")
         for name, value, low in (("alpha", self.alpha, 0.0), ("power", self.power, 1e-6)):
             if not value >= low:
                 raise ValueError(
                     f"{name}={value} must be {'0 or more' if low == 0 else 'above 0'}."
                 )
+
+    def allowance(self, classes: int) -> float:
+        """False positives that an image is allowed on average: gamma_u (C - 1).
+
+        Raises:
+          ValueError: If `gamma_u` is "auto" and the classes are fewer than four.
+        """
+        return float(self._rate(classes) * (classes - 1))
 
     def largest_rank(self, rows: int, classes: int) -> int:
         """The k of a full batch of which nothing is excluded: what `rank` never exceeds.
@@ -153,8 +169,8 @@ class FprPenalty:
         """Sums over the cosines that T selects.
 
         Args:
-          cosines: With non-target classes.
-          through_embedding: The same numbers; their gradient does not reach the class weights.
+          cosines: Cosines with non-target classes.
+          through_embedding: A copy of `cosines` whose gradient does not reach the class weights.
           threshold: T.
           target: t.
           margined: u before the shift.
@@ -179,7 +195,7 @@ class FprPenalty:
 
         Args:
           selected: Sums over all C classes.
-          through_embedding: t; its gradient does not reach the class weights.
+          through_embedding: Target cosine t; its gradient does not reach the class weights.
           classes: C.
         """
         mean = selected.total / jnp.maximum(selected.hits, 1.0)
@@ -187,7 +203,7 @@ class FprPenalty:
             return mean
         if self.variant == "tface":
             return (1 + through_embedding) * mean
-        factor = self.alpha / float(self._rate(classes) * (classes - 1))
+        factor = self.alpha / self.allowance(classes)
         if self.alpha_mode == "one_plus_target":
             return factor * (1 + through_embedding) * selected.total
         return factor * selected.total
@@ -202,7 +218,12 @@ class FprPenalty:
         """gamma_u as the nearest fraction whose terms' product stays within 31 bits."""
         if not self.gamma_u:
             return Fraction(1, classes - 1)
-        rate = Fraction(repr(float(self.gamma_u)))
+        if self.gamma_u == "auto":
+            rate = Fraction(AUTO_ALLOWANCE) / (classes - 1)
+            if rate >= 1:
+                raise ValueError(f"gamma_u='auto' needs four classes or more, not {classes}.")
+        else:
+            rate = Fraction(repr(float(self.gamma_u)))
         return rate.limit_denominator(math.isqrt(int(2**30 / rate)))
 
 
@@ -236,7 +257,7 @@ def fpr_penalty(
       penalty: The variant and its settings.
       others: Cosines with non-target classes, minus infinity in the target's place.
       target: Cosines with the target.
-      margined: The target's after the margin.
+      margined: Target cosine after the margin.
       mask: False on padding.
       classes: C; None is the width of the array.
       axis: The classes lie in shards over this mesh axis.

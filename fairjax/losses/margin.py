@@ -33,8 +33,8 @@ class TwoSided(NamedTuple):
     """One array of cosines whose gradient comes in two kinds.
 
     Attributes:
-      both: Its gradient reaches the embeddings and the class weights.
-      through_embedding: The same numbers; their gradient stops short of the class weights.
+      both: Cosines whose gradient reaches the embeddings and the class weights.
+      through_embedding: Equal cosines whose gradient reaches the embeddings alone.
     """
 
     both: Array

@@ -25,7 +25,7 @@ def masked_patch_error(
     """Squared error, averaged over the pixels of the removed patches of each image.
 
     Args:
-      predictions: Of every patch; those of kept ones play no part.
+      predictions: Pixels drawn for every patch; those of kept patches do not count.
       targets: The true patches, normalised or not.
       mask: 1 is removed, 0 is kept; at least one patch of each image is removed.
     """

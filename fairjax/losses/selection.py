@@ -36,7 +36,7 @@ def kth_largest(
       values: float32, without NaN; minus infinity marks what is not to be ranked.
       k: From 1 to `largest_k`, and to the number of values ranked; beyond, it is minus infinity.
       at_most: Each row's limit; plus infinity is none, minus infinity leaves the row out.
-      largest_k: Known at compile time.
+      largest_k: Upper limit of k, known at compile time.
       axis: The classes lie in shards over this mesh axis, and k counts through all of them. The
         shards exchange 64 counts.
     """
@@ -86,7 +86,7 @@ def kth_by_bisection(
     Args:
       values: float32, without NaN.
       k: From 1 to the number of values.
-      axis: As in `kth_largest`.
+      axis: Mesh axis of the classes' shards, over all of which k counts; None for one array.
     """
     bits = lax.bitcast_convert_type(values, jnp.int32)
     # Order-preserving: a negative float's other bits count downwards.

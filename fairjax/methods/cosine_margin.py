@@ -26,7 +26,7 @@ class MarginModel(nn.Module):
     Attributes:
       backbone: Module from images [batch, height, width, 3] to embeddings [batch, dim].
       classes: How many people.
-      rows: Of the class weights.
+      rows: Rows of the class weights, at least `classes`.
     """
 
     backbone: nn.Module
@@ -62,8 +62,8 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
-      margin: Its `name`, a key of MARGINS, and its settings.
-      head: See `Head`.
+      margin: The margin's `name`, a key of MARGINS, and its settings.
+      head: Settings of the class head, a `Head`.
       tta: What "embedding" is made of: "sum" (of the image's and its mirror image's, then
         normalised), "concat" (both, then normalised) or "none" (the image's).
     """

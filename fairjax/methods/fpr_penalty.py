@@ -8,6 +8,7 @@ The authors report smaller gaps on RFW for models trained on BUPT-Balancedface a
 users who trained on MS1M-like data report no gain over CosFace and ArcFace (TFace, issue 23).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from absl import logging
 from fairjax.core.types import Batch, Method, Target
 from fairjax.heads import Head, Outcome
 from fairjax.losses import FprPenalty, make_margin, masked_sum
+from fairjax.losses.fpr import AUTO_ALLOWANCE
 from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
 
 
@@ -32,7 +34,7 @@ def build(
     head: Mapping[str, Any],
     tta: str,
     variant: str,
-    gamma_u: float,
+    gamma_u: float | str,
     alpha: float,
     alpha_mode: str,
     power: float,
@@ -45,14 +47,16 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
-      margin: The host: its `name`, a key of MARGINS, and its settings.
-      head: See `Head`; not "sampled", whose sample lacks cosines that the penalty counts.
-      tta: See `fairjax.methods.cosine_margin.build`.
-      variant: This and the next four: see `FprPenalty`.
-      gamma_u: False-positive rate allowed to the whole batch; 0 is 1 / (classes - 1).
+      margin: The margin that the penalty is added to: its `name`, a key of MARGINS, and settings.
+      head: Settings of the class head, a `Head`; not "sampled", whose sample lacks cosines that
+        the penalty counts.
+      tta: Images behind an embedding: "sum", "concat" or "none"; see `cosine_margin.build`.
+      variant: Form of the penalty: "paper", "tface" or "mean_sq"; see `FprPenalty`.
+      gamma_u: False-positive rate allowed to the whole batch; 0 is 1 / (classes - 1), "auto" is
+        2.8 / (classes - 1).
       alpha: Strength of "paper".
-      alpha_mode: Of "paper": "constant" or "one_plus_target".
-      power: Of the cosine, in "paper".
+      alpha_mode: Form of alpha in "paper": "constant" or "one_plus_target".
+      power: Exponent of the cosine in "paper".
       log_groups: An attribute whose groups' rates are logged, where the dataset has it; "" is none.
     """
     penalty = FprPenalty(
@@ -60,14 +64,15 @@ def build(
     )
     groups = targets[log_groups].values if log_groups in targets else ()
     classes = count_classes(targets, label)
+    log_allowance(gamma_u, penalty.allowance(classes))
 
     def log(outcome: Outcome, batch: Batch) -> Scalars:
         mask, result = batch["mask"], outcome.penalty
         assert result is not None
         k = penalty.largest_rank(len(mask), classes)
-        if k < 10:  # said once, while the step is traced
+        if k < 10:  # logged once, while the step is traced
             logging.warning(
-                "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%g or the "
+                "Only %d cosines of a batch are above the FPR threshold; raise gamma_u=%s or the "
                 "batch for a steadier one.",
                 k - 1,
                 gamma_u,
@@ -93,6 +98,25 @@ def build(
         tta=tta,
         log=log,
     )
+
+
+@functools.cache  # a run builds its method several times
+def log_allowance(gamma_u: float | str, allowance: float) -> None:
+    """Logs gamma_u (C - 1), once a process, and warns where it is below 1."""
+    logging.info(
+        "FPR penalty: gamma_u=%s allows an image %.3g false positives on average.",
+        gamma_u,
+        allowance,
+    )
+    if allowance < 1:
+        logging.warning(
+            "gamma_u=%s allows an image %.3g false positives on average: a single one is already "
+            "over the allowance. Set config.method.gamma_u to 'auto' (%s, as in the paper) or 0 "
+            "(1).",
+            gamma_u,
+            allowance,
+            AUTO_ALLOWANCE,
+        )
 
 
 def summary(fpr: jax.Array, shift: jax.Array, members: jax.Array) -> Scalars:

@@ -48,14 +48,14 @@ def build(
       targets: Not used: pre-training knows no labels.
       preprocess: uint8 images to the backbone's input.
       decoder_dim: Width of the decoder, a multiple of 4 and of `decoder_heads`.
-      decoder_depth: Its blocks.
-      decoder_heads: Its attention heads.
+      decoder_depth: Number of the decoder's blocks.
+      decoder_heads: Attention heads of a decoder block.
       ratio: Share of the patches removed, in (0, 1).
       scheme: "random", "mask_sensitive" or "mask_nonsensitive".
       sensitivity: The .npz that holds the map as "sensitivity" [patches]; "" for "random".
       strength: How closely masks follow the map: 0 is random, inf always removes the same patches.
-      weights: What the map becomes; see `masking.log_weights`.
-      reverse: Likewise, for "mask_nonsensitive".
+      weights: How the map becomes weights, "value" or "rank"; see `masking.log_weights`.
+      reverse: How "mask_nonsensitive" turns the map round, "neg_log" or "reflect".
       scope: "batch": all images of a batch share a mask, as in the study; "image": each has its
         own, as in the original.
       normalise_target: Whether a patch is drawn less its mean and over its deviation.

@@ -62,8 +62,8 @@ def build(
       targets: Not used: pre-training knows no labels.
       preprocess: uint8 images to the backbone's input.
       projection: Width of what is compared.
-      temperature: Of the NT-Xent.
-      joint_norm: See `Projected`.
+      temperature: Temperature of the NT-Xent, above 0.
+      joint_norm: Whether both views are one batch, and share batch statistics.
     """
     del targets
     model = Projected(backbone, projection, joint_norm)

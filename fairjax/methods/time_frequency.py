@@ -26,8 +26,8 @@ class TwoViews(nn.Module):
 
     Attributes:
       backbone: A TFC.
-      share: Of the components of a spectrum that its other version changes.
-      strength: How much it adds to one, as a share of the largest.
+      share: Share of a spectrum's components that its perturbed version changes, in [0, 1].
+      strength: Largest amount added to a component, as a share of the largest component.
       frequency_view: "perturb": the first view's spectrum, perturbed; "second": the second view's.
       joint_norm: Whether both views go through the trunk and the projectors as one batch, and share
         batch statistics.
@@ -103,13 +103,14 @@ def build(
         `fairjax.losses.time_frequency`.
       within: Weight of the losses within time and within frequency.
       across: Weight of the consistency.
-      margin: Of the hinges.
-      temperature: Of every NT-Xent.
-      poly: See `fairjax.losses.nt_xent`.
-      frequency_view: See `TwoViews`.
-      share: Likewise, in [0, 1].
-      strength: Likewise, 0 or more.
-      joint_norm: Likewise.
+      margin: Margin of the hinges.
+      temperature: Temperature of each NT-Xent, above 0.
+      poly: Whether to add the polynomial term of `fairjax.losses.nt_xent`.
+      frequency_view: Other spectrum: "perturb", the first view's perturbed, or "second", that of
+        the second view.
+      share: Share of a spectrum's components that a perturbation changes, in [0, 1].
+      strength: Largest amount added to a component, as a share of the largest; 0 or more.
+      joint_norm: Whether both views share batch statistics.
 
     Raises:
       ValueError: If the backbone is no TFC or a setting is not known.

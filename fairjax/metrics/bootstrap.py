@@ -152,12 +152,12 @@ def gap_interval(
     return value - reach, value + reach
 
 
-def exact_interval(*, all_counted: bool, trials: int, level: float) -> tuple[float, float]:
+def exact_interval(*, all_counted: bool, trials: int | float, level: float) -> tuple[float, float]:
     """Clopper-Pearson for a rate of 0 or 1, where every resample says the same.
 
     Args:
       all_counted: Whether the rate is 1 (else 0).
-      trials: Independent trials: clusters, not rows. At least 1.
+      trials: Independent trials: clusters, not rows; effective ones need not be whole. At least 1.
       level: A fraction in (0, 1).
     """
     reach = ((1 - level) / 2) ** (1 / trials)

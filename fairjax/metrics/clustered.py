@@ -18,8 +18,13 @@ Source: Fogliato, Patil and Perona, IJCV 2024 (arXiv 2306.01198) for mated pairs
 number of trials; the dyadic form is the standard one of dyadic regression. They divide by Q_all:
 Q(trials) is ours and makes up for the rate being estimated from the same pairs, as n - 1 does for a
 variance; it adds 1 % for 100 people's mated pairs, 4 % for their non-mated ones.
+
+With few errors the variance itself is hardly known: no error says nothing about how errors cluster.
+There the design effect of the `FEW` likeliest errors of the same pairs stands in
+(`likeliest_design_effect`): errors at a more lenient threshold cluster at least as much.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -27,6 +32,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from scipy.special import stdtrit
 
+from fairjax.core.results import FEW
 from fairjax.metrics.bootstrap import exact_interval
 
 
@@ -54,8 +60,13 @@ class ClusteredRate:
       trials: How many pairs there are.
       people: How many distinct people they show.
       independent: The most pairs found of which no two share a person.
-      variance: Of the rate, never below that of independent trials; NaN where all pairs share a
-        person, or there is none: then they say nothing about other people.
+      variance: Variance of the rate, never below that of independent trials; NaN where all pairs
+        share a person, or there is none: then they say nothing about other people.
+      raw_variance: The same without that lower bound.
+      dependents: How many pairs share a person with a pair, itself included: the mean over pairs.
+      effective_people: (sum of m)^2 / sum of m^2 with m the pairs of each person: the number of
+        people with equally many pairs that would be as many degrees of freedom.
+      likeliest_effect: Design effect that stands in where errors are few; NaN where unknown.
     """
 
     errors: int
@@ -63,11 +74,20 @@ class ClusteredRate:
     people: int
     independent: int
     variance: float
+    raw_variance: float = np.nan
+    dependents: float = np.nan
+    effective_people: float = np.nan
+    likeliest_effect: float = np.nan
 
     @property
     def rate(self) -> float:
         """Fraction of trials that are errors; NaN without trials."""
         return self.errors / self.trials if self.trials else np.nan
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether fewer than `FEW` trials are errors, or fewer than `FEW` are not."""
+        return min(self.errors, self.trials - self.errors) < FEW
 
     @property
     def design_effect(self) -> float:
@@ -77,9 +97,17 @@ class ClusteredRate:
 
     @property
     def effective_trials(self) -> float:
-        """Independent trials that would know the rate as well; `independent` at rates 0 and 1."""
+        """Independent trials that would know the rate as well.
+
+        With few errors no more than `likeliest_effect` leaves. At rates 0 and 1 it is that number,
+        or `independent` where it is larger or the effect is unknown.
+        """
+        backed = self.trials / self.likeliest_effect
         alone = self.rate * (1 - self.rate)
-        return alone / self.variance if alone > 0 else float(self.independent)
+        if not alone > 0:
+            return float(np.fmax(backed, self.independent))
+        known = alone / self.variance
+        return backed if self.is_thin and backed < known else known
 
     def with_variance_of(self, resampled: Float[np.ndarray, " resamples"]) -> "ClusteredRate":
         """The same rate with the variance of its resampled values.
@@ -98,21 +126,24 @@ class ClusteredRate:
     def interval(self, *, level: float) -> tuple[float, float] | None:
         """Wilson's interval on the effective trials; None where the variance is unknown.
 
-        Student's quantile with people - 1 degrees of freedom stands for the normal one, since the
-        effective trials are themselves estimated (Korn and Graubard, Survey Methodology 1998).
-        With no errors, or nothing else, Clopper-Pearson on pairs of which no two share a person:
-        that none of these failed is what bounds the rate.
+        Student's quantile with `effective_people` - 1 degrees of freedom stands for the normal one,
+        since the effective trials are themselves estimated (Korn and Graubard, Survey Methodology
+        1998) from people of unequal weight (Carter, Schnepel and Steigerwald, Review of Economics
+        and Statistics 2017). With no errors, or nothing else, Clopper-Pearson on as many trials,
+        at least on those pairs of which no two share a person.
 
         Args:
           level: Nominal coverage, a fraction in (0, 1).
         """
+        tail = (1 + level) / 2
+        wider = stdtrit(max(self.effective_people - 1, 1), tail) / NormalDist().inv_cdf(tail)
+        trials = self.effective_trials / float(wider) ** 2
         if self.trials and self.errors in (0, self.trials):
-            return exact_interval(all_counted=self.errors > 0, trials=self.independent, level=level)
+            trials = max(trials, self.independent)
+            return exact_interval(all_counted=self.errors > 0, trials=trials, level=level)
         if np.isnan(self.variance):
             return None
-        tail = (1 + level) / 2
-        wider = stdtrit(self.people - 1, tail) / NormalDist().inv_cdf(tail)
-        low, high = wilson_interval(self.rate, self.effective_trials / wider**2, level=level)
+        low, high = wilson_interval(self.rate, trials, level=level)
         return float(low), float(high)
 
 
@@ -164,12 +195,101 @@ def from_sums(
     names, person = np.unique(people, return_inverse=True)
     person = person.reshape(people.shape)
     rate = wrong / total
-    known = total**2 - _dependent(trials, person)
-    variance = np.nan
+    dependent = _dependent(trials, person)
+    known = total**2 - dependent
+    raw = variance = np.nan
     if known > 0:
-        alone = rate * (1 - rate) / total
-        variance = max(_dependent(errors - rate * trials, person) / known, alone)
-    return ClusteredRate(wrong, total, len(names), _disjoint(person), float(variance))
+        raw = _dependent(errors - rate * trials, person) / known
+        variance = max(raw, rate * (1 - rate) / total)
+    each = _by_person(trials, person)
+    return ClusteredRate(
+        errors=wrong,
+        trials=total,
+        people=len(names),
+        independent=_disjoint(person),
+        variance=float(variance),
+        raw_variance=float(raw),
+        dependents=dependent / total,
+        effective_people=float(each.sum() ** 2 / np.sum(each**2)),
+    )
+
+
+def likeliest_design_effect(
+    score: Float[np.ndarray, " pairs"], couples: Dyads, *, mated: bool
+) -> float:
+    """Design effect of the `FEW` likeliest errors among pairs: how much errors cluster, at least.
+
+    Taken at a threshold at which `FEW` pairs are errors (half of them where there are fewer than
+    twice as many pairs), whatever the threshold in use. NaN where all pairs share a person.
+
+    Args:
+      score: Score of each pair; larger means more alike.
+      couples: `dyads` of the pairs.
+      mated: Whether the pairs are mated: their lowest scores are the likeliest errors, else the
+        highest.
+    """
+    count = min(FEW, len(score) // 2)
+    if not count:
+        return np.nan
+    likeliest = np.argpartition(score if mated else -score, count - 1)[:count]
+    errors = np.bincount(couples.position[likeliest], minlength=len(couples.trials))
+    return from_sums(errors, couples.trials, couples.people).design_effect
+
+
+def common_design_effects(rates: Sequence[ClusteredRate]) -> Float[np.ndarray, " groups"]:
+    """Design effects of groups whose pairs are equally correlated: steadier than each group's own.
+
+    With rho the correlation of two pairs that share a person, a group's design effect is
+
+        1 + rho (dependents - 1),
+
+    and rho, at least 0, is the sum over groups of the covariances found over the sum of those at
+    rho = 1. Groups without errors say nothing about rho, and take that of the others.
+
+    Args:
+      rates: One a group; NaN results for a group without pairs.
+    """
+    alone = np.array([r.rate * (1 - r.rate) for r in rates])
+    trials = np.array([r.trials for r in rates], np.float64)
+    raw = np.array([r.raw_variance for r in rates])
+    others = np.array([r.dependents for r in rates]) - 1
+    known = ~np.isnan(raw) & (alone > 0) & (others > 0)
+    found = np.sum((raw * trials - alone)[known] * trials[known])
+    most = np.sum((alone * trials * others)[known])
+    return 1 + (max(found / most, 0.0) if most > 0 else 0.0) * others
+
+
+def person_mean(
+    errors: Int[np.ndarray, " people"], trials: Int[np.ndarray, " people"], *, level: float
+) -> tuple[float, tuple[float, float] | None]:
+    """Mean over people of each person's own rate, and its interval: people count equally.
+
+    Where people have unequally many pairs it answers another question than the rate over pairs: how
+    often the system fails a person, not how often it fails a pair. The interval is Wilson's on
+    effective trials from the variance between people, with Student's quantile; Clopper-Pearson on
+    people where nobody, or everybody, fails.
+
+    Args:
+      errors: Errors of each person.
+      trials: Pairs of each person, at least 1.
+      level: Nominal coverage, a fraction in (0, 1).
+
+    Returns:
+      The mean, a fraction in [0, 1] (NaN without people), and its interval (None with one person).
+    """
+    people = len(trials)
+    share = errors / trials
+    mean = float(np.mean(share)) if people else np.nan
+    if people < 2:
+        return mean, None
+    if mean in (0.0, 1.0):
+        return mean, exact_interval(all_counted=mean > 0, trials=people, level=level)
+    alone = mean * (1 - mean)
+    variance = max(share.var(ddof=1) / people, alone * np.sum(1 / trials) / people**2)
+    tail = (1 + level) / 2
+    wider = stdtrit(people - 1, tail) / NormalDist().inv_cdf(tail)
+    low, high = wilson_interval(mean, alone / variance / wider**2, level=level)
+    return mean, (float(low), float(high))
 
 
 def wilson_interval(
@@ -196,11 +316,16 @@ def wilson_interval(
 
 def _dependent(values: np.ndarray, person: np.ndarray) -> float:
     """The sum of products over all couples of dyads with a common person: Q."""
-    one, other = person.T
-    apart = one != other
-    people = person.max() + 1
-    sums = np.bincount(one, values, people) + np.bincount(other[apart], values[apart], people)
+    apart = person[:, 0] != person[:, 1]
+    sums = _by_person(values, person)
     return float(np.sum(sums**2) - np.sum(np.square(values[apart], dtype=np.float64)))
+
+
+def _by_person(values: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """The sum over the dyads that hold each person."""
+    one, other = person.T
+    apart, people = one != other, person.max() + 1
+    return np.bincount(one, values, people) + np.bincount(other[apart], values[apart], people)
 
 
 def _disjoint(person: np.ndarray) -> int:

@@ -25,11 +25,16 @@ class Unit(NamedTuple):
 
 
 def unit(vectors: Float[Array, "rows dim"]) -> Unit:
-    """Scales each row to length 1; a row shorter than 1e-12 keeps finite gradients instead."""
+    """Scales each row to length 1.
+
+    A row shorter than 1e-12 has no direction: its result and its gradient are 0, and its length
+    counts as 1e-12.
+    """
     vectors = vectors.astype(jnp.float32)
     squared = jnp.sum(vectors * vectors, axis=1)
     length = jnp.sqrt(jnp.maximum(squared, 1e-24))
-    return Unit(vectors / length[:, None], length)
+    known = (squared > 1e-24)[:, None]
+    return Unit(jnp.where(known, vectors / length[:, None], 0.0), length)
 
 
 class CosineHead(nn.Module):
@@ -39,8 +44,8 @@ class CosineHead(nn.Module):
     axes it is decayed like any kernel.
 
     Attributes:
-      classes: How many.
-      rows: Of the weights; those beyond the classes start at zero, and nothing moves them.
+      classes: Number of classes.
+      rows: Rows of the weights; those beyond the classes start at zero, and nothing moves them.
     """
 
     classes: int

@@ -20,6 +20,7 @@ UNITS = {
     100: (3, 13, 30, 3),
     200: (6, 26, 60, 6),
 }
+BOTTLENECKS = {200: (3, 24, 36, 3)}  # TFace's own 200; insightface's has basic units
 Maps = Float[Array, "batch height width channels"]
 
 
@@ -31,16 +32,17 @@ class IResNet(nn.Module):
 
     Attributes:
       depth: 18, 34, 50, 100 or 200. A 50 has basic units, 14 of them in its third stage: it is not
-        the bottleneck ResNet-50.
-      dtype: Of the computation; parameters, statistics and the result are float32.
+        the bottleneck ResNet-50. A 200 has bottlenecks in "tface", basic units in "insightface".
+      dtype: Type of the computation; parameters, statistics and the result are float32.
       dialect: "tface" takes every second pixel as the shortcut where only the size changes, and its
         last norm has neither scale nor bias; He-normal kernels. "insightface" projects there too,
         and its last norm has a bias; convolutions start at N(0, 0.1). Its released last norm also
         has a scale, frozen at 1.
       dropout: Share of the last map dropped in training. The authors: 0.4 for "tface", 0 for
         "insightface".
-      width: Channels of the stem and of the first stage; 64 is the published network.
-      dim: Of the embedding.
+      width: Channels of the stem and of a basic first stage; 64 is the published network. The
+        stages of bottlenecks are four times as wide.
+      dim: Width of the embedding.
       lowering: How the convolutions are computed; see `fairjax.models.layers.conv.conv`.
 
     Source: Deng et al. 2019 (arXiv 1801.07698), section 3.1; the dialects are the programs TFace
@@ -78,9 +80,12 @@ class IResNet(nn.Module):
 
         x = conv(self.width, 3, name="stem_conv")(images)
         x = PReLU(name="stem_prelu")(norm(name="stem_norm")(x, train=train))
-        for stage, units in enumerate(UNITS[self.depth], start=1):
+        bottleneck = tface and self.depth in BOTTLENECKS
+        unit = BottleneckUnit if bottleneck else Unit
+        stages = BOTTLENECKS[self.depth] if bottleneck else UNITS[self.depth]
+        for stage, units in enumerate(stages, start=1):
             for i in range(units):
-                x = Unit(
+                x = unit(
                     width=self.width * 2 ** (stage - 1),
                     strides=2 if i == 0 else 1,
                     subsample=tface,
@@ -110,7 +115,7 @@ class Unit(nn.Module):
 
     Attributes:
       width: Channels out.
-      strides: Of the second convolution.
+      strides: Stride of the second convolution.
       subsample: Whether a shortcut that keeps its width keeps its pixels too, every `strides`-th,
         rather than project them.
       conv: Makes a convolution of so many channels and such a kernel.
@@ -131,11 +136,47 @@ class Unit(nn.Module):
         y = self.conv(self.width, 3)(self.norm()(x, train=train))
         y = PReLU()(self.norm()(y, train=train))
         y = self.norm()(self.conv(self.width, 3, strides=self.strides)(y), train=train)
-        same_width = x.shape[-1] == self.width
-        if same_width and (self.subsample or self.strides == 1):
-            return x[:, :: self.strides, :: self.strides] + y
-        x = self.conv(self.width, 1, strides=self.strides, name="shortcut_conv")(x)
-        return self.norm(name="shortcut_norm")(x, train=train) + y
+        return _shortcut(self, x, self.width, train=train) + y
+
+
+class BottleneckUnit(nn.Module):
+    """A `Unit` of three convolutions: 1x1 to `width`, 3x3, and 1x1 to four times `width`.
+
+    The stride sits on the last convolution.
+
+    Attributes:
+      width: Channels of the 3x3 convolution.
+      strides: Stride of the last convolution.
+      subsample: Whether a shortcut that keeps its width is every `strides`-th pixel.
+      conv: Makes a convolution of so many channels and such a kernel.
+      norm: Makes a batch norm.
+    """
+
+    width: int
+    strides: int
+    subsample: bool
+    conv: Callable[..., Any]
+    norm: Callable[..., Any]
+
+    @nn.compact
+    def __call__(
+        self, x: Maps, *, train: bool
+    ) -> Float[Array, "batch out_height out_width features"]:
+        """Maps `[batch, height, width, channels]` to `4 * width` channels."""
+        features = 4 * self.width
+        y = self.conv(self.width, 1)(self.norm()(x, train=train))
+        y = self.conv(self.width, 3)(PReLU()(self.norm()(y, train=train)))
+        y = PReLU()(self.norm()(y, train=train))
+        y = self.norm()(self.conv(features, 1, strides=self.strides)(y), train=train)
+        return _shortcut(self, x, features, train=train) + y
+
+
+def _shortcut(block: Unit | BottleneckUnit, x: Maps, features: int, *, train: bool) -> Array:
+    """`x`, subsampled where only its size changes, or projected by a 1x1 convolution."""
+    if x.shape[-1] == features and (block.subsample or block.strides == 1):
+        return x[:, :: block.strides, :: block.strides]
+    x = block.conv(features, 1, strides=block.strides, name="shortcut_conv")(x)
+    return block.norm(name="shortcut_norm")(x, train=train)
 
 
 class PReLU(nn.Module):

@@ -17,9 +17,9 @@ class MaskedAutoencoder(nn.Module):
     Attributes:
       backbone: A `ViT` whose `pool` is "tokens".
       decoder_dim: Width of a decoder token; a multiple of `decoder_heads` and of 4.
-      decoder_depth: Its blocks.
+      decoder_depth: Number of the decoder's blocks.
       decoder_heads: Attention heads a block.
-      dtype: Of the computation; parameters and the result are float32.
+      dtype: Type of the computation; parameters and the result are float32.
 
     Source: He et al. 2022 (arXiv 2111.06377), section 3 and appendix A.1.
     """

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from fairjax.core.files import read_arrays
+
 Scheme = Literal["random", "mask_sensitive", "mask_nonsensitive"]
 _TINY = 1e-12  # keeps the logarithm of a weight of 0 finite: such a patch keeps a chance
 
@@ -143,7 +145,7 @@ def read_map(path: str) -> np.ndarray:
         file /= "sensitivity.npz"
     if not file.exists():
         raise ValueError(f"{file}: no such file; a ViT classifier's run leaves one.")
-    with np.load(file) as stored:  # allow_pickle stays off: nothing read can run code
-        if "sensitivity" not in stored or stored["sensitivity"].ndim != 1:
-            raise ValueError(f"{path} holds no array 'sensitivity' [patches].")
-        return np.asarray(stored["sensitivity"], np.float64)
+    found = read_arrays(file).get("sensitivity")
+    if found is None or found.ndim != 1 or found.dtype.kind != "f":
+        raise ValueError(f"{path} holds no array 'sensitivity' [patches].")
+    return found.astype(np.float64)

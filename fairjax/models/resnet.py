@@ -23,7 +23,7 @@ class ResNet(nn.Module):
 
     Attributes:
       depth: 18 or 34 (blocks of two 3x3, out to 512), 50 or 101 (bottlenecks, out to 2048).
-      dtype: Of the computation; parameters, statistics and the result are float32.
+      dtype: Type of the computation; parameters, statistics and the result are float32.
       stem: "imagenet" is 7x7 of stride 2 and a 3x3 max-pool of stride 2; "small" is one 3x3.
       zero_init_residual: Whether the last norm of each block starts at scale 0, so that every
         block starts as its shortcut.

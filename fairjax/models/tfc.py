@@ -24,7 +24,7 @@ class View(NamedTuple):
 
     Attributes:
       high: The mean of its tokens, [batch, dim].
-      low: Its projection, [batch, projection].
+      low: The projection of that mean, [batch, projection].
     """
 
     high: Float[Array, "batch dim"]
@@ -39,21 +39,21 @@ class TFC(nn.Module):
     backbone it gives both low-dimensional projections together.
 
     Attributes:
-      depth: Of the trunk; see `ResNet`.
-      width: Its first channels.
-      stem: Its first layer.
-      stages: How many of its four stages there are.
+      depth: Depth of the trunk, a `ResNet`.
+      width: Channels of the trunk's first stage.
+      stem: First layer of the trunk, "imagenet" or "small".
+      stages: Number of the trunk's stages, up to four.
       dim: Width of a token.
-      layers: Of each encoder.
-      heads: Of each attention.
+      layers: Layers of each encoder.
+      heads: Attention heads of a layer.
       hidden: Width of a layer's perceptron.
-      dropout: After the attention, in and after the perceptron.
+      dropout: Dropout rate after the attention, in and after the perceptron.
       projection: Width of the low-dimensional representation of each view.
       transform: What the Fourier transform runs over: "grid", the two axes of the map, or
         "sequence", its cells in raster order.
       transform_norm: "ortho", "backward" or "forward", as `numpy.fft` has it.
       half: Leave out the frequencies that mirror others: the transform is of real numbers.
-      dtype: Of the computation; parameters, statistics, spectrum and result are float32.
+      dtype: Type of the computation; parameters, statistics, spectrum and result are float32.
 
     Source: Zhang et al. 2022 (TF-C, arXiv 2206.08496), whose encoders and projectors these are;
       the UTKFace study's section 3.2, which puts a CNN before them and states no size. Differs from
@@ -149,11 +149,11 @@ class Encoder(nn.Module):
     """Learned positions, post-norm Transformer layers, and the mean over tokens.
 
     Attributes:
-      layers: How many.
-      heads: Of each attention.
+      layers: Number of layers.
+      heads: Attention heads of a layer.
       hidden: Width of the perceptron.
-      dropout: After the attention, in and after the perceptron.
-      dtype: Of the computation; the result is float32.
+      dropout: Dropout rate after the attention, in and after the perceptron.
+      dtype: Type of the computation; the result is float32.
     """
 
     layers: int
@@ -224,10 +224,10 @@ def fourier(rows: int, columns: int, *, over: str, norm: str) -> np.ndarray:
     is another product.
 
     Args:
-      rows: Of the grid.
-      columns: Of the grid.
+      rows: Rows of the grid.
+      columns: Columns of the grid.
       over: "grid" transforms along both axes, "sequence" along the raster.
-      norm: As `numpy.fft.fft` has it.
+      norm: Normalisation, by the names of `numpy.fft.fft`.
 
     Returns:
       [frequencies, cells], frequencies in the order of `numpy.fft`, raster order for "grid".
@@ -249,7 +249,7 @@ def distinct(rows: int, columns: int, *, over: str) -> np.ndarray:
     """Frequencies of which no earlier one is the mirror: those that a real signal does not repeat.
 
     Returns:
-      Their numbers in the order of `fourier`.
+      Numbers of those frequencies in the order of `fourier`.
     """
     cells = np.arange(rows * columns)
     if over == "sequence":
@@ -269,8 +269,8 @@ def perturbed(key: jax.Array, magnitudes: Tokens, *, share: float, strength: flo
     Args:
       key: Decides all of it.
       magnitudes: `[batch, frequencies, dim]`, 0 or more.
-      share: Of the components, in [0, 1].
-      strength: Of what is added, 0 or more.
+      share: Share of the components that are changed, in [0, 1].
+      strength: Largest amount added, as a share of the largest component; 0 or more.
 
     Source: TF-C's `remove_frequency` and `add_frequency`, which add both versions up and so double
       every amplitude; here an image gets one of the two.

@@ -35,7 +35,7 @@ class ViT(nn.Module):
       maps: Whether each block's attention, float32 [batch, heads, tokens, tokens] with queries on
         the third axis, is sown as "attention" in "intermediates"; see
         `fairjax.models.layers.attention`. The results are the same to rounding.
-      dtype: Of the computation; parameters and the result are float32.
+      dtype: Type of the computation; parameters and the result are float32.
 
     Source: Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1; sizes of Touvron et al. 2021
       (DeiT) for "tiny" and "small". LayerNorm's epsilon is 1e-6 and GELU the exact one, as in both.

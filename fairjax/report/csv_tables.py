@@ -1,12 +1,14 @@
 """All numbers and every table as CSV files, safe to open in a spreadsheet."""
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from fairjax.core.files import write_whole
 from fairjax.core.results import Measure, Results, Table
 from fairjax.report.wording import printable
 
@@ -68,8 +70,7 @@ def safe_cell(value: Any) -> str:
 
 
 def _write(path: Path, rows: Iterable[Sequence[Any]]) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([safe_cell(value) for value in row] for row in rows)
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([safe_cell(value) for value in row] for row in rows)
+    write_whole(path, text.getvalue())
     return path

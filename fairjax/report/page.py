@@ -10,6 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table
 from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
 from fairjax.report.attributes import sections as attribute_sections
@@ -113,9 +114,7 @@ def render(
         numbers=numbers,
         numeric_columns=numeric_columns,
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(text.encode("utf-8", "backslashreplace"))  # file names may be any bytes
-    partial.replace(path)
+    write_whole(path, text.encode("utf-8", "backslashreplace"))  # file names may be any bytes
 
 
 def _run_sections(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Section]:

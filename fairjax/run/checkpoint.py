@@ -1,5 +1,9 @@
 """Orbax checkpoints of the train state, the data position and the config."""
 
+import hashlib
+import json
+import math
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +14,16 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
 from fairjax.core.types import PyTree
 from fairjax.interop import from_timm, read_tensors
+from fairjax.run.checksum import checksums
 from fairjax.run.state import TrainState
-from fairjax.run.workdir import WorkdirError, read_json
+from fairjax.run.workdir import WorkdirError, read_checked, read_json, write_json
+
+ASIDE = "checkpoints_damaged"  # beside the checkpoints; nothing that was saved is ever deleted
 
 
 class CheckpointError(WorkdirError):
@@ -24,6 +32,10 @@ class CheckpointError(WorkdirError):
 
 class Checkpoints:
     """The checkpoints of one run: written in the background, each whole or absent.
+
+    Beside the state each holds a checksum of every array, of the data position and of the config,
+    and a copy of the validation metrics. They are compared when the checkpoint is read. Those that
+    were written before there were checksums are read without.
 
     Args:
       folder: Where they are; made if missing.
@@ -34,6 +46,9 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep_last: int, keep_best: int, best_metric: str):
         minimise = lower_is_better(best_metric)
+        if jax.process_index() == 0:
+            _mend_metrics(folder)
+        _wait_for_process_0("metrics mended")
 
         def score(metrics: Mapping[str, float]) -> float:
             return metrics[best_metric]
@@ -126,6 +141,14 @@ class Checkpoints:
                 state=ocp.args.StandardSave(state),
                 config=ocp.args.JsonSave(dict(config)),
                 position=ocp.args.JsonSave(dict(position)),
+                checksums=ocp.args.JsonSave(
+                    {
+                        "arrays": checksums(state),
+                        "position": _digest(position),
+                        "config": _digest(config),
+                        "metrics": dict(metrics) if metrics else None,
+                    }
+                ),
             ),
             metrics=dict(metrics) if metrics else None,
         )
@@ -142,33 +165,30 @@ class Checkpoints:
         Args:
           abstract: The state's shapes and shardings (`abstract_state`); the devices may be others
             than those that wrote it.
-          step: None takes the newest, and the one before when that one is damaged.
+          step: None takes the newest, and the one before when that one is damaged; damaged ones
+            are moved to `ASIDE`.
 
         Returns:
           The state and the saved position; None when there is no checkpoint.
 
         Raises:
-          CheckpointError: If there are checkpoints and none can be read.
+          CheckpointError: If there are checkpoints and none can be read; or if the disk or the
+            memory fails at the moment, which says nothing of the checkpoint: it stays where it is.
         """
         steps = sorted(self._manager.all_steps(), reverse=True) if step is None else [step]
-        reasons = []
+        reasons: list[str] = []
         for candidate in steps:
             try:
-                tree = self._manager.restore(
-                    candidate,
-                    args=ocp.args.Composite(
-                        state=ocp.args.StandardRestore(abstract),
-                        position=ocp.args.JsonRestore(),
-                    ),
-                )
+                tree, reason = self._read(candidate, abstract), ""
             except Exception as error:  # of many kinds, for a damaged file; each is reported
-                reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
+                tree, reason = None, first_line(error)
+                self._require_readable(candidate, error)
+            if _any_process(bool(reason)):
+                reason = reason or "another process cannot read it"
                 reasons.append(f"step {candidate}: {reason}")
                 logging.warning("Checkpoint at step %s is damaged: %s", candidate, reason)
                 continue
-            for damaged in (s for s in steps if s > candidate):
-                logging.warning("Going on from step %s; step %s is removed.", candidate, damaged)
-                self._manager.delete(damaged)
+            self._set_aside([s for s in steps if s > candidate], instead=candidate)
             return tree["state"], tree["position"]
         if reasons:
             raise CheckpointError(
@@ -176,6 +196,137 @@ class Checkpoints:
                 "restore the folder from a copy, or start again with another --workdir."
             )
         return None
+
+    def _read(self, step: int, abstract: TrainState) -> Any:
+        """One checkpoint's state and position; raises anything at all where it is damaged."""
+        items = {
+            "state": ocp.args.StandardRestore(abstract),
+            "position": ocp.args.JsonRestore(),
+            "config": ocp.args.JsonRestore(),
+        }
+        folder = Path(self._manager.directory) / str(step)
+        if (folder / "checksums").exists():
+            items["checksums"] = ocp.args.JsonRestore()
+        tree = self._manager.restore(step, args=ocp.args.Composite(**items))
+        if not isinstance(tree["position"], dict) or tree["position"].get("step", step) != step:
+            raise ValueError(f"its position speaks of another step than {step}")
+        if "checksums" in items:
+            kept = tree["checksums"]
+            require_equal(kept["arrays"], checksums(tree["state"]))
+            for name in ("position", "config"):
+                if kept[name] != _digest(tree[name]):
+                    raise ValueError(f"{name} is not what was saved: its checksum differs")
+        return tree
+
+    def _require_readable(self, step: int, error: Exception) -> None:
+        """Refuses where a checkpoint could not be read for another reason than damage.
+
+        Raises:
+          CheckpointError: Names the file and the system's reason, or says that memory is short.
+        """
+        why = ""
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            why = "there is not enough memory for it"
+        try:
+            for path in (Path(self._manager.directory) / str(step)).rglob("*"):
+                if path.is_symlink() or path.is_file():
+                    with path.open("rb") as file:
+                        while file.read(2**24):
+                            pass
+        except FileNotFoundError:
+            pass
+        except OSError as fault:
+            why = f"{fault.filename or step}: {fault.strerror or fault}"
+        if why:
+            raise CheckpointError(
+                f"the checkpoint at step {step} cannot be read now ({why}); nothing was changed: "
+                "mend that, then start the same line again."
+            ) from error
+
+    def _set_aside(self, damaged: list[int], *, instead: int) -> None:
+        """Moves damaged checkpoints out of the way."""
+        aside = Path(self._manager.directory).parent / ASIDE
+        for step in damaged:
+            logging.warning("Going on from step %s; step %s moves to %s.", instead, step, aside)
+            if jax.process_index() == 0:
+                aside.mkdir(exist_ok=True)
+                place = aside / str(step)
+                while place.exists():
+                    place = place.with_name(place.name + "-again")
+                (Path(self._manager.directory) / str(step)).rename(place)
+        if damaged:
+            _wait_for_process_0("damaged checkpoints moved")
+            self._manager.reload()
+
+
+def require_equal(kept: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Compares checksums by name; arrays that were not read are left out.
+
+    Raises:
+      ValueError: Names the first that differs.
+    """
+    wrong = [name for name, digest in found.items() if kept.get(name) != digest]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0]} is not what was saved: its checksum differs ({len(wrong)} such)"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line of at most 200 characters."""
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+
+
+def _digest(tree: Mapping[str, Any]) -> str:
+    """A hash of a JSON-ready tree, the same before it is written and after it is read."""
+    text = json.dumps(dict(tree), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _mend_metrics(folder: Path) -> None:
+    """Writes damaged validation metrics of checkpoints anew, from the copy beside the checksums.
+
+    A checkpoint from before there was a copy loses them: it can then not be chosen as the best.
+    """
+    for path in sorted(folder.glob("*/metrics/metrics")):
+        try:
+            found: Any = read_json(path)
+        except WorkdirError:
+            found = None
+        copy = _metrics_copy(path.parents[1] / "checksums" / "metadata")
+        if copy is None and found is not None and all(map(_is_number, found.values())):
+            continue
+        if copy is None:
+            place = path.parents[2].with_name(ASIDE)
+            place.mkdir(exist_ok=True)
+            logging.warning("%s is damaged; it moves to %s.", path, place)
+            path.parent.rename(place / f"metrics-{path.parents[1].name}-{os.getpid()}")
+        elif found != copy:
+            logging.warning("%s is damaged; it is written anew from its copy.", path)
+            write_json(path, copy)
+
+
+def _metrics_copy(path: Path) -> Any:
+    try:
+        return read_json(path).get("metrics")
+    except WorkdirError:  # of an older FairJAX, or damaged: `restore` will say so
+        return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _any_process(fails: bool) -> bool:
+    """Whether any process says so."""
+    if jax.process_count() == 1:
+        return fails
+    return bool(multihost_utils.process_allgather(np.array(fails)).any())
+
+
+def _wait_for_process_0(what: str) -> None:
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)
 
 
 def read_variables(run: Path) -> PyTree:
@@ -198,7 +349,7 @@ def read_variables(run: Path) -> PyTree:
             raise CheckpointError(str(error)) from error
         logging.info("%s: no place for %s.", run, ", ".join(leftovers) or "nothing")
         return {"params": params}
-    step = read_json(run / "outcome.json")["evaluated_step"]
+    step = read_checked(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
     with ocp.PyTreeCheckpointer() as reader:
         try:
@@ -211,9 +362,10 @@ def read_variables(run: Path) -> PyTree:
                 path,
                 args=ocp.args.PyTreeRestore(item, restore_args=on_host, partial_restore=True),
             )
+            if (kept := path.with_name("checksums") / "metadata").exists():
+                require_equal(read_json(kept)["arrays"], checksums(found))
         except Exception as error:  # orbax raises many kinds for a damaged file
-            reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
-            raise CheckpointError(f"{path} cannot be read: {reason}.") from error
+            raise CheckpointError(f"{path} cannot be read: {first_line(error)}.") from error
     return found["average"] or {"params": found["params"], **found["model_state"]}
 
 

@@ -12,6 +12,8 @@ from absl import logging
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fairjax.core.files import write_whole
+
 
 class RunLog:
     """Writes scalars to `metrics.jsonl` and TensorBoard, and shows them.
@@ -36,7 +38,7 @@ class RunLog:
             return
         path = workdir / "metrics.jsonl"
         kept = [line for line in read_metrics(path) if line["step"] <= start_step]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
         if tensorboard:
             from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
@@ -109,16 +111,35 @@ class RunLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
-    lines: list[dict[str, Any]] = []
+    """The lines of `metrics.jsonl`; those that are damaged or cut short are left out.
+
+    Args:
+      path: The file; a missing one has no lines.
+    """
     if not path.exists():
-        return lines
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            logging.warning("%s: a line cut short was left out.", path)
+        return []
+    texts = path.read_bytes().splitlines()
+    lines = [line for line in map(_metrics_line, texts) if line is not None]
+    if len(lines) < len(texts):
+        logging.warning(
+            "%s: %d damaged lines of %d were left out.", path, len(texts) - len(lines), len(texts)
+        )
     return lines
+
+
+def _metrics_line(text: bytes) -> dict[str, Any] | None:
+    """A step, "train" or "validation", and numbers; None for anything else."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or type(line.get("step")) is not int:
+        return None
+    numbers = [value for name, value in line.items() if name != "kind"]
+    is_whole = isinstance(line.get("kind"), str) and all(
+        isinstance(number, int | float) for number in numbers
+    )
+    return line if is_whole else None
 
 
 def _clock(seconds: float) -> str:

@@ -12,16 +12,18 @@ from rich.console import Console
 
 from fairjax.config import ConfigError, bind_section
 from fairjax.core.comparisons import Pairs
+from fairjax.core.files import whole_file
 from fairjax.core.results import Results, save_results
 from fairjax.data.dataset import Attribute
 from fairjax.protocols import PROTOCOLS, similarity
 from fairjax.protocols.settings import ProtocolSettings
 from fairjax.report import print_tables, write_report
 from fairjax.run.progress import read_metrics
-from fairjax.run.workdir import WorkdirError, read_json
+from fairjax.run.workdir import WorkdirError, read_arrays, read_checked, read_json
 
 Columns = dict[str, np.ndarray]
 PAIR = "pairs."  # begins the names of the arrays that have one row a pair
+AGAIN = "and run the training line again: it evaluates the kept checkpoint"
 
 
 def protocol_settings(config: ConfigDict) -> ProtocolSettings:
@@ -79,32 +81,44 @@ def evaluate_columns(
 def write_predictions(path: Path, columns: Columns, pairs: Pairs | None) -> None:
     """Saves what every table is computed from, whole or not at all."""
     beside = {PAIR + f.name: getattr(pairs, f.name) for f in fields(Pairs)} if pairs else {}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **columns, **beside)
-    partial.replace(path)
 
 
 def read_predictions(path: Path) -> tuple[Columns, Pairs | None]:
     """The columns, one row an image, and the pairs where the run has any.
 
     Raises:
-      WorkdirError: If the run has no predictions yet.
+      WorkdirError: If the run has no predictions yet, or they are damaged.
     """
     if not path.exists():
         raise WorkdirError(f"{path} is missing; run the training line again to finish the run.")
-    with np.load(path) as stored:  # allow_pickle stays off: nothing read can run code
-        arrays = dict(stored)
+    arrays = read_arrays(path)
     found = {name.removeprefix(PAIR): arrays.pop(name) for name in [*arrays] if PAIR in name}
-    return arrays, Pairs(**found) if found else None
+    rows = {len(array) if array.ndim else -1 for array in arrays.values()}
+    if not {"id", "cluster"} <= arrays.keys() or len(rows) > 1:
+        raise WorkdirError(f"{path} holds no predictions with one row an image; delete it {AGAIN}.")
+    try:
+        return arrays, Pairs(**found) if found else None
+    except TypeError as error:
+        raise WorkdirError(f"{path} holds no pairs ({error}); delete it {AGAIN}.") from error
 
 
 def attributes_of(manifest: Mapping[str, Any]) -> dict[str, Attribute]:
-    """What is known of the test's images, from a run's `data.json`."""
-    return {
-        name: Attribute(**{**kept, "values": tuple(kept["values"])})
-        for name, kept in manifest["attributes"].items()
-    }
+    """What is known of the test's images, from a run's `data.json`.
+
+    Raises:
+      WorkdirError: If an attribute is not described as it must be.
+    """
+    try:
+        return {
+            name: Attribute(**{**kept, "values": tuple(kept["values"])})
+            for name, kept in manifest["attributes"].items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise WorkdirError(
+            f"data.json describes an attribute wrongly ({error}); restore it from a copy."
+        ) from error
 
 
 def score(config: ConfigDict, workdir: Path) -> Results:
@@ -115,11 +129,11 @@ def score(config: ConfigDict, workdir: Path) -> Results:
     """
     path = workdir / "predictions.npz"
     columns, pairs = read_predictions(path)
-    manifest = read_json(workdir / "data.json")
-    environment = read_json(workdir / "environment.json")
+    manifest = read_checked(workdir / "data.json")
+    environment = read_checked(workdir / "environment.json")
     try:
         results = evaluate_columns(config, columns, pairs, attributes_of(manifest))
-    except ValueError as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise WorkdirError(f"{path} cannot be scored: {error}") from error
     if looks := _sensitivity(workdir / "sensitivity.npz"):
         results.arrays["sensitivity"] = looks
@@ -130,7 +144,7 @@ def score(config: ConfigDict, workdir: Path) -> Results:
             "fairjax": environment["fairjax"],
             "git_revision": environment["git_revision"],
             "command": environment["command"],
-            **read_json(workdir / "outcome.json"),
+            **read_checked(workdir / "outcome.json"),
         },
     )
 
@@ -147,26 +161,29 @@ def compare_features(first: Path, second: Path, *, by: str = "") -> Results:
       WorkdirError: If a run has no predictions, or they cannot be compared.
     """
     one, other = (read_predictions(folder / "predictions.npz")[0] for folder in (first, second))
-    protocol = read_json(first / "config.json")["eval"]["protocol"]
-    attributes = attributes_of(read_json(first / "data.json"))
+    config = read_json(first / "config.json")
+    attributes = attributes_of(read_checked(first / "data.json"))
     try:
         return similarity.measure_similarity(
             one,
             other,
             attributes={name: attribute.values for name, attribute in attributes.items()},
-            group_by=by or protocol["group_by"],
-            level=protocol["level"],
+            group_by=by or config["eval"]["protocol"]["group_by"],
+            level=config["eval"]["protocol"]["level"],
             names=(first.name, second.name),
         )
     except ValueError as error:
         raise WorkdirError(str(error)) from error
+    except (AttributeError, LookupError, TypeError) as error:
+        raise WorkdirError(f"{first} and {second} cannot be compared: {error}.") from error
 
 
 def _sensitivity(path: Path) -> dict[str, Any]:
     """Where a classifier looks, JSON-ready; nothing where no map was made."""
     if not path.exists():
         return {}
-    with np.load(path) as stored:  # as above
+    stored = read_arrays(path)
+    try:
         made = json.loads(str(stored["made"]))
         by_value = zip(stored["values"].tolist(), stored["by_value"].tolist(), strict=True)
         return {
@@ -177,14 +194,15 @@ def _sensitivity(path: Path) -> dict[str, Any]:
             "by_value": {v: w for v, w in by_value if not np.isnan(w).any()},
             "n": dict(zip(stored["values"].tolist(), stored["n"].tolist(), strict=True)),
         }
+    except (LookupError, TypeError, ValueError) as error:
+        raise WorkdirError(f"{path} holds no sensitivity map ({error}); delete it.") from error
 
 
 def _pictures(path: Path) -> dict[str, np.ndarray]:
     """What a method shows of generated faces, by caption."""
     if not path.exists():
         return {}
-    with np.load(path) as stored:
-        return dict(stored)
+    return read_arrays(path)
 
 
 def report(config: ConfigDict, workdir: Path, console: Console) -> Path:
@@ -200,8 +218,8 @@ def report(config: ConfigDict, workdir: Path, console: Console) -> Path:
         tables=tables,
         curves=read_metrics(workdir / "metrics.jsonl"),
         config=config.to_dict(),
-        manifest=read_json(workdir / "data.json"),
-        environment=read_json(workdir / "environment.json"),
+        manifest=read_checked(workdir / "data.json"),
+        environment=read_checked(workdir / "environment.json"),
         pictures=_pictures(workdir / "pictures.npz"),
     )
     print_tables(tables, console)

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from fairjax.core.files import whole_file
 from fairjax.core.types import Batch, Method, PyTree
 from fairjax.data.dataset import Examples
 from fairjax.data.stream.pipeline import eval_batches
@@ -135,8 +136,7 @@ def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping
       values: Names of the attribute's values: "values".
       made: How it was made, JSON-ready: "made".
     """
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(
             file,
             allow_pickle=False,
@@ -148,7 +148,6 @@ def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping
             values=np.array(values),
             made=np.array(json.dumps(made)),
         )
-    partial.replace(path)
 
 
 def attention_of(backbone: nn.Module, params: PyTree, images: jax.Array) -> Attention:

@@ -13,12 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 import fairjax
 from fairjax.config import differences
+from fairjax.core import files
+from fairjax.core.files import write_whole
 
 NEEDED_BYTES = 64 * 2**20  # less free space than this cannot hold a run's logs and predictions
+
+_ABSENT = object()
+# What must be in a run's JSON files, by dotted key, and of which type.
+FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "config.json": {"seed": int, "title": str, "eval.protocol.name": str, "eval.published": str},
+    "data.json": {"hash": str, "attributes": dict},
+    "environment.json": {"fairjax": str, "command": str},
+    "outcome.json": {"evaluated_step": int},
+    "study.json": {"command": str, "plan": dict},
+}
 
 
 class WorkdirError(RuntimeError):
@@ -87,36 +100,84 @@ def settle_data(workdir: Path, manifest: Mapping[str, Any]) -> None:
     """
     path = workdir / "data.json"
     if path.exists():
-        before = read_json(path)
+        before = read_checked(path)
         for key, what in (("hash", "images or labels"), ("splits_hash", "splits")):
-            if before[key] != manifest[key]:
+            if before.get(key) != manifest[key]:
                 raise WorkdirError(
                     f"--workdir {workdir} holds a run on other data (its {what} differ: "
-                    f"{before[key][:12]} -> {manifest[key][:12]}); choose another folder, or give "
-                    "the same data to resume."
+                    f"{str(before.get(key))[:12]} -> {manifest[key][:12]}); choose another "
+                    "folder, or give the same data to resume."
                 )
     write_json(path, manifest)
 
 
 def write_json(path: Path, tree: Any) -> None:
     """Writes JSON, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(tree, indent=1) + "\n")
-    partial.replace(path)
+    write_whole(path, json.dumps(tree, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Reads JSON.
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
 
     Raises:
-      WorkdirError: If the file is missing or not JSON.
+      WorkdirError: If the file is missing, cannot be read, or holds none.
     """
     try:
-        return json.loads(path.read_text())
+        tree = files.read_json(path)
     except FileNotFoundError:
         raise WorkdirError(f"{path} is missing; is {path.parent} the folder of a run?") from None
-    except json.JSONDecodeError as error:
-        raise WorkdirError(f"{path} is not valid JSON ({error}); restore it from a copy.") from None
+    except OSError as error:
+        raise WorkdirError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise WorkdirError(str(error)) from error
+    if not isinstance(tree, dict):
+        raise WorkdirError(
+            f"{path} holds a JSON {type(tree).__name__} and no object; restore it from a copy."
+        )
+    return tree
+
+
+def read_checked(path: Path) -> dict[str, Any]:
+    """Reads one of a run's JSON files, and checks that it holds what such a file must hold.
+
+    Args:
+      path: The file; `FIELDS` says by its name what must be in it.
+
+    Raises:
+      WorkdirError: If the file is missing, cannot be read, is damaged, or lacks a field.
+    """
+    tree = read_json(path)
+    for field, kinds in FIELDS[path.name].items():
+        value: Any = tree
+        for key in field.split("."):
+            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if not isinstance(value, kinds):
+            what = "lacks" if value is _ABSENT else f"holds {str(value)[:40]!r} as"
+            raise WorkdirError(f"{path} {what} {field!r}; restore it from a copy.")
+    return tree
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads one of a run's .npz files.
+
+    Raises:
+      WorkdirError: If the file cannot be read or is damaged.
+    """
+    try:
+        return files.read_arrays(path)
+    except OSError as error:
+        raise WorkdirError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise WorkdirError(str(error)) from error
+
+
+def is_finished(workdir: Path) -> bool:
+    """Whether the folder holds a run that was trained and evaluated to its end.
+
+    `outcome.json` is the last file that training writes. A run that ended between the predictions
+    and that file evaluates its last checkpoint again.
+    """
+    return (workdir / "outcome.json").exists() and (workdir / "predictions.npz").exists()
 
 
 def environment(devices: Mapping[str, Any]) -> dict[str, Any]:

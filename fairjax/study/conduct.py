@@ -1,4 +1,4 @@
-"""Runs a study: what is done is not repeated, what fails is named, and the rest goes on."""
+"""Runs a study: finished runs are not repeated, and a failed run does not stop the others."""
 
 import os
 import shlex
@@ -19,17 +19,17 @@ from fairjax.study.summary import save_plan, summarise
 
 
 def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) -> int:
-    """Trains and evaluates what is not done yet, each run in its own process; then the table.
+    """Trains and evaluates the runs that are not finished, each in its own process; then the table.
 
-    Every run is this same command line with `--only=NAME`, so memory and compiled programs of one
-    run do not outlive it, and any run can be started elsewhere by hand. What a run prints is kept
-    in its folder's `said.txt`.
+    Each run is this same command line with `--only=NAME`: its memory and compiled programs end
+    with it, and any run can be started elsewhere by hand. A run's output is kept in its
+    folder's `run.log`.
 
     Args:
       study: The plan.
-      runs: From `expand`.
+      runs: Runs of the plan, as `expand` returns them.
       workdir: The study's folder.
-      console: Where tables go.
+      console: Terminal for the tables.
 
     Returns:
       The exit status: 1 if a run failed, 128 + the signal if one stopped the study.
@@ -42,25 +42,26 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     with claim(workdir):
         settle(runs)
         save_plan(workdir, study, shlex.join(line))
-        for place, run in enumerate(runs, 1):
+        for number, run in enumerate(runs, 1):
             if run.done:
                 continue
-            said = f"Run {place} of {len(runs)}: {run.row}, seed {run.seed}"
+            progress = f"Run {number} of {len(runs)}: {run.row}, seed {run.seed}"
             if lacking := [name for name in run.needs if name in failed]:
                 failed[run.name] = f"it needs {lacking[0]}, which failed"
                 continue
-            logging.info("%s.", said)
+            logging.info("%s.", progress)
             status, stopped_by = _run_apart(run, workdir)
             if stopped_by:
                 print(
-                    f"Stopped in run {place} of {len(runs)} ({run.name}); all is saved. To go on:\n"
+                    f"Stopped in run {number} of {len(runs)} ({run.name}); all is saved. "
+                    "To resume:\n"
                     f"  {shlex.join(line)}"
                 )
                 return 128 + stopped_by
             if status < 0:
                 failed[run.name] = f"signal {-status} ended it; was there enough memory?"
             elif status:
-                failed[run.name] = f"exit status {status}; what it said stands above"
+                failed[run.name] = f"exit status {status}; its messages stand above"
         path = summarise(workdir, console, failed=list(failed))
     for name, why in failed.items():
         logging.error("%s failed: %s. Alone: %s", name, why, shlex.join([*line, f"--only={name}"]))
@@ -74,7 +75,7 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int]:
     compiled = {"JAX_COMPILATION_CACHE_DIR": str(workdir.absolute() / "compiled")}
     asked = 0
     with (
-        (run.folder / "said.txt").open("w") as out,
+        (run.folder / "run.log").open("w") as out,
         subprocess.Popen(
             [sys.executable, "-m", "fairjax.main", *sys.argv[1:], f"--only={run.name}"],
             stdout=out,

@@ -1,4 +1,4 @@
-"""What a study's runs say together: a cell over seeds, whether a claim holds, and all of them."""
+"""Statistics of a study: a table cell over seeds, the test of a claim, and the overall verdict."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ class Cell:
     """One number of the table, in the unit in which it is printed (a fraction in percent).
 
     Attributes:
-      values: By seed; None where the run has no such number.
-      mean: Over the seeds that have it; None where none has.
-      std: Over seeds, ddof 1; None with fewer than two.
-      interval: Of the mean; see `method`.
+      values: The number of each seed; None where the run has no such number.
+      mean: Mean over the seeds that have the number; None where none has.
+      std: Standard deviation over seeds, ddof 1; None with fewer than two.
+      interval: Confidence interval of the mean, made by `method`.
       method: How the interval was made.
       published: The paper's number, or None.
     """
@@ -56,7 +56,7 @@ class Part(NamedTuple):
 class Estimate:
     """A difference, and how far it may lie from the true one.
 
-    Its distance from the true one in standard errors is compared with the mean of Student's
+    The distance from the true one in standard errors is compared with the mean of Student's
     critical values for the parts of its variance, weighted by their shares. Simulated, with three
     seeds, 200 resamples, equal recipes and trainings that move the number from 0 to 10 times as
     much as people do, tests at 5 % reject at most 5 % and those at 0.25 % at most 0.4 %; Welch and
@@ -64,7 +64,7 @@ class Estimate:
 
     Attributes:
       mean: The difference.
-      parts: Of its variance; their sum is above 0.
+      parts: Parts of the variance, whose sum is above 0.
 
     Source: Cochran, Biometrics 1964 (the test of Cochran and Cox, 1950).
     """
@@ -79,12 +79,12 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """At LEVEL."""
+        """Confidence interval at LEVEL."""
         reach = self._critical(1 - LEVEL) * self.error
         return self.mean - reach, self.mean + reach
 
     def p_value(self, null: float) -> float:
-        """Two-sided, of the hypothesis that the true difference is `null`; at least 1e-12."""
+        """Two-sided p-value of a true difference of `null`; at least 1e-12."""
         distance = abs(self.mean - null) / self.error
         if distance >= self._critical(_LEAST_P):
             return _LEAST_P
@@ -102,17 +102,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim, tried on our runs.
+    """Test of a claim on our runs.
 
     Attributes:
       claim: The claim.
       published: The paper's difference, or None.
       difference: Mean over seeds of the number of `claim.row` minus that of `claim.than`; None
         where it is not tested.
-      interval: Of the difference, at LEVEL, for this claim alone.
-      p_value: Two-sided, of a true difference of `claim.bound`.
-      p_value_holm: The same, adjusted for the number of claims in the family.
-      verdict: See `adjust`.
+      interval: Interval of the difference, at LEVEL, for this claim alone.
+      p_value: Two-sided p-value of a true difference of `claim.bound`.
+      p_value_holm: The p-value adjusted for the number of claims in the family.
+      verdict: Whether the claim holds, as `adjust` decides.
       why: What limits the test, or prevents it; "".
     """
 
@@ -128,14 +128,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What became of a thesis.
+    """Verdict on a thesis.
 
     Attributes:
       thesis: The thesis.
       verdict: "not tested" where one of its claims was not and none is contradicted.
       because: Texts of the claims that keep it from holding.
-      must_hold: How many of these claims have each verdict.
-      must_not_fail: Likewise.
+      must_hold: Number of claims that must hold, by verdict.
+      must_not_fail: Number of claims that must not be contradicted, by verdict.
     """
 
     thesis: Thesis
@@ -154,7 +154,7 @@ def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
     Args:
       column: What is measured.
       row: The recipe.
-      results: By seed; None where the run is not done.
+      results: Results of each seed; None where the run is not finished.
     """
     values = tuple(value_of(r, column) if r else None for r in results)
     known = [v for v in values if v is not None]
@@ -165,8 +165,8 @@ def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
         reach = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * std / len(known) ** 0.5
         interval, method = (mean - reach, mean + reach), f"Student's t over {len(known)} seeds"
     elif known:
-        one = next(r for r, v in zip(results, values, strict=True) if r and v is not None)
-        measure = _measure(one, column)
+        first = next(r for r, v in zip(results, values, strict=True) if r and v is not None)
+        measure = _measure(first, column)
         if measure.interval is not None:
             low, high = measure.interval
             interval, method = (_printed(low, measure), _printed(high, measure)), measure.method
@@ -206,12 +206,13 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
     With one seed the trainings' part is not known and not in it.
 
     Args:
-      differences: By seed, of the runs as they are.
-      resampled: [seeds, resamples], the same differences in resamples of people; a resample in
-        which one is NaN is left out.
+      differences: Difference of the two runs of each seed.
+      resampled: [seeds, resamples], those differences in resamples of people; a resample in which
+        a seed's difference is NaN is left out.
 
     Returns:
-      None where the difference does not vary, or is defined in fewer than two resamples.
+      The difference and its error; None where the difference does not vary, or is defined in
+      fewer than two resamples.
     """
     seeds, moved = len(differences), resampled.mean(axis=0)
     moved = moved[~np.isnan(moved)]
@@ -233,21 +234,21 @@ def adjust(outcomes: Sequence[Outcome]) -> list[Outcome]:
     is at most that, and then by the side of its bound on which the difference lies.
 
     Args:
-      outcomes: In any order; those without a p-value stay as they are and count as no test.
+      outcomes: Outcomes in any order; those without a p-value are not changed and not counted.
     """
     adjusted = list(outcomes)
     for family in {t.claim.family for t in outcomes}:
-        places = [k for k, t in enumerate(outcomes) if t.claim.family == family]
-        raw = np.array([outcomes[k].p_value for k in places], np.float64)  # None becomes NaN
-        for k, p in zip(places, holm(raw).tolist(), strict=True):
-            one = outcomes[k]
-            if one.difference is not None:
-                verdict = judge(one.claim, one.difference, p)
-                adjusted[k] = replace(one, p_value_holm=p, verdict=verdict)
+        members = [k for k, t in enumerate(outcomes) if t.claim.family == family]
+        raw = np.array([outcomes[k].p_value for k in members], np.float64)  # None becomes NaN
+        for k, p in zip(members, holm(raw).tolist(), strict=True):
+            outcome = outcomes[k]
+            if outcome.difference is not None:
+                verdict = verdict_of(outcome.claim, outcome.difference, p)
+                adjusted[k] = replace(outcome, p_value_holm=p, verdict=verdict)
     return adjusted
 
 
-def judge(claim: Claim, difference: float, p_value: float) -> Verdict:
+def verdict_of(claim: Claim, difference: float, p_value: float) -> Verdict:
     """Whether the claim holds, by its adjusted p-value."""
     if p_value > 1 - LEVEL:
         return "inconclusive"
@@ -256,22 +257,22 @@ def judge(claim: Claim, difference: float, p_value: float) -> Verdict:
 
 
 def conclude(thesis: Thesis, outcomes: Sequence[Outcome]) -> Conclusion:
-    """What the claims amount to, by the thesis's own rule.
+    """Verdict on a thesis from its claims, by the thesis's own rule.
 
     That all of several claims must hold needs no further adjustment (an intersection-union test:
     Berger, Technometrics 1982); that one contradicted claim is enough has it in the claims' own.
     """
-    found = {t.claim.text: t.verdict for t in outcomes}
+    verdicts = {t.claim.text: t.verdict for t in outcomes}
     named = (*thesis.must_hold, *thesis.must_not_fail)
     verdict: Verdict
     for verdict in ("contradicted", "not tested"):
-        if because := tuple(text for text in named if found[text] == verdict):
+        if because := tuple(text for text in named if verdicts[text] == verdict):
             break
     else:
-        because = tuple(text for text in thesis.must_hold if found[text] != "holds")
+        because = tuple(text for text in thesis.must_hold if verdicts[text] != "holds")
         verdict = "inconclusive" if because else "holds"
     needed, spared = (
-        dict(Counter(found[text] for text in texts))
+        dict(Counter(verdicts[text] for text in texts))
         for texts in (thesis.must_hold, thesis.must_not_fail)
     )
     return Conclusion(thesis, verdict, because, needed, spared)
@@ -279,5 +280,5 @@ def conclude(thesis: Thesis, outcomes: Sequence[Outcome]) -> Conclusion:
 
 def published_difference(claim: Claim, rows: Mapping[str, Row]) -> float | None:
     """The paper's difference, where it prints both numbers."""
-    one, other = (rows[name].published.get(claim.column) for name in (claim.row, claim.than))
-    return None if one is None or other is None else one - other
+    a, b = (rows[name].published.get(claim.column) for name in (claim.row, claim.than))
+    return None if a is None or b is None else a - b

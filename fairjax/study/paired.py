@@ -1,4 +1,4 @@
-"""What a run's numbers become in resamples of the test's people: the basis of paired tests.
+"""A run's numbers in resamples of the test's people: the basis of paired tests.
 
 Runs that were tested on the same people get the same resamples, so the difference of two runs'
 resampled numbers is the resampled difference. The run's own protocol is applied to each resample,
@@ -19,7 +19,7 @@ from fairjax.core.comparisons import Comparisons, Pairs
 from fairjax.data.dataset import Attribute
 from fairjax.metrics import bootstrap, subject_bootstrap
 from fairjax.run.score import Columns, attributes_of, evaluate_columns, read_predictions
-from fairjax.run.workdir import read_json
+from fairjax.run.workdir import read_checked, read_json
 from fairjax.study.numbers import value_of
 
 SEED = 0  # of the resamples: the same for all runs
@@ -42,23 +42,23 @@ def resampled_values(
     Rates over all pairs of the images are not resampled: they rest on the images, not on the list.
 
     Args:
-      folder: A finished run's.
-      columns: What to measure.
-      resamples: How many resamples.
+      folder: Folder of a finished run.
+      columns: Columns to measure.
+      resamples: Number of resamples.
     """
     config = ConfigDict(read_json(folder / "config.json"))
     config.eval.protocol.resamples = 1  # intervals are of no use here
     if "bias_fmrs" in config.eval.protocol:
         config.eval.protocol.bias_fmrs = []
     predictions, pairs = read_predictions(folder / "predictions.npz")
-    attributes = attributes_of(read_json(folder / "data.json"))
+    attributes = attributes_of(read_checked(folder / "data.json"))
     rows = _rows(config, predictions, pairs, attributes, resamples)
     values = []
     for some, their_pairs in rows:
         results = evaluate_columns(config, some, their_pairs, attributes)
         values.append([value_of(results, column) for column in columns])
-    found = np.array(values, np.float64)  # None becomes NaN
-    return {column.title: found[:, place] for place, column in enumerate(columns)}
+    table = np.array(values, np.float64)  # None becomes NaN
+    return {column.title: table[:, k] for k, column in enumerate(columns)}
 
 
 def _rows(
@@ -87,6 +87,6 @@ def _rows(
     )
     drawn = subject_bootstrap.draw_subjects(comparisons, resamples=resamples, seed=SEED)
     for weights in drawn.weights.astype(np.int64):
-        one, other = weights[drawn.person].T
-        rows = np.repeat(np.arange(len(pairs)), np.where(pairs.mated, one, one * other))
+        first, second = weights[drawn.person].T
+        rows = np.repeat(np.arange(len(pairs)), np.where(pairs.mated, first, first * second))
         yield predictions, Pairs(*(column[rows] for column in astuple(pairs)))

@@ -18,12 +18,12 @@ class Run:
     """One training of a row.
 
     Attributes:
-      name: Its folder's name inside the study's.
+      name: Name of the run's folder inside the study's.
       row: The row's name.
       seed: The seed.
-      folder: Where it is.
-      config: Resolved.
-      needs: Names of the runs that must be done before it.
+      folder: The run's folder.
+      config: The run's resolved config.
+      needs: Names of the runs that must be finished first.
     """
 
     name: str
@@ -35,18 +35,18 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether it has its results."""
-        return (self.folder / "results.json").exists()
+        """Whether the run has its results and its page, the last file that a run writes."""
+        return all((self.folder / name).exists() for name in ("results.json", "report.html"))
 
 
-def expand(config: ConfigDict, workdir: Path, *, given: Mapping[str, Any]) -> list[Run]:
-    """All runs of a study, each after those it needs; seeds go round last.
+def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -> list[Run]:
+    """All runs of a study, each after the runs that it needs: all rows of a seed, then the next.
 
     Args:
-      config: What the runs share, and the plan in `config.study`.
+      config: Settings that the runs share, and the plan in `config.study`.
       workdir: The study's folder.
-      given: Keys set on the command line; they hold for every run that has them, except where the
-        row itself sets that very key.
+      overrides: Keys set on the command line. They hold for every run that has the key, except
+        where the row sets that key.
 
     Raises:
       ConfigError: If the plan contradicts itself, or a run's config is impossible or saves no
@@ -57,7 +57,7 @@ def expand(config: ConfigDict, workdir: Path, *, given: Mapping[str, Any]) -> li
     runs = []
     for seed in study.seeds:
         for row in study.rows:
-            runs.append(_run(config, row, seed, workdir, given))
+            runs.append(_run(config, row, seed, workdir, overrides))
     compared = {name for pair in study.similar for name in pair}
     for run in runs:
         if run.row in compared and not _saves_features(run.config):
@@ -114,7 +114,7 @@ def check(study: Study) -> None:
 
 
 def folder_name(row: str, seed: int) -> str:
-    """Where a run is: "FPR penalty (paper)" with seed 0 -> "fpr-penalty-paper-seed0"."""
+    """Folder name of a run: "FPR penalty (paper)" with seed 0 -> "fpr-penalty-paper-seed0"."""
     return re.sub(r"[^a-z0-9.]+", "-", row.lower()).strip("-.") + f"-seed{seed}"
 
 
@@ -132,7 +132,7 @@ def chosen(runs: Sequence[Run], name: str) -> Run:
 
 
 def settle(runs: Sequence[Run]) -> None:
-    """Makes sure that what is done already was done with today's configs.
+    """Checks that finished runs were made with today's configs.
 
     Raises:
       WorkdirError: Names the run's folder and each key that differs.
@@ -142,7 +142,9 @@ def settle(runs: Sequence[Run]) -> None:
             settle_config(run.folder, run.config.to_dict())
 
 
-def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[str, Any]) -> Run:
+def _run(
+    config: ConfigDict, row: Row, seed: int, workdir: Path, overrides: Mapping[str, Any]
+) -> Run:
     own = config.copy_and_resolve_references()
     with own.unlocked():
         del own.study
@@ -154,7 +156,7 @@ def _run(config: ConfigDict, row: Row, seed: int, workdir: Path, given: Mapping[
     }
     for key, value in changes.items():
         _set(own, key, value, row.name)
-    for key, value in given.items():
+    for key, value in overrides.items():
         if key not in changes and key in keys(own):
             _set(own, key, value, row.name)
     try:

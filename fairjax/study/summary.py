@@ -1,4 +1,4 @@
-"""A study's numbers and files, from the folders of its runs."""
+"""Numbers and files of a study, from the folders of its runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
 from rich.console import Console
 
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
-from fairjax.core.results import Results, load_results
+from fairjax.core.results import Results, load_results, save_results
 from fairjax.report import print_tables
 from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
-from fairjax.run.score import compare_features
-from fairjax.run.workdir import WorkdirError, read_json, write_json
+from fairjax.run.score import compare_features, score
+from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -46,13 +48,13 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
 
     Args:
       workdir: The study's folder, which holds its plan and its runs.
-      console: Where the tables go.
+      console: Terminal for the tables.
       failed: Names of runs that failed just now.
 
     Raises:
       WorkdirError: If the folder holds no study.
     """
-    kept = read_json(workdir / "study.json")
+    kept = read_checked(workdir / "study.json")
     study = plan_of(kept)
     results = {row.name: _results(workdir, row, study) for row in study.rows}
     shown = [row for row in study.rows if row.shown]
@@ -69,9 +71,9 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
         *([similarity_table(study, similar)] if similar else []),
     ]
     runs = [
-        {"name": name, "row": row.name, "seed": seed, "state": state(found, name in failed)}
+        {"name": name, "row": row.name, "seed": seed, "state": state(run, name in failed)}
         for row in study.rows
-        for seed, found in zip(study.seeds, results[row.name], strict=True)
+        for seed, run in zip(study.seeds, results[row.name], strict=True)
         for name in [folder_name(row.name, seed)]
     ]
     write_json(
@@ -164,35 +166,37 @@ def test_claims(
     for claim in study.claims:
         published = published_difference(claim, rows)
         column = next(column for column in columns if column.title == claim.column)
-        one, other = (
+        ours, theirs = (
             cell(column, rows[name], results[name]).values for name in (claim.row, claim.than)
         )
         pairs = [
             (seed, a - b)
-            for seed, a, b in zip(study.seeds, one, other, strict=True)
+            for seed, a, b in zip(study.seeds, ours, theirs, strict=True)
             if a is not None and b is not None
         ]
         folders = [
             [workdir / folder_name(name, seed) for name in (claim.row, claim.than)]
             for seed, _ in pairs
         ]
-        found, why = None, ""
+        estimate, why = None, ""
         if not pairs:
             why = "no seed has both numbers"
         elif any(fingerprint(a) != fingerprint(b) for a, b in folders):
             why = "the two were tested on different people, images or pairs"
         else:
             moved = [values(a)[claim.column] - values(b)[claim.column] for a, b in folders]
-            found = combined([d for _, d in pairs], np.array(moved))
-            if found is None:
+            estimate = combined([d for _, d in pairs], np.array(moved))
+            if estimate is None:
                 why = "the difference does not vary, or is undefined, in resamples of the people"
             elif len(pairs) == 1:
                 why = "one seed: how much another training would change is not in the interval"
-        if found is None:
+        if estimate is None:
             tested.append(Outcome(claim, published, why=why))
         else:
-            p_value = found.p_value(claim.bound)
-            tested.append(Outcome(claim, published, found.mean, found.interval, p_value, why=why))
+            p_value = estimate.p_value(claim.bound)
+            tested.append(
+                Outcome(claim, published, estimate.mean, estimate.interval, p_value, why=why)
+            )
     return adjust(tested)
 
 
@@ -200,32 +204,49 @@ def similarities(
     workdir: Path, study: Study, results: dict[str, list[Results | None]]
 ) -> dict[tuple[str, str], dict[str, Cell]]:
     """Linear CKA of the features of each pair of rows over seeds: for everyone and by group."""
-    found = {}
+    similar = {}
     for pair in study.similar:
         by_seed = []
         for seed, *done in zip(study.seeds, *(results[name] for name in pair), strict=True):
             folders = [workdir / folder_name(name, seed) for name in pair]
             by_seed.append(compare_features(*folders) if all(done) else None)
-        known = next((one for one in by_seed if one), None)
+        known = next((results for results in by_seed if results), None)
         measures = known.measures if known else ()
         columns = {", ".join(m.group.values()) or "everyone": m.group for m in measures}
-        found[pair] = {
+        similar[pair] = {
             name: cell(Column(name, "cka", group), Row(name), by_seed)
             for name, group in columns.items()
         }
-    return found
+    return similar
 
 
 def state(results: Results | None, failed: bool) -> str:
-    """What a run's line says of it."""
+    """State of a run: "done", "missing" or "failed"."""
     if failed:
         return "failed"
     return "missing" if results is None else "done"
 
 
 def _results(workdir: Path, row: Row, study: Study) -> list[Results | None]:
-    paths = [workdir / folder_name(row.name, seed) / "results.json" for seed in study.seeds]
-    return [load_results(path) if path.exists() else None for path in paths]
+    return [_result(workdir / folder_name(row.name, seed)) for seed in study.seeds]
+
+
+def _result(folder: Path) -> Results | None:
+    """A run's results, computed anew where the file is damaged; None where there are none."""
+    path = folder / "results.json"
+    if not path.exists():
+        return None
+    try:
+        return load_results(path)
+    except ValueError as error:
+        logging.warning("%s; it is computed again from the run's predictions.", error)
+    try:
+        results = score(ConfigDict(read_checked(folder / "config.json")), folder)
+    except WorkdirError as error:
+        logging.warning("%s", error)
+        return None
+    save_results(path, results)
+    return results
 
 
 def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:

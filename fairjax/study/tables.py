@@ -132,14 +132,14 @@ def how_tested(study: Study) -> str:
 def whole(conclusion: Conclusion) -> str:
     """The verdict on the thesis in a few sentences."""
     thesis, verdict, because = conclusion.thesis, conclusion.verdict, conclusion.because
-    said, reason = {
+    sentence, reason = {
         "holds": (thesis.holds, ""),
         "contradicted": (thesis.contradicted, "Contradicted:"),
         "inconclusive": (thesis.inconclusive, "Not shown:"),
         "not tested": ("", "Not tested:"),
     }[verdict]
     more = f"And {len(because) - MOST_REASONS} more." if because[MOST_REASONS:] else ""
-    parts = (thesis.text, f"{verdict.capitalize()} here.", said, reason)
+    parts = (thesis.text, f"{verdict.capitalize()} here.", sentence, reason)
     return " ".join(filter(None, (*parts, *because[:MOST_REASONS], more)))
 
 
@@ -149,7 +149,7 @@ def words(study: Study, outcome: Outcome) -> str:
         return f"Not tested: {outcome.why}."
     claim = outcome.claim
     digits = next(c.digits for c in study.columns if c.title == claim.column)
-    said = (
+    text = (
         f"{claim.column}: {claim.row} minus {claim.than} is "
         f"{_number(outcome.difference, digits, '+')} ({LEVEL:.0%} interval "
         f"{_span(outcome.interval, digits, '+')}; p {_p(outcome.p_value)}"
@@ -157,8 +157,8 @@ def words(study: Study, outcome: Outcome) -> str:
         + f", {_p(outcome.p_value_holm)} after Holm)"
     )
     if outcome.published is not None:
-        said += f"; the paper's difference is {_number(outcome.published, digits, '+')}"
-    return f"{said}. {outcome.why[:1].upper()}{outcome.why[1:]}{'.' if outcome.why else ''}".strip()
+        text += f"; the paper's difference is {_number(outcome.published, digits, '+')}"
+    return f"{text}. {outcome.why[:1].upper()}{outcome.why[1:]}{'.' if outcome.why else ''}".strip()
 
 
 def _line(name: str, line: Mapping[str, Cell], digits: Mapping[str, int]) -> list[list[str]]:
@@ -174,10 +174,10 @@ def _line(name: str, line: Mapping[str, Cell], digits: Mapping[str, int]) -> lis
     return [[name, *means], *intervals]
 
 
-def _over_seeds(study: Study, one: str) -> str:
-    """What stands beside a mean over seeds; `one` is how a single run's interval is made."""
+def _over_seeds(study: Study, method: str) -> str:
+    """What stands beside a mean over seeds; `method` is how a single run's interval is made."""
     if len(study.seeds) == 1:
-        return f"One seed; interval: {one}."
+        return f"One seed; interval: {method}."
     return (
         f"Mean over {len(study.seeds)} seeds ± standard deviation over seeds (ddof 1); interval: "
         "Student's t over seeds."

@@ -156,7 +156,9 @@ def test_a_name_can_be_one_within_its_group_only(tmp_path):
     with pytest.raises(InputError, match="--subjects-by-group"):
         load(tmp_path, text.replace(ROWS[3].replace("b,a", "a,a"), ""))
     loaded = load(tmp_path, text, Asked(subjects_by_group=True))
-    assert loaded.mated.tolist() == [True, True, False, False]
+    assert loaded.mated.tolist() == [True, True, False]  # one name in two groups is left out
+    assert "1 of 2 names occur in several groups" in loaded.limits()[0]
+    assert "1 of 4 pairs show one name in two groups and were left out" in loaded.limits()[0]
 
 
 def test_without_subjects_pairs_stand_alone_and_the_report_says_so(tmp_path):

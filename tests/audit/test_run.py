@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,7 +78,8 @@ def test_settings_out_of_range_are_one_line():
 
 def test_protocols_of_scores_alone_put_an_uncentred_variant_first():
     loaded = nameless(400)
-    folds = Loaded(**{**vars(loaded), "fold": (np.arange(400) // 2 % 4).astype(np.int32)})
+    fold = (np.arange(400) // 2 % 4).astype(np.int32)
+    folds = replace(loaded, fold=fold, kinds={"score": "cosine"})
     results = run.measure(folds, run.Settings(fmrs=[0.1], protocol="rfw", resamples=20))
     assert results.get("accuracy", group="X").rule.startswith("uncentred")
     centred = results.get("accuracy_rfw_official", group="X")

@@ -23,7 +23,7 @@ def folder(path, seed, *, features=True):
     np.savez(path / "predictions.npz", **columns)
     protocol = {"name": "utkface", "group_by": "race", "level": 0.9}
     (path / "config.json").write_text(json.dumps({"eval": {"protocol": protocol}}))
-    (path / "data.json").write_text(json.dumps({"attributes": {"race": ATTRIBUTE}}))
+    (path / "data.json").write_text(json.dumps({"hash": "0", "attributes": {"race": ATTRIBUTE}}))
     return str(path)
 
 

@@ -135,6 +135,22 @@ def dense():
     return once
 
 
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("name", ["dense", "streamed"])
+def test_an_embedding_and_a_class_of_zeros_get_no_gradient(key, name, margin):
+    kernel, x, labels, mask = arrays()
+    x, kernel = x.copy(), kernel.copy()
+    x[1], kernel[labels[4]] = 0, 0
+    head = make_head(name)
+    _, grads = make_step(head, margin, None)(
+        padded(kernel, head.rows(CLASSES)), x, labels, mask, key
+    )
+    np.testing.assert_array_equal(grads[0][labels[4]], np.zeros(DIM))
+    np.testing.assert_array_equal(grads[1][1], np.zeros(DIM))
+    for gradient in grads:
+        assert 0 < np.abs(gradient).max() < 1e4
+
+
 @pytest.mark.parametrize(("name", "shards", "margin", "variant"), CASES)
 def test_losses_and_gradients_are_the_dense_heads(key, dense, name, shards, margin, variant):
     got = run(make_head(name), margin, variant, make_mesh(shards), key)

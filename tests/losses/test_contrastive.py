@@ -91,6 +91,19 @@ def test_masked_images_are_as_if_they_were_not_there_with_finite_gradients(poly)
         assert jnp.isfinite(gradient).all()
 
 
+def test_a_vector_without_a_direction_gets_no_gradient():
+    a, b, *_ = drawn()
+    zero, mask = a.at[2].set(0.0), jnp.ones(5, bool)
+    for loss in (
+        lambda a: nt_xent(a, b, mask, temperature=0.2).sum(),
+        lambda a: alignment(a, b).sum(),
+        lambda a: uniformity(a, mask),
+    ):
+        gradient = jax.grad(loss)(zero)
+        np.testing.assert_array_equal(gradient[2], np.zeros(4))
+        assert np.abs(gradient).max() > 0
+
+
 def test_negatives_are_those_of_every_device():
     a, b, *_ = drawn(rows=8)
     loss = jax.jit(

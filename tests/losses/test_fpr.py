@@ -396,6 +396,19 @@ def test_the_papers_batch_has_its_rank():
     assert make(gamma_u=1e-4).largest_rank(512, 28_000) == 1434
 
 
+def test_auto_allows_an_image_what_the_paper_does():
+    assert make(gamma_u=1e-4).allowance(28_001) == pytest.approx(2.8)
+    assert make(gamma_u=0.0).allowance(700) == 1
+    for classes in (4, 1000, 28_000, 1_000_000):
+        assert make(gamma_u="auto").allowance(classes) == pytest.approx(2.8, rel=1e-6)
+    assert make(gamma_u="auto").largest_rank(512, 1000) == math.ceil(Fraction("2.8") * 512)
+    penalty = make(gamma_u="auto")
+    ours, by_rate = (losses(p, (COSINES, COSINES), LABELS)[1] for p in (penalty, make(gamma_u=0.7)))
+    np.testing.assert_allclose(ours.shift, by_rate.shift, rtol=1e-6)
+    with pytest.raises(ValueError, match="gamma_u='auto' needs four classes or more, not 3"):
+        penalty.allowance(3)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -403,6 +416,7 @@ def test_the_papers_batch_has_its_rank():
         ({"alpha_mode": "fixed"}, "alpha_mode='fixed' is not known"),
         ({"gamma_u": 1.0}, "gamma_u=1.0 must be 0"),
         ({"gamma_u": math.nan}, "gamma_u=nan must be 0"),
+        ({"gamma_u": "1e-4"}, "gamma_u='1e-4' must be a number or 'auto'"),
         ({"alpha": -1.0}, "alpha=-1.0 must be 0 or more"),
         ({"power": 0.0}, "power=0.0 must be above 0"),
     ],

@@ -103,16 +103,33 @@ def test_bins_put_an_edge_into_the_bin_above(key):
     np.testing.assert_allclose(columns["loss_age_bin"], expected, rtol=1e-5)
 
 
-def test_mixing_images_that_are_alike_mixes_their_losses_alone(key):
+def test_mixing_weighs_the_losses_of_both_labels_by_the_share_that_the_images_have(
+    key, monkeypatch
+):
     method, plain, batch = build(mixup=0.5, gender=GENDER), build(gender=GENDER), make_batch()
-    batch["image"] = jnp.broadcast_to(batch["image"][:1], batch["image"].shape)
+    batch["gender"] = jnp.array([0, 0, 1, 0, 1, 1])
+    levels = 40 * np.arange(6, dtype=np.uint8)  # whose blends are whole levels, too
+    blends = (levels // 4 + levels[::-1] // 4 * 3).astype(np.uint8)
+    batch["image"], blended = (
+        jnp.asarray(np.broadcast_to(rows[:, None, None, None], (6, 8, 8, 3)))
+        for rows in (levels, blends)
+    )
+    blended = {**batch, "image": blended}
     params, model_state = method.init(key, batch)
-    losses = []
-    for labels in (batch["gender"], batch["gender"][::-1]):
-        loss, _ = plain.loss(params, model_state, {**batch, "gender": labels}, key)
-        losses.append(float(loss))
+    params["head_gender"]["kernel"] = jnp.array([[1.0, -1.0], [0.5, 0.0], [0.0, 2.0]])
+    own, other = (
+        float(plain.loss(params, model_state, {**blended, "gender": labels}, key)[0])
+        for labels in (batch["gender"], batch["gender"][::-1])
+    )
+    assert abs(own - other) > 0.1
+
+    def share(key, a, b):
+        assert a == b == 0.5
+        return jnp.float32(0.25)
+
+    monkeypatch.setattr(jax.random, "beta", share)
     mixed, _ = method.loss(params, model_state, batch, key)
-    assert min(losses) - 1e-6 <= float(mixed) <= max(losses) + 1e-6
+    np.testing.assert_allclose(float(mixed), 0.25 * own + 0.75 * other, rtol=1e-5)
 
 
 def test_mixing_blends_images_and_leaves_out_partners_of_padding(key):

@@ -176,3 +176,27 @@ def test_a_threshold_that_rests_on_few_cosines_is_said(key, caplog):
     assert not caplog.text
     run(build(gamma_u=0.03), make_batch(), key)  # 5.28 of 176
     assert "Only 5 cosines of a batch are above the FPR threshold" in caplog.text
+
+
+def test_the_allowance_is_logged_once_and_one_below_a_false_positive_warns(key, caplog):
+    fpr_penalty.log_allowance.cache_clear()
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            build(gamma_u=0.05)  # of 11 other classes
+    told = "gamma_u=0.05 allows an image 0.55 false positives on average"
+    assert [r.levelname for r in caplog.records if told in r.getMessage()] == ["INFO", "WARNING"]
+    assert "Set config.method.gamma_u to 'auto' (2.8, as in the paper) or 0 (1)." in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        build(gamma_u="auto")
+        build(gamma_u=0.0)
+    assert "gamma_u=auto allows an image 2.8 false positives" in caplog.text
+    assert "gamma_u=0.0 allows an image 1 false positives" in caplog.text
+    assert all(r.levelname == "INFO" for r in caplog.records)
+
+
+def test_auto_trains(key):
+    loss, grads, means = run(build(gamma_u="auto"), make_batch(), key)
+    by_rate, *_ = run(build(gamma_u=2.8 / 11), make_batch(), key)
+    np.testing.assert_allclose(loss, by_rate, rtol=1e-5)
+    assert means["penalty_mass"] > 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fairjax.models import BACKBONES
-from fairjax.models.iresnet import UNITS, IResNet, PReLU, Unit
+from fairjax.models.iresnet import UNITS, BottleneckUnit, IResNet, PReLU, Unit
 from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
 
@@ -30,7 +30,7 @@ def count(tree):
         (34, 34_134_080, 34_139_328),
         (50, 43_585_600, 43_590_848),
         (100, 65_150_912, 65_156_160),
-        (200, 118_828_672, 118_833_920),
+        (200, 114_138_240, 118_833_920),
     ],
 )
 def test_each_depth_has_the_published_number_of_parameters(depth, tface, insightface):
@@ -39,6 +39,30 @@ def test_each_depth_has_the_published_number_of_parameters(depth, tface, insight
     frozen = 512  # insightface counts the scale that its last norm holds at 1
     trained = count(shapes(network(depth=depth, dialect="insightface"))["params"])
     assert trained + frozen == insightface
+
+
+def test_tfaces_200_has_its_own_stages_of_bottlenecks():
+    params = shapes(IResNet(200))["params"]
+    units = [sum(name.startswith(f"stage_{k}_") for name in params) for k in (1, 2, 3, 4)]
+    assert units == [3, 24, 36, 3]
+    kernels = [params["stage_3_unit_2"][f"Conv_{i}"]["kernel"].shape for i in range(3)]
+    assert kernels == [(1, 1, 1024, 256), (3, 3, 256, 256), (1, 1, 256, 1024)]
+    projected = [name for name, unit in params.items() if "shortcut_conv" in unit]
+    assert sorted(projected) == [f"stage_{k}_unit_1" for k in (1, 2, 3, 4)]
+    assert params["embedding"]["kernel"].shape == (2048 * 7 * 7, 512)
+
+
+def test_a_bottleneck_has_its_stride_on_the_last_convolution(key):
+    unit = BottleneckUnit(width=2, strides=2, subsample=True, conv=Conv, norm=BatchNorm)
+    x = jax.random.normal(key, (2, 7, 6, 8))
+    variables = unit.init(key, x, train=False)
+    assert "shortcut_conv" not in variables["params"]
+    y, pull_back = jax.vjp(lambda x: unit.apply(variables, x, train=False), x)
+    assert y.shape == (2, 4, 3, 8)
+    # A pixel of the result sees 3x3 of the input, around every second one.
+    (seen,) = pull_back(jnp.zeros_like(y).at[0, 1, 1].set(1.0))
+    rows, columns = np.nonzero(np.asarray(seen[0]).any(axis=-1))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 3, 1, 3)
 
 
 @pytest.mark.parametrize(("size", "maps"), [(112, [56, 28, 14, 7]), (50, [25, 13, 7, 4])])

@@ -78,6 +78,48 @@ def test_cosine_without_warm_up_starts_at_its_peak():
     np.testing.assert_allclose([lr(0), lr(10)], [2.0, 0.0], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("total_steps", "warmup_epochs", "rates"),
+    [
+        (4, 0.26, [0.0, 1 / 3, 2 / 3, 1.0]),  # 2.6 steps are three
+        (4, 0.4, [0.0, 1 / 3, 2 / 3, 1.0]),  # the peak is reached, at the last step
+        (4, 9.0, [0.0, 1 / 3, 2 / 3, 1.0]),
+        (1, 0.4, [1.0]),  # nothing to warm up in
+        (4, 0.04, [1.0, 0.5 + 0.5 * np.cos(np.pi / 4), 0.5, 0.5 - 0.5 * np.cos(np.pi / 4)]),
+        (4, 0.1, [0.0, 1.0, 0.75, 0.25]),  # half a cosine over the three steps that are left
+    ],
+)
+def test_cosine_reaches_its_peak_where_the_warm_up_ends(total_steps, warmup_epochs, rates):
+    lr = optim.cosine(
+        peak_lr=1.0,
+        total_steps=total_steps,
+        steps_per_epoch=10.0,
+        warmup_epochs=warmup_epochs,
+        final_factor=0.0,
+    )
+    np.testing.assert_allclose([lr(step) for step in range(total_steps)], rates, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("warmup_epochs", "rates"),
+    [
+        (0.0, [0.2] * 3 + [0.1] * 3),
+        (0.2, [0.0, 0.1, 0.2, 0.1, 0.1, 0.1]),
+        (0.36, [0.0, 0.05, 0.1, 0.075, 0.1, 0.1]),  # 3.6 steps are four, longer than the first rate
+    ],
+)
+def test_steps_warm_up_to_the_rate_that_holds_then(warmup_epochs, rates):
+    lr = optim.steps(
+        peak_lr=0.2,
+        total_steps=6,
+        steps_per_epoch=10.0,
+        at_epochs=(0.3,),
+        factor=0.5,
+        warmup_epochs=warmup_epochs,
+    )
+    np.testing.assert_allclose([lr(step) for step in range(6)], rates, rtol=1e-5, atol=1e-8)
+
+
 def test_steps_drop_once_the_epoch_has_passed():
     lr = optim.steps(
         peak_lr=0.1,

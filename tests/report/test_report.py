@@ -1,3 +1,4 @@
+import errno
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from results_example import (
 )
 from rich.console import Console
 
+from fairjax.core import files
 from fairjax.core.results import Measure, Results, Table
 from fairjax.report import print_tables
 from fairjax.report.sections import _thinned
@@ -175,15 +177,14 @@ def test_the_same_input_gives_the_same_bytes(full, tmp_path):
 
 def test_a_report_is_whole_or_the_old_one_stays(tmp_path, monkeypatch):
     old = write(tmp_path, EMPTY)
-    whole = Path.write_bytes
 
-    def until_the_disk_is_full(path, data):
-        whole(path, data[: len(data) // 2])
-        raise OSError("No space left on device")
+    def until_the_disk_is_full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", until_the_disk_is_full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(files.os, "fsync", until_the_disk_is_full)
+    with pytest.raises(OSError, match="No space.*report.html"):
         write(tmp_path, EMPTY, title="Another")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == old
 
 

@@ -1,3 +1,4 @@
+import shutil
 from collections import namedtuple
 
 import jax
@@ -101,6 +102,93 @@ def test_a_checkpoint_cut_short_gives_way_to_the_one_before(tmp_path, caplog):
         checkpoints.wait()
     with opened(tmp_path) as checkpoints:
         assert int(checkpoints.restore(abstract())[0].step) == 2
+
+
+def saved_twice(folder):
+    with opened(folder) as checkpoints:
+        save(checkpoints, 1, loss=0.5)
+        save(checkpoints, 2, loss=0.4)
+        checkpoints.wait()
+
+
+def restored_step(folder):
+    with opened(folder) as checkpoints:
+        return int(checkpoints.restore(abstract())[0].step)
+
+
+def steps_in(folder):
+    return {path.name for path in folder.iterdir() if path.name.isdigit()}
+
+
+def test_weights_that_were_altered_are_noticed_and_set_aside(tmp_path, caplog):
+    folder = tmp_path / "checkpoints"
+    saved_twice(folder)
+    # As a flipped bit: another state, well-formed, under the checksums of the one that was saved.
+    with opened(tmp_path / "other") as others:
+        others.save(make_state(2.5), step=2, config={"seed": 0}, position={"step": 2}, metrics=None)
+        others.wait()
+    shutil.rmtree(folder / "2" / "state")
+    (tmp_path / "other" / "2" / "state").rename(folder / "2" / "state")
+    with caplog.at_level("WARNING"):
+        assert restored_step(folder) == 1
+    assert "params/w is not what was saved: its checksum differs" in caplog.text
+    assert steps_in(folder) == {"1"}
+    assert (tmp_path / checkpoint.ASIDE / "2" / "state").is_dir(), "moved, not deleted"
+
+
+@pytest.mark.parametrize("text", ['{"step": 3}', '{"step": 2, "best": 0.1}', "[]", "", "\xff"])
+@pytest.mark.parametrize("item", ["position", "config", "checksums"])
+def test_a_damaged_small_file_gives_way_to_the_checkpoint_before(tmp_path, item, text):
+    folder = tmp_path / "checkpoints"
+    saved_twice(folder)
+    (folder / "2" / item / "metadata").write_text(text, encoding="latin-1")
+    assert restored_step(folder) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"loss": 0.9}', '{"loss": "x"}', "[]", "\xff\xfe"])
+def test_damaged_validation_metrics_are_written_anew(tmp_path, text):
+    folder = tmp_path / "checkpoints"
+    saved_twice(folder)
+    (folder / "2" / "metrics" / "metrics").write_text(text, encoding="latin-1")
+    with opened(folder) as checkpoints:
+        assert (checkpoints.best_step, int(checkpoints.restore(abstract())[0].step)) == (2, 2)
+
+
+def as_before_checksums(folder):
+    for path in folder.glob("*/checksums"):
+        shutil.rmtree(path)
+
+
+def test_checkpoints_from_before_there_were_checksums_are_read(tmp_path):
+    folder = tmp_path / "checkpoints"
+    saved_twice(folder)
+    as_before_checksums(folder)
+    assert restored_step(folder) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"loss": "x"}', "[]"])
+def test_metrics_that_are_damaged_beyond_repair_cost_no_state(tmp_path, text):
+    folder = tmp_path / "checkpoints"
+    saved_twice(folder)
+    as_before_checksums(folder)
+    (folder / "2" / "metrics" / "metrics").write_text(text)
+    with opened(folder) as checkpoints:
+        assert (checkpoints.best_step, int(checkpoints.restore(abstract())[0].step)) == (1, 2)
+
+
+def test_a_checkpoint_that_cannot_be_read_for_a_moment_stays_and_is_read_later(tmp_path):
+    folder = tmp_path / "checkpoints"
+    saved_twice(folder)
+    hidden = tmp_path / "hidden"
+    (folder / "2" / "position" / "metadata").rename(hidden)
+    loop = folder / "2" / "position" / "metadata"
+    loop.symlink_to(loop)  # opening it is an error of the system: too many levels of links
+    with opened(folder) as checkpoints, pytest.raises(CheckpointError, match="cannot be read now"):
+        checkpoints.restore(abstract())
+    assert steps_in(folder) == {"1", "2"}
+    loop.unlink()
+    hidden.rename(loop)
+    assert restored_step(folder) == 2
 
 
 def test_a_disk_too_full_for_a_checkpoint_is_said_before_one_is_begun(tmp_path, monkeypatch):

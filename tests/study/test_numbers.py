@@ -14,9 +14,9 @@ from fairjax.study.numbers import (
     cell,
     combined,
     conclude,
-    judge,
     published_difference,
     value_of,
+    verdict_of,
 )
 
 COLUMN = Column("Accuracy", "accuracy", {"race": "A"})
@@ -120,7 +120,7 @@ def test_a_verdict_is_the_side_of_the_margin_where_chance_is_ruled_out(
     direction, margin, difference, p, verdict
 ):
     claim = Claim("c", "one", "other", "Accuracy", direction, margin=margin)
-    assert judge(claim, difference, p) == verdict
+    assert verdict_of(claim, difference, p) == verdict
 
 
 def outcome(text, family, p, difference=-1.0):

@@ -30,7 +30,7 @@ def plan(*rows, **changes):
 
 
 def runs(*rows, given=None, **changes):
-    return expand(plan(*rows, **changes), Path("at"), given=given or {})
+    return expand(plan(*rows, **changes), Path("at"), overrides=given or {})
 
 
 def test_every_row_is_run_once_a_seed_in_a_folder_of_its_own():

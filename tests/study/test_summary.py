@@ -55,7 +55,7 @@ def run(folder, seed, right):
     }
     config = base_config()
     config.eval.protocol.update(group_by="race", resamples=9)
-    data = {"attributes": {"race": GROUPS, "gender": GENDER}}
+    data = {"hash": "0", "attributes": {"race": GROUPS, "gender": GENDER}}
     results = evaluate_columns(config, columns, None, attributes_of(data))
     save_results(folder / "results.json", results)
     np.savez(folder / "predictions.npz", **columns)

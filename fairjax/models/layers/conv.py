@@ -102,10 +102,10 @@ class Conv(nn.Module):
       padding: Zeros on each of the four sides; None is `(kernel_size - 1) // 2`, which keeps the
         size at stride 1 when the kernel is odd. It is not "SAME", which at stride 2 pads unevenly.
       use_bias: Whether to add a bias to each channel.
-      dtype: Of the computation and the result; None follows the input and the parameters.
-      param_dtype: Of the parameters.
+      dtype: Type of the computation and the result; None follows the input and the parameters.
+      param_dtype: Type of the parameters.
       kernel_init: Initialiser of the kernel.
-      lowering: See `conv`.
+      lowering: How the convolution is computed, as `conv` takes it.
     """
 
     features: int

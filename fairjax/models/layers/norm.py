@@ -21,7 +21,7 @@ class BatchNorm(nn.Module):
     Attributes:
       momentum: Share of the running statistics that a step keeps.
       epsilon: Added to the variance, which is the biased one.
-      dtype: Of the result; None is the input's. Statistics are float32.
+      dtype: Type of the result; None is the input's. Statistics are float32.
       scale_init: Initialiser of the scale.
       use_scale: Whether there is a scale; without, it is 1 for ever.
       use_bias: Whether there is a bias; without, it is 0.

@@ -84,7 +84,7 @@ def _three(x: Array, axis: int, fill: float) -> tuple[Array, Array, Array]:
     """Along an axis of even length, every second entry between its neighbours; the first has none.
 
     Returns:
-      Those before, half as many; the entries themselves; those after.
+      Three arrays of half the length: the entries before, the entries themselves, those after.
     """
     pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
     even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))

@@ -34,12 +34,14 @@ def measure_comparisons(
     attribute: str,
     fmrs: Sequence[float],
     thresholds: Sequence[float] = (),
+    given: Mapping[str, Sequence[Point]] | None = None,
     calibration: Mapping[str, Comparisons] | None = None,
     calibration_source: str = "",
     more_points: Mapping[str, Sequence[Point]] | None = None,
     rule: ThresholdRule = "at_most",
     accuracies: Sequence[str] = (),
     centred: Mapping[str, np.ndarray] | None = None,
+    cosines: Mapping[str, np.ndarray] | None = None,
     bias_degree: BiasDegree | None = None,
     tolerances: Mapping[str, float] | None = None,
     adjust: Adjust = "holm",
@@ -58,6 +60,7 @@ def measure_comparisons(
       fmrs: False match rates over all non-mated pairs to find thresholds for, fractions in (0, 1).
         Each system has its own threshold, one for all groups.
       thresholds: Given thresholds, in the scores' unit.
+      given: Given operating points by system, where they have names or units of their own.
       calibration: Scored pairs by system to find the thresholds of `fmrs` on, instead of the pairs
         audited; intervals then take the thresholds for fixed.
       calibration_source: What these pairs are, for the reader: "calibration.csv".
@@ -67,6 +70,8 @@ def measure_comparisons(
         intervals; the others as "accuracy_<variant>".
       centred: `accuracy.centred_scores` by system, for variants that centre; None without
         embeddings.
+      cosines: The scores turned into cosines, by system, for accuracies on a fixed grid; None
+        takes the scores as they are.
       bias_degree: What `fmr_bias_degree` means; None leaves it out. It is taken at `more_points`
         where there are any, else at `fmrs`.
       tolerances: By summary's name ("fmr_max_over_min", "fnmr_difference") the gap that is
@@ -101,12 +106,16 @@ def measure_comparisons(
             rule=rule,
             source=source,
         )
+        points += (given or {}).get(system, ())
         more = (more_points or {}).get(system, ())
         biased = {point.at for point in more or points}
         found, drawn[system] = _one_system(
             comparisons, [*points, *more], scene, rule, bias_degree, biased
         )
-        found += _accuracies(comparisons, accuracies, (centred or {}).get(system), scene)
+        turned = (cosines or {}).get(system, comparisons.score)
+        found += _accuracies(
+            replace(comparisons, score=turned), accuracies, (centred or {}).get(system), scene
+        )
         found = verification_gaps.adjusted(found, adjust)
         numbers[system] = [replace(n, measure=replace(n.measure, system=system)) for n in found]
         drawn[system]["verdicts"] = verification_gaps.verdicts(found, tolerances, scene)
@@ -124,8 +133,8 @@ def measure_comparisons(
         "n_clusters": scene.everyone.people,
         "fmrs": list(fmrs),
         "thresholds": list(thresholds),
-        "threshold_rule": _RULES[rule],
-        "threshold_source": source or "all non-mated pairs",
+        "threshold_rule": _RULES[rule] if fmrs else "given",
+        "threshold_source": (source or "all non-mated pairs") if fmrs else "given",
         "accuracies": list(accuracies),
         "tolerances": dict(tolerances),
         "resamples": resamples,

@@ -69,7 +69,7 @@ def operating_points(
             points.append(replace(point, threshold=found))
         except InsufficientDataError as error:
             points.append(replace(point, note=str(error)))
-    return points + [Point(f"threshold {t:g}", float(t), "fixed") for t in thresholds]
+    return points + [Point(f"threshold {t:g}", float(t), "given") for t in thresholds]
 
 
 def at_fmr(target: float) -> str:
@@ -278,19 +278,45 @@ def _resampled_free(
     for block in scene.resampled_counts(rows, key, keys=2 * bins):
         mated_counts, counts = block[:, :bins], block[:, bins:]
         below = np.cumsum(mated_counts, axis=1), np.cumsum(counts, axis=1)
-        fnmr = divide(below[0] - mated_counts, below[0][:, -1:])
-        fmr = 1 - divide(below[1] - counts, below[1][:, -1:])
-        best = np.argmin(np.abs(fmr - fnmr), axis=1)[:, None]
-        made["eer"].append(
-            (np.take_along_axis(fmr, best, 1) + np.take_along_axis(fnmr, best, 1))[:, 0] / 2
-        )
-        beaten = np.sum(mated_counts * (below[1] - counts / 2), axis=1)
+        made["eer"].append(_equal_error(mated_counts, counts, below))
+        # Counts are whole numbers, so that these sums are exact.
+        beaten = np.einsum("rb,rb->r", mated_counts, below[1])
+        beaten -= np.einsum("rb,rb->r", mated_counts, counts) / 2
         made["auc"].append(divide(beaten, below[0][:, -1] * below[1][:, -1]))
         (ours, ours_spread), (others, others_spread) = (
             _moments(c, centre) for c in (mated_counts, counts)
         )
         made["d_prime"].append(divide(ours - others, np.sqrt((ours_spread + others_spread) / 2)))
     return {name: np.concatenate(parts) for name, parts in made.items()}
+
+
+def _equal_error(
+    mated_counts: np.ndarray, counts: np.ndarray, below: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """EER of each row, where FMR and FNMR are nearest as the threshold passes from bin to bin.
+
+    FMR falls and FNMR grows from bin to bin, so the crossing is found by halving.
+
+    Args:
+      mated_counts: Counts of mated scores by bin [resamples, bins].
+      counts: Counts of non-mated scores by bin [resamples, bins].
+      below: Both, summed up to and with each bin.
+    """
+    row = np.arange(len(counts))
+
+    def rates(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        missed = below[0][row, place] - mated_counts[row, place]
+        kept_out = below[1][row, place] - counts[row, place]
+        return 1 - divide(kept_out, below[1][:, -1]), divide(missed, below[0][:, -1])
+
+    before, after = np.zeros(len(row), int), np.full(len(row), counts.shape[1])
+    while np.any(after - before > 1):  # FMR is above FNMR at `before`, not at `after`
+        middle = (before + after) // 2
+        fmr, fnmr = rates(middle)
+        before, after = np.where(fmr > fnmr, middle, before), np.where(fmr > fnmr, after, middle)
+    left, right = rates(before), rates(np.minimum(after, counts.shape[1] - 1))
+    nearer = np.abs(left[0] - left[1]) <= np.abs(right[0] - right[1])
+    return np.where(nearer, left[0] + left[1], right[0] + right[1]) / 2
 
 
 def _moments(counts: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

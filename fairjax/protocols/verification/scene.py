@@ -12,6 +12,7 @@ from fairjax.metrics import subject_bootstrap
 from fairjax.metrics.clustered import Dyads, dyads
 from fairjax.metrics.subject_bootstrap import SubjectDraws
 
+CACHED = 32  # resamples in a block at most: what is made of them stays in the processor's cache
 BLOCK_CELLS = 1 << 22  # numbers held for a block of resamples: bounds the memory
 
 
@@ -144,14 +145,20 @@ class Scene:
             self.draws.person[rows] @ np.array([people, 1]), return_inverse=True
         )
         first, second = np.divmod(code, people)
+        second[first == second] = people  # a row of ones: these pairs count a person once
+        # Whole numbers, in the fewest bytes that hold the largest sum that a key can reach.
+        weights = self.draws.weights
+        largest = int(weights.max(initial=1)) ** 2 * int(np.bincount(key, minlength=1).max())
+        dtype = np.promote_types(np.min_scalar_type(largest), np.uint16)
         # The matrix holds a number a pair, or fewer where pairs of a couple share a key.
-        matrix = sparse.csr_array((np.ones(len(rows)), (key, couple)), shape=(keys, len(code)))
-        block = min(max(BLOCK_CELLS // max(keys, len(code)), 1), 256)
+        matrix = sparse.csr_array((np.ones(len(rows), dtype), (key, couple)), (keys, len(code)))
+        block = min(max(BLOCK_CELLS // max(keys, len(code)), 1), CACHED)
         for start in range(0, self.resamples, block):
-            weights = self.draws.weights[start : start + block].T.astype(np.float64)
-            times = weights[first]
-            times[first != second] *= weights[second[first != second]]
-            yield np.ascontiguousarray((matrix @ times).T)
+            held = np.ones((people + 1, min(block, self.resamples - start)), dtype)
+            held[:-1] = weights[start : start + block].T
+            times = held[first]
+            times *= held[second]
+            yield (matrix @ times).T.astype(np.float64, order="C")
 
 
 def make_scene(

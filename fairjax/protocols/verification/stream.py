@@ -35,6 +35,7 @@ def measure_stream(
     attribute: str,
     fmrs: Sequence[float],
     thresholds: Sequence[float] = (),
+    names: Sequence[str] = (),
     level: float,
     limits: Sequence[str],
     name: str = "verification",
@@ -47,6 +48,7 @@ def measure_stream(
       attribute: What they are of: "race".
       fmrs: Target false match rates, fractions in (0, 1).
       thresholds: Given thresholds.
+      names: Their names as operating points; () names them by their values.
       level: Coverage of intervals, a fraction in (0, 1).
       limits: Sentences for the reader.
       name: The protocol's name.
@@ -69,7 +71,8 @@ def measure_stream(
                 measures.append(
                     Measure(rate, None, "fraction", 0, at=at_fmr(target), note=str(error))
                 )
-    points += [(f"threshold {t:g}", float(t), "fixed") for t in thresholds]
+    names = names or [f"threshold {t:g}" for t in thresholds]
+    points += [(at, float(t), "given") for at, t in zip(names, thresholds, strict=True)]
     counts = Counts([threshold for _, threshold, _ in points], groups=len(groups))
     for chunk in chunks():
         counts.add(chunk)
@@ -84,8 +87,10 @@ def measure_stream(
         "n": int(nonmated + mated),
         "fmrs": list(fmrs),
         "thresholds": list(thresholds),
-        "threshold_rule": "smallest score whose FMR does not exceed the target",
-        "threshold_source": "all non-mated pairs",
+        "threshold_rule": "smallest score whose FMR does not exceed the target"
+        if fmrs
+        else "given",
+        "threshold_source": "all non-mated pairs" if fmrs else "given",
         "accuracies": [],
         "tolerances": {},
         "level": level,

@@ -71,7 +71,7 @@ def test_the_worked_example_of_differentials():
     for name, value in expected.items():
         found = results.get(name, across="group", at="threshold 0.5")
         assert found.value == pytest.approx(value, abs=1e-6), name
-        assert found.threshold == 0.5 and found.threshold_source == "fixed"
+        assert found.threshold == 0.5 and found.threshold_source == "given"
     assert results.get("fnmr_std", across="group", at="threshold 0.5").ddof == 1
     worst = results.get("fmr_worst", across="group", at="threshold 0.5", group="d")
     assert worst.value == 0.008

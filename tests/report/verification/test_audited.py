@@ -34,4 +34,4 @@ def test_each_system_has_its_own_measures_and_arrays():
 
 def test_a_fixed_threshold_is_its_own_operating_point():
     assert whence("FMR 1e-3", "calibration.csv") == "FMR 1e-3, from calibration.csv"
-    assert whence("threshold 0.31", "fixed") == "fixed"
+    assert whence("threshold 0.31", "given") == "given"
