@@ -44,7 +44,7 @@ def spread_gap(
     the mean over its identities. Groups without an image in the batch are left out.
 
     Args:
-      features: Of the images, not normalised.
+      features: Features of the images, not normalised.
       identity: Number of the person on each image.
       group: Group of each image, the same for all images of a person; negative is unknown.
       mask: False on padding.

@@ -19,9 +19,9 @@ def mutual_likelihood(
 
     Args:
       first_mean: Unit vectors.
-      first_variance: Their variances, above 0.
+      first_variance: Variances of the first embeddings, above 0.
       second_mean: Unit vectors.
-      second_variance: Their variances, above 0.
+      second_variance: Variances of the second embeddings, above 0.
 
     Returns:
       Larger is more alike; unbounded on both sides.

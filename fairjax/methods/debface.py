@@ -140,16 +140,16 @@ def build(
             lambda p, v: model.apply({"params": p, **v}, images, train=False), params, variables
         )
         width = sum(block.shape[1] for block in blocks.values())
-        judge = discriminator.init(discriminator_key, jnp.zeros((2, width)), train=False)
-        params = {**params, "discriminator": judge["params"]}
-        return params, {**variables, "discriminator": judge["batch_stats"]}
+        adversary = discriminator.init(discriminator_key, jnp.zeros((2, width)), train=False)
+        params = {**params, "discriminator": adversary["params"]}
+        return params, {**variables, "discriminator": adversary["batch_stats"]}
 
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        own, judge = split(params)
+        own, adversary = split(params)
         variables = dict(model_state)
-        judge_state = variables.pop("discriminator")
+        statistics = variables.pop("discriminator")
         dropout_key, *block_keys = jax.random.split(key, 1 + len(classes))
         mask = batch["mask"]
         (blocks, weights), moved = model.apply(
@@ -167,9 +167,9 @@ def build(
         }
         rows = with_permuted_blocks(blocks, permutations)
 
-        def judged(judge: PyTree, rows: jax.Array) -> tuple[jax.Array, PyTree]:
+        def discriminate(adversary: PyTree, rows: jax.Array) -> tuple[jax.Array, PyTree]:
             logits, state = discriminator.apply(
-                {"params": judge, "batch_stats": judge_state},
+                {"params": adversary, "batch_stats": statistics},
                 rows,
                 train=True,
                 mutable=["batch_stats"],
@@ -184,7 +184,7 @@ def build(
             return weight * total / jnp.maximum(count, 1.0)
 
         twice = jnp.concatenate([mask, mask])
-        logits, judge_state = judged(judge, rows)
+        logits, statistics = discriminate(adversary, rows)
         value += add("independence_loss", joint_or_permuted_loss(logits), twice)
         for name, values in own_attribute_losses(blocks, clipped, heads_of(weights)).items():
             counted = mask & (labels[name] >= 0)
@@ -195,9 +195,9 @@ def build(
             blocks, clipped, heads_of(fixed)
         ).items():
             value += add(f"confusion_{head}_in_{block}", values, mask, adversary_weight)
-        confused, _ = judged(jax.lax.stop_gradient(judge), rows)
+        confused, _ = discriminate(jax.lax.stop_gradient(adversary), rows)
         value += add("confusion", uniform_cross_entropy(confused), twice, adversary_weight)
-        return value, Aux({**moved, "discriminator": judge_state}, jax.lax.stop_gradient(scalars))
+        return value, Aux({**moved, "discriminator": statistics}, jax.lax.stop_gradient(scalars))
 
     return Method(
         init,

@@ -80,7 +80,7 @@ def erase_top(
 
     Args:
       images: Normalised images, or maps of the network.
-      maps: Their attention maps; each position stands for an equal rectangle of the image.
+      maps: Attention maps of the images; each position stands for an equal rectangle of the image.
       regions: How many positions are erased, 0 to all.
 
     Returns:

@@ -53,7 +53,7 @@ def soft_probability(
 
     Args:
       key: A fresh one for each draw.
-      log_probability: Of the patches, as `MaskGenerator` returns them.
+      log_probability: Log-probabilities of the patches, as `MaskGenerator` returns them.
     """
     noise = jax.random.gumbel(key, log_probability.shape, log_probability.dtype)
     return jax.nn.softmax(log_probability + noise)
