@@ -55,3 +55,20 @@ def genuine_pairs_loss(
     genuine = (identity[:, None] == identity[None]) & mask[:, None] & mask[None]
     genuine &= ~jnp.eye(len(mask), dtype=bool)
     return jnp.where(genuine, negative, 0).sum(), genuine.sum().astype(mean.dtype)
+
+
+def fused(
+    mean: Float[Array, "images *batch dim"], variance: Float[Array, "images *batch dim"]
+) -> tuple[Float[Array, "*batch dim"], Float[Array, "*batch dim"]]:
+    """One embedding out of several images of a face.
+
+    Args:
+      mean: Unit vectors, an image along the first axis.
+      variance: Variances of the vectors, above 0.
+
+    Returns:
+      The mean weighted by precision, scaled to length 1, and the least variance of each dimension.
+    """
+    weighed = (mean / variance).sum(axis=0) / (1 / variance).sum(axis=0)
+    length = jnp.linalg.norm(weighed, axis=-1, keepdims=True)
+    return weighed / jnp.maximum(length, 1e-12), variance.min(axis=0)

@@ -18,6 +18,7 @@ def make_train_step(
     *,
     accumulate: int,
     ema_decay: float,
+    steps_per_epoch: float,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Scalars]]:
     """Returns the pure `(state, batch, key) -> (state, scalars)`; the caller jits it.
 
@@ -28,17 +29,20 @@ def make_train_step(
         on their devices. Batch statistics are those of a micro-batch.
       ema_decay: Decay of the moving average of the weights, warmed up as
         min(decay, (1 + step) / (10 + step)); 0 keeps none.
+      steps_per_epoch: Steps in an epoch, for the batch's "epoch".
     """
     grad_fn = jax.value_and_grad(method.loss, has_aux=True)
 
     def train_step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Scalars]:
         key = jax.random.fold_in(key, state.step)  # a resumed run draws the same numbers
+        epoch = state.step.astype(jnp.float32) / steps_per_epoch
         micro = jax.tree.map(
             lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), dict(batch)
         )
 
         def one(model_state: PyTree, item: tuple[Batch, jax.Array]) -> tuple[PyTree, PyTree]:
             rows, number = item
+            rows = {**rows, "epoch": epoch}
             (_, aux), grads = grad_fn(
                 state.params, model_state, rows, jax.random.fold_in(key, number)
             )
@@ -80,3 +84,16 @@ def make_predict_step(method: Method) -> Callable[[PyTree, Batch], dict[str, jax
         }
 
     return predict_step
+
+
+def make_epoch_step(method: Method) -> Callable[[TrainState, jax.Array], TrainState] | None:
+    """Returns the pure `(state, epoch) -> state` of `Method.after_epoch`, or None without one."""
+    after_epoch = method.after_epoch
+    if after_epoch is None:
+        return None
+
+    def epoch_step(state: TrainState, epoch: jax.Array) -> TrainState:
+        params, model_state = after_epoch(state.params, state.model_state, epoch)
+        return state.replace(params=params, model_state=model_state)
+
+    return epoch_step

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from authors_vectors import authors_vectors
 
-from fairjax.losses.likelihood import genuine_pairs_loss, mutual_likelihood
+from fairjax.losses.likelihood import fused, genuine_pairs_loss, mutual_likelihood
 
 
 def test_mutual_likelihood_by_hand():
@@ -48,3 +48,11 @@ def test_padding_counts_for_nothing_and_nobody_with_two_images_is_no_pair():
     total, count = genuine_pairs_loss(mean, log_variance, identity, jnp.ones(3, bool))
     # Each of both orders: squared distance 2 over variance 2, and 3 log 2.
     np.testing.assert_allclose((total, count), (2 * (1 + 3 * np.log(2)), 2), rtol=1e-6)
+
+
+def test_fused_embedding_is_the_authors():
+    v = authors_vectors("pfe_scores")
+    with jax.enable_x64(True):
+        mean, variance = fused(jnp.asarray(v.mu[:3]), jnp.asarray(v.sigma_sq[:3]))
+    np.testing.assert_allclose(mean, v.fused_mu, rtol=1e-10)
+    np.testing.assert_allclose(variance, v.fused_sigma_sq, rtol=1e-10)
