@@ -24,7 +24,7 @@ class Room(NamedTuple):
 ROOMS = (
     Room(
         "main",
-        "`python -m fairjax.main`: trains, evaluates and reports what a config describes",
+        "`python -m fairjax.main`: train, evaluate, report",
         ("study", "run", "config", "data", "core"),
     ),
     Room(
@@ -39,12 +39,12 @@ ROOMS = (
     ),
     Room(
         "audit",
-        "scores, embeddings and predictions of any system: read, checked, measured; the self-test",
+        "scores, embeddings, predictions of any system; the self-test",
         ("protocols", "report", "metrics", "core"),
     ),
     Room(
         "run",
-        "one run: the training loop, steps, state, evaluation, checkpoints, its folder, the mesh",
+        "one run: training loop, evaluation, checkpoints, mesh",
         (
             "config",
             "optim",
@@ -59,8 +59,8 @@ ROOMS = (
             "core",
         ),
     ),
-    Room("config", "every config key with its default; builders of sections; checks", ()),
-    Room("optim", "optimisers, learning-rate schedules, frozen parts", ("core",)),
+    Room("config", "every config key with its default; checks", ()),
+    Room("optim", "optimisers, schedules, frozen parts", ("core",)),
     Room(
         "methods",
         "what is optimised, one module a method",
@@ -68,25 +68,25 @@ ROOMS = (
     ),
     Room(
         "heads",
-        "class weights of a margin loss: whole, in shards, in chunks, sampled",
+        "class weights: whole, in shards, in chunks, sampled",
         ("models", "losses", "core"),
     ),
-    Room("models", "Linen modules; `layers/` holds what exists for a backend's sake", ("core",)),
-    Room("losses", "pure losses: margins, FPR penalty, contrastive, reconstruction", ("core",)),
+    Room("models", "Linen modules; `layers/` exists for a backend's sake", ("core",)),
+    Room("losses", "margins, FPR penalty, contrastive, reconstruction", ("core",)),
     Room("interop", "weights of timm, DeiT and MAE in and out", ("core",)),
     Room(
         "protocols",
-        "what a paper's evaluation fixes; `verification/` for pairs, `by_image/` for images",
+        "what a paper fixes: pairs in `verification/`, images in `by_image/`",
         ("metrics", "core"),
     ),
     Room("metrics", "numpy metrics, groups, intervals, tests", ("core",)),
-    Room("report", "the HTML report, text tables, CSV files, model card", ("core",)),
+    Room("report", "HTML report, text tables, CSV files, model card", ("core",)),
     Room(
         "data",
-        "one file a dataset; `formats/`, generated faces (`phantom/`), batches (`stream/`), TFDS",
+        "one file a dataset; `formats/`, generated faces, batches, TFDS",
         ("core",),
     ),
-    Room("core", "words that rooms share: batches, methods, results, pairs, scores", ()),
+    Room("core", "words that rooms share: batches, results, pairs, errors", ()),
 )
 
 

@@ -181,7 +181,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         arrays = read_arrays(path)
     except ValueError as error:
-        raise InputError(f"{path} can't be read as numpy arrays: {error}") from error
+        raise InputError(str(error)) from error
     return {name or "embedding": array for name, array in arrays.items()}
 
 

@@ -14,7 +14,7 @@ from fairjax.audit.tables import InputError
 from fairjax.protocols.verification import accuracy
 
 _SLACK = 1e-4  # of the range: rounding in somebody's float32 or in printed digits
-_APART = 3.0  # spreads between two tables' non-mated medians that no two populations explain
+_APART = 2.0  # spreads between two tables' non-mated medians that no two populations explain
 _WIDER = 4.0  # ratio of their spreads that none explains
 
 
@@ -164,7 +164,7 @@ def check_calibration(
       source: The calibration's file.
 
     Raises:
-      InputError: If their medians lie more than three spreads apart, or one spread is four times
+      InputError: If their medians lie more than two spreads apart, or one spread is four times
         the other; a spread is the middle half's.
     """
     if min(len(audited), len(calibration)) < 10:

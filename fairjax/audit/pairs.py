@@ -145,8 +145,8 @@ class PairTable:
         names = Names()
         code = names.encode(words)
         accept = {clean(word).casefold() for word in self.asked.accept}
-        word_of = [name.casefold() for name in names]
-        known = [word for word in word_of if not is_unknown(word)]
+        word_of = ["" if is_unknown(name) else name.casefold() for name in names]
+        known = [word for word in word_of if word]
         if not accept & set(known):
             raise InputError(
                 f"{self.path}: --accept says which words in {self.layout.decision} accept a pair; "
@@ -158,7 +158,7 @@ class PairTable:
                 "accept with --accept, one word is left for those that do not."
             )
         value = np.array(
-            [np.nan if is_unknown(w) else float(w in accept) for w in word_of], np.float64
+            [float(word in accept) if word else np.nan for word in word_of], np.float64
         )[code]
         if (missing := np.isnan(value)).any() and not self.asked.failures:
             raise InputError(
@@ -246,6 +246,14 @@ class PairTable:
                 kinds[name] = self.asked.kind
             else:
                 kinds[name] = guess_kind(name, score, distance=distance)
+                if distance and (score > 0).any() and not self.asked.any_direction:
+                    row, times = int(np.argmax(score > 0)), int((score > 0).sum())
+                    raise InputError(
+                        f"{self.path}, data row {row + 1}: {name} is {-score[row]:g}, and no "
+                        f"distance is negative ({times:,} such rows). If larger means more alike, "
+                        f"use --score {name}; if 0 marks one person, --zero-is-same; else say "
+                        "--kind other."
+                    )
         return kinds
 
     def notes(self, total: int, *, mated: int) -> list[str]:
@@ -293,7 +301,7 @@ class PairTable:
     def _notes(self, loaded: Loaded) -> list[str]:
         """`notes`, and rows and people that look odd."""
         said = self.notes(len(loaded), mated=int(loaded.mated.sum()))
-        if loaded.has_subjects and not self.layout.mated:
+        if loaded.has_subjects and not self.layout.mated and not self.asked.subjects_by_group:
             said += self._one_sided(loaded)
         if loaded.has_subjects and not loaded.has_images and not loaded.decided:
             rows = np.column_stack([np.sort(loaded.subject, axis=1), *loaded.scores.values()])

@@ -11,7 +11,7 @@ badly (v) or resemble everybody (u). Scores are c = 0.05 + 0.1 z, which look lik
 
 Within a group the rates at a threshold t are exactly Q((t - 0.05) / 0.1 - n_gg) for FMR and
 1 - Q((t - 0.05) / 0.1 - m_g) for FNMR, Q being the normal upper tail: `true_rates`. At `THRESHOLD`
-every group has `FMR` and `FNMR`, and the one with a planted gap so many times as much.
+every group has the rates of `Planted`, and the one with a planted gap so many times as much.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 from fairjax.core.comparisons import Comparisons
 
 GROUPS = ("amber", "cobalt", "jade", "violet")
-FMR, FNMR = 1e-2, 4e-2  # of every group at THRESHOLD, unless planted otherwise
+FMR, FNMR = 1e-2, 4e-2  # of every group at THRESHOLD, unless another is given
 SHARED = 0.3  # T^2: the share of a score's variance that comes from the people
 _OFFSET, _SCALE = 0.05, 0.1
 _APART = 0.5  # how much lower pairs across groups score, in standard deviations
@@ -38,11 +38,15 @@ class Planted:
       group: Index into `GROUPS` of the group whose rates differ.
       fmr_ratio: Its true FMR over that of the others at `THRESHOLD`.
       fnmr_ratio: The same of FNMR.
+      fmr: The others' true FMR at `THRESHOLD`, a fraction.
+      fnmr: The others' true FNMR there, a fraction.
     """
 
     group: int = 2
     fmr_ratio: float = 1.0
     fnmr_ratio: float = 1.0
+    fmr: float = FMR
+    fnmr: float = FNMR
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,8 @@ def _means(planted: Planted) -> tuple[list[float], list[float]]:
         fmr_ratio, fnmr_ratio = (
             (planted.fmr_ratio, planted.fnmr_ratio) if g == planted.group else (1.0, 1.0)
         )
-        nonmated.append(z - _NORMAL.inv_cdf(1 - FMR * fmr_ratio))
-        mated.append(z - _NORMAL.inv_cdf(FNMR * fnmr_ratio))
+        nonmated.append(z - _NORMAL.inv_cdf(1 - planted.fmr * fmr_ratio))
+        mated.append(z - _NORMAL.inv_cdf(planted.fnmr * fnmr_ratio))
     return mated, nonmated
 
 

@@ -245,17 +245,21 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         )
     (system,) = loaded.scores
     comparisons = loaded.comparisons(system)
+    points = given_points(loaded, settings)[system]
     results = verification_stream.measure_stream(
         lambda: [comparisons],
         groups=loaded.groups,
         attribute=loaded.by,
         fmrs=settings.fmrs,
-        thresholds=[point.threshold for point in given_points(loaded, settings)[system]],
-        names=[point.at for point in given_points(loaded, settings)[system]],
+        thresholds=[point.threshold for point in points if point.threshold is not None],
+        names=[point.at for point in points],
         level=settings.level,
         limits=[*loaded.limits(), *settings.limits],
         name=settings.protocol,
     )
+    if loaded.decided:
+        results = _without_scores(results)
+    results = with_failures(results, loaded)
     return replace(
         results,
         measures=[replace(m, n_clusters=None) for m in results.measures],

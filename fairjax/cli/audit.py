@@ -395,6 +395,8 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
         arguments.no_answer,
         arguments.regression,
     )
+    if arguments.groups:
+        raise _usage("--groups is for pairs; put the groups into the table of predictions.")
     facts = _facts(arguments)
     for by in arguments.by or ["group"]:
         with console.status(f"Measuring by {by} ..."):

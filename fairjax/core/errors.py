@@ -22,6 +22,7 @@ EXTRAS = {
     "importlib_resources": "train",
     "jax": "train",
     "jaxlib": "train",
+    "openpyxl": "xlsx",
     "optax": "train",
     "orbax": "train",
     "safetensors": "train",

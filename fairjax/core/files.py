@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and arrays that are read within bounds."""
 
+import errno
 import json
 import os
 import zipfile
@@ -102,11 +103,29 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             with zipfile.ZipFile(file) as archive:
                 return _members(archive, size)
         except OSError as error:
-            if error.errno is not None:  # the disk's fault; zipfile raises bare ones for damage
+            if error.errno not in (None, errno.EINVAL):  # zipfile's for damage: bare, a bad seek
                 raise
             raise ValueError(_line(path, error)) from error
         except Exception as error:  # a damaged file may raise anything at all
             raise ValueError(_line(path, error)) from error
+
+
+def require_bounded(wanted: int, size: int) -> None:
+    """Refuses a file that asks for much more memory than it is long.
+
+    Args:
+      wanted: Bytes of memory that it asks for.
+      size: Bytes that the file has.
+
+    Raises:
+      ValueError: If it asks for more than `EXPANSION` times its size and more than `SMALL`.
+    """
+    allowed = max(SMALL, EXPANSION * size)
+    if wanted > allowed:
+        raise ValueError(
+            f"it asks for {wanted:,} bytes of memory; a file of {size:,} bytes may ask for "
+            f"{allowed:,}"
+        )
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
@@ -114,12 +133,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
     members = archive.infolist()
     if len({member.filename for member in members}) < len(members):
         raise ValueError("it holds two arrays of one name")
-    allowed = max(SMALL, EXPANSION * size)
-    if (wanted := sum(member.file_size for member in members)) > allowed:
-        raise ValueError(
-            f"it asks for {wanted:,} bytes of memory; a file of {size:,} bytes may ask for "
-            f"{allowed:,}"
-        )
+    require_bounded(sum(member.file_size for member in members), size)
     arrays = {}
     for member in members:
         if not member.filename.endswith(".npy"):

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_UNKNOWN_WORDS = frozenset({"", "nan", "none", "null", "<na>", "nat"})
+_UNKNOWN_WORDS = frozenset({"", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT"})
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
@@ -52,9 +52,9 @@ def clean_path(name: str) -> str:
 def is_unknown(name: str) -> bool:
     """Whether a name is empty or what programs write for a missing value: nan, None, null, <NA>.
 
-    "NA" is a name: Namibia's code, or North America.
+    "NA" is a name, Namibia's code or North America; "none" is one, of people without glasses.
     """
-    return name.casefold() in _UNKNOWN_WORDS
+    return name in _UNKNOWN_WORDS
 
 
 def folded(name: str) -> str:

@@ -21,7 +21,7 @@ from fairjax.core.results import Measure, Results
 Answer = Literal["shown", "not shown", "too few data"]
 ALPHA = 0.05  # largest adjusted p-value that shows a difference
 LARGEST_RATIO = 10.0  # data that would miss even this ratio between two groups are too few
-SETTLED_RATIO = 2  # the ratio between two groups that `people_needed` is about
+SETTLED_RATIO = 2.0  # the ratio between two groups that `people_needed` is about
 # Primary test of a rate: the first of these that the results have. Files written before the test of
 # equality existed have the others.
 PRIMARY = ("equality", "max_over_min", "max_over_min_smoothed", "difference")

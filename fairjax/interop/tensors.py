@@ -1,5 +1,6 @@
 """Named tensors from .safetensors, .npz and .pth files; of a .pth only tensors are ever built."""
 
+import math
 import pickle
 import types
 import zipfile
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax.core.files import read_arrays
+from fairjax.core.files import read_arrays, require_bounded
 
 Tensors = dict[str, np.ndarray]
 
@@ -52,7 +53,8 @@ def read_tensors(path: Path) -> Tensors:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file.") from None
     except (ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        said = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: {said}") from error
     except Exception as error:  # a damaged file may raise anything at all
         raise ValueError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
     raise ValueError(f"{path}: weights come as .safetensors, .npz or .pth.")
@@ -84,12 +86,14 @@ def _read_torch(path: Path) -> Tensors:
             "best as .safetensors."
         )
     with zipfile.ZipFile(path) as archive:
+        size = path.stat().st_size
+        require_bounded(sum(member.file_size for member in archive.infolist()), size)
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(names) != 1:
             raise ValueError("no data.pkl in it; it is no file of torch.save.")
         folder = names[0].removesuffix("data.pkl")
         with archive.open(names[0]) as file:
-            tree = _Unpickler(file, archive, folder).load()
+            tree = _Unpickler(file, archive, folder, size).load()
     for key in _WRAPPERS:
         if isinstance(tree, Mapping) and isinstance(tree.get(key), Mapping):
             tree = tree[key]
@@ -102,9 +106,11 @@ def _read_torch(path: Path) -> Tensors:
 class _Unpickler(pickle.Unpickler):
     """Builds dicts, numbers and arrays; refuses every other name that a pickle asks for."""
 
-    def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str) -> None:
+    def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str, size: int) -> None:
         super().__init__(file, encoding="utf-8")
-        self._archive, self._folder = archive, folder
+        self._archive, self._folder, self._size = archive, folder, size
+        self._storages: dict[str, np.ndarray] = {}
+        self._built = 0  # bytes of tensors
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -114,7 +120,7 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild
+            return self._rebuild
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_: tensor
         raise pickle.UnpicklingError(
@@ -126,6 +132,8 @@ class _Unpickler(pickle.Unpickler):
         kind, dtype, key, _, size = pid
         if kind != "storage" or not isinstance(key, str) or not key.isdecimal():
             raise pickle.UnpicklingError(f"it refers to {pid!r}, which is no storage.")
+        if key in self._storages:
+            return self._storages[key]
         content = self._archive.read(f"{self._folder}data/{key}")
         if dtype == "bfloat16":  # the upper half of a float32
             numbers = (np.frombuffer(content, "<u2").astype("<u4") << 16).view("<f4")
@@ -133,11 +141,17 @@ class _Unpickler(pickle.Unpickler):
             numbers = np.frombuffer(content, dtype)
         if len(numbers) != size:
             raise pickle.UnpicklingError(f"storage {key} has {len(numbers)} of {size} numbers.")
+        self._storages[key] = numbers
         return numbers
+
+    def _rebuild(self, storage: np.ndarray, offset: int, size: Any, stride: Any, *_: Any) -> Any:
+        self._built += math.prod(size) * storage.itemsize
+        require_bounded(self._built, self._size)  # strides of 0 repeat a number without end
+        return _rebuild(storage, offset, size, stride)
 
 
 def _rebuild(
-    storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+    storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
 ) -> np.ndarray:
     """A tensor: strides over part of a storage, copied so that it owns what it shows."""
     reach = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1

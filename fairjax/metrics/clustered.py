@@ -35,6 +35,12 @@ from scipy.special import stdtrit
 from fairjax.core.results import FEW
 from fairjax.metrics.bootstrap import exact_interval
 
+# What `benchmarks/coverage.py` found, said beside the intervals.
+COVERAGE_FOUND = (
+    "at 95 % the interval of one group's rate held the truth in 92 to 99 % of simulated audits, "
+    "with rare errors and unequal people, too"
+)
+
 
 @dataclass(frozen=True)
 class Dyads:

@@ -39,7 +39,8 @@ def _same(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _log(rates: np.ndarray) -> np.ndarray:
+def log(rates: np.ndarray) -> np.ndarray:
+    """Natural logarithm of rates; a rate of 0 is as far off as can be, and stays finite."""
     return np.log(np.maximum(rates, _TINY))
 
 
@@ -85,12 +86,14 @@ class Gap:
       transform: What S sees of the rates of all groups.
       finish: Monotone, from S to the number reported.
       high: The largest S possible.
+      of_logs: Whether `transform` takes logarithms, which rates of 0 have not.
     """
 
     size: Callable[..., np.ndarray]
     transform: Callable[[np.ndarray], np.ndarray] = _same
     finish: Callable[[np.ndarray], np.ndarray] = _same
     high: float = np.inf
+    of_logs: bool = False
 
     def interval(
         self,
@@ -133,14 +136,14 @@ GAPS: Mapping[str, Gap] = MappingProxyType(
     {
         "difference": Gap(by_group.difference, high=1.0),
         "std": Gap(_std, high=1.0),
-        "max_over_min": Gap(by_group.difference, _log, np.exp),
-        "max_over_geomean": Gap(_above_mean, _log, np.exp),
-        "sum_abs_log10": Gap(_off_mean, _log),
+        "max_over_min": Gap(by_group.difference, log, np.exp, of_logs=True),
+        "max_over_geomean": Gap(_above_mean, log, np.exp, of_logs=True),
+        "sum_abs_log10": Gap(_off_mean, log, of_logs=True),
         "gini": Gap(_apart, _relative, high=1.0),
         "fairness_discrepancy_rate": Gap(
             _halves(by_group.difference), finish=lambda x: 1 - x, high=1.0
         ),
-        "inequity_rate": Gap(_halves(by_group.difference), _log, np.exp),
+        "inequity_rate": Gap(_halves(by_group.difference), log, np.exp, of_logs=True),
         "garbe": Gap(_halves(_apart), _relative, high=1.0),
     }
 )

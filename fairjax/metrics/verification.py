@@ -217,30 +217,51 @@ def error_curve(
     Raises:
       InsufficientDataError: If there is no mated or no non-mated pair.
     """
+    return curve_at(mated, nonmated, np.concatenate([mated, nonmated]))
+
+
+def curve_at(
+    mated: Float[np.ndarray, " mated_pairs"],
+    nonmated: Float[np.ndarray, " nonmated_pairs"],
+    thresholds: Float[np.ndarray, " thresholds"],
+) -> Curve:
+    """Both error rates at the distinct ones of some thresholds, and above the largest score.
+
+    Args:
+      mated: Scores of same-identity pairs, at least one.
+      nonmated: Scores of different-identity pairs, at least one.
+      thresholds: Thresholds in any order, at least one.
+
+    Raises:
+      InsufficientDataError: If there is no mated or no non-mated pair.
+    """
     _check_both(mated, nonmated)
-    distinct = np.unique(np.concatenate([mated, nonmated]))
-    threshold = np.append(distinct, next_above(distinct[-1])).astype(np.float64)
+    largest = max(mated.max(), nonmated.max(), key=float)
+    threshold = np.unique(np.append(thresholds.astype(np.float64), next_above(largest)))
     return Curve(threshold, fmr(nonmated, threshold), fnmr(mated, threshold))
 
 
-def thin(curve: Curve, *, points: int) -> Curve:
+def thin(curve: Curve, *, points: int, keep: Float[np.ndarray, " kept"] | None = None) -> Curve:
     """The ends of a curve and points between them, evenly spread as a DET plot shows them.
 
     Points are chosen, never made: evenly along the curve's length in (logit FMR, logit FNMR),
     where rates of 0 and 1 stand half of the curve's smallest step away from them.
 
     Args:
-      curve: From `error_curve`.
-      points: The most to keep, at least 2.
+      curve: From `error_curve` or `curve_at`.
+      points: The most to keep, at least 2 more than `keep`.
+      keep: Thresholds of the curve to keep in any case.
     """
     if len(curve.threshold) <= points:
         return curve
+    always = np.searchsorted(curve.threshold, np.zeros(0) if keep is None else keep)
     length = np.concatenate(
         [[0.0], np.cumsum(np.hypot(*map(_logit_steps, (curve.fmr, curve.fnmr))))]
     )
-    wanted = np.linspace(0, length[-1], points)
-    keep = np.unique(np.minimum(np.searchsorted(length, wanted), len(length) - 1))
-    return Curve(curve.threshold[keep], curve.fmr[keep], curve.fnmr[keep])
+    wanted = np.linspace(0, length[-1], points - len(always))
+    evenly = np.minimum(np.searchsorted(length, wanted), len(length) - 1)
+    chosen = np.union1d(evenly, always)
+    return Curve(curve.threshold[chosen], curve.fmr[chosen], curve.fnmr[chosen])
 
 
 def equal_error_rate(

@@ -7,9 +7,9 @@ Two classes are a yes/no decision; more are measured as a whole and one against 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from fairjax.core.results import Results, Table
+from fairjax.core.results import Measure, Results, Table
 from fairjax.metrics import bootstrap
 from fairjax.protocols.by_image.decisions import (
     CALIBRATION_BINS,
@@ -73,7 +73,9 @@ def measure_decisions(
         if len(names) < 2:
             raise ValueError(f"two or more {what} are needed; got {list(names)}.")
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    turns = [positive] if len(classes) == 2 else range(len(classes))
+    tests = 1 + 2 * len(turns)  # accuracy, and both error rates of every turn
+    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed, tests))
     one = Scored(attribute, tuple(classes), label, prediction, probability, decision_rule)
     accuracy = mean_of(
         f"{attribute}_accuracy",
@@ -83,7 +85,6 @@ def measure_decisions(
         lower_is_better=False,
     )
     measures = whole(accuracy, scene)
-    turns = [positive] if len(classes) == 2 else range(len(classes))
     for k in turns:
         name = attribute if len(classes) == 2 else f"{attribute}_{classes[k]}"
         rule = f"positive = {classes[k]}" + ("" if len(classes) == 2 else ", against the rest")
@@ -114,14 +115,137 @@ def measure_decisions(
     )
 
 
+def measure_answers(
+    answered: Bool[np.ndarray, " examples"],
+    right: Bool[np.ndarray, " examples"],
+    *,
+    group: Int[np.ndarray, " examples"],
+    groups: Sequence[str],
+    cluster: Int[np.ndarray, " examples"],
+    attribute: str,
+    group_by: str,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> list[Measure]:
+    """How often a model gives no answer (no face found), and accuracy where that counts as wrong.
+
+    Args:
+      answered: Whether the model decided for a class.
+      right: Whether it decided for the true one; False where it gave no answer.
+      group: Group of each example, an index into `groups`.
+      groups: Names of the groups.
+      cluster: Examples that are not independent share a number.
+      attribute: What is classified: "gender".
+      group_by: What the groups are of: "race".
+      resamples: Bootstrap resamples, and permutations.
+      level: Coverage of intervals, a fraction in (0, 1).
+      seed: Of everything drawn.
+    """
+    draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
+    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    silent = mean_of(
+        f"{attribute}_no_answer",
+        ~answered,
+        errors=~answered,
+        rule="share of examples without a prediction",
+        lower_is_better=True,
+    )
+    accuracy = mean_of(
+        f"{attribute}_accuracy_of_all",
+        right,
+        errors=~right,
+        rule="share of all examples that are right; no answer counts as wrong",
+        lower_is_better=False,
+    )
+    return [*whole(silent, scene), *whole(accuracy, scene)]
+
+
+def measure_numbers(
+    *,
+    label: Float[np.ndarray, " examples"],
+    prediction: Float[np.ndarray, " examples"],
+    group: Int[np.ndarray, " examples"],
+    groups: Sequence[str],
+    cluster: Int[np.ndarray, " examples"],
+    attribute: str,
+    group_by: str,
+    resamples: int,
+    level: float,
+    seed: int,
+    limits: Sequence[str],
+) -> Results:
+    """Measures a regression, such as of ages, by group: mean absolute error, and its direction.
+
+    Args:
+      label: True number of each example.
+      prediction: The predicted one, in the same unit.
+      group: Group of each example, an index into `groups`.
+      groups: Names of the groups.
+      cluster: Examples that are not independent share a number.
+      attribute: What is predicted: "age", whose unit is taken to be years.
+      group_by: What the groups are of: "race".
+      resamples: Bootstrap resamples, and permutations.
+      level: Coverage of intervals, a fraction in (0, 1).
+      seed: Of everything drawn.
+      limits: Sentences for the reader.
+
+    Returns:
+      Results of kind "attributes"; the provenance is empty, for the caller to fill in.
+
+    Raises:
+      ValueError: If there are fewer than two groups.
+    """
+    if len(groups) < 2:
+        raise ValueError(f"two or more groups are needed; got {list(groups)}.")
+    draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
+    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    error = prediction - label
+    absolute = mean_of(
+        f"{attribute}_mae",
+        np.abs(error),
+        unit="years" if "age" in attribute.lower().split("_") else "units",
+        rule=f"mean absolute error of the predicted {attribute}",
+        lower_is_better=True,
+    )
+    above = mean_of(
+        f"{attribute}_overestimated",
+        error > 0,
+        rule="share of examples whose prediction is above the label",
+        lower_is_better=True,
+    )
+    protocol = {
+        "name": "numbers",
+        "attribute": attribute,
+        "classes": [],
+        "decision": f"predicted {attribute} as it is",
+        "group_by": group_by,
+        "groups": list(groups),
+        "n": len(label),
+        "n_clusters": len(draws.weights),
+        "tasks": [attribute],
+        "resamples": resamples,
+        "level": level,
+        "seed": seed,
+        "interval": f"cluster bootstrap, {resamples} resamples",
+        "noise_floor": f"{resamples} permutations of the {group_by} of whole clusters",
+        "calibration_bins": 0,
+    }
+    measures = [*whole(absolute, scene), *whole(above, scene)]
+    return Results("attributes", protocol, measures, {}, list(limits), {})
+
+
 def tables(results: Results) -> list[Table]:
     """Accuracy and rates by group, and the gaps; fractions in percent with their intervals."""
     index = index_of(results)
     p = results.protocol
     attribute, classes = p["attribute"], p["classes"]
+    if not classes:
+        return _tables_of_numbers(results)
     turns = [attribute] if len(classes) == 2 else [f"{attribute}_{name}" for name in classes]
     level = f"Brackets: {100 * p['level']:g} % interval, {p['interval']}. * = few errors."
-    names = [[f"{attribute}_accuracy", f"{attribute}_ece"]]
+    accuracies = [f"{attribute}_accuracy", f"{attribute}_accuracy_of_all"]
+    names = [[*accuracies, f"{attribute}_no_answer", f"{attribute}_ece"]]
     names += [
         [f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
         for turn in turns
@@ -139,5 +263,14 @@ def tables(results: Results) -> list[Table]:
             ["Accuracy", *(turn.replace("_", " ") for turn in turns)], names, strict=True
         )
     ]
-    found.append(gap_table(results.measures, p["group_by"], p["noise_floor"]))
+    found.append(gap_table(results))
     return [table for table in found if table.rows]
+
+
+def _tables_of_numbers(results: Results) -> list[Table]:
+    p = results.protocol
+    level = f"Brackets: {100 * p['level']:g} % interval, {p['interval']}. * = few examples."
+    names = [f"{p['attribute']}_mae", f"{p['attribute']}_overestimated"]
+    title = f"Errors of the predicted {p['attribute']} by {p['group_by']}"
+    table = by_group_table(index_of(results), p["group_by"], p["groups"], names, level, title=title)
+    return [table, gap_table(results.measures, p["group_by"], p["noise_floor"])]

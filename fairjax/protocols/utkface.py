@@ -89,10 +89,14 @@ def measure_utkface(
     require_readable(predictions, attributes=attributes, group_by=group_by, age_bins=age_bins)
     cluster = predictions["cluster"]
     draws = bootstrap.draw(cluster, resamples=settings.resamples, seed=seed)
-    sampling = Sampling(cluster, draws, settings.level, seed)
     names = tuple(attributes[group_by])
-    scene = Scene(group_by, names, predictions[group_by].astype(np.int64), sampling)
     scored = score(predictions, attributes, age_bins)
+    has_age = "pred_age" in predictions
+    # a mean error, an accuracy each, both error rates of gender, those of age and their accuracy
+    tests = has_age + len(scored) + 2 * ("gender" in scored)
+    tests += 3 * (has_age and settings.age_rate == "threshold")
+    sampling = Sampling(cluster, draws, settings.level, seed, max(tests, 1))
+    scene = Scene(group_by, names, predictions[group_by].astype(np.int64), sampling)
     measures: list[Measure] = []
     quantities = []  # measured on the intersections too
     if "pred_age" in predictions:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fairjax.core.results import FEW, Measure, Results, Table
+from fairjax.core.verdict import verdict
 from fairjax.protocols.cells import cell, p_text, plain
 
 # Source: the UTKFace study, Tables 1 to 3, as printed. Its Tables 1 and 2 cannot come from one
@@ -57,7 +58,7 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
         _rates(index, "gender", group_by, groups, paper),
         _rates(index, "age", group_by, groups, paper),
         _age_bins(index, group_by, groups),
-        gap_table(results.measures, group_by, results.protocol["noise_floor"]),
+        gap_table(results),
         _intersections(results.measures, index, group_by, groups),
         _by_decade(results.measures),
         by_group_table(
@@ -146,31 +147,52 @@ def _age_bins(index: Index, group_by: str, groups: Sequence[str]) -> Table:
     return Table(title, base.columns, rows, note)
 
 
-def gap_table(measures: Sequence[Measure], group_by: str, noise: str) -> Table:
-    """Differences between groups, each beside the value that equal groups would stay below."""
-    by_name = {m.name: m for m in measures if m.across == group_by}
+def gap_table(results: Results) -> Table:
+    """Differences between groups, each beside chance and the test that decides.
+
+    Args:
+      results: Of kind "attributes".
+    """
+    group_by, noise = results.protocol["group_by"], results.protocol["noise_floor"]
+    by_name = {m.name: m for m in results.measures if m.across == group_by}
+    decided = verdict(results)
     rows = []
     for name, m in by_name.items():
-        if not name.endswith("_difference"):
-            continue
         base = name.removesuffix("_difference")
         floor, p = by_name.get(f"{name}_noise_floor"), by_name.get(f"{name}_p_value")
-        if floor is None or p is None:
+        if base == name or floor is None or p is None:
             continue
         ratio, worst = by_name.get(f"{base}_ratio"), by_name.get(f"{base}_worst")
+        claim = decided.get(base)
         rows.append(
             [
                 title_of(m).replace("%", "points"),
                 cell(m),
                 cell(floor),
-                p_text(p.value),
+                p_text(p.value if claim is None else claim.p),
+                p_text(None if claim is None else claim.p_adjusted),
+                plain(None if claim is None else claim.detectable_ratio, "ratio"),
                 cell(ratio),
                 ", ".join(worst.group.values()) if worst else "",
             ]
         )
-    columns = ["gap", "largest - smallest", "noise floor", "p", "smallest / largest", "worst group"]
-    note = f"Noise floor: what equal groups would stay below, {noise}. p is not adjusted for the "
-    return Table(f"Gaps across {group_by}", columns, rows, note + "number of gaps tested.")
+    columns = [
+        "gap",
+        "largest - smallest",
+        "noise floor",
+        "p",
+        "p adjusted",
+        "ratio to be found",
+        "smallest / largest",
+        "worst group",
+    ]
+    note = (
+        f"Noise floor: what equal groups would stay below, {noise}. p: the chance that groups with "
+        "one rate lie as far from it; adjusted (Holm) for the tests of this table that have it, it "
+        "decides. Ratio to be found: the smallest ratio of one group's error to the others' that "
+        "these data show with 80 % power."
+    )
+    return Table(f"Gaps across {group_by}", columns, rows, note)
 
 
 def _intersections(

@@ -65,6 +65,7 @@ def test_more_than_two_classes_take_turns(tmp_path):
         (GOOD.replace("0.2", "1.2", 1), {"probability": "chance"}, "data row 1: chance is 1.2"),
         (GOOD.replace(",1,1,", ",1,maybe,"), {}, "said holds 'maybe', which no label is"),
         ("race,label,said\nX,a,b\nY,b,b\n", {}, "which of 'a', 'b' counts as positive"),
+        (GOOD.replace(",1,1,", ",1,1 1,"), {}, "name all classes with --classes"),
         (GOOD, {"positive": "2"}, "--positive '2' is no label"),
         (GOOD.replace(",X,", ",,", 1), {}, "data row 1: race is empty"),
         (GOOD.replace(",Y,", ",X,").replace(",Z,", ",X,"), {}, "by race there is 'X'"),

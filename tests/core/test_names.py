@@ -32,7 +32,7 @@ def test_words_for_missing_values_are_unknown(name):
     assert is_unknown(name)
 
 
-@pytest.mark.parametrize("name", ["NA", "Nana", "0", "no", "unknown"])
+@pytest.mark.parametrize("name", ["NA", "Nana", "0", "no", "none", "unknown"])
 def test_other_names_are_known(name):
     assert not is_unknown(name)
 

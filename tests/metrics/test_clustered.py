@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,3 +196,89 @@ def test_the_variance_of_resampled_rates_stands_for_the_clustered_one() -> None:
     assert narrow.variance == pytest.approx(0.1 * 0.9 / 400)
     unknown = found.with_variance_of(np.array([np.nan, 0.1]))
     assert unknown.interval(level=0.95) is None
+
+
+def test_unequal_people_are_fewer_degrees_of_freedom() -> None:
+    # one person with 45 pairs, nine with 5: (90)^2 / (45^2 + 9 x 25) = 3.6
+    person = np.repeat(np.arange(10), [45] + [5] * 9)
+    found = c.clustered_rate(np.arange(90) % 4 == 0, np.stack([person, person], axis=1))
+    assert found.effective_people == pytest.approx(3.6)
+    wider = stats.t.ppf(0.975, 2.6) / stats.norm.ppf(0.975)
+    expected = c.wilson_interval(found.rate, found.effective_trials / wider**2, level=0.95)
+    assert found.interval(level=0.95) == pytest.approx([float(x) for x in expected])
+    fifty = np.array(list(itertools.combinations(range(50), 2)))
+    assert c.clustered_rate(np.zeros(len(fifty), bool), fifty).effective_people == 50
+
+
+def test_the_design_effect_of_the_likeliest_errors_stands_in_where_errors_are_few() -> None:
+    rng = np.random.default_rng(0)
+    couple = np.array(list(itertools.combinations(range(50), 2)))
+    score = rng.normal(size=50)[couple].sum(axis=1) + rng.normal(size=len(couple))
+    couples = c.dyads(couple)
+    effect = c.likeliest_design_effect(score, couples, mated=False)
+    thirtieth = np.sort(score)[-30]
+    assert effect == pytest.approx(c.clustered_rate(score >= thirtieth, couples).design_effect)
+    assert effect > 2
+    lowest = c.likeliest_design_effect(-score, couples, mated=True)
+    assert lowest == pytest.approx(effect)
+    highs = []
+    for errors in range(5):  # the bound has no jump between no error and the next
+        threshold = np.sort(score)[-errors] if errors else np.inf
+        rate = replace(c.clustered_rate(score >= threshold, couples), likeliest_effect=effect)
+        assert rate.effective_trials <= rate.trials / effect * (1 + 1e-9)
+        highs.append(rate.interval(level=0.95)[1])
+    assert highs == sorted(highs)
+    assert highs[1] < 2 * highs[0]
+    alone = c.clustered_rate(np.zeros(len(couple), bool), couples).interval(level=0.95)[1]
+    assert highs[0] < alone / 2  # half as many pairs as people were all that counted
+    many = replace(c.clustered_rate(score >= 0, couples), likeliest_effect=1e6)
+    assert many.effective_trials == c.clustered_rate(score >= 0, couples).effective_trials
+
+
+def test_the_bound_without_errors_keeps_its_coverage() -> None:
+    rate, missed, without = 1.5e-3, 0, 0
+    threshold = stats.norm.isf(rate)
+    couple = np.array(list(itertools.combinations(range(40), 2)))
+    couples = c.dyads(couple)
+    for k in range(300):
+        rng = np.random.default_rng([3, k])
+        score = np.sqrt(0.15) * rng.normal(size=40)[couple].sum(axis=1)
+        score += np.sqrt(0.7) * rng.normal(size=len(couple))
+        found = c.clustered_rate(score >= threshold, couples)
+        if found.errors == 0:
+            effect = c.likeliest_design_effect(score, couples, mated=False)
+            without += 1
+            missed += replace(found, likeliest_effect=effect).interval(level=0.95)[1] < rate
+    assert without > 80 and missed == 0
+
+
+def test_common_design_effects_pool_the_correlation_and_keep_each_group_s_structure() -> None:
+    rng = np.random.default_rng(0)
+    rates = []
+    for people, each in ((60, 5), (60, 20), (10, 40)):
+        person = np.repeat(np.arange(people), each)
+        skill = rng.beta(2, 18, people) if people > 10 else np.zeros(people)
+        error = rng.random(len(person)) < skill[person]
+        rates.append(c.clustered_rate(error, np.stack([person, person], axis=1)))
+    effects = c.common_design_effects(rates)
+    rho = (effects - 1) / (np.array([5, 20, 40]) - 1)  # of m pairs a person, m - 1 are others
+    assert rho == pytest.approx([rho[0]] * 3)
+    assert 0.02 < rho[0] < 0.1  # of beta(2, 18): 1 / 21
+    assert rates[2].errors == 0 and effects[2] > 1
+    assert np.isnan(c.common_design_effects([*rates, c.ClusteredRate(0, 0, 0, 0, np.nan)])[3])
+
+
+def test_people_weigh_equally_in_the_person_mean() -> None:
+    errors, trials = np.array([45, 0, 1, 0]), np.array([45, 5, 2, 8])
+    value, interval = c.person_mean(errors, trials, level=0.95)
+    assert value == pytest.approx((1 + 0 + 0.5 + 0) / 4)
+    assert interval[0] < value < interval[1]
+    alone = value * (1 - value)
+    wider = stats.t.ppf(0.975, 3) / stats.norm.ppf(0.975)
+    variance = np.var([1, 0, 0.5, 0], ddof=1) / 4
+    expected = c.wilson_interval(value, alone / variance / wider**2, level=0.95)
+    assert interval == pytest.approx([float(x) for x in expected])
+    assert c.person_mean(np.zeros(9, int), np.full(9, 7), level=0.95)[1] == pytest.approx(
+        (0, 1 - 0.025 ** (1 / 9))
+    )
+    assert c.person_mean(np.array([1]), np.array([3]), level=0.95) == (1 / 3, None)

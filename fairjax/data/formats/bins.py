@@ -8,7 +8,7 @@ Source: deepinsight/insightface recognition/arcface_torch/eval/verification.py.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -18,6 +18,8 @@ from fairjax.data.dataset import DataError
 from fairjax.data.formats.files import ImageFiles, stamp_of
 from fairjax.data.formats.pairs import FOLDS, Key, Line
 from fairjax.data.formats.unpickle import unpickle
+
+MOST_BYTES = 8 * 2**30  # of one file, which is read whole; the largest in use have 0.3
 
 
 class Bins(NamedTuple):
@@ -76,14 +78,17 @@ def _name(group: str, place: int) -> str:
 def _read(path: Path) -> tuple[list[bytes], list[bool]]:
     """The encoded images and the truth of each pair."""
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise DataError(f"{path}: {size:,} bytes, and {MOST_BYTES:,} are read at most.")
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     found = unpickle(content, name=str(path))
+    whole: dict[int, bytes] = {}  # by object: a file may name one image many times
     try:
         images, truth = found
-        encoded = [i.tobytes() if isinstance(i, np.ndarray) else bytes(i) for i in images]
-        mated = [bool(same) for same in truth]
+        encoded = [_encoded(image, whole) for image in images]
+        mated = [_truth(same) for same in truth]
     except (TypeError, ValueError):
         raise DataError(f"{path}: no pair of images and truth values inside.") from None
     if not mated or len(encoded) != 2 * len(mated) or len(mated) % FOLDS:
@@ -92,6 +97,24 @@ def _read(path: Path) -> tuple[list[bytes], list[bool]]:
             f"pair in {FOLDS} parts of one size."
         )
     return encoded, mated
+
+
+def _encoded(image: Any, whole: dict[int, bytes]) -> bytes:
+    """An image's bytes; TypeError for what is neither bytes nor an array of them."""
+    if isinstance(image, bytes):
+        return image
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise TypeError
+    if id(image) not in whole:
+        whole[id(image)] = image.tobytes()
+    return whole[id(image)]
+
+
+def _truth(same: Any) -> bool:
+    """Whether a pair is mated; TypeError for what is no truth value."""
+    if not isinstance(same, bool | np.bool_ | int | np.uint8) or same not in (0, 1):
+        raise TypeError
+    return bool(same)
 
 
 def _components(place: list[int], mated: list[bool]) -> list[int]:

@@ -10,13 +10,10 @@ import numpy as np
 from fairjax.core.results import Measure, finite_or_none
 from fairjax.metrics import by_group, calibration, classification
 from fairjax.metrics.classification import Average, averaged, one_vs_rest
+from fairjax.metrics.gap_tests import Gap
 from fairjax.protocols.by_image.grouped import (
-    DIFFERENCE,
-    RATIO,
-    ByGroup,
     Quantity,
     Sampling,
-    Summary,
     complement,
     mean_of,
     measure_groups,
@@ -24,8 +21,21 @@ from fairjax.protocols.by_image.grouped import (
     summarise,
 )
 from fairjax.protocols.by_image.predictions import Scored
+from fairjax.protocols.gaps import DIFFERENCE, RATIO, RATIO_FORM, GroupRates, Summary
 
 CALIBRATION_BINS = 15
+_worst_odds = partial(by_group.equalized_odds_difference, agg="worst_case")
+_mean_odds = partial(by_group.equalized_odds_difference, agg="mean")
+_ODDS = {
+    "worst_case": Summary(_worst_odds, "", Gap(_worst_odds, high=1.0), noise=True),
+    "mean": Summary(_mean_odds, "", Gap(_mean_odds, high=1.0), noise=True),
+}
+_ODDS_RATIO = Summary(
+    partial(by_group.equalized_odds_ratio, agg="worst_case"),
+    "",
+    replace(RATIO_FORM, size=_worst_odds),
+    unit="ratio",
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def whole(quantity: Quantity, scene: Scene) -> list[Measure]:
     return [total, *part.measures, *across]
 
 
-def _total_and_parts(quantity: Quantity, scene: Scene) -> tuple[Measure, ByGroup]:
+def _total_and_parts(quantity: Quantity, scene: Scene) -> tuple[Measure, GroupRates]:
     total = measure_groups(quantity, np.zeros_like(scene.group), [{}], scene.sampling)
     groups = [{scene.across: name} for name in scene.names]
     part = measure_groups(quantity, scene.group, groups, scene.sampling, permute=True)
@@ -130,75 +140,43 @@ def yes_no(
 
 
 def _fairness(
-    name: str, fpr: ByGroup, fnr: ByGroup, said: ByGroup, *, rule: str, scene: Scene
+    name: str, fpr: GroupRates, fnr: GroupRates, said: GroupRates, *, rule: str, scene: Scene
 ) -> list[Measure]:
     """The named gaps of a yes/no decision, as fairlearn defines them."""
-    odds = partial(by_group.equalized_odds_difference, agg="worst_case")
-    odds_mean = partial(by_group.equalized_odds_difference, agg="mean")
-    odds_ratio = partial(by_group.equalized_odds_ratio, agg="worst_case")
     tpr = complement(fnr)
-    wanted = [
-        (
-            replace(
-                DIFFERENCE,
-                name="demographic_parity_difference",
-                rule="largest - smallest share called positive",
-            ),
-            [said],
-        ),
-        (
-            replace(
-                RATIO,
-                name="demographic_parity_ratio",
-                rule="smallest / largest share called positive",
-            ),
-            [said],
-        ),
-        (
-            replace(
-                DIFFERENCE,
-                name="equal_opportunity_difference",
-                rule="largest - smallest true positive rate",
-            ),
-            [tpr],
-        ),
-        (
-            Summary(
-                "equalized_odds_difference",
-                odds,
-                odds,
-                noise=True,
-                rule="the larger of the differences of FPR and of TPR",
-            ),
-            [fpr, tpr],
-        ),
-        (
-            Summary(
-                "equalized_odds_mean_difference",
-                odds_mean,
-                odds_mean,
-                noise=True,
-                rule="the mean of the differences of FPR and of TPR",
-            ),
-            [fpr, tpr],
-        ),
-        (
-            Summary(
-                "equalized_odds_ratio",
-                odds_ratio,
-                odds,
-                unit="ratio",
-                log=True,
-                high=1.0,
-                rule="the smaller of the ratios of FPR and of TPR",
-            ),
-            [fpr, tpr],
-        ),
-    ]
     found: list[Measure] = []
-    for summary, parts in wanted:
-        summary = replace(summary, rule=f"{summary.rule} (fairlearn's convention), {rule}")
-        found += summarise(name, summary, *parts, across=scene.across, sampling=scene.sampling)
+    for suffix, (summary, parts, words) in {
+        "demographic_parity_difference": (
+            DIFFERENCE,
+            [said],
+            "largest - smallest share called positive",
+        ),
+        "demographic_parity_ratio": (RATIO, [said], "smallest / largest share called positive"),
+        "equal_opportunity_difference": (
+            DIFFERENCE,
+            [tpr],
+            "largest - smallest true positive rate",
+        ),
+        "equalized_odds_difference": (
+            _ODDS["worst_case"],
+            [fpr, tpr],
+            "the larger of the differences of FPR and of TPR",
+        ),
+        "equalized_odds_mean_difference": (
+            _ODDS["mean"],
+            [fpr, tpr],
+            "the mean of the differences of FPR and of TPR",
+        ),
+        "equalized_odds_ratio": (
+            _ODDS_RATIO,
+            [fpr, tpr],
+            "the smaller of the ratios of FPR and of TPR",
+        ),
+    }.items():
+        summary = replace(summary, rule=f"{words} (fairlearn's convention), {rule}")
+        found += summarise(
+            f"{name}_{suffix}", summary, *parts, across=scene.across, sampling=scene.sampling
+        )
     return found
 
 

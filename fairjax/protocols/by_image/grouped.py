@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fairjax.core.results import FEW, Measure
+from fairjax.core.verdict import ALPHA, PRIMARY, is_primary
 from fairjax.metrics import bootstrap, by_group
 from fairjax.metrics.classification import divide, mean, mean_rows
-
-_TINY, _UNBOUNDED = 1e-300, 1e100  # a rate that stands for 0, and what 1 / it exceeds
+from fairjax.metrics.equality import Known
+from fairjax.protocols import gaps
+from fairjax.protocols.gaps import GroupRates, Summary
 
 
 @dataclass(frozen=True)
@@ -70,37 +72,23 @@ class Sampling:
       draws: The bootstrap's resamples.
       level: Nominal coverage, a fraction.
       seed: The seed of the draws and the permutations.
+      tests: Number of primary tests in the report.
     """
 
     cluster: np.ndarray
     draws: bootstrap.Draws
     level: float
     seed: int
+    tests: int = 1
 
     @property
     def resamples(self) -> int:
         return self.draws.weights.shape[1]
 
-
-@dataclass(frozen=True)
-class ByGroup:
-    """A quantity on every group of one attribute.
-
-    Attributes:
-      quantity: What was measured.
-      names: The groups' names.
-      measures: One a group.
-      rates: The values, [groups], NaN where undefined.
-      resampled: The same in each resample, [resamples, groups].
-      permuted: Under permuted labels, [permutations, groups]; None where it was not asked for.
-    """
-
-    quantity: Quantity
-    names: Sequence[str]
-    measures: list[Measure]
-    rates: np.ndarray
-    resampled: np.ndarray
-    permuted: np.ndarray | None = None
+    @property
+    def setting(self) -> gaps.Setting:
+        """The same, for gaps across groups."""
+        return gaps.Setting(self.level, self.seed, "cluster", ALPHA / self.tests)
 
 
 def measure_groups(
@@ -110,7 +98,7 @@ def measure_groups(
     sampling: Sampling,
     *,
     permute: bool = False,
-) -> ByGroup:
+) -> GroupRates:
     """Measures a quantity on each group.
 
     Args:
@@ -148,18 +136,57 @@ def measure_groups(
         )
         for g in range(size)
     ]
-    permuted = None
-    if permute and quantity.values is not None:
-        permuted = bootstrap.permuted_means(
+    found = GroupRates(
+        name=quantity.name,
+        unit=quantity.unit,
+        lower_is_better=quantity.lower_is_better,
+        names=[", ".join(g.values()) for g in groups],
+        measures=measures,
+        rates=rates,
+        resampled=resampled,
+        clusters=np.unique(sampling.cluster[quantity.used]),
+    )
+    if not permute or quantity.values is None:
+        return found
+    across = ", ".join(dict.fromkeys(name for g in groups for name in g))
+    return replace(
+        found,
+        null=bootstrap.permuted_means(
             quantity.values[used],
             inside[used],
             sampling.cluster[used],
             groups=size,
             permutations=sampling.resamples,
             seed=sampling.seed,
-        )
-    names = [", ".join(g.values()) for g in groups]
-    return ByGroup(quantity, names, measures, rates, resampled, permuted)
+        ),
+        null_method=f"{sampling.resamples} permutations of the {across} of whole clusters",
+        known=_known(quantity, used, rates, resampled, n, n_clusters),
+        weights=n_clusters[n > 0].astype(np.float64),
+    )
+
+
+def _known(
+    quantity: Quantity,
+    used: np.ndarray,
+    rates: np.ndarray,
+    resampled: np.ndarray,
+    n: np.ndarray,
+    n_clusters: np.ndarray,
+) -> Known | None:
+    """How much is known of each group that has a mean, from the variance of its resamples."""
+    there = n > 0
+    if there.sum() < 2:
+        return None
+    assert quantity.values is not None
+    is_rate = quantity.unit == "fraction"
+    pooled = float(np.mean(quantity.values[used]))
+    if is_rate and not quantity.lower_is_better:
+        pooled = 1 - pooled
+    variance = np.nanvar(resampled[:, there], axis=0)
+    alone = rates[there] * (1 - rates[there]) if is_rate else rates[there] ** 2
+    trials = divide(alone, variance)
+    trials = np.where(np.isfinite(trials) & (trials > 0), trials, n_clusters[there])
+    return Known(pooled, trials, is_rate=is_rate)
 
 
 def _cell(
@@ -197,7 +224,12 @@ def _cell(
     if quantity.recentre:
         method = method.replace("percentile", "recentred")
         interval = bootstrap.recentred_interval(value, resampled, level=sampling.level)
-    interval, note = _usable(interval, resampled, 0.0, np.inf)
+    lost, note = float(np.isnan(resampled).mean()), ""
+    if interval is None or interval[0] == interval[1]:
+        interval, note = None, "no interval: every resample gives the same value"
+    else:
+        interval = max(interval[0], 0.0), interval[1]
+        note = f"{lost:.1%} of resamples left out: undefined there" if lost else ""
     is_rate = quantity.values is not None and quantity.unit == "fraction"
     if interval is None and is_rate and value in (0.0, 1.0):
         interval = bootstrap.exact_interval(
@@ -214,242 +246,57 @@ def _cell(
     )
 
 
-def _usable(
-    interval: tuple[float, float] | None, resampled: np.ndarray, low: float, high: float
-) -> tuple[tuple[float, float] | None, str]:
-    """The interval cut to what is possible, None where it says nothing, and a note."""
-    if interval is None or interval[0] == interval[1]:
-        return None, "no interval: every resample gives the same value"
-    interval = max(interval[0], low), min(interval[1], high)
-    if interval[1] > _UNBOUNDED:
-        return None, "no interval: some resamples have a group without errors"
-    lost = float(np.isnan(resampled).mean())
-    return interval, f"{lost:.1%} of resamples left out: undefined there" if lost else ""
-
-
-def complement(part: ByGroup) -> ByGroup:
+def complement(part: GroupRates) -> GroupRates:
     """1 - rate: errors from accuracies, true positive rates from false negative rates."""
-    permuted = None if part.permuted is None else 1 - part.permuted
-    return replace(part, rates=1 - part.rates, resampled=1 - part.resampled, permuted=permuted)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A number made of the rates of all groups.
-
-    Attributes:
-      name: What its measure's name ends in.
-      value: Takes one array [..., groups] a part, gives [...].
-      norm: The same of deviations from the rates; bounds how far the value can be off (see
-        `bootstrap.gap_interval`). None: the value moves smoothly, a percentile interval serves.
-      rule: Its definition.
-      unit: Its unit; "" is that of the rates.
-      ddof: Of a standard deviation.
-      log: Whether `norm` is of the deviations of the logarithms: for ratios.
-      low: The smallest value possible.
-      high: The largest value possible.
-      noise: Whether to add what equal groups would show; only where it grows with the gap.
-    """
-
-    name: str
-    value: Callable[..., np.ndarray]
-    norm: Callable[..., np.ndarray] | None
-    rule: str
-    unit: str = ""
-    ddof: int | None = None
-    log: bool = False
-    low: float = 0.0
-    high: float = np.inf
-    noise: bool = False
+    null = None if part.null is None else 1 - part.null
+    return replace(part, rates=1 - part.rates, resampled=1 - part.resampled, null=null)
 
 
 def summarise(
-    prefix: str,
+    name: str,
     summary: Summary,
-    *parts: ByGroup,
+    *parts: GroupRates,
     across: str,
     sampling: Sampling,
-    group: Mapping[str, str] | None = None,
 ) -> list[Measure]:
     """A summary over groups, with its noise floor and p-value where it has them.
 
-    The value is None where fewer than two groups have one. In a resample that lacks a group which
-    the data have, the summary is undefined and the resample is left out.
-
     Args:
-      prefix: What the measure's name begins with.
+      name: Name of the measure.
       summary: What to compute.
       *parts: The quantities by group that it summarises, of one attribute.
       across: That attribute.
       sampling: Where intervals come from.
-      group: The group it is about, for a worst group.
     """
-    known = np.all([~np.isnan(part.rates) for part in parts], axis=0)
-    unit = summary.unit or parts[0].quantity.unit
-    blank = Measure(
-        name=f"{prefix}_{summary.name}",
+    blank = _across(name, parts, across)
+    return [n.measure for n in gaps.summarise(blank, summary, parts, sampling.setting)]
+
+
+def summaries(part: GroupRates, *, across: str, sampling: Sampling) -> list[Measure]:
+    """Mean, spread, extremes, gaps and primary test of one quantity over an attribute's groups."""
+    blank = _across(part.name, [part], across)
+    wanted = dict(gaps.mean_summaries(part))
+    if part.name.endswith("accuracy"):
+        wanted["ser"] = gaps.SKEWED_ERROR_RATIO
+    found = []
+    for suffix, summary in wanted.items():
+        named = replace(blank, name=f"{part.name}_{suffix}")
+        found += gaps.summarise(named, summary, [part], sampling.setting)
+    worst = replace(blank, name=f"{part.name}_worst")
+    found += gaps.worst_group(worst, part, sampling.setting)
+    if is_primary(f"{part.name}_{PRIMARY[0]}_p_value"):
+        found += gaps.equality_test(blank, part, sampling.setting)
+    return [number.measure for number in found]
+
+
+def _across(name: str, parts: Sequence[GroupRates], across: str) -> Measure:
+    """A measure across the groups, without its value."""
+    clusters = [part.clusters for part in parts if part.clusters is not None]
+    return Measure(
+        name=name,
         value=None,
-        unit=unit,
+        unit=parts[0].unit,
         across=across,
         n=sum(m.n for part in parts for m in part.measures),
-        group=dict(group or {}),
-        n_clusters=len(np.unique(sampling.cluster[np.any([p.quantity.used for p in parts], 0)])),
-        ddof=summary.ddof,
-        rule=summary.rule,
+        n_clusters=len(np.unique(np.concatenate(clusters))) if clusters else None,
     )
-    rates = [part.rates[known] for part in parts]
-    if known.sum() < 2:
-        return [replace(blank, note="undefined: fewer than two groups have a value")]
-    value = float(summary.value(*rates))
-    if np.isnan(value):
-        return [replace(blank, note="undefined: nothing to divide by")]
-    resampled = _whole_resamples([part.resampled[:, known] for part in parts])
-    interval, method, note = _summary_interval(summary, value, rates, resampled, unit, sampling)
-    left_out = [name for name, there in zip(parts[0].names, known, strict=True) if not there]
-    few = {
-        name
-        for part in parts
-        for name, m in zip(part.names, part.measures, strict=True)
-        if m.n and m.n_errors is not None and m.n_errors < FEW
-    }
-    notes = [
-        f"without {', '.join(left_out)}: undefined there" if left_out else "",
-        f"fewer than {FEW} errors in {', '.join(sorted(few))}" if few else "",
-        note,
-    ]
-    found = replace(
-        blank,
-        value=value,
-        interval=interval,
-        level=sampling.level if interval else None,
-        method=method if interval else "",
-        note="; ".join(filter(None, notes)),
-    )
-    permuted = [part.permuted[:, known] for part in parts if part.permuted is not None]
-    if not summary.noise or len(permuted) < len(parts):
-        return [found]
-    null = summary.value(*permuted)
-    blank = replace(blank, method=f"{len(null)} permutations of the {across} of whole clusters")
-    floor = replace(
-        blank,
-        name=f"{found.name}_noise_floor",
-        value=float(np.quantile(null, sampling.level)),
-        rule=f"{sampling.level:g} quantile of {found.name} when groups are equal",
-    )
-    p_value = replace(
-        blank,
-        name=f"{found.name}_p_value",
-        value=bootstrap.p_value(value, null),
-        unit="fraction",
-        ddof=None,
-        rule=f"share of permutations that reach {found.name}; not adjusted for other tests",
-    )
-    return [found, floor, p_value]
-
-
-def _summary_interval(
-    summary: Summary,
-    value: float,
-    rates: Sequence[np.ndarray],
-    resampled: Sequence[np.ndarray],
-    unit: str,
-    sampling: Sampling,
-) -> tuple[tuple[float, float] | None, str, str]:
-    """Interval of a summary, its method, and what limits it."""
-    high = 1.0 if unit == "fraction" else summary.high
-    if summary.norm is None:
-        values = summary.value(*resampled)
-        interval = bootstrap.percentile_interval(values, level=sampling.level)
-        kind = "percentile"
-    elif summary.log:
-        if any((r == 0).any() for r in rates):
-            return None, "", "no interval: a group's rate is 0"
-        # A rate of 0 in a resample is as far off as can be; the floor keeps it finite.
-        off = [
-            np.log(np.maximum(b, _TINY)) - np.log(r) for b, r in zip(resampled, rates, strict=True)
-        ]
-        values = summary.norm(*off)
-        logs = bootstrap.gap_interval(np.log(value), values, level=sampling.level)
-        interval = None if logs is None else (np.exp(logs[0]), np.exp(logs[1]))
-        kind = "deviation of log rates"
-    else:
-        off = [b - r for b, r in zip(resampled, rates, strict=True)]
-        values = summary.norm(*off)
-        interval = bootstrap.gap_interval(value, values, level=sampling.level)
-        kind = "deviation of rates"
-    method = f"cluster bootstrap, {kind}, {sampling.resamples} resamples"
-    interval, note = _usable(interval, values, summary.low, high)
-    return interval, method, note
-
-
-def _whole_resamples(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The rates by group [resamples, groups], all NaN in a resample that lacks a group."""
-    lacking = np.any([np.isnan(rates).any(axis=1) for rates in parts], axis=0)
-    return [np.where(lacking[:, None], np.nan, rates) for rates in parts]
-
-
-def _std(rates: np.ndarray) -> np.ndarray:
-    return by_group.std(rates, ddof=1)
-
-
-def _largest(rates: np.ndarray) -> np.ndarray:
-    return np.asarray(np.fmax.reduce(rates, axis=-1))
-
-
-def _smallest(rates: np.ndarray) -> np.ndarray:
-    return np.asarray(np.fmin.reduce(rates, axis=-1))
-
-
-DIFFERENCE = Summary(
-    "difference", by_group.difference, by_group.difference, "largest - smallest group", noise=True
-)
-RATIO = Summary(
-    "ratio",
-    by_group.ratio,
-    by_group.difference,
-    "smallest / largest group",
-    unit="ratio",
-    log=True,
-    high=1.0,
-)
-
-
-def summaries(part: ByGroup, *, across: str, sampling: Sampling) -> list[Measure]:
-    """Mean, spread, extremes and gaps of one quantity over the groups of one attribute."""
-    q = part.quantity
-    centre = float(by_group.group_mean(part.rates))
-    wanted = [
-        Summary("mean", by_group.group_mean, None, "unweighted mean over groups"),
-        Summary("std", _std, _std, "across groups, ddof 1", ddof=1, noise=True),
-        Summary(
-            "std_over_mean",
-            lambda rates: divide(_std(rates), by_group.group_mean(rates)),
-            lambda off: divide(_std(off), np.float64(centre)),
-            "std across groups (ddof 1) / unweighted mean; the interval holds the mean fixed",
-            unit="ratio",
-            ddof=1,
-        ),
-        DIFFERENCE,
-        RATIO,
-    ]
-    found = []
-    for summary in wanted:
-        found += summarise(q.name, summary, part, across=across, sampling=sampling)
-    if q.name.endswith("accuracy"):
-        ser = Summary(
-            "ser",
-            lambda errors: by_group.skewed_error_ratio(1 - errors),
-            by_group.difference,
-            "largest error / smallest error",
-            unit="ratio",
-            log=True,
-            low=1.0,
-        )
-        found += summarise(q.name, ser, complement(part), across=across, sampling=sampling)
-    if not np.isnan(part.rates).all():
-        index = by_group.worst_group(part.rates, lower_is_better=q.lower_is_better)
-        extreme, word = (_largest, "largest") if q.lower_is_better else (_smallest, "smallest")
-        worst = Summary("worst", extreme, lambda off: _largest(np.abs(off)), f"the {word} group")
-        group = part.measures[index].group
-        found += summarise(q.name, worst, part, across=across, sampling=sampling, group=group)
-    return found

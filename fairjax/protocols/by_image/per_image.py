@@ -59,7 +59,7 @@ def assess(
     """
     cluster, group = predictions["cluster"], predictions[group_by].astype(np.int64)
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    sampling = Sampling(cluster, draws, level, seed)
+    sampling = Sampling(cluster, draws, level, seed, tests=len(quantities))
     names, measures = tuple(attributes[group_by]), []
     groups = [{group_by: value} for value in names]
     for quantity in quantities:
@@ -92,5 +92,5 @@ def tables(results: Results, *, published: str = "") -> list[Table]:
         by_group_table(
             index_of(results), protocol["group_by"], protocol["groups"], protocol["measured"], note
         ),
-        gap_table(results.measures, protocol["group_by"], protocol["noise_floor"]),
+        gap_table(results),
     ]

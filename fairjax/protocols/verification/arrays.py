@@ -7,7 +7,7 @@ import numpy as np
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import FEW, finite_or_none
-from fairjax.metrics import adequacy, verification
+from fairjax.metrics import adequacy, clustered, verification
 from fairjax.protocols.verification.rates import PartRates
 from fairjax.protocols.verification.scene import Part, Point, Scene
 
@@ -32,8 +32,9 @@ def arrays(
     """
     named = {"everyone": scene.everyone, **dict(zip(scene.groups, scene.own, strict=True))}
     resolved = [p for p, point in enumerate(points) if point.threshold is not None]
+    used = np.array([points[p].threshold for p in resolved], np.float64)
     found: dict[str, Any] = {
-        "det": {"groups": {name: _curve(comparisons, part) for name, part in named.items()}},
+        "det": {"groups": {name: _curve(comparisons, part, used) for name, part in named.items()}},
         "rates": _rates(comparisons, points, scene),
         "histograms": _histograms(comparisons, scene),
         "adequacy": _adequacy(points, rates, scene),
@@ -49,7 +50,12 @@ def _scores(comparisons: Comparisons, part: Part) -> tuple[np.ndarray, np.ndarra
     return comparisons.score[part.mated.rows], comparisons.score[part.nonmated.rows]
 
 
-def _curve(comparisons: Comparisons, part: Part) -> dict[str, Any]:
+def _curve(comparisons: Comparisons, part: Part, used: np.ndarray) -> dict[str, Any]:
+    """Both error rates at non-mated scores and at the thresholds in use.
+
+    Thresholds at a target FMR are non-mated scores. Between two of these FMR stands still while
+    FNMR falls, so that a curve through all scores would show rates that no such threshold reaches.
+    """
     mated, nonmated = _scores(comparisons, part)
     marks = {
         "thirty_fmr": adequacy.lowest_rate(len(nonmated), errors=FEW),
@@ -57,7 +63,8 @@ def _curve(comparisons: Comparisons, part: Part) -> dict[str, Any]:
     }
     if not len(mated) or not len(nonmated):
         return {"threshold": [], "fmr": [], "fnmr": [], **marks}
-    curve = verification.thin(verification.error_curve(mated, nonmated), points=CURVE_POINTS)
+    curve = verification.curve_at(mated, nonmated, np.concatenate([nonmated, used]))
+    curve = verification.thin(curve, points=CURVE_POINTS, keep=used)
     return {
         "threshold": curve.threshold.tolist(),
         "fmr": curve.fmr.tolist(),
@@ -121,16 +128,17 @@ def _matrix(point: Point, fmr: Sequence[PartRates], scene: Scene) -> dict[str, A
 def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> list[dict[str, Any]]:
     """How many people a group needs to tell its rate from another's, by their ratio.
 
-    From the rate over everyone, the groups' mean design effect and their pairs a person.
+    From the rate over everyone, the groups' mean design effect and their pairs a person. A group
+    without errors counts like any other: it has people, pairs and the common design effect.
     """
     found = []
     for point, at_point in zip(points, rates, strict=True):
         for name in ("fmr", "fnmr"):
             everyone, *own = (part.rate for part in at_point[name])
-            known = [one for one in own if np.isfinite(one.design_effect) and one.people]
+            known = [one for one in own if one.people]
             if not known or not 0 < everyone.rate < 1:
                 continue
-            effect = max(1.0, float(np.mean([one.design_effect for one in known])))
+            effect = float(np.mean(clustered.common_design_effects(known)))
             each = sum(one.trials for one in known) / sum(one.people for one in known)
             found.append(
                 {

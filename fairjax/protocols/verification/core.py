@@ -13,13 +13,14 @@ import numpy as np
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import Results
-from fairjax.metrics import bootstrap
+from fairjax.metrics import bootstrap, clustered
 from fairjax.metrics.verification import ThresholdRule
+from fairjax.protocols.gaps import Number
 from fairjax.protocols.verification import gaps as verification_gaps
 from fairjax.protocols.verification import rates as verification_rates
 from fairjax.protocols.verification.arrays import arrays
 from fairjax.protocols.verification.gaps import Adjust, BiasDegree
-from fairjax.protocols.verification.scene import Number, Point, Scene, make_scene
+from fairjax.protocols.verification.scene import Point, Scene, make_scene
 
 _RULES: dict[ThresholdRule, str] = {
     "at_most": "smallest score whose FMR does not exceed the target",
@@ -140,9 +141,10 @@ def measure_comparisons(
         "resamples": resamples,
         "level": level,
         "seed": seed,
-        "interval": f"{resamples} resamples of people; clustered where errors are few",
-        "noise_floor": f"{resamples} permutations of people (FNMR), resamples of people centred at "
-        "the pooled rate (FMR)",
+        "interval": f"{resamples} resamples of people; clustered where errors are few; "
+        f"{clustered.COVERAGE_FOUND}",
+        "noise_floor": f"{resamples} permutations of people (FNMR), draws at the pooled rate on "
+        "effective trials (FMR)",
         "adjusted": adjust,
     }
     return Results("verification", protocol, measures, plots, [*limits, *_limits(first)], {})
@@ -159,18 +161,25 @@ def _one_system(
     """Everything but accuracies and verdicts: numbers and plot data."""
     resampled = verification_rates.resampled_rates(comparisons, points, scene, rule)
     found, rates = [], []
+    tests = 2 * sum(point.threshold is not None for point in points)
     for point, drawn in zip(points, resampled, strict=True):
         at_point = verification_rates.rates_at_point(comparisons, point, drawn, scene)
         rates.append(at_point)
         for name in ("fmr", "fnmr"):
             found += [Number(r.measure, r.resampled) for r in at_point[name]]
-        found += [verification_rates.true_match(r) for r in at_point["fnmr"]]
+        found += [verification_rates.true_match(r, point) for r in at_point["fnmr"]]
+        of_people = (
+            verification_rates.person_mean(comparisons, point, part, scene)
+            for part in [scene.everyone, *scene.own]
+        )
+        found += [Number(m) for m in of_people if m is not None]
         found += verification_gaps.gaps_at_point(
             at_point,
             comparisons,
             point,
             scene,
             bias_degree=bias_degree if point.at in biased else None,
+            tests=tests,
         )
     found += verification_rates.threshold_free(comparisons, scene)
     return found, arrays(comparisons, points, rates, scene)

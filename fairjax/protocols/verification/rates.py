@@ -12,8 +12,9 @@ from fairjax.metrics.classification import divide
 from fairjax.metrics.clustered import ClusteredRate
 from fairjax.metrics.subject_bootstrap import ResampledRates
 from fairjax.metrics.verification import InsufficientDataError, ThresholdRule
+from fairjax.protocols.gaps import Number
 from fairjax.protocols.verification.accuracy import VARIANTS, Folds
-from fairjax.protocols.verification.scene import Number, Part, Point, Scene, Trials
+from fairjax.protocols.verification.scene import Part, Point, Scene, Trials
 
 BINS = 4096  # of scores, in the resamples of what needs no threshold
 _RULES = {
@@ -24,6 +25,11 @@ _RULES = {
     "auc": "chance that a mated pair scores above a non-mated one, equal scores counting half",
     "d_prime": "difference of the mean scores / sqrt(mean of the two variances, ddof 0)",
 }
+
+_NONMATED_THRESHOLD = (
+    "; the threshold is a non-mated score, so mated pairs between it and the next lower non-mated "
+    "score are rejected that a lower threshold of the same FMR would accept"
+)
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,9 @@ def _part_rate(
     score = comparisons.score[trials.rows].astype(np.float64)
     wrong = score >= point.threshold if name == "fmr" else score < point.threshold
     rate = clustered.clustered_rate(wrong, trials.couples)
+    if rate.trials and rate.is_thin:
+        effect = clustered.likeliest_design_effect(score, trials.couples, mated=name == "fnmr")
+        rate = replace(rate, likeliest_effect=effect)
     if not rate.trials:
         kind = "non-mated" if name == "fmr" else "mated"
         return PartRates(part, rate, nothing, replace(blank, note=f"no {kind} pairs"))
@@ -191,16 +200,50 @@ def _rate_interval(
     if ends is None:
         return None, ""
     if rate.errors in (0, rate.trials):
-        return ends, f"Clopper-Pearson on {rate.independent} pairs that share no person, {held}"
+        return ends, f"Clopper-Pearson on {rate.effective_trials:.0f} effective trials, {held}"
     return ends, f"Wilson on {rate.effective_trials:.0f} effective trials (people shared), {held}"
 
 
-def true_match(rate: PartRates) -> Number:
-    """The true match rate, 1 - FNMR."""
+def person_mean(comparisons: Comparisons, point: Point, part: Part, scene: Scene) -> Measure | None:
+    """FNMR with people weighing equally, at an operating point.
+
+    None without a threshold, or where everybody has equally many mated pairs: it is FNMR then.
+    """
+    trials, couples = part.mated, part.mated.couples
+    each = couples.trials
+    if point.threshold is None or not len(trials) or (each == each[0]).all():
+        return None
+    wrong = comparisons.score[trials.rows].astype(np.float64) < point.threshold
+    errors = np.bincount(couples.position[wrong], minlength=len(each))
+    value, interval = clustered.person_mean(errors, each, level=scene.level)
+    return Measure(
+        "fnmr_person_mean",
+        value,
+        "fraction",
+        len(trials),
+        part.group,
+        interval=interval,
+        level=scene.level if interval else None,
+        method="Wilson on effective trials from the variance between people, threshold held fixed"
+        if interval
+        else "",
+        n_clusters=len(each),
+        n_errors=int(errors.sum()),
+        at=point.at,
+        threshold=point.threshold,
+        threshold_source=point.source,
+        rule="mean over people of each person's own FNMR: people weigh equally, not pairs",
+        note=f"fewer than {FEW} errors ({errors.sum()})" if errors.sum() < FEW else "",
+    )
+
+
+def true_match(rate: PartRates, point: Point) -> Number:
+    """The true match rate, 1 - FNMR, at an operating point."""
     m = rate.measure
     value = None if m.value is None else 1 - m.value
     interval = None if m.interval is None else (1 - m.interval[1], 1 - m.interval[0])
-    measure = replace(m, name="tmr", value=value, interval=interval, rule=_RULES["tmr"])
+    rule = _RULES["tmr"] + (_NONMATED_THRESHOLD if point.target is not None else "")
+    measure = replace(m, name="tmr", value=value, interval=interval, rule=rule)
     return Number(measure, 1 - rate.resampled)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from scipy import sparse
 
 from fairjax.core.comparisons import Comparisons
-from fairjax.core.results import Measure
 from fairjax.metrics import subject_bootstrap
 from fairjax.metrics.clustered import Dyads, dyads
 from fairjax.metrics.subject_bootstrap import SubjectDraws
@@ -80,14 +79,6 @@ class Point:
     target: float | None = None
     resampled: bool = False
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A measure and its values in the resamples, for differences between systems."""
-
-    measure: Measure
-    resampled: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

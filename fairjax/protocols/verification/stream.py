@@ -13,7 +13,7 @@ import numpy as np
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import FEW, Measure, Results, finite_or_none
-from fairjax.metrics import adequacy, verification
+from fairjax.metrics import adequacy, clustered, verification
 from fairjax.metrics.clustered import ClusteredRate
 from fairjax.metrics.streaming import Counts, ScoreHistogram, ThresholdSearch
 from fairjax.metrics.verification import InsufficientDataError
@@ -94,7 +94,7 @@ def measure_stream(
         "accuracies": [],
         "tolerances": {},
         "level": level,
-        "interval": "clustered by people, thresholds held fixed",
+        "interval": f"clustered by people, thresholds held fixed; {clustered.COVERAGE_FOUND}",
         "noise_floor": "not computed without resamples",
         "adjusted": "holm",
         "streamed": True,

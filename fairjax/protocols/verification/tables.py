@@ -181,31 +181,37 @@ class _One:
     def gaps(self) -> Table:
         """Gaps across groups beside what equal groups would stay below."""
         rows = []
-        names = [f"{rate}_{gap}" for rate in ("fmr", "fnmr") for gap in _GAPS]
+        names = [f"{rate}_{gap}" for rate in ("fmr", "fnmr") for gap in ("equality", *_GAPS)]
         for at in self.points:
             for name in [*names, *_JOINT]:
                 for full in (name, f"{name}_smoothed"):
                     m = self.get(full, at, across=True)
-                    if m is None:
-                        continue
                     floor, p, adjusted = (
                         self.get(f"{full}_{suffix}", at, across=True)
                         for suffix in ("noise_floor", "p_value", self._adjusted)
                     )
+                    if m is None and p is None:
+                        continue
+                    ratio = self.get(f"{name.split('_')[0]}_detectable_ratio", at, across=True)
                     rows.append(
                         [
                             at,
                             full.replace("_", " "),
                             cell(m, **_FINE),
-                            UNDEFINED if floor is None else plain(floor.value, m.unit, **_FINE),
+                            UNDEFINED
+                            if m is None or floor is None
+                            else plain(floor.value, m.unit, **_FINE),
                             *(p_text(None if x is None else x.value) for x in (p, adjusted)),
+                            UNDEFINED if ratio is None else plain(ratio.value, "ratio"),
                         ]
                     )
-        columns = ["at", "gap", "value", "noise floor", "p", "p adjusted"]
+        columns = ["at", "gap", "value", "noise floor", "p", "p adjusted", "ratio to be found"]
         note = (
             "Fractions in percent. Noise floor: what equal groups reach by chance, "
-            f"{self.protocol['noise_floor']}. p adjusted for all tests of this table's system: "
-            f"{self.protocol['adjusted'].replace('_', '-')}."
+            f"{self.protocol['noise_floor']}. The rows 'equality' are the tests that decide; they "
+            "are adjusted for each other, the rest for all tests of this table's system: "
+            f"{self.protocol['adjusted'].replace('_', '-')}. Ratio to be found: the smallest ratio "
+            "of one group's rate to the others' that these data show with 80 % power."
         )
         return Table(f"{self.title}Gaps across {self.attribute}", columns, rows, note)
 

@@ -5,6 +5,7 @@ import pytest
 
 from fairjax.metrics import bootstrap, by_group
 from fairjax.protocols.by_image import grouped
+from fairjax.protocols.gaps import DIFFERENCE, RATIO, GroupRates
 
 
 def sampling(cluster: np.ndarray, resamples: int = 400) -> grouped.Sampling:
@@ -13,7 +14,7 @@ def sampling(cluster: np.ndarray, resamples: int = 400) -> grouped.Sampling:
     )
 
 
-def measure(values: np.ndarray, group: np.ndarray, **options: bool) -> grouped.ByGroup:
+def measure(values: np.ndarray, group: np.ndarray, **options: bool) -> GroupRates:
     quantity = grouped.mean_of(
         "said", values, unit="fraction", rule="r", errors=values, lower_is_better=True
     )
@@ -30,7 +31,7 @@ def test_a_resample_that_lacks_a_group_is_left_out_of_the_gap_and_said() -> None
     lacking = np.isnan(part.resampled[:, 2])
     assert 0.05 < lacking.mean() < 0.25  # (1 - 2/22)^22 = 0.12
     gap = grouped.summarise(
-        "said", grouped.DIFFERENCE, part, across="g", sampling=sampling(np.arange(22))
+        "said_difference", DIFFERENCE, part, across="g", sampling=sampling(np.arange(22))
     )[0]
     assert f"{lacking.mean():.1%} of resamples left out" in gap.note
     deviations = by_group.difference(part.resampled[~lacking] - part.rates)
@@ -49,7 +50,7 @@ def test_a_ratio_s_interval_is_that_of_its_logarithm() -> None:
     group = rng.integers(0, 3, 600)
     part = measure(rng.random(600) < np.array([0.2, 0.4, 0.6])[group], group)
     ratio = grouped.summarise(
-        "said", grouped.RATIO, part, across="g", sampling=sampling(np.arange(600))
+        "said_ratio", RATIO, part, across="g", sampling=sampling(np.arange(600))
     )[0]
     logs = np.log(part.resampled) - np.log(part.rates)
     reach = np.quantile(logs.max(axis=1) - logs.min(axis=1), 0.9)
@@ -62,7 +63,7 @@ def test_a_ratio_s_interval_is_that_of_its_logarithm() -> None:
 def test_a_ratio_with_a_rate_of_zero_has_no_interval() -> None:
     part = measure(np.array([True, False] * 5 + [False] * 5), np.array([0] * 10 + [1] * 5))
     ratio = grouped.summarise(
-        "said", grouped.RATIO, part, across="g", sampling=sampling(np.arange(15))
+        "said_ratio", RATIO, part, across="g", sampling=sampling(np.arange(15))
     )[0]
     assert ratio.value == 0 and ratio.interval is None
     assert "no interval: a group's rate is 0" in ratio.note

@@ -9,10 +9,11 @@ from scored_pairs import scored_pairs
 
 from fairjax.core.comparisons import UNKNOWN, Comparisons
 from fairjax.core.results import load_results, save_results
+from fairjax.core.verdict import verdict
 from fairjax.metrics import verification as metrics
 from fairjax.metrics.clustered import clustered_rate
 from fairjax.protocols.verification.core import measure_comparisons
-from fairjax.protocols.verification.gaps import BiasDegree
+from fairjax.protocols.verification.gaps import OF_BOTH_RATES, OF_ONE_RATE, BiasDegree
 
 
 def audited(systems, **changes):
@@ -45,7 +46,7 @@ def counted(fmrs, fnmrs, *, nonmated=1000, mated=100):
         kind,
         np.stack([first, np.where(kind, first, first + n)], axis=1),
         np.stack([group, group], axis=1),
-        tuple("abcd"[: len(fmrs)]),
+        tuple("abcdefgh"[: len(fmrs)]),
         np.zeros(n, int),
     )
 
@@ -266,16 +267,54 @@ def test_a_system_compared_with_itself_has_not_changed():
     assert all(m.value == 0 and m.interval == (0.0, 0.0) for m in changes)
 
 
-def test_p_values_are_adjusted_for_each_other():
+def test_primary_tests_are_adjusted_for_each_other_and_the_rest_for_all():
     c = scored_pairs(shift=0.1)
     for adjust, suffix in (("holm", "holm"), ("benjamini_hochberg", "bh")):
         results = audited(c, fmrs=(1e-1,), adjust=adjust)
         raw = [m for m in results.measures if m.name.endswith("_p_value")]
-        assert len(raw) == 2 * 6 + 4
+        assert len(raw) == 2 * (6 + 1) + 4
         for m in raw:
             twin = results.get(f"{m.name}_{suffix}", across=m.across, at=m.at)
             assert twin.value >= m.value
-            assert f"for {len(raw)} tests" in twin.rule
+            family = "2 primary tests" if "equality" in m.name else "18 tests"
+            assert f"for {family}" in twin.rule
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_every_statistic_of_groups_has_its_chance_with_any_number_of_groups(groups):
+    """Each has a value, an interval, a noise floor and a p-value that a planted gap makes small."""
+    fmrs, fnmrs = [0.1] * groups, [0.2] * groups
+    alike = audited(counted(fmrs, fnmrs), fmrs=(), thresholds=(0.5,), resamples=200)
+    fmrs[-1], fnmrs[-1] = 0.3, 0.8
+    apart = audited(counted(fmrs, fnmrs), fmrs=(), thresholds=(0.5,), resamples=200)
+    place = {"across": "group", "at": "threshold 0.5"}
+    one = [f"{rate}_{name}" for rate in ("fmr", "fnmr") for name in OF_ONE_RATE]
+    for name in [*one, *OF_BOTH_RATES]:
+        far, near = apart.get(name, **place), alike.get(name, **place)
+        sign = -1 if OF_BOTH_RATES.get(name, OF_ONE_RATE["std"]).larger_is_fairer else 1
+        assert sign * far.value > sign * near.value, name
+        assert (far.interval is None) is (name == "worst_error_rate_multiplier"), name
+        floor = apart.get(f"{name}_noise_floor", **place).value
+        assert sign * far.value > sign * floor > sign * near.value - 1e-12, name
+        assert apart.get(f"{name}_p_value", **place).value == pytest.approx(1 / 201), name
+        assert alike.get(f"{name}_p_value", **place).value > 0.99, name
+    for rate in ("fmr", "fnmr"):
+        assert apart.get(f"{rate}_equality_p_value", **place).value == pytest.approx(1 / 201)
+        assert alike.get(f"{rate}_equality_p_value", **place).value == 1.0
+        assert 1 < alike.get(f"{rate}_detectable_ratio", **place).value < 3
+        assert alike.get(f"{rate}_people_needed", **place).value > 0
+        worst = apart.get(f"{rate}_worst", **place, group="abcdefgh"[groups - 1])
+        assert worst.value == max(fmrs if rate == "fmr" else fnmrs)
+    assert verdict(apart).answer == "shown" and verdict(alike).answer == "not shown"
+
+
+def test_a_worst_rate_that_groups_share_names_them_all():
+    results = audited(counted([0.1, 0.2, 0.2], [0.0, 0.0, 0.0]), fmrs=(), thresholds=(0.5,))
+    place = {"across": "group", "at": "threshold 0.5"}
+    assert "shared by c" in results.get("fmr_worst", **place, group="b").note
+    assert "shared by b, c" in results.get("fnmr_worst", **place, group="a").note
+    claim = verdict(results).get("fnmr", "threshold 0.5")
+    assert claim.worst is claim.best is claim.p is None and claim.answer == "too few data"
 
 
 def test_a_large_gap_stands_above_its_noise_floor_and_equal_groups_below():
@@ -295,10 +334,10 @@ def test_a_large_gap_stands_above_its_noise_floor_and_equal_groups_below():
 
 def test_verdicts_have_three_states():
     c = scored_pairs(shift=0.15)
-    for tolerance, verdict in ((0.999, "within"), (1e-6, "exceeds")):
+    for tolerance, expected in ((0.999, "within"), (1e-6, "exceeds")):
         results = audited(c, fmrs=(1e-1,), tolerances={"fmr_difference": tolerance})
         (found,) = results.arrays["verdicts"]
-        assert found["verdict"] == verdict and found["tolerance"] == tolerance
+        assert found["verdict"] == expected and found["tolerance"] == tolerance
         assert found["at"] == "FMR 1e-1" and f"tolerance of {tolerance:g}" in found["words"]
     value = results.get("fmr_difference", across="group", at="FMR 1e-1").value
     results = audited(c, fmrs=(1e-1,), tolerances={"fmr_difference": value})

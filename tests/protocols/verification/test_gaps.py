@@ -8,8 +8,9 @@ from scored_pairs import scored_pairs
 
 from fairjax.core.results import Measure
 from fairjax.metrics import gap_tests
+from fairjax.protocols.gaps import Number
 from fairjax.protocols.verification.gaps import BiasDegree, accuracy_spread, adjusted, verdicts
-from fairjax.protocols.verification.scene import Number, make_scene
+from fairjax.protocols.verification.scene import make_scene
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,79 @@
+"""`fairjax config`: what a config does, its arguments, and every key with its value."""
+
+import argparse
+import ast
+from pathlib import Path
+from typing import Any
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    config = verbs.add_parser(
+        "config",
+        help="show a config's arguments and keys",
+        description="Prints what a config file says about itself, the arguments that may follow "
+        "its name after a colon, and every key with its value there. Any key is changed with "
+        "--config.KEY=VALUE on the command line of a run. Without FILE: the configs that FairJAX "
+        "ships.",
+        epilog="Examples: fairjax config; fairjax config quickstart; "
+        "fairjax config configs/utkface/resnet50.py:small,seed=3",
+    )
+    config.add_argument(
+        "file",
+        metavar="FILE[:ARG]",
+        nargs="?",
+        default="",
+        help="a config, or a shipped one's name",
+    )
+    config.set_defaults(run=_config)
+
+
+def _config(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 120
+    if arguments.file:
+        _show(arguments.file, console)
+    else:
+        _list(console)
+
+
+def _list(console: Any) -> None:
+    """The shipped configs, each with the first line of its file."""
+    from fairjax.config import shipped
+
+    for path in sorted(shipped().rglob("*.py")):
+        name = path.relative_to(shipped()).with_suffix("").as_posix()
+        console.print(f"{name:<26}{_docstring(path).partition(chr(10))[0]}", soft_wrap=True)
+
+
+def _show(file_and_arg: str, console: Any) -> None:
+    from rich.table import Table
+
+    from fairjax.config import find_file, keys, leaf, load
+
+    config = load(file_and_arg)
+    path = Path(find_file(file_and_arg).rpartition(".py")[0] + ".py")
+    console.print(f"{path}\n\n{_docstring(path)}\n", soft_wrap=True)
+    console.print(f"After a colon. {_docstring(path, 'get_config')}\n", soft_wrap=True)
+    if "study" in config:
+        plan = config.study
+        names = ", ".join(row.name for row in plan.rows)
+        console.print(f"A study of {len(plan.rows)} rows: {names}.", soft_wrap=True)
+        console.print(f"Seeds: {', '.join(map(str, plan.seeds))}. Every row begins with:\n")
+    table = Table("key", "value", box=None, pad_edge=False, header_style="bold")
+    for key in keys(config):
+        if key != "study":
+            table.add_row(key, repr(leaf(config, key)))
+    console.print(table)
+    console.print("\nChange a key with --config.KEY=VALUE.", soft_wrap=True)
+
+
+def _docstring(path: Path, function: str = "") -> str:
+    """The docstring of a config file, or of a function in it, as plain text."""
+    tree: Any = ast.parse(path.read_text(encoding="utf-8"))
+    if function:
+        tree = next((node for node in tree.body if getattr(node, "name", "") == function), None)
+    return (tree and ast.get_docstring(tree)) or "It says nothing about itself."

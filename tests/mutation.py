@@ -1,0 +1,213 @@
+"""How many small faults in the code the tests notice: the mutation score of a room.
+
+    pip install cosmic-ray
+    python tests/mutation.py losses metrics --sample 60 --seed 0
+
+Cosmic Ray's operators (another comparison, another number, `not`, no decorator, ...) change one
+place of a copy of the code at a time, and the tests run on it. A mutant is killed where a test
+fails, an import fails, or the tests need three times their time. The tests of a module are those
+that mirror it, then the rest of its room's; `slow` ones are left out.
+
+A mutant runs in a fork of a process that has imported the libraries, so it costs no more than its
+tests. At most one mutant is drawn from each place in the code; places in annotations, which change
+no result, are left out.
+"""
+
+import argparse
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+HOME = Path(__file__).parents[1]
+LIBRARIES = ("jax", "optax", "flax.linen", "scipy.stats", "scipy.special", "pyarrow.parquet")
+LIBRARIES += ("pytest", "beartype", "jaxtyping", "hypothesis", "ml_collections", "rich.console")
+OPTIONS = ["-x", "-m", "not slow", "-p", "no:cacheprovider"]
+OPTIONS += [
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+]  # of what is imported before the fork
+BITS = ("BitAnd", "BitOr", "BitXor", "LShift", "RShift")
+
+
+class Mutant(NamedTuple):
+    """One change of one place.
+
+    Attributes:
+      module: Path from the repository's root.
+      line: Where it is, from 1.
+      operator: Cosmic Ray's name of the change.
+      occurrence: Which of the operator's places in the module it is.
+    """
+
+    module: str
+    line: int
+    operator: str
+    occurrence: int
+
+
+def mutants_of(module: str, draw: random.Random) -> list[Mutant]:
+    """One mutant for each place that an operator can change, drawn among its changes."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    nodes, by_place = list(ast_nodes(get_ast_from_path(Path(module)))), {}
+    for name in operator_names():
+        operator = get_operator(name)
+        if operator.arguments() or _raises(name):
+            continue
+        occurrence = 0
+        for node in nodes:
+            for start, end in operator().mutation_positions(node):
+                if not _is_inert(node):
+                    mutant = Mutant(module, start[0], name.removeprefix("core/"), occurrence)
+                    by_place.setdefault((start, end), []).append(mutant)
+                occurrence += 1
+    return [draw.choice(by_place[place]) for place in sorted(by_place)]
+
+
+def _raises(operator: str) -> bool:
+    """Whether an operator makes bit operations of arithmetic: a TypeError, which any test sees."""
+    _, _, change = operator.partition("ReplaceBinaryOperator_")
+    old, _, new = change.partition("_")
+    return new in BITS and old not in BITS
+
+
+def _is_inert(node) -> bool:
+    """Whether a node of the syntax tree is the bare `*` of a signature, or in an annotation."""
+    if node.type == "operator" and node.parent.type in ("parameters", "param"):
+        return True
+    while node.parent is not None:
+        parent = node.parent
+        if (
+            parent.type == "tfpdef"
+            or (parent.type == "annassign" and node is parent.children[1])
+            or (parent.type == "funcdef" and node is parent.annotation)
+        ):
+            return True
+        node = parent
+    return False
+
+
+def tests_of(module: str) -> list[list[str]]:
+    """Arguments of pytest: the test file that mirrors a module, then the others of its room."""
+    _, room, *between, name = Path(module).parts
+    mirror = Path("tests", room, *between, f"test_{name}")
+    rest = [f"tests/{room}", *([f"--ignore={mirror}"] if mirror.exists() else [])]
+    return [[str(mirror)], rest] if mirror.exists() else [rest]
+
+
+def run_tests(
+    arguments: list[str], *, cpu_seconds: int, write_bytecode: bool
+) -> tuple[bool, float]:
+    """Whether the tests pass in a fork of this process, and the seconds of CPU that they took."""
+    before, child = _children_seconds(), os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+        sink = os.open("pytest.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(sink, 1), os.dup2(sink, 2)
+        sys.dont_write_bytecode = not write_bytecode
+        code = 1
+        try:
+            code = pytest.main([*arguments, *OPTIONS])
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(0 if code in (0, 5) else 1)  # 5: there are no tests
+    _, status = os.waitpid(child, 0)
+    return status == 0, _children_seconds() - before
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def killed(mutant: Mutant, usual: float) -> tuple[bool, str]:
+    """Whether the tests notice a mutant, and what it looks like.
+
+    Args:
+      mutant: The change.
+      usual: Seconds of CPU that the room's tests take; three times that is an endless loop.
+    """
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    path, stat = Path(mutant.module), os.stat(mutant.module)
+    source = path.read_text()
+    changed = mutate_code(source, get_operator(f"core/{mutant.operator}")(), mutant.occurrence)
+    lines = zip(source.splitlines(), changed.splitlines(), strict=False)
+    line, (old, new) = next((n, pair) for n, pair in enumerate(lines, 1) if pair[0] != pair[1])
+    path.write_text(changed)
+    os.utime(path, (0, time.time()))  # another time than that of the compiled file
+    try:
+        passed = all(
+            run_tests(tests, cpu_seconds=round(10 + 3 * usual), write_bytecode=False)[0]
+            for tests in tests_of(mutant.module)
+        )
+    finally:
+        path.write_text(source)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    return not passed, f"{mutant.module}:{line}: {old.strip()}  ->  {new.strip()}"
+
+
+def main() -> None:
+    """Prints every survivor, and the score of each room."""
+    parser = argparse.ArgumentParser(description="Mutation score of rooms.")
+    parser.add_argument("rooms", nargs="+", help="folders or files in fairjax/, such as losses")
+    parser.add_argument("--sample", type=int, default=60, help="mutants a room at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=30, help="of CPU a room at most")
+    flags = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        files = subprocess.check_output(["git", "ls-files"], cwd=HOME, text=True).split("\n")
+        for file in filter(None, files):
+            target = Path(folder, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HOME / file, target)
+        os.chdir(folder)
+        sys.path[0] = os.environ["PYTHONPATH"] = folder
+        for library in LIBRARIES:
+            __import__(library)
+        for room in flags.rooms:
+            score(room, flags)
+
+
+def score(room: str, flags: argparse.Namespace) -> None:
+    """Runs a room's mutants and prints what came of them."""
+    path = Path("fairjax", room)
+    modules = [path] if path.suffix else sorted(path.rglob("*.py"))
+    draw = random.Random(flags.seed)
+    mutants = [m for module in modules for m in mutants_of(str(module), draw)]
+    places, chosen = len(mutants), draw.sample(mutants, min(flags.sample, len(mutants)))
+    whole = [f"tests/{path.parts[1]}"]
+    passed, usual = run_tests(whole, cpu_seconds=3600, write_bytecode=True)
+    if not passed:
+        raise SystemExit(f"{Path('pytest.log').read_text()}\n{whole[0]} fails without a mutant.")
+    deaths, runs, begun = 0, 0, _children_seconds()
+    for mutant in chosen:
+        if _children_seconds() - begun > 60 * flags.minutes:
+            break
+        dead, look = killed(mutant, usual)
+        deaths, runs = deaths + dead, runs + 1
+        if not dead:
+            print(f"survived  {look}", flush=True)
+    minutes = (_children_seconds() - begun) / 60
+    print(
+        f"{room}: {deaths} of {runs} mutants killed ({deaths / max(runs, 1):.0%}); "
+        f"{places} places; seed {flags.seed}; {minutes:.0f} CPU minutes",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
