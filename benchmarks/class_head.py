@@ -32,7 +32,7 @@ import optax
 from jax import lax
 
 from fairjax.heads import Head, class_losses
-from fairjax.losses import FprPenalty, make_margin
+from fairjax.losses import CosFace, FprPenalty
 from fairjax.models.cosine_head import unit
 from fairjax.optim import sgd
 
@@ -53,7 +53,7 @@ def forget_peak() -> None:
 
 def make_step(head: Head, classes: int, variant: str) -> tuple[Callable, Callable]:
     """How the optimiser begins, and the step, which is given weights and momentum to keep."""
-    margin, penalty = make_margin(name="cosface", scale=64.0, margin=0.35), None
+    margin, penalty = CosFace(scale=64.0, margin=0.35), None
     if variant != "none":
         penalty = FprPenalty(
             variant=variant, gamma_u=0.0, alpha=1.0, alpha_mode="constant", power=2.0

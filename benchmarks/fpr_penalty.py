@@ -36,7 +36,7 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from fairjax.heads import Head, class_losses  # noqa: E402
-from fairjax.losses import FprPenalty, make_margin  # noqa: E402
+from fairjax.losses import CosFace, FprPenalty  # noqa: E402
 from fairjax.models.cosine_head import unit  # noqa: E402
 
 SCALE, MARGIN = 64.0, 0.35
@@ -56,7 +56,7 @@ def make_data(batch: int, classes: int, dim: int) -> tuple[np.ndarray, np.ndarra
 
 def our_step(variant: str | None, data: tuple[np.ndarray, ...]) -> tuple[Callable[[], Any], float]:
     """A function that takes one step and waits for it, and the seconds of compilation."""
-    margin = make_margin(name="cosface", scale=SCALE, margin=MARGIN)
+    margin = CosFace(scale=SCALE, margin=MARGIN)
     penalty = variant and FprPenalty(
         variant=variant, gamma_u=GAMMA_U[variant], alpha=1.0, alpha_mode="constant", power=2.0
     )

@@ -31,11 +31,10 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from step_time import spread, time_turns  # noqa: E402
 
-from fairjax import config  # noqa: E402
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches  # noqa: E402
 from fairjax.models import masking  # noqa: E402
 from fairjax.models.mae import MaskedAutoencoder  # noqa: E402
-from fairjax.models.vit import ViT, patchify  # noqa: E402
+from fairjax.models.vit import SIZES, ViT, patchify  # noqa: E402
 from fairjax.run.sensitivity import attention_of, patch_weights  # noqa: E402
 
 RATIO, PATCH = 0.75, 16
@@ -44,9 +43,7 @@ DECODERS = {"tiny": (128, 4, 4), "small": (128, 8, 4), "base": (512, 8, 16)}  # 
 
 def encoder(model: str, **fields: Any) -> ViT:
     """The ViT of that size."""
-    section = config.vit(model, patch=PATCH, **fields).to_dict()
-    del section["name"]
-    return ViT(**section)
+    return ViT(**SIZES[model], patch=PATCH, **fields)
 
 
 def our_step(model: str, images: np.ndarray) -> Callable[[], None]:
@@ -112,15 +109,15 @@ def torch_step(model: str, images: np.ndarray) -> Callable[[], None]:
     class Autoencoder(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            section = config.vit(model)
+            size = SIZES[model]
             wide, depth, heads = DECODERS[model]
-            self.embed = nn.Conv2d(3, section.dim, PATCH, PATCH)
-            self.cls = nn.Parameter(torch.zeros(1, 1, section.dim))
+            self.embed = nn.Conv2d(3, size["dim"], PATCH, PATCH)
+            self.cls = nn.Parameter(torch.zeros(1, 1, size["dim"]))
             self.blocks = nn.Sequential(
-                *(Block(section.dim, section.heads) for _ in range(section.depth))
+                *(Block(size["dim"], size["heads"]) for _ in range(size["depth"]))
             )
-            self.norm = nn.LayerNorm(section.dim, eps=1e-6)
-            self.narrow = nn.Linear(section.dim, wide)
+            self.norm = nn.LayerNorm(size["dim"], eps=1e-6)
+            self.narrow = nn.Linear(size["dim"], wide)
             self.blank = nn.Parameter(torch.zeros(1, 1, wide))
             self.decoder = nn.Sequential(*(Block(wide, heads) for _ in range(depth)))
             self.last_norm = nn.LayerNorm(wide, eps=1e-6)
@@ -148,7 +145,7 @@ def torch_step(model: str, images: np.ndarray) -> Callable[[], None]:
             return (((guess - target) ** 2).mean(dim=-1) * removed).sum() / removed.sum()
 
     patches = (images.shape[1] // PATCH) ** 2
-    places = torch.zeros(1, patches, config.vit(model).dim)
+    places = torch.zeros(1, patches, SIZES[model]["dim"])
     decoder_places = torch.zeros(1, patches, DECODERS[model][0])
     x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     network = Autoencoder().train()
@@ -166,15 +163,15 @@ def torch_step(model: str, images: np.ndarray) -> Callable[[], None]:
 
 def matmul_flops(model: str, images: np.ndarray) -> float:
     """Multiplications and additions of a step's matrix products: forward and twice as many back."""
-    section, (wide, depth, _) = config.vit(model), DECODERS[model]
+    size, (wide, depth, _) = SIZES[model], DECODERS[model]
     patches = (images.shape[1] // PATCH) ** 2
     kept, pixels = int(patches * (1 - RATIO)), PATCH * PATCH * 3
 
     def block(tokens: int, dim: int) -> int:
         return tokens * 12 * dim**2 + 2 * tokens**2 * dim
 
-    one = kept * pixels * section.dim + section.depth * block(kept + 1, section.dim)
-    one += (kept + 1) * section.dim * wide + depth * block(patches + 1, wide)
+    one = kept * pixels * size["dim"] + size["depth"] * block(kept + 1, size["dim"])
+    one += (kept + 1) * size["dim"] * wide + depth * block(patches + 1, wide)
     return 2.0 * 3 * len(images) * (one + patches * wide * pixels)
 
 

@@ -6,7 +6,7 @@ Run: python -m fairjax.main --config configs/quickstart.py --workdir runs/quicks
 
 from ml_collections import ConfigDict
 
-from fairjax.config import base_config, cosine, parse_arg, phantom
+from fairjax.config import base_config, dataset, parse_arg, schedule
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -15,12 +15,12 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config()
     config.title = "Quick start on phantom faces"
     config.seed = options.seed
-    config.data = phantom(image_size=48, identities=1200, images_per_identity=4)
+    config.data = dataset("phantom", image_size=48, identities=1200, images_per_identity=4)
     config.input.image_size = 48
     config.input.normalise = "half"
     config.backbone.depth = 18
     config.optim.peak_lr = 1e-3
-    config.optim.schedule = cosine(warmup_epochs=1.0)
+    config.optim.schedule = schedule("cosine", warmup_epochs=1.0)
     config.train.epochs = 6.0
     config.train.batch_size = 64
     if options.smoke:

@@ -104,22 +104,23 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
       ConfigError, DataError, WorkdirError: For what a user can put right.
     """
     config_lib.validate(config)
-    from fairjax.run import build  # JAX, from here on
+    from fairjax.run.build import build_run
 
-    build.check_sections(config)
+    settings = build_run(config)
     if join is not None:
         join()
     import jax
 
+    from fairjax.run import prepare
     from fairjax.run.train import train
 
     started = time.monotonic()
     config_lib.validate(config, device_count=jax.device_count())
     if jax.process_index() > 0:
-        outcome = train(config, workdir, build.load_dataset(config))
+        outcome = train(settings, workdir, settings.data.load(seed=settings.seed))
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
-        settle_config(workdir, config.to_dict())
+        settle_config(workdir, settings.tree)
         devices = {
             "platform": jax.default_backend(),
             "kind": jax.devices()[0].device_kind,
@@ -129,13 +130,13 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
         if is_finished(workdir):
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
-            dataset = build.load_dataset(config)
-            build.check_labels(config, dataset)
-            build.check_balance(config, dataset)
-            build.rehearse(config, dataset)
+            dataset = settings.data.load(seed=settings.seed)
+            prepare.check_labels(settings, dataset)
+            prepare.check_balance(settings.input, dataset)
+            prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
-            settle_data(workdir, build.manifest_of(dataset))
-            outcome = train(config, workdir, dataset)
+            settle_data(workdir, prepare.manifest_of(dataset))
+            outcome = train(settings, workdir, dataset)
             if not outcome.finished:
                 line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
                 print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
@@ -148,7 +149,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(config, workdir, Console())
+        path = report(settings.scoring, workdir, Console())
     print(f"\nReport: {path}")
     return 0
 
@@ -230,6 +231,12 @@ def parse(argv: list[str]) -> list[str]:
     except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         report_error(_flag_message(error, argv))
         raise SystemExit(USAGE) from None
+    except ModuleNotFoundError as error:  # a config file names what needs it
+        message = missing_extra(error, "training")
+        if not message:
+            raise
+        report_error(message)
+        raise SystemExit(UNUSABLE) from None
 
 
 def _with_config_files(argv: Sequence[str]) -> list[str]:

@@ -35,7 +35,7 @@ ROOMS = (
     Room(
         "study",
         "many runs, one table, and whether a paper's claims hold",
-        ("run", "config", "data", "report", "metrics", "core"),
+        ("run", "config", "protocols", "report", "metrics", "data", "core"),
     ),
     Room(
         "audit",
@@ -48,7 +48,6 @@ ROOMS = (
         (
             "config",
             "optim",
-            "methods",
             "heads",
             "models",
             "interop",
@@ -59,7 +58,11 @@ ROOMS = (
             "core",
         ),
     ),
-    Room("config", "every config key with its default; checks", ()),
+    Room(
+        "config",
+        "every config key with its default; checks",
+        ("optim", "methods", "models", "losses", "protocols", "data", "core"),
+    ),
     Room("optim", "optimisers, schedules, frozen parts", ("core",)),
     Room(
         "methods",

@@ -9,7 +9,7 @@ from fairjax import study
 from fairjax.config import ConfigError, load, validate
 from fairjax.core.results import load_results
 from fairjax.main import run
-from fairjax.run import build
+from fairjax.run.build import build_run
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
 
@@ -23,7 +23,7 @@ def by_name(path):
 def test_a_config_is_valid_and_fits_the_code(path, arg):
     config = load(f"{path}:{arg}")
     validate(config, device_count=8)
-    build.check_sections(config)
+    build_run(config)
     assert config.seed == (7 if "seed" in arg else 0)
     assert config.is_locked
 
@@ -40,7 +40,7 @@ def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path):
     config = load(f"{path}:smoke")
     if "study" in config:
         runs = study.expand(config, tmp_path, overrides={})
-        study.save_plan(tmp_path, config.study, "fairjax")
+        study.save_study(tmp_path, config.study, "fairjax")
         assert [run(one.config, one.folder) for one in runs] == [0] * len(runs)
         study.summarise(tmp_path, Console())
     else:

@@ -20,30 +20,23 @@ from ml_collections import ConfigDict
 
 from fairjax.config import (
     ConfigError,
-    arcface,
+    algorithm,
+    backbone,
     base_config,
-    bupt,
-    cosface,
-    cosine_margin,
-    fpr_penalty,
-    identities,
-    iresnet,
-    lfw,
-    lfw_protocol,
+    benchmark,
+    dataset,
+    margin,
+    method,
     parse_arg,
-    phantom_identities,
-    phantom_pairs,
-    rfw,
-    rfw_protocol,
-    sgd,
-    steps,
+    protocol,
+    schedule,
 )
 
 METHODS = {
-    "cosface": cosine_margin(cosface()),
-    "arcface": cosine_margin(arcface()),
-    "fpr_penalty": fpr_penalty(),
-    "fpr_tface": fpr_penalty(variant="tface"),
+    "cosface": method("cosine_margin", margin=margin("cosface")),
+    "arcface": method("cosine_margin", margin=margin("arcface")),
+    "fpr_penalty": method("fpr_penalty"),
+    "fpr_tface": method("fpr_penalty", variant="tface", gamma_u=0.0),
 }
 SCHEDULES = {"balanced": (40.0, (20.0, 32.0, 36.0)), "global": (24.0, (10.0, 18.0, 22.0))}
 
@@ -60,50 +53,61 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config()
     config.title = f"{options.method} on BUPT ({options.train}), tested on RFW"
     config.seed = options.seed
-    config.data = bupt(overlap="drop", benchmark=rfw())
+    config.data = dataset("bupt", overlap="drop", benchmark=benchmark("rfw"))
     config.input.update(image_size=112, normalise="half")
     config.input.augment.flip = 0.5
-    config.backbone = iresnet(options.depth)
+    config.backbone = backbone("iresnet", depth=options.depth)
     config.compute_dtype = "bfloat16"
     config.method = METHODS[options.method]
-    config.optim.algorithm = sgd()
+    config.optim.algorithm = algorithm("sgd")
     config.optim.update(peak_lr=0.1, weight_decay=5e-4, decay_norms=True)
-    config.optim.schedule = steps(drops)
+    config.optim.schedule = schedule("steps", at_epochs=drops)
     config.train.update(epochs=epochs, batch_size=512, best_metric="verification_accuracy")
-    config.eval.protocol = rfw_protocol()
+    config.eval.protocol = protocol("rfw")
     if options.small:
         config.title = f"{options.method} on a small tree of people"
-        benchmark = lfw(root="faces_id.tar", pairs="faces_id_pairs")
-        config.data = identities(
+        pairs = benchmark("lfw", root="faces_id.tar", pairs="faces_id_pairs")
+        config.data = dataset(
+            "identities",
             root="faces_id.tar",
             groups="faces_id.csv",
             min_images=1,
             max_images=20,
             held_out=60,
             overlap="drop",
-            benchmark=benchmark,
+            benchmark=pairs,
         )
         config.compute_dtype = "float32"
         config.input.image_size = 64
-        config.backbone = iresnet(18, width=16, dim=128)
-        config.optim.update(peak_lr=0.05, schedule=steps((14.0, 20.0)))
+        config.backbone = backbone("iresnet", depth=18, width=16, dim=128)
+        config.optim.update(peak_lr=0.05, schedule=schedule("steps", at_epochs=(14.0, 20.0)))
         config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, tensorboard=False)
-        config.eval.protocol = lfw_protocol(fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
+        config.eval.protocol = protocol("lfw", fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
     if options.smoke:
         config.title = f"{options.method} on generated people"
-        benchmark = phantom_pairs(
-            image_size=32, identities=32, images_per_identity=3, folds=2, pairs_per_fold=6
+        pairs = benchmark(
+            "phantom",
+            image_size=32,
+            identities=32,
+            images_per_identity=3,
+            folds=2,
+            pairs_per_fold=6,
         )
-        config.data = phantom_identities(
-            image_size=32, identities=104, images_per_identity=2, held_out=80, benchmark=benchmark
+        config.data = dataset(
+            "phantom_identities",
+            image_size=32,
+            identities=104,
+            images_per_identity=2,
+            held_out=80,
+            benchmark=pairs,
         )
         config.compute_dtype = "float32"
         config.input.image_size = 32
-        config.backbone = iresnet(18, width=4, dim=16)
+        config.backbone = backbone("iresnet", depth=18, width=4, dim=16)
         config.train.update(epochs=1.0, batch_size=16)
-        config.optim.schedule = steps((0.5,))
+        config.optim.schedule = schedule("steps", at_epochs=(0.5,))
         config.eval.batch_size = 16
-        config.eval.protocol = lfw_protocol(fmrs=(1e-1,), resamples=20)
+        config.eval.protocol = protocol("lfw", fmrs=(1e-1,), resamples=20)
     if "fpr" in options.method and (options.small or options.smoke):
         # A rate that leaves hundreds of cosines of so small a batch above the threshold, where
         # 1e-4 would leave a handful.

@@ -23,10 +23,10 @@ from fairjax.config import (
     Row,
     Study,
     Thesis,
+    benchmark,
+    dataset,
     load,
     parse_arg,
-    phantom_identities,
-    phantom_pairs,
     study,
 )
 
@@ -54,14 +54,15 @@ def get_config(arg: str = "") -> ConfigDict:
     config = load(f"{MARGIN}:{size}")
     config.seed = options.seed
     if options.people == "phantom" and not options.smoke:
-        benchmark = phantom_pairs(image_size=32, identities=480, differential=LIKE)
-        config.data = phantom_identities(
+        pairs = benchmark("phantom", image_size=32, identities=480, differential=LIKE)
+        config.data = dataset(
+            "phantom_identities",
             image_size=32,
             identities=660,
             images_per_identity=4,
             held_out=60,
             differential=LIKE,
-            benchmark=benchmark,
+            benchmark=pairs,
         )
         config.input.image_size = 32
     groups = () if options.smoke else GROUPS[options.people]

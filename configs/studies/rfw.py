@@ -26,10 +26,10 @@ from fairjax.config import (
     ConfigError,
     Row,
     Study,
-    bfw,
-    bfw_protocol,
+    benchmark,
     load,
     parse_arg,
+    protocol,
     study,
 )
 from fairjax.protocols.published import ACCURACY, BIAS, RACES
@@ -73,8 +73,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config = load(f"{MARGIN}:{size},train={train}")
     config.seed = options.seed
     if options.table == 6 and not options.smoke:
-        config.data.benchmark = bfw()
-        config.eval.protocol = bfw_protocol()
+        config.data.benchmark = benchmark("bfw")
+        config.eval.protocol = protocol("bfw")
     if options.table in (5, 6) and options.smoke:
         config.eval.protocol.bias_fmrs = (1e-2,)
     rows = (_swept if options.table < 3 else _methods)(options.table, size)

@@ -15,14 +15,13 @@ Smoke test: :smoke, seconds, on generated faces.
 from ml_collections import ConfigDict
 
 from fairjax.config import (
-    adamw,
+    algorithm,
     base_config,
-    cosine,
-    masked_autoencoder,
+    dataset,
+    method,
     parse_arg,
-    phantom,
-    reconstruction_protocol,
-    utkface,
+    protocol,
+    schedule,
     vit,
 )
 
@@ -33,25 +32,25 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config()
     config.title = f"Masked autoencoder on UTKFace: {options.scheme.replace('_', ' ')}"
     config.seed = options.seed
-    config.data = utkface()
+    config.data = dataset("utkface")
     config.input.image_size = 224
     config.input.augment.update(flip=0.5, rotation_degrees=10.0)
     config.backbone = vit("tiny", positions="sincos")
-    config.method = masked_autoencoder(scheme=options.scheme, sensitivity=options.map)
+    config.method = method("masked_autoencoder", scheme=options.scheme, sensitivity=options.map)
     config.compute_dtype = "bfloat16"
-    config.optim.algorithm = adamw(b2=0.95)
-    config.optim.update(peak_lr=1.5e-4 * 512 / 256, schedule=cosine(warmup_epochs=40.0))
+    config.optim.algorithm = algorithm("adamw", b2=0.95)
+    config.optim.update(peak_lr=1.5e-4 * 512 / 256, schedule=schedule("cosine", warmup_epochs=40.0))
     config.train.update(epochs=400.0, batch_size=512, best_metric="loss", evaluate_every=10.0)
-    config.eval.protocol = reconstruction_protocol()
+    config.eval.protocol = protocol("reconstruction")
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
         config.backbone = vit("tiny", dim=64, depth=3, heads=2, patch=8, positions="sincos")
         config.method.update(decoder_dim=48, decoder_depth=1, decoder_heads=2)
-        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=0.5))
+        config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=0.5))
         config.train.update(epochs=6.0, batch_size=64, evaluate_every=3.0, tensorboard=False)
     if options.smoke:
-        config.data = phantom(image_size=32, identities=60, images_per_identity=2)
+        config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"
         config.input.image_size = 32
         config.backbone = vit("tiny", dim=16, depth=1, heads=2, patch=8, positions="sincos")

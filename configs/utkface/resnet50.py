@@ -16,16 +16,7 @@ Smoke test: :smoke, seconds, on generated faces.
 
 from ml_collections import ConfigDict
 
-from fairjax.config import (
-    attribute_protocol,
-    base_config,
-    classes,
-    cosine,
-    parse_arg,
-    phantom,
-    regress,
-    utkface,
-)
+from fairjax.config import base_config, dataset, parse_arg, protocol, schedule, task
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -34,15 +25,19 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config()
     config.title = "ResNet-50 on UTKFace: age, gender, race"
     config.seed = options.seed
-    config.data = utkface()
+    config.data = dataset("utkface")
     config.input.image_size = 224
     config.input.augment.update(flip=0.5, rotation_degrees=10.0)
     config.method.tasks = ConfigDict(
-        dict(age=regress("age"), gender=classes("gender"), race=classes("race"))
+        dict(
+            age=task("regression", "age"),
+            gender=task("classes", "gender"),
+            race=task("classes", "race"),
+        )
     )
     config.compute_dtype = "bfloat16"
     config.train.best_metric = "race_accuracy"
-    config.eval.protocol = attribute_protocol()
+    config.eval.protocol = protocol("utkface")
     config.eval.published = "resnet50"
     if options.small:
         config.compute_dtype = "float32"
@@ -50,13 +45,17 @@ def get_config(arg: str = "") -> ConfigDict:
         config.input.augment.update(crop_scale=(0.8, 1.0), crop_ratio=(0.9, 1.1))
         config.train.update(epochs=16.0, batch_size=64, ema_decay=0.999)
         config.method.label_smoothing = 0.05
-        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=1.0))
+        config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=1.0))
     if options.smoke:
-        config.data = phantom(image_size=32, identities=60, images_per_identity=2)
+        config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"
         config.input.image_size = 32
         config.method.tasks = ConfigDict(
-            dict(age=regress("age"), gender=classes("gender"), group=classes("group"))
+            dict(
+                age=task("regression", "age"),
+                gender=task("classes", "gender"),
+                group=task("classes", "group"),
+            )
         )
         config.backbone.update(depth=18, width=16)
         config.train.update(epochs=0.5, batch_size=16, best_metric="group_accuracy")

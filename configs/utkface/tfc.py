@@ -21,19 +21,15 @@ Smoke test: :smoke, seconds, on generated faces.
 from ml_collections import ConfigDict
 
 from fairjax.config import (
-    adamw,
-    attribute_protocol,
+    algorithm,
+    backbone,
     base_config,
-    classes,
-    contrastive_protocol,
-    cosine,
+    dataset,
+    method,
     parse_arg,
-    phantom,
-    regress,
-    simclr,
-    tfc,
-    time_frequency,
-    utkface,
+    protocol,
+    schedule,
+    task,
 )
 
 WEAK = dict(flip=0.5, crop_scale=(0.8, 1.0))
@@ -47,23 +43,29 @@ def get_config(arg: str = "") -> ConfigDict:
     options = parse_arg(arg, small=False, smoke=False, seed=0, method="tfc", target="")
     config = base_config()
     config.seed = options.seed
-    config.data = utkface()
+    config.data = dataset("utkface")
     config.input.image_size = 224
-    config.backbone = tfc()
+    config.backbone = backbone("tfc")
     config.compute_dtype = "bfloat16"
-    config.optim.update(peak_lr=3e-4, weight_decay=3e-4, schedule=cosine(warmup_epochs=5.0))
-    config.optim.algorithm = adamw(b2=0.99)
+    config.optim.update(
+        peak_lr=3e-4, weight_decay=3e-4, schedule=schedule("cosine", warmup_epochs=5.0)
+    )
+    config.optim.algorithm = algorithm("adamw", b2=0.99)
     config.train.update(epochs=100.0, batch_size=128, best_metric="loss", evaluate_every=10.0)
     race = "group" if options.smoke else "race"
     if options.target:
         config.title = "TFC on UTKFace: age, gender, race"
         config.input.augment.update(flip=0.5, rotation_degrees=10.0)
         config.method.tasks = ConfigDict(
-            dict(age=regress("age"), gender=classes("gender"), **{race: classes(race)})
+            dict(
+                age=task("regression", "age"),
+                gender=task("classes", "gender"),
+                **{race: task("classes", race)},
+            )
         )
         config.method.update(hidden=64, save_features=True)
         config.train.update(epochs=60.0, evaluate_every=1.0)
-        config.eval.protocol = attribute_protocol()
+        config.eval.protocol = protocol("utkface")
         config.eval.weights = "best"
         config.eval.published = "tfc"
     else:
@@ -71,18 +73,18 @@ def get_config(arg: str = "") -> ConfigDict:
         config.input.views = 2
         config.input.augment.update(WEAK if options.method == "tfc" else STRONG)
         config.input.second_augment.update(STRONG)
-        config.method = time_frequency() if options.method == "tfc" else simclr()
-        config.eval.protocol = contrastive_protocol()
+        config.method = method("time_frequency" if options.method == "tfc" else "simclr")
+        config.eval.protocol = protocol("contrastive")
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
         config.backbone.update(width=16, stages=3, dim=64, layers=1, hidden=128, projection=64)
-        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=0.5))
+        config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=0.5))
         config.train.update(epochs=6.0, evaluate_every=2.0, tensorboard=False)
         if options.target:
             config.train.update(epochs=4.0, evaluate_every=1.0)
     if options.smoke:
-        config.data = phantom(image_size=32, identities=60, images_per_identity=2)
+        config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"
         config.input.image_size = 32
         config.backbone.update(

@@ -16,17 +16,7 @@ Smoke test: :smoke, seconds, on generated faces.
 
 from ml_collections import ConfigDict
 
-from fairjax.config import (
-    attribute_protocol,
-    base_config,
-    bins,
-    classes,
-    cosine,
-    parse_arg,
-    phantom,
-    utkface,
-    vit,
-)
+from fairjax.config import base_config, dataset, parse_arg, protocol, schedule, task, vit
 
 AGE_EDGES = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)  # the study's seven classes, 60 and over one
 
@@ -39,32 +29,32 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config()
     config.title = f"ViT-Tiny on UTKFace: {options.target}"
     config.seed = options.seed
-    config.data = utkface()
+    config.data = dataset("utkface")
     config.input.image_size = 224
     config.input.augment.update(flip=0.5, rotation_degrees=10.0)
     config.backbone = vit("tiny", drop_path=0.1)
     config.compute_dtype = "bfloat16"
-    config.optim.update(peak_lr=5e-4, schedule=cosine(warmup_epochs=5.0))
+    config.optim.update(peak_lr=5e-4, schedule=schedule("cosine", warmup_epochs=5.0))
     config.train.update(epochs=100.0, batch_size=512, best_metric=f"{attribute}_accuracy")
-    config.eval.protocol = attribute_protocol()
+    config.eval.protocol = protocol("utkface")
     if age:
         config.backbone.update(pool="mean", positions="sincos")  # as the autoencoder's encoder
-        config.method.tasks = ConfigDict({"age_bin": bins("age", edges=AGE_EDGES)})
+        config.method.tasks = ConfigDict({"age_bin": task("bins", "age", edges=AGE_EDGES)})
         config.method.label_smoothing = 0.1
         config.optim.update(peak_lr=1e-3 * 512 / 256, layer_decay=0.75)
         config.train.update(epochs=50.0, best_metric="loss")
     else:
-        config.method.tasks = ConfigDict({attribute: classes(attribute)})
+        config.method.tasks = ConfigDict({attribute: task("classes", attribute)})
         config.eval.sensitivity.attribute = attribute
     if options.small:
         config.compute_dtype = "float32"
         config.input.image_size = 64
         config.backbone.update(dim=64, depth=3, heads=2, patch=8, drop_path=0.0)
-        config.optim.update(peak_lr=1e-3, schedule=cosine(warmup_epochs=0.5))
+        config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=0.5))
         config.train.update(epochs=4.0 if age else 6.0, batch_size=64, evaluate_every=2.0)
         config.train.tensorboard = False
     if options.smoke:
-        config.data = phantom(image_size=32, identities=60, images_per_identity=2)
+        config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"
         config.input.image_size = 32
         config.backbone.update(dim=16, depth=1, heads=2, patch=8)

@@ -23,7 +23,7 @@ from fairjax.protocols.verification.gaps import BiasDegree
 from fairjax.protocols.verification.scene import Point
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
-PROTOCOLS: dict[str, tuple[str, ...]] = {
+ACCURACY_VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw", "exact"),
     "bfw": (),
@@ -40,7 +40,7 @@ class Settings:
     Attributes:
       fmrs: Target false match rates.
       thresholds: Given thresholds, in the scores' own unit: distances for distances.
-      protocol: A key of `PROTOCOLS`.
+      protocol: A key of `ACCURACY_VARIANTS`.
       tolerances: By summary's name the gap that is accepted.
       resamples: Of people.
       level: Coverage of intervals.
@@ -80,7 +80,7 @@ def measure(
     if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
         return _without_resamples(loaded, settings, calibration)
     variants, left_out = usable_variants(
-        PROTOCOLS[settings.protocol], [loaded.kinds.get(name, "") for name in loaded.scores]
+        ACCURACY_VARIANTS[settings.protocol], [loaded.kinds.get(name, "") for name in loaded.scores]
     )
     if loaded.decided and (settings.fmrs or settings.protocol != "plain" or calibration):
         raise InputError(

@@ -92,7 +92,7 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SelfTestResult:
     """Results by the name of a case in `CASES`."""
 
     cases: Mapping[str, CaseResult]
@@ -123,7 +123,9 @@ class Outcome:
         return (found or not case.must_be_found) and not cleared
 
 
-def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = None) -> Outcome:
+def run(
+    repeats: int, *, seed: int, progress: Callable[[int], None] | None = None
+) -> SelfTestResult:
     """Audits `repeats` draws of each case.
 
     Args:
@@ -137,7 +139,7 @@ def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = Non
             said[name].append(_audit(case.planted, seed=seed * 1_000_003 + k))
         if progress:
             progress(len(CASES) * (k + 1))
-    return Outcome(
+    return SelfTestResult(
         {
             name: CaseResult(
                 {rate: _tally(rate, audits) for rate in RATES},
@@ -148,7 +150,7 @@ def run(repeats: int, *, seed: int, progress: Callable[[int], None] | None = Non
     )
 
 
-def table(outcome: Outcome) -> Table:
+def table(outcome: SelfTestResult) -> Table:
     """What was found, for the terminal."""
     rows = []
     for name, result in outcome.cases.items():

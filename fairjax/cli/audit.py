@@ -261,7 +261,7 @@ def _add_predictions(group: Any) -> None:
 
 
 def _add_measuring(group: Any) -> None:
-    from fairjax.audit.run import PROTOCOLS
+    from fairjax.audit.run import ACCURACY_VARIANTS
 
     group.add_argument(
         "--fmr",
@@ -288,7 +288,7 @@ def _add_measuring(group: Any) -> None:
     )
     group.add_argument(
         "--protocol",
-        choices=list(PROTOCOLS),
+        choices=list(ACCURACY_VARIANTS),
         default="plain",
         help="adds the accuracies that a benchmark's papers report",
     )

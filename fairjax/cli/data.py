@@ -34,7 +34,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Check:
+class DataReport:
     """What a look at a data set has found.
 
     Attributes:
@@ -72,7 +72,7 @@ def add(verbs: Any) -> None:
         "fairjax data check utkface ~/data/UTKFace --json check.json; "
         "fairjax data check lfw ~/data/lfw --pairs ~/data/pairs.txt",
     )
-    check.add_argument("dataset", choices=list(CHECKS), help="whose names and layout to expect")
+    check.add_argument("dataset", choices=list(REPORTS), help="whose names and layout to expect")
     check.add_argument(
         "path", metavar="PATH", help="folder (at any depth), .tar, or what else the data set is"
     )
@@ -107,10 +107,10 @@ def _check(arguments: argparse.Namespace) -> None:
     if not console.is_terminal:
         console.width = 120
     with console.status(f"Reading {arguments.path} ..."):
-        found = CHECKS[arguments.dataset](arguments)
+        found = REPORTS[arguments.dataset](arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(found.account, indent=1) + "\n")
-    _print_check(console, found)
+    _print_report(console, found)
     found.refuse()
     console.print(f"{found.account['source']}: fit to {found.use} on.", soft_wrap=True)
 
@@ -118,22 +118,24 @@ def _check(arguments: argparse.Namespace) -> None:
 # What reads the data (SciPy, Pillow) is imported by those who do: it is not every verb's business.
 
 
-def _check_utkface(arguments: argparse.Namespace) -> Check:
+def _check_utkface(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data import utkface
+    from fairjax.data.dataset import Source
 
     found = utkface.survey(utkface.find(arguments.path))
     account = utkface.account(found)
-    return Check(
+    return DataReport(
         account,
         f"{account['files']:,} image files, {account['usable']:,} usable",
         _utkface_sheets(account),
         "train",
-        lambda: utkface.refuse(found, on_error="skip", max_bad=arguments.max_bad),
+        lambda: utkface.refuse_bad(found, Source(max_bad=arguments.max_bad)),
     )
 
 
-def _check_people(arguments: argparse.Namespace) -> Check:
+def _check_people(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data import bupt, faces, recognition
+    from fairjax.data.dataset import Source
     from fairjax.data.formats import tree
 
     if arguments.dataset == "bupt":
@@ -141,18 +143,18 @@ def _check_people(arguments: argparse.Namespace) -> Check:
     else:
         found, told = tree.read_tree(arguments.path, arguments.groups), tree.HELP
     account = {"name": arguments.dataset, **faces.account(found)}
-    return Check(
+    return DataReport(
         account,
         f"{len(found):,} images of {len(found.people):,} people",
         _people_sheets(account, found.attribute),
         "train",
         lambda: recognition.refuse_bad(
-            arguments.dataset, found, on_error="skip", max_bad=arguments.max_bad, told=told
+            arguments.dataset, found, Source(max_bad=arguments.max_bad), told=told
         ),
     )
 
 
-def _check_pairs(arguments: argparse.Namespace) -> Check:
+def _check_pairs(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data import bfw, faces, lfw, rfw
     from fairjax.data.formats import pairs
 
@@ -169,7 +171,7 @@ def _check_pairs(arguments: argparse.Namespace) -> Check:
         "pairs": pairs.account(found.pairs, found.faces),
         "problems": [problem._asdict() for problem in found.problems],
     }
-    return Check(
+    return DataReport(
         account,
         f"{len(found.faces):,} images of {len(found.faces.people):,} people, "
         f"{len(found.pairs):,} pairs",
@@ -179,7 +181,7 @@ def _check_pairs(arguments: argparse.Namespace) -> Check:
     )
 
 
-CHECKS: dict[str, Callable[[argparse.Namespace], Check]] = {
+REPORTS: dict[str, Callable[[argparse.Namespace], DataReport]] = {
     "bfw": _check_pairs,
     "bupt": _check_people,
     "identities": _check_people,
@@ -271,7 +273,7 @@ def _pairs_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
     ]
 
 
-def _print_check(console: Console, found: Check) -> None:
+def _print_report(console: Console, found: DataReport) -> None:
     """The one way in which any data set's account is printed."""
     account, skipped = found.account, found.account["skipped"]
     console.print(

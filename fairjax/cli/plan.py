@@ -48,17 +48,18 @@ def _plan(arguments: argparse.Namespace) -> None:
     validate(config)
     import jax
 
-    from fairjax.run import build, capacity
+    from fairjax.run import capacity
+    from fairjax.run.build import build_run
 
     if arguments.devices:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", arguments.devices)
-    build.check_sections(config)
+    settings = build_run(config)
     validate(config, device_count=jax.device_count())
     if arguments.classes:
-        dataset = capacity.stand_in(config, arguments.classes)
+        dataset = capacity.stand_in(settings, arguments.classes)
     else:
-        dataset = build.load_dataset(config)
+        dataset = settings.data.load(seed=settings.seed)
     limit = int(arguments.memory * GIB) if arguments.memory else _memory(jax.devices()[0])
     console = Console(highlight=False, markup=False)
     with console.status("") as status:
@@ -67,10 +68,10 @@ def _plan(arguments: argparse.Namespace) -> None:
             status.update(f"Compiling the step for {batch:,} images...")
 
         try:
-            found = capacity.measure(config, dataset, limit=limit, look=look)
+            needed = capacity.measure(settings, dataset, limit=limit, look=look)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-    print_tables([_table(config, found, limit)], console)
+    print_tables([_table(settings, needed, limit)], console)
 
 
 def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
@@ -105,37 +106,41 @@ def _memory(device: Any) -> int:
     return known.get("bytes_limit", host // device.client.device_count())
 
 
-def _table(config: ConfigDict, found: Any, limit: int) -> Any:
+def _table(settings: Any, needed: Any, limit: int) -> Any:
     import jax
 
     from fairjax.core.results import Table
 
-    batch = config.train.batch_size
-    kept = sum(x.bytes for x in (found.head, found.rest, found.head_state, found.rest_state))
+    batch = settings.train.batch_size
+    kept = sum(x.bytes for x in (needed.head, needed.rest, needed.head_state, needed.rest_state))
 
     def row(name: str, numbers: int | None, size: int) -> list[str]:
         return [name, "" if numbers is None else f"{numbers:,}", f"{size / GIB:.3f}"]
 
     rows = []
-    if found.head.numbers:
-        rows.append(row("class weights", found.head.numbers, found.head.bytes))
-        rows.append(row("their optimiser", found.head_state.numbers, found.head_state.bytes))
+    if needed.head.numbers:
+        rows.append(row("class weights", needed.head.numbers, needed.head.bytes))
+        rows.append(row("their optimiser", needed.head_state.numbers, needed.head_state.bytes))
     rows += [
-        row("other weights", found.rest.numbers, found.rest.bytes),
-        row("their optimiser, statistics", found.rest_state.numbers, found.rest_state.bytes),
-        row(f"gradients, workspace of {batch:,} images", None, found.steps[batch] - kept),
-        row(f"a step of {batch:,} images", None, found.steps[batch]),
+        row("other weights", needed.rest.numbers, needed.rest.bytes),
+        row("their optimiser, statistics", needed.rest_state.numbers, needed.rest_state.bytes),
+        row(f"gradients, workspace of {batch:,} images", None, needed.steps[batch] - kept),
+        row(f"a step of {batch:,} images", None, needed.steps[batch]),
     ]
-    if found.largest:
+    if needed.largest:
         rows.append(
-            row(f"largest batch: {found.largest:,} images", None, found.steps[found.largest])
+            row(f"largest batch: {needed.largest:,} images", None, needed.steps[needed.largest])
         )
     else:
         rows.append(["largest batch: none fits", "", ""])
-    devices, head = jax.devices(), config.method.get("head")
+    devices = jax.devices()
     return Table(
-        title=f"{config.title or config.method.name}, on {len(devices)} x {devices[0].device_kind}"
-        + (f", {head.name} head over {config.train.head_shards}" if head else ""),
+        title=f"{settings.title}, on {len(devices)} x {devices[0].device_kind}"
+        + (
+            f", {settings.head} head over {settings.train.head_shards}"
+            if settings.class_label
+            else ""
+        ),
         columns=["", "numbers", "GiB a device"],
         rows=rows,
         note=f"Limit: {limit / GIB:.1f} GiB a device. Workspace is that of the program compiled "

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
 from rich.console import Console
 
 from fairjax.run.workdir import read_checked
@@ -31,8 +30,9 @@ def _report(arguments: argparse.Namespace) -> None:
         path = summarise(arguments.folder, Console())
         print(f"\nReport: {path}")
         return
+    from fairjax.run.build import build_scoring
     from fairjax.run.score import report  # matplotlib is not every verb's business
 
-    config = ConfigDict(read_checked(arguments.folder / "config.json"))
-    path = report(config, arguments.folder, Console())
+    scoring = build_scoring(read_checked(arguments.folder / "config.json"))
+    path = report(scoring, arguments.folder, Console())
     print(f"\nReport: {path}")

@@ -1,64 +1,35 @@
 """All that is known about the config tree: its keys, its arguments, its checks.
 
-Nothing here imports JAX or TensorFlow, so a wrong config is refused before a device is touched.
+Importing this room imports neither JAX nor TensorFlow. Loading a config file may import JAX, to
+read the defaults of what it names; no device is touched before the config is checked.
 """
 
-from fairjax.config.check import bind_section as bind_section
+from fairjax.config.bind import bind_section as bind_section
 from fairjax.config.check import validate as validate
-from fairjax.config.data import bfw as bfw
-from fairjax.config.data import bupt as bupt
-from fairjax.config.data import identities as identities
-from fairjax.config.data import lfw as lfw
-from fairjax.config.data import phantom as phantom
-from fairjax.config.data import phantom_identities as phantom_identities
-from fairjax.config.data import phantom_pairs as phantom_pairs
-from fairjax.config.data import rfw as rfw
-from fairjax.config.data import utkface as utkface
+from fairjax.config.errors import ConfigError as ConfigError
 from fairjax.config.keys import differences as differences
 from fairjax.config.keys import keys as keys
 from fairjax.config.keys import leaf as leaf
 from fairjax.config.keys import suggest_key as suggest_key
-from fairjax.config.methods import adaface as adaface
-from fairjax.config.methods import arcface as arcface
-from fairjax.config.methods import bins as bins
-from fairjax.config.methods import class_head as class_head
-from fairjax.config.methods import classes as classes
-from fairjax.config.methods import cosface as cosface
-from fairjax.config.methods import cosine_margin as cosine_margin
-from fairjax.config.methods import curricularface as curricularface
-from fairjax.config.methods import fpr_penalty as fpr_penalty
-from fairjax.config.methods import magface as magface
-from fairjax.config.methods import masked_autoencoder as masked_autoencoder
-from fairjax.config.methods import regress as regress
-from fairjax.config.methods import simclr as simclr
-from fairjax.config.methods import softmax as softmax
-from fairjax.config.methods import time_frequency as time_frequency
-from fairjax.config.models import iresnet as iresnet
-from fairjax.config.models import tfc as tfc
-from fairjax.config.models import vit as vit
-from fairjax.config.optim import adamw as adamw
-from fairjax.config.optim import cosine as cosine
-from fairjax.config.optim import lamb as lamb
-from fairjax.config.optim import lars as lars
-from fairjax.config.optim import sgd as sgd
-from fairjax.config.optim import steps as steps
-from fairjax.config.protocols import attribute_protocol as attribute_protocol
-from fairjax.config.protocols import bfw_protocol as bfw_protocol
-from fairjax.config.protocols import contrastive_protocol as contrastive_protocol
-from fairjax.config.protocols import lfw_protocol as lfw_protocol
-from fairjax.config.protocols import reconstruction_protocol as reconstruction_protocol
-from fairjax.config.protocols import rfw_protocol as rfw_protocol
+from fairjax.config.sections import algorithm as algorithm
+from fairjax.config.sections import backbone as backbone
+from fairjax.config.sections import benchmark as benchmark
+from fairjax.config.sections import dataset as dataset
+from fairjax.config.sections import margin as margin
+from fairjax.config.sections import method as method
+from fairjax.config.sections import protocol as protocol
+from fairjax.config.sections import schedule as schedule
+from fairjax.config.sections import task as task
+from fairjax.config.sections import vit as vit
 from fairjax.config.study import Claim as Claim
 from fairjax.config.study import Column as Column
 from fairjax.config.study import Row as Row
 from fairjax.config.study import Study as Study
 from fairjax.config.study import Thesis as Thesis
 from fairjax.config.tree import FREE_TO_CHANGE as FREE_TO_CHANGE
-from fairjax.config.tree import ConfigError as ConfigError
 from fairjax.config.tree import base_config as base_config
 from fairjax.config.tree import find_file as find_file
 from fairjax.config.tree import load as load
-from fairjax.config.tree import no_augmentation as no_augmentation
 from fairjax.config.tree import parse_arg as parse_arg
 from fairjax.config.tree import shipped as shipped
 from fairjax.config.tree import study as study

@@ -1,13 +1,13 @@
 """Keys of the config tree: paths, suggestions for misspelt ones, differences between two trees."""
 
-import difflib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config.methods import class_head
+from fairjax.config.bind import NAMED, with_defaults
+from fairjax.config.errors import nearest
 from fairjax.config.tree import FREE_TO_CHANGE, base_config
 
 
@@ -17,8 +17,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     A key that the old config lacks is one that FairJAX had not yet; its default does what was done
     then, so that only another value differs.
     """
-    later = {"method": {"head": class_head().to_dict()}}  # younger than the methods that have it
-    defaults = dict(_leaves(base_config().to_dict())) | dict(_leaves(later))
+    defaults = dict(_leaves(base_config().to_dict()))
+    for path in NAMED:
+        section = _section(old, path)
+        defaults |= dict(_leaves(with_defaults(path, section), f"{path}."))
     left, right = dict(_leaves(old)), dict(_leaves(new))
     left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
     return [
@@ -40,7 +42,7 @@ def leaf(config: ConfigDict, path: str) -> Any:
 
 def suggest_key(config: ConfigDict, path: str) -> str:
     """For a mistyped `a.b.c`: "did you mean 'a.b.d'?"; else the keys beside it."""
-    near = _suggest(path, keys(config)).strip()
+    near = nearest(path, keys(config)).strip()
     if near:
         return near
     section = path.rpartition(".")[0]
@@ -59,6 +61,8 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield prefix + key, list(value) if isinstance(value, tuple) else value
 
 
-def _suggest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
+def _section(tree: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """The section at a dotted path; an empty one where there is none."""
+    for key in path.split("."):
+        tree = tree.get(key, {})
+    return tree

@@ -1,6 +1,5 @@
 """The config tree with its defaults, and how a config file is read."""
 
-import difflib
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,16 +7,28 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config.data import phantom
-from fairjax.config.methods import classes, regress
-from fairjax.config.optim import adamw, cosine
-from fairjax.config.protocols import attribute_protocol
+from fairjax.config.bind import section_of
+from fairjax.config.errors import ConfigError, nearest
+from fairjax.config.sections import (
+    algorithm,
+    backbone,
+    dataset,
+    method,
+    protocol,
+    schedule,
+    task,
+)
 from fairjax.config.study import Study
+from fairjax.core.errors import missing_extra
+from fairjax.core.settings import (
+    EvalSettings,
+    InitSettings,
+    InputSettings,
+    OptimSettings,
+    TrainSettings,
+)
 
-
-class ConfigError(ValueError):
-    """The config asks for something impossible; the message says what to type instead."""
-
+TASKS = {"age": "regression", "gender": "classes", "group": "classes"}  # of the generated faces
 
 # Keys that may differ between a run and its resumption: they change no number.
 FREE_TO_CHANGE = (
@@ -36,120 +47,34 @@ FREE_TO_CHANGE = (
 def base_config() -> ConfigDict:
     """Every key the project knows, locked: the multitask ResNet-50 on generated faces.
 
-    Sections that have a `name` are replaced whole by a config file; the other keys of such a
-    section are the keyword arguments of the thing it names. Lengths are in epochs of the training
-    split.
+    Sections that have a `name` are replaced whole by a config file, by what the functions of
+    `fairjax.config.sections` make; the other keys of such a section are the settings of the thing
+    it names, and stand next to it. What the keys of the other sections mean stands in
+    `fairjax.core.settings`. Lengths are in epochs of the training split.
     """
     config = ConfigDict()
     config.seed = 0  # the one root of all randomness: order, augmentation, initialisation, dropout
     config.title = ""  # the report's heading; "" takes the config file's name
-
-    config.data = phantom()
-    config.input = ConfigDict(
-        dict(
-            image_size=64,  # pixels, height = width
-            normalise="imagenet",  # imagenet: channel mean and deviation; half: (x/255 - 0.5)/0.5
-            cache_mb=4096,  # decoded images stay in memory up to this size
-            balance="",  # a label whose classes come equally often, such as identity or group
-            augment=no_augmentation(),
-            views=1,  # 2 for methods that compare two views of an image
-            second_augment=no_augmentation(),  # of the second view
-            # Covers patches of every image, in training and in evaluation; sensitivity="" is off.
-            hide=dict(sensitivity="", ratio=0.25, direction="sensitive", value="mean"),
-        )
-    )
-    config.backbone = ConfigDict(dict(name="resnet", depth=50, stem="imagenet", width=64))
-    # Start from another run's folder, or from a file of a ViT or MAE as timm, DeiT and MAE name it:
-    # its "backbone" (or another module), or "all".
-    config.init = ConfigDict(dict(run="", part="backbone"))
     config.compute_dtype = "float32"  # or bfloat16; parameters, logits and losses stay float32
-
-    config.method = ConfigDict(
-        dict(
-            name="classify",
-            tasks=dict(
-                age=regress("age"),
-                gender=classes("gender"),
-                group=classes("group"),
-            ),
-            label_smoothing=0.0,
-            dropout=0.0,  # on the pooled features
-            hidden=0,  # width of a sigmoid layer between features and heads; 0 is none
-            save_features=False,  # among the predictions, for `fairjax similarity`
-            mixup=0.0,  # parameter of the Beta that images are blended by; 0 is off
-        )
-    )
-    config.optim = ConfigDict(
-        dict(
-            algorithm=adamw(),
-            peak_lr=3e-4,  # at the global batch size; not scaled behind your back
-            weight_decay=0.05,
-            decay_norms=False,  # True decays biases and normalisation scales too (face recipes)
-            clip_norm=0.0,  # global gradient norm; 0 is off
-            layer_decay=1.0,  # factor of the rate for each block further down; 1 is off
-            # Parts that stay as they are, in inference mode: ("backbone",) is a linear probe. A
-            # part is a path of parameters; * stands for anything, | between alternatives.
-            freeze=(),
-            # Parts that are frozen at first and released one by one, in this order.
-            unfreeze=dict(parts=(), every_epochs=5.0, factor=0.3),  # factor of the rate for each
-            schedule=cosine(warmup_epochs=5.0),
-        )
-    )
-    config.train = ConfigDict(
-        dict(
-            epochs=60.0,
-            batch_size=128,  # the global batch, over all devices and processes
-            accumulate=1,  # micro-batches a step
-            head_shards=1,  # devices that the class weights of a split head lie on
-            ema_decay=0.0,  # evaluate an average of the weights; 0 is off
-            log_every=20,  # steps
-            evaluate_every=1.0,  # epochs between looks at the validation split
-            checkpoint_every=300.0,  # seconds
-            keep_last=2,
-            keep_best=1,
-            best_metric="loss",  # of the validation split; *loss and *mae are minimised
-            patience=0,  # stop after so many evaluations without a better best_metric; 0 is off
-            tensorboard=True,
-        )
-    )
-    config.eval = ConfigDict(
-        dict(
-            batch_size=256,
-            weights="last",  # or best: the checkpoint with the best validation metric
-            protocol=attribute_protocol(group_by="group"),
-            published="",  # resnet50 or tfc prints the source's numbers beside ours
-            # Where a ViT that classifies this attribute looks, as sensitivity.npz; "" is off.
-            sensitivity=dict(
-                attribute="",
-                source="cls",  # or mean_query, rollout
-                layers="all",  # or last
-                images="all",  # or correct: those that it classifies rightly
-                symmetrise=False,  # the mean with its mirror image
-            ),
-        )
-    )
+    config.data = dataset("phantom")
+    config.input = section_of(InputSettings())
+    config.backbone = backbone("resnet")
+    config.init = section_of(InitSettings())
+    tasks = {name: task(kind, name) for name, kind in TASKS.items()}
+    config.method = method("classify", tasks=tasks)
+    config.optim = section_of(OptimSettings())
+    config.optim.algorithm = algorithm("adamw")
+    config.optim.schedule = schedule("cosine", warmup_epochs=5.0)
+    config.train = section_of(TrainSettings())
+    config.eval = section_of(EvalSettings())
+    config.eval.protocol = protocol("utkface", group_by="group")
     return config.lock()
 
 
-def no_augmentation() -> dict[str, Any]:
-    """Every augmentation, off."""
-    return dict(
-        flip=0.0,  # probability of a left-right mirror
-        rotation_degrees=0.0,  # uniform in [-this, this], black outside
-        crop_scale=(1.0, 1.0),  # share of the area kept, uniform in this range
-        crop_ratio=(1.0, 1.0),  # width over height of the crop
-        shift=0.0,  # along each axis, a share of the side, uniform in [-this, this]
-        brightness=0.0,
-        contrast=0.0,
-        saturation=0.0,
-        grey=0.0,  # probability of a grey image
-    )
-
-
-def study(config: ConfigDict, plan: Study) -> ConfigDict:
-    """The config of a study: what its runs share, and its plan."""
+def study(config: ConfigDict, described: Study) -> ConfigDict:
+    """The config of a study: what its runs share, and its rows, columns and claims."""
     with config.unlocked():
-        config.study = plan
+        config.study = described
     return config
 
 
@@ -200,13 +125,16 @@ def load(file_and_arg: str) -> ConfigDict:
             path.relative_to(shipped()).with_suffix("").as_posix()
             for path in shipped().rglob("*.py")
         )
-        near = difflib.get_close_matches(file, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
-            f"config file {file!r} is not there; {hint}FairJAX ships {', '.join(names)}."
+            f"config file {file!r} is not there; {nearest(file, names)}FairJAX ships "
+            f"{', '.join(names)}."
         ) from None
     except ConfigError:
         raise
+    except ModuleNotFoundError as error:
+        if missing_extra(error, "training"):  # its caller says which extra to install
+            raise
+        raise ConfigError(f"config file {file!r} fails: {error!r}.") from error
     except Exception as error:  # whatever a config file may raise, its own line says where
         raise ConfigError(f"config file {file!r} fails: {error!r}.") from error
 

@@ -6,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -143,7 +142,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _array(file: BufferedIOBase, size: int) -> np.ndarray:
+def _array(file: IO[bytes], size: int) -> np.ndarray:
     """One array in numpy's format, of which `size` bytes are there in all."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:

@@ -6,10 +6,11 @@ Source: Robinson, Livitz, Henon, Qin, Fu and Timoner, "Face recognition: too bia
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairjax.data.dataset import DataError
-from fairjax.data.faces import Benchmark, gather
+from fairjax.data.faces import Benchmark, ListedPairs, gather
 from fairjax.data.formats.files import find_source, open_files, printable, read_text
 from fairjax.data.formats.pairs import Key, Line, match, refuse_problems
 
@@ -35,44 +36,36 @@ HELP = (
 )
 
 
-def load(*, root: str, seed: int, pairs: str, on_error: str) -> Benchmark:
-    """Reads images and pairs.
+@dataclass(frozen=True, kw_only=True)
+class BfwPairs(ListedPairs):
+    """Settings of BFW: the folder of subgroups and the table of pairs.
 
-    Args:
-      root: The folder of images.
-      seed: Not used: nothing is drawn.
+    Attributes:
       pairs: The table, or "" for the only one in `root`.
-      on_error: "raise" refuses a row that cannot be used, "skip" leaves it out.
-
-    Raises:
-      DataError: If something is missing, or a row cannot be used.
     """
-    del seed
-    return refuse_problems(read(root, pairs), on_error=on_error)
 
+    pairs: str = ""
 
-def check(*, root: str, pairs: str, on_error: str) -> None:
-    """Refuses settings that `load` would refuse, before a file is touched.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pairs.endswith(".pkl"):
+            raise ValueError(
+                f"pairs={self.pairs!r}: a pickled table can run code and is not read; give the "
+                ".csv."
+            )
 
-    Raises:
-      ValueError: If an option is none of those that `load` names.
-    """
-    del root  # only reading tells
-    if pairs.endswith(".pkl"):
-        raise ValueError(
-            f"config.data.benchmark.pairs={pairs!r}: a pickled table can run code and is not read; "
-            "give the .csv."
-        )
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
+    def load(self, *, seed: int) -> Benchmark:
+        """Reads images and pairs; nothing is drawn."""
+        del seed
+        return refuse_problems(read(self.root, self.pairs), on_error=self.on_error)
 
 
 def read(root: str, pairs: str) -> Benchmark:
     """The benchmark, with the rows that cannot be used as problems.
 
     Args:
-      root: As in `load`.
-      pairs: As in `load`.
+      root: Folder of images.
+      pairs: The table, or "" for the only one in `root`.
 
     Raises:
       DataError: If something is missing or of another form.

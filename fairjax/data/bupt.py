@@ -7,17 +7,17 @@ Source: Wang and Deng, "Mitigating Bias in Face Recognition using Skewness-Aware
 Learning" (CVPR 2020), and the files of its release.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairjax.data import recognition
-from fairjax.data.dataset import DataError, Dataset
-from fairjax.data.faces import Faces
+from fairjax.data.dataset import DataError, Dataset, Source
+from fairjax.data.faces import BenchmarkSettings, Faces
 from fairjax.data.formats.files import find_source, open_files
 from fairjax.data.formats.records import find_records, open_listed, require_one_to_one
 from fairjax.data.formats.tree import people
-from fairjax.data.rfw import RACES, gather_races
+from fairjax.data.recognition import PeopleSettings
+from fairjax.data.rfw import RACES, RfwPairs, gather_races
 
 LISTED = ("Caucasian", "Indian", "Asian", "African")  # what the numbers in the .lst stand for
 PLACES = ("bupt", "BUPT-Balancedface", "BUPT-Globalface")
@@ -29,82 +29,31 @@ HELP = (
 )
 
 
-def load(
-    *,
-    root: str,
-    seed: int,
-    min_images: int,
-    max_images: int,
-    held_out: int,
-    overlap: str,
-    on_error: str,
-    max_bad: float,
-    benchmark: Mapping[str, Any],
-) -> Dataset:
-    """People of four races to train on, and a benchmark to test on.
+@dataclass(frozen=True, kw_only=True)
+class BuptSource(PeopleSettings, Source):
+    """Settings of BUPT: the folder or .tar of the four races, or the folder of the records.
 
-    Args:
-      root: The folder or .tar of the four races, or the folder of the records.
-      seed: As in `identities`, like all that follows.
-      min_images: People with fewer images are left out.
-      max_images: Of a person with more images this many are kept, by a hash; 0 keeps all.
-      held_out: So many people with two images or more are kept for validation.
+    Attributes:
+      held_out: Number of people with two images or more who are kept for validation.
       overlap: "refuse", "drop" or "allow" people who are also in the benchmark.
-      on_error: "skip" or "raise" on an image that cannot be read and the like.
-      max_bad: The share of files, in [0, 1], above which skipping becomes refusing.
-      benchmark: The settings of one of BENCHMARKS, with its `name`.
-
-    Raises:
-      DataError: If data is missing or cannot be used, or people are in training and test.
-      ValueError: If an option is none of the above.
     """
-    faces = read(root)
-    recognition.refuse_bad("bupt", faces, on_error=on_error, max_bad=max_bad, told=HELP)
-    return recognition.assemble(
-        "bupt",
-        faces,
-        benchmark,
-        seed=seed,
-        min_images=min_images,
-        max_images=max_images,
-        held_out=held_out,
-        overlap=overlap,
-    )
 
+    held_out: int = 400
+    overlap: str = "drop"
+    benchmark: BenchmarkSettings = RfwPairs()
 
-def check(
-    *,
-    root: str,
-    min_images: int,
-    max_images: int,
-    held_out: int,
-    overlap: str,
-    on_error: str,
-    max_bad: float,
-    benchmark: Mapping[str, Any],
-) -> None:
-    """Refuses settings that `load` would refuse, before a file is touched.
-
-    Raises:
-      ValueError: If an option is none of those that `load` names.
-    """
-    del root  # only reading tells
-    recognition.check(
-        min_images=min_images,
-        max_images=max_images,
-        held_out=held_out,
-        overlap=overlap,
-        on_error=on_error,
-        max_bad=max_bad,
-        benchmark=benchmark,
-    )
+    def load(self, *, seed: int) -> Dataset:
+        """People of four races to train on, and a benchmark to test on."""
+        faces = read(self.root)
+        recognition.refuse_bad("bupt", faces, self, told=HELP)
+        return recognition.assemble("bupt", faces, self, seed=seed)
 
 
 def read(root: str) -> Faces:
     """The people of the release, with their races.
 
     Args:
-      root: As in `load`.
+      root: The folder or .tar of the four races, or the folder of the records.
 
     Raises:
       DataError: If something is missing or of another form.

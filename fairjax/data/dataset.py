@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fairjax.core.comparisons import Pairs
+from fairjax.core.settings import need
 
 
 class DataError(ValueError):
@@ -82,3 +83,49 @@ class Dataset:
     splits: Mapping[str, Examples]
     manifest: dict[str, Any]
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings:
+    """Settings of a dataset; those of each kind add their own, with defaults.
+
+    Settings are checked when they are made, before a file is touched: `__post_init__` raises a
+    ValueError whose message begins with the field's name and value.
+
+    Attributes:
+      root: Folder or file of the data; "" looks into the folder named by FAIRJAX_DATA.
+    """
+
+    root: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks the fields."""
+
+    def load(self, *, seed: int) -> Dataset:
+        """Reads, checks and splits the data.
+
+        Args:
+          seed: Seed of all that is drawn.
+
+        Raises:
+          DataError: If the data is missing or cannot be used.
+        """
+        raise NotImplementedError  # each kind of dataset has its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(DatasetSettings):
+    """Settings of a dataset that is read from files, of which some may be bad.
+
+    Attributes:
+      on_error: "skip" or "raise" on a corrupt image and other files that cannot be used.
+      max_bad: Share of files, in [0, 1], above which skipping becomes refusing.
+    """
+
+    on_error: str = "skip"
+    max_bad: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need(self.on_error in ("skip", "raise"), "on_error", self.on_error, "'skip' or 'raise'")
+        need(0 <= self.max_bad <= 1, "max_bad", self.max_bad, "a share in [0, 1]")

@@ -10,6 +10,7 @@ from absl import logging
 from jaxtyping import Int, Shaped
 
 from fairjax.core.comparisons import UNKNOWN, Pairs
+from fairjax.core.settings import need
 from fairjax.data import duplicates
 from fairjax.data.formats import cache
 from fairjax.data.formats.files import ImageFiles
@@ -88,6 +89,55 @@ class Benchmark:
     faces: Faces
     pairs: Pairs
     problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings:
+    """Settings of a benchmark of pairs; those of each kind add their own, with defaults.
+
+    Settings are checked when they are made, as those of a dataset are.
+
+    Attributes:
+      root: Folder or file of the images; "" looks into the folder named by FAIRJAX_DATA.
+    """
+
+    root: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks the fields."""
+
+    @staticmethod
+    def kinds() -> Mapping[str, "type[BenchmarkSettings]"]:
+        """The benchmarks that a config chooses from."""
+        from fairjax.data.benchmarks import BENCHMARKS
+
+        return BENCHMARKS
+
+    def load(self, *, seed: int) -> Benchmark:
+        """Reads images and pairs.
+
+        Args:
+          seed: Seed of what is drawn.
+
+        Raises:
+          DataError: If something is missing, or a line or an image cannot be used.
+        """
+        raise NotImplementedError  # each kind of benchmark has its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedPairs(BenchmarkSettings):
+    """Settings of a benchmark whose pairs stand in a list.
+
+    Attributes:
+      on_error: "raise" refuses a pair that cannot be used, "skip" leaves it out.
+    """
+
+    on_error: str = "raise"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need(self.on_error in ("raise", "skip"), "on_error", self.on_error, "'raise' or 'skip'")
 
 
 def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:

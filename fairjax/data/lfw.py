@@ -4,10 +4,11 @@ Source: Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild" (200
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairjax.data.dataset import DataError
-from fairjax.data.faces import Benchmark, gather
+from fairjax.data.faces import Benchmark, ListedPairs, gather
 from fairjax.data.formats.bins import open_bins
 from fairjax.data.formats.files import find_source, open_files, printable, read_text
 from fairjax.data.formats.pairs import Line, match, parse_pairs, refuse_problems
@@ -22,50 +23,40 @@ HELP = (
 SUFFIX = "_pairs.txt"
 
 
-def load(
-    *, root: str, seed: int, pairs: str, groups: str, folds: Sequence[int], on_error: str
-) -> Benchmark:
-    """Reads images and pairs.
+@dataclass(frozen=True, kw_only=True)
+class LfwPairs(ListedPairs):
+    """Settings of LFW-style pairs: a tree of people, and lists of pairs.
 
-    Args:
+    Attributes:
       root: Folder or .tar of images, <person>/<person>_NNNN.jpg; or one of InsightFace's sets,
         such as agedb_30.bin, which needs no list and has no groups.
-      seed: Not used: nothing is drawn.
       pairs: One list, or a folder of <Group>_pairs.txt, which then say who is in which group.
-      groups: For one list a table of groups, as in `identities`, or "".
-      folds: The parts of the lists that are used, counted from 1; () is all.
-      on_error: "raise" refuses a list with a line that cannot be used, "skip" leaves it out.
-
-    Raises:
-      DataError: If something is missing, or a line cannot be used.
+      groups: For one list a table with the columns identity and group, or "".
+      folds: Parts of the lists that are used, counted from 1; () is all.
     """
-    del seed
-    return refuse_problems(
-        read(root=root, pairs=pairs, groups=groups, folds=folds), on_error=on_error
-    )
 
+    pairs: str = ""
+    groups: str = ""
+    folds: Sequence[int] = ()
 
-def check(*, root: str, pairs: str, groups: str, folds: Sequence[int], on_error: str) -> None:
-    """Refuses settings that `load` would refuse, before a file is touched.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(fold < 1 for fold in self.folds):
+            raise ValueError(f"folds={tuple(self.folds)} must count from 1.")
 
-    Raises:
-      ValueError: If an option is none of those that `load` names.
-    """
-    del root, pairs, groups  # only reading tells
-    if any(fold < 1 for fold in folds):
-        raise ValueError(f"config.data.benchmark.folds={tuple(folds)} must count from 1.")
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
+    def load(self, *, seed: int) -> Benchmark:
+        """Reads images and pairs; nothing is drawn."""
+        del seed
+        return refuse_problems(
+            read(root=self.root, pairs=self.pairs, groups=self.groups, folds=self.folds),
+            on_error=self.on_error,
+        )
 
 
 def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Benchmark:
     """The benchmark, with the lines that cannot be used as problems.
 
-    Args:
-      root: As in `load`.
-      pairs: As in `load`.
-      groups: As in `load`.
-      folds: As in `load`.
+    The arguments are fields of `LfwPairs`.
 
     Raises:
       DataError: If something is missing or of another form.

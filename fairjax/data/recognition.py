@@ -8,20 +8,28 @@ and pairs. `cluster` is the person's number: no two splits share one.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from fairjax.core.comparisons import UNKNOWN
+from fairjax.core.settings import need
 from fairjax.data import faces as faces_lib
-from fairjax.data.benchmarks import check_benchmark, open_benchmark
-from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
-from fairjax.data.faces import Benchmark, Faces
+from fairjax.data.dataset import (
+    Attribute,
+    DataError,
+    Dataset,
+    DatasetSettings,
+    Examples,
+    Source,
+)
+from fairjax.data.faces import Benchmark, BenchmarkSettings, Faces
 from fairjax.data.formats import pairs as pairs_lib
 from fairjax.data.formats.files import printable
 from fairjax.data.overlap import shared_people
+from fairjax.data.phantom.benchmark import PhantomPairs
 from fairjax.data.stream.split import draw
 
 OVERLAP = ("refuse", "drop", "allow")
@@ -30,45 +38,44 @@ PER_FOLD = 60  # of them of a kind, a group and a part, at most
 PEOPLE_PER_FOLD = 8  # at least, where there is more than one part
 
 
-def check(
-    *,
-    min_images: int,
-    max_images: int,
-    held_out: int,
-    overlap: str,
-    on_error: str,
-    max_bad: float,
-    benchmark: Mapping[str, Any],
-) -> None:
-    """Refuses settings that loading would refuse, before a file is touched.
+@dataclass(frozen=True, kw_only=True)
+class PeopleSettings(DatasetSettings):
+    """Who of a training source is trained on, and which benchmark the model is tested on.
 
-    Raises:
-      ValueError: Names the setting and says what it may be.
+    Attributes:
+      min_images: People with fewer images are left out.
+      max_images: Of a person with more images this many are kept, by a hash; 0 keeps all.
+      held_out: Number of people with two images or more who are kept for validation.
+      overlap: "refuse", "drop" or "allow" people who are also in the benchmark.
+      benchmark: Settings of one of BENCHMARKS.
     """
-    for key, value, least in (("min_images", min_images, 1), ("held_out", held_out, 2)):
-        if value < least:
-            raise ValueError(f"config.data.{key}={value} must be {least} or more.")
-    if max_images and max_images < max(2, min_images):
-        raise ValueError(
-            f"config.data.max_images={max_images} must be 0 (all) or at least 2 and min_images."
+
+    min_images: int = 2
+    max_images: int = 0
+    held_out: int = 200
+    overlap: str = "refuse"
+    benchmark: BenchmarkSettings = PhantomPairs()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need(self.min_images >= 1, "min_images", self.min_images, "1 or more")
+        need(self.held_out >= 2, "held_out", self.held_out, "2 or more")
+        need(
+            not self.max_images or self.max_images >= max(2, self.min_images),
+            "max_images",
+            self.max_images,
+            "0 (all) or at least 2 and min_images",
         )
-    if overlap not in OVERLAP:
-        raise ValueError(f"config.data.overlap={overlap!r} must be one of {', '.join(OVERLAP)}.")
-    if on_error not in ("skip", "raise"):
-        raise ValueError(f"config.data.on_error={on_error!r} must be 'skip' or 'raise'.")
-    if not 0 <= max_bad <= 1:
-        raise ValueError(f"config.data.max_bad={max_bad} must be a share in [0, 1].")
-    check_benchmark(benchmark)
+        need(self.overlap in OVERLAP, "overlap", self.overlap, f"one of {', '.join(OVERLAP)}")
 
 
-def refuse_bad(name: str, faces: Faces, *, on_error: str, max_bad: float, told: str) -> None:
+def refuse_bad(name: str, faces: Faces, source: Source, *, told: str) -> None:
     """Stops a run whose source is not worth training on.
 
     Args:
-      name: The dataset's.
+      name: Name of the dataset.
       faces: What was read.
-      on_error: "raise" stops at the first thing that cannot be used.
-      max_bad: The share of files, in [0, 1], that may be skipped for whatever reason.
+      source: How many bad files are accepted.
       told: Where to get the data, for a source without a usable image.
 
     Raises:
@@ -78,46 +85,33 @@ def refuse_bad(name: str, faces: Faces, *, on_error: str, max_bad: float, told: 
     first = f"the first, {printable(bad[0][0])}: {bad[0][2]}" if bad else ""
     if not len(faces):
         raise DataError(f"{faces.source}: none of {total} files is usable; {first}. {told}")
-    if bad and on_error == "raise":
+    if bad and source.on_error == "raise":
         raise DataError(
             f"{faces.source}: {len(bad)} of {total} files are bad; {first}. Mend or remove them, "
             "or set config.data.on_error=skip."
         )
-    if len(bad) > max_bad * total:
+    if len(bad) > source.max_bad * total:
         raise DataError(
-            f"{faces.source}: {len(bad)} of {total} files are bad, more than max_bad={max_bad:g} "
-            f"allows; {first}. `fairjax data check {name} {faces.source}` lists them all."
+            f"{faces.source}: {len(bad)} of {total} files are bad, more than "
+            f"max_bad={source.max_bad:g} allows; {first}. "
+            f"`fairjax data check {name} {faces.source}` lists them all."
         )
 
 
-def assemble(
-    name: str,
-    source: Faces,
-    benchmark: Mapping[str, Any],
-    *,
-    seed: int,
-    min_images: int,
-    max_images: int,
-    held_out: int,
-    overlap: str,
-) -> Dataset:
+def assemble(name: str, source: Faces, settings: PeopleSettings, *, seed: int) -> Dataset:
     """The dataset of a training source and a benchmark; the module says what it looks like.
 
     Args:
-      name: The dataset's key in DATASETS.
+      name: Key of the dataset in DATASETS.
       source: All people to train on or hold out.
-      benchmark: The benchmark's settings.
-      seed: Of what is drawn.
-      min_images: People with fewer images are left out.
-      max_images: Of a person with more images this many are kept; 0 keeps all.
-      held_out: How many people are kept for validation.
-      overlap: What to do with people who are also in the benchmark.
+      settings: Who is trained on and who is held out, and the benchmark.
+      seed: Seed of what is drawn.
 
     Raises:
       DataError: If people are in training and test and overlap="refuse", or too few are left.
     """
-    test = used(open_benchmark(benchmark, seed=seed))
-    shared = shared_people(source, test.faces)
+    test = used(settings.benchmark.load(seed=seed))
+    shared, overlap = shared_people(source, test.faces), settings.overlap
     if overlap == "refuse" and shared:
         person, reason = next(iter(shared.items()))
         raise DataError(
@@ -126,10 +120,10 @@ def assemble(
             f"{reason}. --config.data.overlap=drop leaves them out of training, allow keeps them."
         )
     dropped = np.isin(np.arange(len(source.people)), list(shared) if overlap == "drop" else [])
-    few = np.bincount(source.person, minlength=len(source.people)) < min_images
+    few = np.bincount(source.person, minlength=len(source.people)) < settings.min_images
     kept = source.take(np.flatnonzero(~(dropped | few)[source.person]))
-    kept = kept.take(_capped(kept, max_images, seed))
-    held = _held_out(kept, held_out, seed)
+    kept = kept.take(_capped(kept, settings.max_images, seed))
+    held = _held_out(kept, settings.held_out, seed)
     train = kept.take(np.flatnonzero(~held[kept.person]))
     validation = _drawn(kept.take(np.flatnonzero(held[kept.person])), seed)
     return _dataset(
@@ -140,9 +134,9 @@ def assemble(
         {
             "rule": "held-out people and kept images have the smallest blake2b(seed, name)",
             "seed": seed,
-            "min_images": min_images,
-            "max_images": max_images,
-            "held_out_people": held_out,
+            "min_images": settings.min_images,
+            "max_images": settings.max_images,
+            "held_out_people": settings.held_out,
             "overlap": {
                 "policy": overlap,
                 "compared": "names of people, and bytes of images",

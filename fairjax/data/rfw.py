@@ -13,14 +13,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from fairjax.data.dataset import DataError
-from fairjax.data.faces import Benchmark, Faces, gather
+from fairjax.data.faces import Benchmark, Faces, ListedPairs, gather
 from fairjax.data.formats.align import TEMPLATE_SIZE, align
 from fairjax.data.formats.bins import open_bins
 from fairjax.data.formats.files import ImageFiles, find_source, open_files
@@ -42,40 +42,29 @@ HELP = (
 )
 
 
-def load(*, root: str, seed: int, align: bool, on_error: str) -> Benchmark:
-    """Reads images, pairs and landmarks.
+@dataclass(frozen=True, kw_only=True)
+class RfwPairs(ListedPairs):
+    """Settings of RFW: the release's folder or .tar, or a folder of `.bin` files.
 
-    Args:
-      root: The release's folder or .tar, or the folder of `.bin` files.
-      seed: Not used: nothing is drawn.
+    Attributes:
       align: Whether images of the release are aligned by their landmarks, to 112 x 112; those of a
         `.bin` are aligned already.
-      on_error: "raise" refuses a line or an image that cannot be used, "skip" leaves it out.
-
-    Raises:
-      DataError: If something is missing, or cannot be used.
     """
-    del seed
-    return refuse_problems(read(root, aligned=align), on_error=on_error)
 
+    align: bool = True
 
-def check(*, root: str, align: bool, on_error: str) -> None:
-    """Refuses settings that `load` would refuse, before a file is touched.
-
-    Raises:
-      ValueError: If an option is none of those that `load` names.
-    """
-    del root, align  # only reading tells
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"config.data.benchmark.on_error={on_error!r} must be 'raise' or 'skip'.")
+    def load(self, *, seed: int) -> Benchmark:
+        """Reads images, pairs and landmarks; nothing is drawn."""
+        del seed
+        return refuse_problems(read(self.root, aligned=self.align), on_error=self.on_error)
 
 
 def read(root: str, *, aligned: bool) -> Benchmark:
     """The benchmark, with the lines that cannot be used as problems.
 
     Args:
-      root: As in `load`.
-      aligned: As `align` in `load`.
+      root: The release's folder or .tar, or the folder of `.bin` files.
+      aligned: Whether images of the release are aligned by their landmarks.
 
     Raises:
       DataError: If something is missing or of another form.

@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fairjax.core.settings import need
 from fairjax.data import duplicates
-from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
+from fairjax.data.dataset import Attribute, DataError, Dataset, Examples, Source
 from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable
 from fairjax.data.stream.split import RULE as SPLIT_RULE
 from fairjax.data.stream.split import SPLITS, assign, check_ratio
@@ -170,21 +171,21 @@ def survey(path: Path) -> Survey:
     )
 
 
-def refuse(found: Survey, *, on_error: Literal["skip", "raise"], max_bad: float) -> None:
+def refuse_bad(found: Survey, source: Source) -> None:
     """Stops a run whose source is not worth training on.
 
     Args:
       found: The survey.
-      on_error: "raise" stops at the first unreadable image or label outside its range; a name
-        without labels is skipped in any case, because the release itself has some.
-      max_bad: The share of files, in [0, 1], that may be skipped for whatever reason.
+      source: How many bad files are accepted. "raise" stops at the first unreadable image or label
+        outside its range; a name without labels is skipped in any case, because the release itself
+        has some.
 
     Raises:
       DataError: One line with the count, the first file and its reason, and what to do.
     """
     path, total = found.files.path, len(found.ids) + len(found.skipped)
     bad = [skip for skip in found.skipped if skip[1] != "name"]
-    if on_error == "raise" and bad:
+    if source.on_error == "raise" and bad:
         raise DataError(
             f"{path}: {printable(bad[0][0])}: {bad[0][2]}; {len(bad)} such files in all. Mend or "
             "remove them, or set config.data.on_error=skip."
@@ -195,12 +196,12 @@ def refuse(found: Survey, *, on_error: Literal["skip", "raise"], max_bad: float)
             f"{path}: none of {total} image files is usable; the first, {printable(name)}: "
             f"{reason}. {HELP}"
         )
-    if len(found.skipped) > max_bad * total:
+    if len(found.skipped) > source.max_bad * total:
         name, _, reason = found.skipped[0]
         raise DataError(
-            f"{path}: {len(found.skipped)} of {total} files are bad, more than max_bad={max_bad:g} "
-            f"allows; the first, {printable(name)}: {reason}. `fairjax data check utkface {path}` "
-            "lists them all."
+            f"{path}: {len(found.skipped)} of {total} files are bad, more than "
+            f"max_bad={source.max_bad:g} allows; the first, {printable(name)}: {reason}. "
+            f"`fairjax data check utkface {path}` lists them all."
         )
 
 
@@ -250,39 +251,58 @@ def account(found: Survey) -> dict[str, Any]:
     }
 
 
-def load(
-    *,
-    root: str,
-    seed: int,
-    split: Mapping[str, Any],
-    on_error: Literal["skip", "raise"],
-    max_bad: float,
-) -> Dataset:
-    """Reads, checks and splits UTKFace.
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings:
+    """How UTKFace is split.
 
-    Args:
+    Attributes:
+      ratio: Shares of train, validation and test.
+      stratify: Whether race x ten-year age bins are kept even.
+      dedup: "group" keeps pictures of one duplicate group in one split, "first" keeps only the
+        first of each group by name.
+    """
+
+    ratio: Sequence[float] = (0.8, 0.1, 0.1)
+    stratify: bool = True
+    dedup: str = "group"
+
+    def __post_init__(self) -> None:
+        check_ratio(self.ratio)
+        need(self.dedup in ("group", "first"), "dedup", self.dedup, "'group' or 'first'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtkfaceSource(Source):
+    """Settings of UTKFace.
+
+    Attributes:
       root: The folder of .jpg files (at any depth), an uncompressed .tar, a folder that holds
         utkface.tar or UTKFace/, or "" for such a folder named by FAIRJAX_DATA.
-      seed: Of the split.
-      split: `ratio`: shares of train, validation and test. `stratify`: keep race x ten-year age
-        bins even. `dedup`: "group" keeps pictures of one duplicate group in one split, "first"
-        keeps only the first of each group by name.
+      split: How it is split.
       on_error: "skip" or "raise" on an unreadable image or a label outside its range.
-      max_bad: The share of files, in [0, 1], above which skipping becomes refusing.
-
-    Raises:
-      DataError: If the data is missing, too much of it is bad, or a split or a race in it is left
-        empty.
-      ValueError: If an option is none of the above.
     """
-    ratio, stratify, dedup = _split_options(**split)
-    if on_error not in ("skip", "raise"):
-        raise ValueError(f"data.on_error={on_error!r} must be 'skip' or 'raise'.")
-    found = survey(find(root))
-    refuse(found, on_error=on_error, max_bad=max_bad)
-    manifest = account(found)
+
+    split: SplitSettings = SplitSettings()
+
+    def load(self, *, seed: int) -> Dataset:
+        """Reads, checks and splits UTKFace.
+
+        Args:
+          seed: Seed of the split.
+
+        Raises:
+          DataError: If the data is missing, too much of it is bad, or a split or a race in it is
+            left empty.
+        """
+        found = survey(find(self.root))
+        refuse_bad(found, self)
+        return _split(found, self.split, seed)
+
+
+def _split(found: Survey, split: SplitSettings, seed: int) -> Dataset:
+    manifest, ratio = account(found), list(split.ratio)
     rows = np.arange(len(found.ids))
-    if dedup == "first":
+    if split.dedup == "first":
         rows = rows[found.group == rows]
     everyone = Examples(
         ids=found.ids,
@@ -291,7 +311,7 @@ def load(
         read=lambda some: [found.files.read(name) for name in found.ids[some].tolist()],
     ).take(rows)
     stratum = everyone.labels["race"] * len(_DECADES) + everyone.labels["age"] // 10
-    if not stratify:
+    if not split.stratify:
         stratum = np.zeros_like(stratum)
     chosen = assign(everyone.ids, everyone.cluster, stratum, ratio=ratio, seed=seed)
     splits = {name: everyone.take(np.flatnonzero(chosen == k)) for k, name in enumerate(SPLITS)}
@@ -300,8 +320,8 @@ def load(
         "rule": SPLIT_RULE,
         "seed": seed,
         "ratio": ratio,
-        "stratify": ["race", "age"] if stratify else [],
-        "dedup": dedup,
+        "stratify": ["race", "age"] if split.stratify else [],
+        "dedup": split.dedup,
         "left_out": len(found.ids) - len(rows),
         "sizes": {name: len(examples) for name, examples in splits.items()},
         "race_gender": {
@@ -311,33 +331,6 @@ def load(
         "hash": {name: _hash(examples.ids) for name, examples in splits.items()},
     }
     return Dataset(name="utkface", attributes=ATTRIBUTES, splits=splits, manifest=manifest)
-
-
-def check(*, root: str, split: Mapping[str, Any], on_error: str, max_bad: float) -> None:
-    """Refuses settings that `load` would refuse, before a file is touched.
-
-    Raises:
-      ValueError: If an option is none of those that `load` names.
-    """
-    del root  # only reading tells
-    wanted = {"ratio", "stratify", "dedup"}
-    if set(split) != wanted:
-        raise ValueError(f"config.data.split has the keys {sorted(split)}; it needs {wanted}.")
-    ratio, _, _ = _split_options(**split)
-    check_ratio(ratio)
-    if on_error not in ("skip", "raise"):
-        raise ValueError(f"config.data.on_error={on_error!r} must be 'skip' or 'raise'.")
-    if not 0 <= max_bad <= 1:
-        raise ValueError(f"config.data.max_bad={max_bad} must be a share in [0, 1].")
-
-
-def _split_options(
-    *, ratio: Sequence[float], stratify: bool, dedup: Literal["group", "first"]
-) -> tuple[Sequence[float], bool, str]:
-    """Names a misspelt or forgotten key of the split, as any keyword-only call does."""
-    if dedup not in ("group", "first"):
-        raise ValueError(f"config.data.split.dedup={dedup!r} must be 'group' or 'first'.")
-    return list(ratio), stratify, dedup
 
 
 def _require_every_race(path: Path, splits: Mapping[str, Examples]) -> None:

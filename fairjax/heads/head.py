@@ -35,25 +35,26 @@ class Head:
     the sample move by weight decay and what momentum is left.
 
     Attributes:
-      name: As above.
-      chunk: Classes at a time, of "streamed".
-      rate: Share of a shard's classes in its sample, in (0, 1], of "sampled". Where the batch alone
-        has more classes than that, they alone are in.
+      name: One of the four kinds above. With many classes "streamed" has the least memory;
+        `train.head_shards` splits all but "dense".
+      chunk: Number of classes at a time, for "streamed".
+      rate: Share of a shard's classes in its sample, in (0, 1], for "sampled". Where the batch
+        alone has more classes than that, its classes are the sample.
 
     Source: of "sampled", An et al. 2022 (arXiv 2203.15565), PartialFC; the loss is the softmax over
       the sample.
     """
 
-    name: str
-    chunk: int
-    rate: float
+    name: str = "dense"
+    chunk: int = 8192
+    rate: float = 0.1
 
     def __post_init__(self) -> None:
-        one_of("head.name", self.name, ("dense", "sharded", "streamed", "sampled"))
+        one_of("name", self.name, ("dense", "sharded", "streamed", "sampled"))
         if self.chunk < 1:
-            raise ValueError(f"head.chunk={self.chunk} must be 1 or more; 8192 is a good start.")
+            raise ValueError(f"chunk={self.chunk} must be 1 or more; 8192 is a good start.")
         if not 0 < self.rate <= 1:
-            raise ValueError(f"head.rate={self.rate} must be above 0 and at most 1, such as 0.1.")
+            raise ValueError(f"rate={self.rate} must be above 0 and at most 1, such as 0.1.")
 
     @property
     def partition(self) -> PartitionSpec:

@@ -31,14 +31,14 @@ from fairjax.losses.shards import Axis, own_copy, shard_number, total
 from fairjax.models.cosine_head import Unit
 
 
-class Outcome(NamedTuple):
+class HeadOutput(NamedTuple):
     """What the head makes of a batch.
 
     Attributes:
-      loss: Of each row, in nats.
-      target: Each row's cosine with its own class.
+      loss: Loss of each row, in nats.
+      target: Cosine of each row with its own class.
       penalty: What the FPR penalty did, if there is one.
-      state: The margin's, for the next step.
+      state: State of the margin, for the next step.
     """
 
     loss: Rows
@@ -59,7 +59,7 @@ def class_losses(
     margin: Margin,
     penalty: FprPenalty | None,
     classes: int,
-) -> Outcome:
+) -> HeadOutput:
     """Margin losses of a batch, on the mesh that `jax.set_mesh` has set; without one, in one shard.
 
     Args:
@@ -108,7 +108,7 @@ def _rows(
     penalty: FprPenalty | None,
     classes: int,
     axis: Axis,
-) -> Outcome:
+) -> HeadOutput:
     """`class_losses` on one shard."""
     number, rows = shard_number(axis), len(kernel)
     place = labels - number * rows
@@ -133,7 +133,7 @@ def _rows(
     shift = penalised.shift if penalised else 0.0
     loss = softmax_loss(margined - shift, logsumexp, scale=margin.scale)
     loss += margin.regulariser(embeddings.length)
-    return Outcome(loss, cosine, penalised, state)
+    return HeadOutput(loss, cosine, penalised, state)
 
 
 def at_once(shard: Shard, embedding: jax.Array, terms: Terms) -> tuple[TwoSided, Reduce]:

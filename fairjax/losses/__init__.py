@@ -13,9 +13,9 @@ from fairjax.losses.fpr import FprPenalty as FprPenalty
 from fairjax.losses.fpr import Penalty as Penalty
 from fairjax.losses.fpr import fpr_penalty as fpr_penalty
 from fairjax.losses.margin import MARGINS as MARGINS
+from fairjax.losses.margin import CosFace as CosFace
 from fairjax.losses.margin import Margin as Margin
 from fairjax.losses.margin import TwoSided as TwoSided
-from fairjax.losses.margin import make_margin as make_margin
 from fairjax.losses.margin import nontarget_logsumexp as nontarget_logsumexp
 from fairjax.losses.margin import softmax_loss as softmax_loss
 from fairjax.losses.margin import split_target as split_target

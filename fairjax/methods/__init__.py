@@ -12,6 +12,8 @@ from fairjax.methods import (
     time_frequency,
 )
 
+# Arguments that the program supplies; a config sets the others.
+SUPPLIED = ("backbone", "targets", "preprocess")
 METHODS: dict[str, Callable[..., Method]] = {
     "classify": classify.build,
     "cosine_margin": cosine_margin.build,

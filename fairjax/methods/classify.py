@@ -66,7 +66,9 @@ class Task:
     predictions: Callable[[str, jax.Array], dict[str, jax.Array]]
 
 
-def _regression(target: Target, *, attribute: str, weight: float, loss: str) -> Task:
+def _regression(
+    target: Target, smoothing: float, *, attribute: str, weight: float = 1.0, loss: str = "mse"
+) -> Task:
     """A number, standardised by the training split; predicted in its own unit."""
     return Task(
         attribute=attribute,
@@ -81,7 +83,7 @@ def _regression(target: Target, *, attribute: str, weight: float, loss: str) -> 
     )
 
 
-def _classes(target: Target, smoothing: float, *, attribute: str, weight: float) -> Task:
+def _classes(target: Target, smoothing: float, *, attribute: str, weight: float = 1.0) -> Task:
     """A class by cross-entropy."""
     return Task(
         attribute=attribute,
@@ -92,7 +94,14 @@ def _classes(target: Target, smoothing: float, *, attribute: str, weight: float)
     )
 
 
-def _bins(smoothing: float, *, attribute: str, weight: float, edges: Sequence[float]) -> Task:
+def _bins(
+    target: Target,
+    smoothing: float,
+    *,
+    attribute: str,
+    edges: Sequence[float],
+    weight: float = 1.0,
+) -> Task:
     """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k])."""
     return Task(
         attribute=attribute,
@@ -107,6 +116,13 @@ def _bins(smoothing: float, *, attribute: str, weight: float, edges: Sequence[fl
     )
 
 
+TASKS: dict[str, Callable[..., Task]] = {
+    "bins": _bins,
+    "classes": _classes,
+    "regression": _regression,
+}
+
+
 def make_tasks(
     specs: Mapping[str, Mapping[str, Any]],
     targets: Mapping[str, Target],
@@ -116,8 +132,7 @@ def make_tasks(
     """Turns the config's task descriptions into heads.
 
     Args:
-      specs: For each task its `kind` ("regression", "classes" or "bins"), `attribute`, `weight`
-        and, by kind, `loss` or `edges`.
+      specs: For each task its `kind`, a key of TASKS, and that function's settings.
       targets: What the dataset offers.
       label_smoothing: For the classifying tasks, in [0, 1).
 
@@ -128,6 +143,8 @@ def make_tasks(
     for name, spec in specs.items():
         settings = dict(spec)
         kind, where = settings.pop("kind"), f"config.method.tasks.{name}"
+        if kind not in TASKS:
+            raise ValueError(f"{where}.kind={kind!r} is not known; use regression, classes, bins.")
         target = targets.get(settings["attribute"])
         if target is None:
             raise ValueError(
@@ -137,14 +154,7 @@ def make_tasks(
         if (kind == "classes") != bool(target.values):
             fitting = "classes" if target.values else "regression or bins"
             raise ValueError(f"{where}.kind={kind!r} does not fit its attribute; use {fitting}.")
-        if kind == "regression":
-            tasks[name] = _regression(target, **settings)
-        elif kind == "classes":
-            tasks[name] = _classes(target, label_smoothing, **settings)
-        elif kind == "bins":
-            tasks[name] = _bins(label_smoothing, **settings)
-        else:
-            raise ValueError(f"{where}.kind={kind!r} is not known; use regression, classes, bins.")
+        tasks[name] = TASKS[kind](target, label_smoothing, **settings)
     return tasks
 
 
@@ -154,11 +164,11 @@ def build(
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
     tasks: Mapping[str, Mapping[str, Any]],
-    label_smoothing: float,
-    dropout: float,
-    hidden: int,
-    mixup: float,
-    save_features: bool,
+    label_smoothing: float = 0.0,
+    dropout: float = 0.0,
+    hidden: int = 0,
+    mixup: float = 0.0,
+    save_features: bool = False,
 ) -> Method:
     """The multitask method.
 
@@ -167,8 +177,8 @@ def build(
       targets: What the dataset offers: class names, or mean and deviation.
       preprocess: uint8 images to the backbone's input.
       tasks: For each task its description; see `make_tasks`.
-      label_smoothing: For the classifying tasks.
-      dropout: On the features.
+      label_smoothing: Label smoothing of the classifying tasks, in [0, 1).
+      dropout: Share of the features dropped in training.
       hidden: Width of a layer with sigmoid between the features and the heads; 0 is none.
       mixup: Each image is blended with another of the batch, and so are their losses, by a share
         from Beta(mixup, mixup), one for the batch (Zhang et al. 2018, arXiv 1710.09412); 0 is off.

@@ -5,19 +5,18 @@ The embedding and the class weights are normalised, and the margin acts on their
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, Outcome, class_losses
-from fairjax.losses import FprPenalty, Margin, make_margin, masked_sum
+from fairjax.heads import Head, HeadOutput, class_losses
+from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.models.cosine_head import CosineHead, Unit, unit
 
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
-Log = Callable[[Outcome, Batch], Scalars]
+Log = Callable[[HeadOutput, Batch], Scalars]
 
 
 class MarginModel(nn.Module):
@@ -50,10 +49,10 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    label: str,
-    margin: Mapping[str, Any],
-    head: Mapping[str, Any],
-    tta: str,
+    label: str = "identity",
+    margin: Margin = CosFace(),  # noqa: B008  frozen
+    head: Head = Head(),  # noqa: B008  frozen
+    tta: str = "sum",
 ) -> Method:
     """Margin softmax.
 
@@ -62,8 +61,8 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
-      margin: The margin's `name`, a key of MARGINS, and its settings.
-      head: Settings of the class head, a `Head`.
+      margin: The margin, one of MARGINS.
+      head: How the class weights lie over devices, and are walked.
       tta: What "embedding" is made of: "sum" (of the image's and its mirror image's, then
         normalised), "concat" (both, then normalised) or "none" (the image's).
     """
@@ -72,11 +71,11 @@ def build(
         preprocess=preprocess,
         label=label,
         classes=count_classes(targets, label),
-        margin=make_margin(**margin),
+        margin=margin,
         penalty=None,
-        head=Head(**head),
+        head=head,
         tta=tta,
-        log=lambda outcome, batch: {},
+        log=lambda output, batch: {},
     )
 
 
@@ -92,7 +91,7 @@ def margin_method(
     tta: str,
     log: Log,
 ) -> Method:
-    """Margin softmax, with or without a penalty, that logs `log(outcome, batch)` besides."""
+    """Margin softmax, with or without a penalty, that logs `log(output, batch)` besides."""
     model = MarginModel(backbone, classes, head.rows(classes))
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
@@ -113,7 +112,7 @@ def margin_method(
             mutable=list(variables),
             rngs={"dropout": key},
         )
-        outcome = class_losses(
+        output = class_losses(
             head,
             kernel,
             embeddings,
@@ -126,14 +125,14 @@ def margin_method(
             classes=classes,
         )
         if state:
-            moved = {**moved, "margin": outcome.state}
+            moved = {**moved, "margin": output.state}
         inside = (labels >= 0) & (labels < classes)
-        total, count = masked_sum(jnp.where(inside, outcome.loss, jnp.nan), mask)
+        total, count = masked_sum(jnp.where(inside, output.loss, jnp.nan), mask)
         scalars = {
             "loss": (total, count),
-            "target_cosine": masked_sum(outcome.target, mask),
+            "target_cosine": masked_sum(output.target, mask),
             "embedding_length": masked_sum(embeddings.length, mask),
-            **log(outcome, batch),
+            **log(output, batch),
         }
         return total / jnp.maximum(count, 1.0), Aux(moved, scalars)
 

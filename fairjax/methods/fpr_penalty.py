@@ -10,7 +10,6 @@ users who trained on MS1M-like data report no gain over CosFace and ArcFace (TFa
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,8 +17,8 @@ import jax.numpy as jnp
 from absl import logging
 
 from fairjax.core.types import Batch, Method, Target
-from fairjax.heads import Head, Outcome
-from fairjax.losses import FprPenalty, make_margin, masked_sum
+from fairjax.heads import Head, HeadOutput
+from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.losses.fpr import AUTO_ALLOWANCE
 from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
 
@@ -29,16 +28,16 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    label: str,
-    margin: Mapping[str, Any],
-    head: Mapping[str, Any],
-    tta: str,
-    variant: str,
-    gamma_u: float | str,
-    alpha: float,
-    alpha_mode: str,
-    power: float,
-    log_groups: str,
+    label: str = "identity",
+    margin: Margin = CosFace(),  # noqa: B008  frozen
+    head: Head = Head(),  # noqa: B008  frozen
+    tta: str = "sum",
+    variant: str = "paper",
+    gamma_u: float | str = 1e-4,
+    alpha: float = 1.0,
+    alpha_mode: str = "constant",
+    power: float = 2.0,
+    log_groups: str = "group",
 ) -> Method:
     """Margin softmax with the FPR penalty.
 
@@ -47,17 +46,19 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: The attribute whose values are the people of the training split.
-      margin: The margin that the penalty is added to: its `name`, a key of MARGINS, and settings.
-      head: Settings of the class head, a `Head`; not "sampled", whose sample lacks cosines that
-        the penalty counts.
-      tta: Images behind an embedding: "sum", "concat" or "none"; see `cosine_margin.build`.
-      variant: Form of the penalty: "paper", "tface" or "mean_sq"; see `FprPenalty`.
-      gamma_u: False-positive rate allowed to the whole batch; 0 is 1 / (classes - 1), "auto" is
-        2.8 / (classes - 1).
-      alpha: Strength of "paper".
-      alpha_mode: Form of alpha in "paper": "constant" or "one_plus_target".
-      power: Exponent of the cosine in "paper".
-      log_groups: An attribute whose groups' rates are logged, where the dataset has it; "" is none.
+      margin: The margin that the penalty is added to, one of MARGINS.
+      head: How the class weights lie; not "sampled", whose sample lacks cosines that the penalty
+        counts.
+      tta: What "embedding" is made of; see `fairjax.methods.cosine_margin.build`.
+      variant: "paper", "tface" (the authors' release) or "mean_sq" (MixFairFace's); see
+        `FprPenalty`.
+      gamma_u: False-positive rate allowed to the whole batch; 0, the released program's value, is
+        1 / (classes - 1), "auto" is 2.8 / (classes - 1).
+      alpha: Strength of "paper", which does not print its value.
+      alpha_mode: "constant" or "one_plus_target", for "paper": alpha (1 + target cosine).
+      power: Exponent of the selected cosines in "paper".
+      log_groups: An attribute whose groups' rates are logged, where the dataset has it; it never
+        enters the loss; "" is none.
     """
     penalty = FprPenalty(
         variant=variant, gamma_u=gamma_u, alpha=alpha, alpha_mode=alpha_mode, power=power
@@ -66,8 +67,8 @@ def build(
     classes = count_classes(targets, label)
     log_allowance(gamma_u, penalty.allowance(classes))
 
-    def log(outcome: Outcome, batch: Batch) -> Scalars:
-        mask, result = batch["mask"], outcome.penalty
+    def log(output: HeadOutput, batch: Batch) -> Scalars:
+        mask, result = batch["mask"], output.penalty
         assert result is not None
         k = penalty.largest_rank(len(mask), classes)
         if k < 10:  # logged once, while the step is traced
@@ -92,9 +93,9 @@ def build(
         preprocess=preprocess,
         label=label,
         classes=classes,
-        margin=make_margin(**margin),
+        margin=margin,
         penalty=penalty,
-        head=Head(**head),
+        head=head,
         tta=tta,
         log=log,
     )

@@ -29,17 +29,17 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    decoder_dim: int,
-    decoder_depth: int,
-    decoder_heads: int,
-    ratio: float,
-    scheme: masking.Scheme,
-    sensitivity: str,
-    strength: float,
-    weights: Literal["value", "rank"],
-    reverse: Literal["neg_log", "reflect"],
-    scope: Literal["batch", "image"],
-    normalise_target: bool,
+    decoder_dim: int = 128,
+    decoder_depth: int = 4,
+    decoder_heads: int = 4,
+    ratio: float = 0.75,
+    scheme: masking.Scheme = "random",
+    sensitivity: str = "",
+    strength: float = 1.0,
+    weights: Literal["value", "rank"] = "value",
+    reverse: Literal["neg_log", "reflect"] = "neg_log",
+    scope: Literal["batch", "image"] = "batch",
+    normalise_target: bool = True,
 ) -> Method:
     """The masked autoencoder's pre-training.
 
@@ -52,7 +52,8 @@ def build(
       decoder_heads: Attention heads of a decoder block.
       ratio: Share of the patches removed, in (0, 1).
       scheme: "random", "mask_sensitive" or "mask_nonsensitive".
-      sensitivity: The .npz that holds the map as "sensitivity" [patches]; "" for "random".
+      sensitivity: The .npz that holds the map as "sensitivity" [patches], or the folder of its
+        run; "" for "random".
       strength: How closely masks follow the map: 0 is random, inf always removes the same patches.
       weights: How the map becomes weights, "value" or "rank"; see `masking.log_weights`.
       reverse: How "mask_nonsensitive" turns the map round, "neg_log" or "reflect".

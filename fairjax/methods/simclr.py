@@ -51,9 +51,9 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    projection: int,
-    temperature: float,
-    joint_norm: bool,
+    projection: int = 128,
+    temperature: float = 0.2,
+    joint_norm: bool = False,
 ) -> Method:
     """SimCLR's pre-training.
 

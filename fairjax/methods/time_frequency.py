@@ -81,16 +81,16 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    objective: str,
-    within: float,
-    across: float,
-    margin: float,
-    temperature: float,
-    poly: bool,
-    frequency_view: str,
-    share: float,
-    strength: float,
-    joint_norm: bool,
+    objective: str = "code",
+    within: float = 0.2,
+    across: float = 1.0,
+    margin: float = 1.0,
+    temperature: float = 0.2,
+    poly: bool = False,
+    frequency_view: str = "perturb",
+    share: float = 0.1,
+    strength: float = 0.1,
+    joint_norm: bool = False,
 ) -> Method:
     """TF-C's pre-training.
 
@@ -101,8 +101,8 @@ def build(
       objective: What stands for consistency: "code": the contrast of an image's time and frequency
         projections, as in the authors' code; "paper": the hinges on it, see
         `fairjax.losses.time_frequency`.
-      within: Weight of the losses within time and within frequency.
-      across: Weight of the consistency.
+      within: Weight of the losses within time and within frequency; with "paper", 0.5.
+      across: Weight of the consistency; with "paper", 0.5.
       margin: Margin of the hinges.
       temperature: Temperature of each NT-Xent, above 0.
       poly: Whether to add the polynomial term of `fairjax.losses.nt_xent`.

@@ -7,6 +7,8 @@ from fairjax.models.resnet import ResNet
 from fairjax.models.tfc import TFC
 from fairjax.models.vit import ViT
 
+# Arguments that the program supplies; a config cannot set them.
+SUPPLIED = ("dtype", "lowering", "maps", "name", "parent")
 BACKBONES: dict[str, type[nn.Module]] = {
     "iresnet": IResNet,
     "resnet": ResNet,

@@ -13,6 +13,14 @@ from fairjax.models.layers.attention import attention, attention_with_weights
 from fairjax.models.layers.dense import Dense
 from fairjax.models.layers.dropout import Dropout
 
+# Width, depth and heads of the published encoders.
+SIZES = {
+    "tiny": {"dim": 192, "depth": 12, "heads": 3},
+    "small": {"dim": 384, "depth": 12, "heads": 6},
+    "base": {"dim": 768, "depth": 12, "heads": 12},
+    "large": {"dim": 1024, "depth": 24, "heads": 16},
+}
+
 
 class ViT(nn.Module):
     """The encoder: from images, or from some of their patches, to one feature vector or to tokens.

@@ -21,8 +21,8 @@ def cosine(
     peak_lr: float,
     total_steps: int,
     steps_per_epoch: float,
-    warmup_epochs: float,
-    final_factor: float,
+    warmup_epochs: float = 0.0,
+    final_factor: float = 0.0,
 ) -> optax.Schedule:
     """Linear warm-up from 0, then half a cosine down to `final_factor * peak_lr`."""
     warmup_steps = min(round(warmup_epochs * steps_per_epoch), total_steps - 1)
@@ -41,8 +41,8 @@ def steps(
     total_steps: int,
     steps_per_epoch: float,
     at_epochs: tuple[float, ...],
-    factor: float,
-    warmup_epochs: float,
+    factor: float = 0.1,
+    warmup_epochs: float = 0.0,
 ) -> optax.Schedule:
     """Linear warm-up from 0, then the rate times `factor` once each of `at_epochs` has passed."""
     del total_steps
@@ -61,7 +61,12 @@ SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {
 
 
 def sgd(
-    *, lr: optax.Schedule, weight_decay: float, mask: Mask, momentum: float, nesterov: bool
+    *,
+    lr: optax.Schedule,
+    weight_decay: float,
+    mask: Mask,
+    momentum: float = 0.9,
+    nesterov: bool = False,
 ) -> optax.GradientTransformation:
     """SGD; weight decay joins the gradient before the momentum, as the face papers' code does."""
     return optax.chain(
@@ -72,7 +77,12 @@ def sgd(
 
 
 def adamw(
-    *, lr: optax.Schedule, weight_decay: float, mask: Mask, b1: float, b2: float
+    *,
+    lr: optax.Schedule,
+    weight_decay: float,
+    mask: Mask,
+    b1: float = 0.9,
+    b2: float = 0.999,
 ) -> optax.GradientTransformation:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
     return optax.adamw(lr, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
@@ -83,8 +93,8 @@ def lars(
     lr: optax.Schedule,
     weight_decay: float,
     mask: Mask,
-    momentum: float,
-    trust_coefficient: float,
+    momentum: float = 0.9,
+    trust_coefficient: float = 1e-3,
 ) -> optax.GradientTransformation:
     """SGD with layer-wise rates (You et al., 2017); masked leaves get plain SGD."""
     return optax.lars(
@@ -98,7 +108,12 @@ def lars(
 
 
 def lamb(
-    *, lr: optax.Schedule, weight_decay: float, mask: Mask, b1: float, b2: float
+    *,
+    lr: optax.Schedule,
+    weight_decay: float,
+    mask: Mask,
+    b1: float = 0.9,
+    b2: float = 0.999,
 ) -> optax.GradientTransformation:
     """Adam with layer-wise rates (You et al., 2020)."""
     return optax.lamb(lr, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
@@ -181,8 +196,8 @@ def frozen(
     labels = _labelled(params, parts, where="freeze")
     if OTHERS not in jax.tree.leaves(labels):
         raise ValueError("config.optim.freeze leaves no parameter to train.")
-    still = dict.fromkeys(parts, optax.set_to_zero())
-    return optax.multi_transform({OTHERS: tx, **still}, labels)
+    to_zero = dict.fromkeys(parts, optax.set_to_zero())
+    return optax.multi_transform({OTHERS: tx, **to_zero}, labels)
 
 
 def with_own_optimizers(

@@ -1,7 +1,7 @@
-"""Parts of a model that are held still, for a while or for good.
+"""Parts of a model that are frozen, for a while or for good.
 
 A part is a pattern of parameter paths such as "backbone/trunk/stage_1_*": `*` stands for anything,
-`|` separates alternatives, and whatever lies below a path belongs to it. A part that is held still
+`|` separates alternatives, and whatever lies below a path belongs to it. A frozen part
 has no gradient, so that none is computed, and runs in inference mode: batch norms use their running
 statistics and leave them alone, dropout does nothing.
 """
@@ -18,21 +18,21 @@ from fairjax.core.types import Aux, Batch, Method, PyTree
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is held still at which step.
+class FreezeSchedule:
+    """Which parts are frozen at which step.
 
     Attributes:
       always: Parts that are never released.
       parts: Parts that are released in this order.
-      starts: For each of them the number of steps taken when it is.
+      starts: For each of `parts` the number of steps taken when it is released.
     """
 
     always: tuple[str, ...]
     parts: tuple[str, ...]
     starts: tuple[int, ...]
 
-    def at(self, step: int) -> tuple[str, ...]:
-        """What is still once so many steps are taken."""
+    def frozen_at(self, step: int) -> tuple[str, ...]:
+        """The parts that are frozen once so many steps are taken."""
         waiting = zip(self.parts, self.starts, strict=True)
         return (*self.always, *(part for part, start in waiting if step < start))
 
@@ -47,8 +47,8 @@ def name_of(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def held(method: Method, parts: Sequence[str]) -> Method:
-    """The method with these parts held still while it is trained.
+def freeze_parts(method: Method, parts: Sequence[str]) -> Method:
+    """The method with these parts frozen while it is trained.
 
     Args:
       method: Its modules take `train` as a keyword at the call wherever they behave otherwise in
@@ -58,13 +58,13 @@ def held(method: Method, parts: Sequence[str]) -> Method:
     if not parts:
         return method
 
-    def still(name: str) -> bool:
+    def is_frozen(name: str) -> bool:
         return any(belongs(name, part) for part in parts)
 
     def in_inference(
         call: Any, args: Any, kwargs: dict[str, Any], context: nn.module.InterceptorContext
     ) -> Any:
-        if "train" in kwargs and still("/".join(context.module.path)):
+        if "train" in kwargs and is_frozen("/".join(context.module.path)):
             kwargs = {**kwargs, "train": False}
         return call(*args, **kwargs)
 
@@ -72,7 +72,8 @@ def held(method: Method, parts: Sequence[str]) -> Method:
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         params = jax.tree_util.tree_map_with_path(
-            lambda path, leaf: jax.lax.stop_gradient(leaf) if still(name_of(path)) else leaf, params
+            lambda path, leaf: jax.lax.stop_gradient(leaf) if is_frozen(name_of(path)) else leaf,
+            params,
         )
         with nn.intercept_methods(in_inference):
             return method.loss(params, model_state, batch, key)

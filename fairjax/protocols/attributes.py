@@ -273,4 +273,4 @@ def _tables_of_numbers(results: Results) -> list[Table]:
     names = [f"{p['attribute']}_mae", f"{p['attribute']}_overestimated"]
     title = f"Errors of the predicted {p['attribute']} by {p['group_by']}"
     table = by_group_table(index_of(results), p["group_by"], p["groups"], names, level, title=title)
-    return [table, gap_table(results.measures, p["group_by"], p["noise_floor"])]
+    return [table, gap_table(results)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fairjax.core.settings import need
 from fairjax.protocols.verification.bias import Bias, GroupPairs, ThresholdPool
 from fairjax.protocols.verification.gaps import BiasDegree
 
@@ -24,14 +25,8 @@ class ProtocolSettings:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.resamples < 0:
-            raise ValueError(
-                f"config.eval.protocol.resamples={self.resamples!r} must be 0 or more."
-            )
-        if not 0 < self.level < 1:
-            raise ValueError(
-                f"config.eval.protocol.level={self.level!r} must be between 0 and 1, such as 0.95."
-            )
+        need(self.resamples >= 0, "resamples", self.resamples, "0 or more")
+        need(0 < self.level < 1, "level", self.level, "between 0 and 1, such as 0.95")
 
 
 @dataclass(frozen=True, kw_only=True)

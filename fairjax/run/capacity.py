@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
-from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError
+from fairjax.config.errors import ConfigError
+from fairjax.core.settings import InputSettings
 from fairjax.core.types import PyTree
 from fairjax.data.dataset import Attribute, Dataset, Examples
 from fairjax.optim.freeze import name_of
 from fairjax.run import sharding
-from fairjax.run.build import abstract_batch
-from fairjax.run.checkpoint import abstract_state
+from fairjax.run.prepare import abstract_batch
 from fairjax.run.recipe import Recipe, make_recipe
+from fairjax.run.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Share:
     """Some arrays of the train state.
 
     Attributes:
-      numbers: How many, over all devices.
-      bytes: Of them on each device.
+      numbers: Count of numbers in them, over all devices.
+      bytes: Bytes of them on each device.
     """
 
     numbers: int
@@ -40,7 +40,7 @@ class Capacity:
       head: The class weights of a margin loss; no numbers where there are none.
       rest: All other parameters.
       head_state: What the optimiser keeps of `head`, and its moving average.
-      rest_state: Likewise of `rest`, and running statistics.
+      rest_state: What it keeps of `rest`, and running statistics.
       steps: For each batch size that was looked at, the bytes of a device in a step.
       largest: The largest batch whose step fits; 0 where none does.
     """
@@ -54,12 +54,12 @@ class Capacity:
 
 
 def measure(
-    config: ConfigDict, dataset: Dataset, *, limit: int, look: Callable[[int], None]
+    settings: RunSettings, dataset: Dataset, *, limit: int, look: Callable[[int], None]
 ) -> Capacity:
-    """Compiles the step for the config's batch and a few others.
+    """Compiles the step for the run's batch and a few others.
 
     Args:
-      config: The resolved, validated config.
+      settings: The run's, from `build_run`.
       dataset: Read, or a `stand_in`.
       limit: Bytes of a device.
       look: Called with each batch size before its step is compiled.
@@ -67,43 +67,46 @@ def measure(
     Raises:
       ValueError: If method, optimiser, batch and data do not fit each other.
     """
-    mesh = sharding.make_mesh(config.train.head_shards)
-    recipe = make_recipe(config, dataset, mesh, total_steps=1000, steps_per_epoch=1000.0)
+    mesh = sharding.make_mesh(settings.train.head_shards)
+    recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=1000.0)
     steps: dict[int, int] = {}
 
     def bytes_of(batch: int) -> int:
         if batch not in steps:
             look(batch)
-            steps[batch] = step_bytes(config, recipe, dataset.splits["train"], mesh, batch=batch)
+            steps[batch] = step_bytes(
+                settings.input, recipe, dataset.splits["train"], mesh, batch=batch
+            )
         return steps[batch]
 
-    unit = jax.device_count() * config.train.accumulate
-    largest = largest_batch(bytes_of, first=config.train.batch_size, unit=unit, limit=limit)
+    unit = jax.device_count() * settings.train.accumulate
+    largest = largest_batch(bytes_of, first=settings.train.batch_size, unit=unit, limit=limit)
     return Capacity(*shares(recipe), steps=steps, largest=largest)
 
 
-def stand_in(config: ConfigDict, classes: int) -> Dataset:
+def stand_in(settings: RunSettings, classes: int) -> Dataset:
     """A dataset of so many people and no image, for the shapes of a method that tells people apart.
 
     Raises:
       ConfigError: If the method has no class weights.
     """
-    if "label" not in config.method:
+    label = settings.class_label
+    if not label:
         raise ConfigError(
             f"--classes is for methods with a class a person; config.method.name="
-            f"{config.method.name!r} learns what the data has: leave --classes out."
+            f"{settings.tree['method']['name']!r} learns what the data has: leave --classes out."
         )
-    label, nobody = config.method.label, np.zeros(0, np.int32)
+    nobody = np.zeros(0, np.int32)
     names = tuple(map(str, range(classes)))
     people = Attribute(names, low=0, high=classes - 1, unit="", assigned_by="")
     train = Examples(
         nobody.astype(str), {label: nobody}, nobody.astype(np.int64), lambda rows: rows
     )
-    return Dataset(config.data.name, {label: people}, {"train": train}, {})
+    return Dataset(settings.tree["data"]["name"], {label: people}, {"train": train}, {})
 
 
 def step_bytes(
-    config: ConfigDict, recipe: Recipe, examples: Examples, mesh: Mesh, *, batch: int
+    settings: InputSettings, recipe: Recipe, examples: Examples, mesh: Mesh, *, batch: int
 ) -> int:
     """Bytes of each device while a step runs: state, batch, gradients and workspace.
 
@@ -116,12 +119,11 @@ def step_bytes(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
         )
 
-    rows = spread(abstract_batch(config, examples, rows=batch), sharding.by_batch(mesh))
+    rows = spread(abstract_batch(settings, examples, rows=batch), sharding.by_batch(mesh))
     key = spread(jax.eval_shape(lambda: jax.random.key(0)), sharding.replicated(mesh))
-    state = abstract_state(recipe.born, recipe.places)
-    step = recipe.step_while(recipe.plan.always)
+    step = recipe.step_with_frozen(recipe.freezing.always)
     with jax.set_mesh(mesh):
-        memory = step.lower(state, rows, key).compile().memory_analysis()
+        memory = step.lower(recipe.abstract_state, rows, key).compile().memory_analysis()
     if memory is None:
         raise ValueError(f"{jax.default_backend()} does not say what memory a program needs.")
     return (
@@ -158,14 +160,13 @@ def largest_batch(bytes_of: Callable[[int], int], *, first: int, unit: int, limi
 
 def shares(recipe: Recipe) -> tuple[Share, Share, Share, Share]:
     """The head's weights and all others; what the optimiser and an average keep of either."""
-    found = [[0, 0] for _ in range(4)]
-    places = jax.tree.leaves(recipe.places)
-    leaves = jax.tree_util.tree_leaves_with_path(recipe.born)
-    for (path, leaf), place in zip(leaves, places, strict=True):
+    totals = [[0, 0] for _ in range(4)]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(recipe.abstract_state):
         name = name_of(path)
         of_head = any(name.endswith(f"/{part}") for part in recipe.method.split)
         number = 2 * (not name.startswith("params/")) + (not of_head)
-        found[number][0] += leaf.size
-        found[number][1] += math.prod(place.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-    head, rest, head_state, rest_state = (Share(*pair) for pair in found)
+        totals[number][0] += leaf.size
+        shard = leaf.sharding.shard_shape(leaf.shape)
+        totals[number][1] += math.prod(shard) * leaf.dtype.itemsize
+    head, rest, head_state, rest_state = (Share(*pair) for pair in totals)
     return head, rest, head_state, rest_state

@@ -2,15 +2,17 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import jax
 import numpy as np
 from absl import logging
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from fairjax.core.comparisons import UNKNOWN, Embeddings, Pairs, compare
+from fairjax.core.settings import InputSettings
 from fairjax.core.types import Batch, Method, PyTree
 from fairjax.data import phantom
 from fairjax.data.dataset import Dataset, Examples
@@ -18,15 +20,16 @@ from fairjax.data.stream.pipeline import VIEWS, eval_batches
 from fairjax.metrics.verification import true_match_rate
 from fairjax.protocols.verification.accuracy import Folds
 from fairjax.run import sensitivity, sharding
-from fairjax.run.build import abstract_batch, build_backbone, build_preprocess, build_second
+from fairjax.run.prepare import abstract_batch, make_preprocess
 from fairjax.run.score import Columns, write_predictions
+from fairjax.run.settings import RunSettings
 from fairjax.run.steps import make_predict_step
 
 _PICTURES = 4  # generated faces that a method may show in the report
 
 
 def predict_split(
-    config: ConfigDict, examples: Examples, mesh: Mesh, method: Method, variables: PyTree
+    settings: RunSettings, examples: Examples, mesh: Mesh, method: Method, variables: PyTree
 ) -> Columns:
     """Runs the model over a split, on all devices.
 
@@ -42,10 +45,10 @@ def predict_split(
         jax.device_get(predict_step(variables, sharding.global_batch(mesh, local)))
         for local in eval_batches(
             examples,
-            batch_size=config.eval.batch_size,
-            image_size=config.input.image_size,
-            cache_mb=config.input.cache_mb,
-            second=build_second(config),
+            batch_size=settings.eval.batch_size,
+            image_size=settings.input.image_size,
+            cache_mb=settings.input.cache_mb,
+            second=settings.input.second,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
@@ -79,14 +82,14 @@ def _compiled_predict_step(
 
 
 def metric_names(
-    config: ConfigDict,
+    settings: InputSettings,
     method: Method,
     variables: PyTree,
     examples: Examples,
     pairs: Pairs | None,
 ) -> list[str]:
     """What `validation_metrics` will measure, from shapes alone."""
-    batch = abstract_batch(config, examples, rows=len(examples))
+    batch = abstract_batch(settings, examples, rows=len(examples))
     shapes = {**batch, **jax.eval_shape(method.predict, variables, batch)}
     columns = {name: np.ones(x.shape) for name, x in shapes.items() if name not in VIEWS}
     return list(validation_metrics({**columns, **_known(examples)}, pairs))
@@ -139,23 +142,25 @@ def verification_metrics(columns: Columns, pairs: Pairs) -> dict[str, float]:
 
 
 def evaluate(
-    config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
+    settings: RunSettings, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
 ) -> None:
     """Predicts the test split with the given weights and saves the predictions."""
     if method.pictures:
-        write_pictures(config, workdir, method, variables)
-    if config.eval.sensitivity.attribute:
-        write_sensitivity(config, workdir, dataset, method, variables)
+        write_pictures(settings.input, workdir, method, variables)
+    if settings.eval.sensitivity.attribute:
+        write_sensitivity(settings, workdir, dataset, method, variables)
     logging.info("Evaluating on %d test images.", len(dataset.splits["test"]))
-    mesh = sharding.make_mesh(config.train.head_shards)
-    columns = predict_split(config, dataset.splits["test"], mesh, method, variables)
+    mesh = sharding.make_mesh(settings.train.head_shards)
+    columns = predict_split(settings, dataset.splits["test"], mesh, method, variables)
     if jax.process_index() == 0:
         write_predictions(workdir / "predictions.npz", columns, dataset.pairs.get("test"))
 
 
-def write_pictures(config: ConfigDict, workdir: Path, method: Method, variables: PyTree) -> None:
+def write_pictures(
+    settings: InputSettings, workdir: Path, method: Method, variables: PyTree
+) -> None:
     """Saves what the method shows of a few generated faces; none where they can't be so large."""
-    size, number = config.input.image_size, np.arange(_PICTURES)
+    size, number = settings.image_size, np.arange(_PICTURES)
     if method.pictures is None or not 32 <= size <= 224:
         return
     faces = phantom.draw(
@@ -173,33 +178,35 @@ def write_pictures(config: ConfigDict, workdir: Path, method: Method, variables:
 
 
 def write_sensitivity(
-    config: ConfigDict, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
+    settings: RunSettings, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
 ) -> None:
-    """Saves where the classifier looks in the training split, as `config.eval.sensitivity` says."""
-    looks, attribute = config.eval.sensitivity, config.eval.sensitivity.attribute
+    """Saves where the classifier looks in the training split, as `eval.sensitivity` says."""
+    looks, attribute = settings.eval.sensitivity, settings.eval.sensitivity.attribute
     logging.info("Collecting attention over %d training images.", len(dataset.splits["train"]))
     values = dataset.attributes[attribute].values
-    found = sensitivity.collect(
-        backbone=build_backbone(config),
+    collected = sensitivity.collect(
+        backbone=settings.backbone,
         method=method,
         variables=variables,
-        preprocess=build_preprocess(config),
+        preprocess=make_preprocess(settings.input),
         examples=dataset.splits["train"],
         attribute=attribute,
         values=len(values),
         mesh=sharding.make_mesh(),
-        batch_size=config.eval.batch_size,
-        image_size=config.input.image_size,
-        cache_mb=config.input.cache_mb,
-        source=looks.source,
+        batch_size=settings.eval.batch_size,
+        image_size=settings.input.image_size,
+        cache_mb=settings.input.cache_mb,
+        source=cast(sensitivity.Source, looks.source),
         last_layer=looks.layers == "last",
         correct_only=looks.images == "correct",
         symmetrise=looks.symmetrise,
     )
     if jax.process_index() == 0:
-        made = {**looks.to_dict(), "data_hash": dataset.manifest["hash"], "run": config.to_dict()}
+        made = {**asdict(looks), "data_hash": dataset.manifest["hash"], "run": settings.tree}
         path = workdir / "sensitivity.npz"
-        sensitivity.save(path, found, values=values, made=made)
+        sensitivity.save(path, collected, values=values, made=made)
         logging.info(
-            "%s: largest over mean weight %.2f.", path, found.overall.max() * found.overall.size
+            "%s: largest over mean weight %.2f.",
+            path,
+            collected.overall.max() * collected.overall.size,
         )

@@ -9,75 +9,137 @@ import jax.numpy as jnp
 import optax
 from absl import logging
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
+from fairjax import optim
+from fairjax.config.errors import ConfigError
+from fairjax.core.settings import OptimSettings
 from fairjax.core.types import Method, PyTree
 from fairjax.data.dataset import Dataset
-from fairjax.optim.freeze import Plan, held
+from fairjax.optim.freeze import FreezeSchedule, freeze_parts
 from fairjax.run import sharding
-from fairjax.run.build import build_freezing, build_method, build_optimizer, build_schedule
+from fairjax.run.checkpoint import abstract_state
+from fairjax.run.prepare import make_method
+from fairjax.run.settings import RunSettings
 from fairjax.run.state import TrainState, init_state
 from fairjax.run.steps import make_train_step
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run's parts.
+    """The parts of a run.
 
     Attributes:
       method: What is optimised.
       schedule: Steps taken -> learning rate.
-      plan: Which parts are held still at which step.
+      freezing: Which parts are frozen at which step.
       create: `key -> state`, a fresh one.
-      born: Its shapes.
-      places: How each of its arrays lies on the mesh.
-      step_while: `parts -> step`, compiled when it is called: `(state, batch, key) -> (state,
-        scalars)` while these parts are held still. The state is donated.
+      abstract_state: Shapes, dtypes and shardings of the train state.
+      shardings: How each of its arrays lies on the mesh.
+      step_with_frozen: `parts -> step`, compiled when it is called: `(state, batch, key) -> (state,
+        scalars)` while these parts are frozen. The state is donated.
     """
 
     method: Method
     schedule: optax.Schedule
-    plan: Plan
+    freezing: FreezeSchedule
     create: Callable[[jax.Array], TrainState]
-    born: TrainState
-    places: PyTree
-    step_while: Callable[[tuple[str, ...]], jax.stages.Wrapped]
+    abstract_state: TrainState
+    shardings: PyTree
+    step_with_frozen: Callable[[tuple[str, ...]], jax.stages.Wrapped]
 
 
 def make_recipe(
-    config: ConfigDict, dataset: Dataset, mesh: Mesh, *, total_steps: int, steps_per_epoch: float
+    settings: RunSettings, dataset: Dataset, mesh: Mesh, *, total_steps: int, steps_per_epoch: float
 ) -> Recipe:
-    """The parts that the config names.
+    """The parts that the settings name.
 
     Raises:
       ConfigError: If they do not fit each other or the data.
     """
-    settings = config.train
-    method = build_method(config, dataset)
-    schedule = build_schedule(config, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-    plan = build_freezing(config, steps_per_epoch=steps_per_epoch)
-    size = config.input.image_size
+    method, train = make_method(settings, dataset), settings.train
+    schedule = settings.make_schedule(
+        peak_lr=settings.optim.peak_lr, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+    )
+    freezing = make_freezing(settings.optim, steps_per_epoch=steps_per_epoch)
+    size = settings.input.image_size
     blank = {"image": jnp.zeros((1, size, size, 3), jnp.uint8)}  # only its shape matters
     key = jax.eval_shape(lambda: jax.random.key(0))
-    tx = build_optimizer(config, schedule, plan, jax.eval_shape(method.init, key, blank)[0])
-    create = functools.partial(init_state, method, tx, batch=blank, averaged=settings.ema_decay > 0)
-    born = jax.eval_shape(create, key)
-    places = sharding.by_part(mesh, born, method.split)
+    tx = make_optimizer(settings, schedule, freezing, jax.eval_shape(method.init, key, blank)[0])
+    create = functools.partial(init_state, method, tx, batch=blank, averaged=train.ema_decay > 0)
+    shapes = jax.eval_shape(create, key)
+    shardings = sharding.state_shardings(mesh, shapes, method.split)
     whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
 
-    @functools.cache  # one compilation for each set of parts that are held still together
-    def step_while(still: tuple[str, ...]) -> jax.stages.Wrapped:
-        logging.info("Held still: %s.", ", ".join(still) or "nothing")
+    @functools.cache  # one compilation for each set of parts that are frozen together
+    def step_with_frozen(parts: tuple[str, ...]) -> jax.stages.Wrapped:
+        logging.info("Frozen: %s.", ", ".join(parts) or "nothing")
         return jax.jit(
             make_train_step(
-                held(method, still),
+                freeze_parts(method, parts),
                 tx,
-                accumulate=settings.accumulate,
-                ema_decay=settings.ema_decay,
+                accumulate=train.accumulate,
+                ema_decay=train.ema_decay,
             ),
-            in_shardings=(places, by_batch, whole),  # state, batch, key
-            out_shardings=(places, whole),  # state, scalars
+            in_shardings=(shardings, by_batch, whole),  # state, batch, key
+            out_shardings=(shardings, whole),  # state, scalars
             donate_argnums=0,
         )
 
-    return Recipe(method, schedule, plan, create, born, places, step_while)
+    return Recipe(
+        method,
+        schedule,
+        freezing,
+        create,
+        abstract_state(shapes, shardings),
+        shardings,
+        step_with_frozen,
+    )
+
+
+def make_freezing(settings: OptimSettings, *, steps_per_epoch: float) -> FreezeSchedule:
+    """Which parts are frozen at which step."""
+    release = settings.unfreeze
+    starts = [
+        round(place * release.every_epochs * steps_per_epoch)
+        for place in range(1, len(release.parts) + 1)
+    ]
+    return FreezeSchedule(settings.freeze, release.parts, tuple(starts))
+
+
+def make_optimizer(
+    settings: RunSettings, schedule: optax.Schedule, freezing: FreezeSchedule, params: PyTree
+) -> optax.GradientTransformation:
+    """The optax chain: clipping, decay, momentum, rate; layers apart, and frozen parts.
+
+    Args:
+      settings: The run's.
+      schedule: Steps taken -> learning rate.
+      freezing: Which parts are frozen at which step.
+      params: The parameters' shapes.
+
+    Raises:
+      ConfigError: If the parameters have no such layers or parts.
+    """
+    optimisation = settings.optim
+
+    def make(rate: optax.Schedule) -> optax.GradientTransformation:
+        return settings.make_optimizer(
+            lr=rate,
+            weight_decay=optimisation.weight_decay,
+            mask=functools.partial(optim.decay_mask, norms=optimisation.decay_norms),
+        )
+
+    try:
+        tx = optim.released(
+            make,
+            schedule,
+            params,
+            parts=freezing.parts,
+            starts=freezing.starts,
+            factor=optimisation.unfreeze.factor,
+        )
+        tx = optim.clipped(tx, clip_norm=optimisation.clip_norm)
+        tx = optim.layer_decayed(tx, params, factor=optimisation.layer_decay)
+        return optim.frozen(tx, params, parts=freezing.always)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

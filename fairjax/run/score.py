@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 from rich.console import Console
 
-from fairjax.config import ConfigError, bind_section
 from fairjax.core.comparisons import Pairs
 from fairjax.core.files import whole_file
 from fairjax.core.results import Results, save_results
@@ -26,31 +24,42 @@ PAIR = "pairs."  # begins the names of the arrays that have one row a pair
 AGAIN = "and run the training line again: it evaluates the kept checkpoint"
 
 
-def protocol_settings(config: ConfigDict) -> ProtocolSettings:
-    """The settings of the protocol that `eval.protocol` names.
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What is made of predictions: numbers, tables and a report.
 
-    Raises:
-      ConfigError: If the name or a key is wrong, or a value is out of range.
+    Attributes:
+      protocol: Key of PROTOCOLS.
+      settings: Settings of the protocol.
+      seed: Seed of the resamples.
+      published: Whose published numbers stand beside ours; "" for none.
+      title: Heading of the report; "" takes the folder's name.
+      tree: The resolved config as plain values, for the report.
     """
-    settings = {name: protocol.settings for name, protocol in PROTOCOLS.items()}
-    make = bind_section(settings, config.eval.protocol, "config.eval.protocol", given=())
-    try:
-        return make()
-    except ValueError as error:
-        prefix = "" if str(error).startswith("config.") else "config.eval.protocol: "
-        raise ConfigError(f"{prefix}{error}") from error
+
+    protocol: str
+    settings: ProtocolSettings
+    seed: int
+    published: str
+    title: str
+    tree: Mapping[str, Any]
+
+    @property
+    def compares_pairs(self) -> bool:
+        """Whether the protocol compares pairs of images."""
+        return PROTOCOLS[self.protocol].compares_pairs
 
 
-def evaluate_columns(
-    config: ConfigDict,
+def score_columns(
+    scoring: Scoring,
     columns: Columns,
     pairs: Pairs | None,
     attributes: Mapping[str, Attribute],
 ) -> Results:
-    """The configured protocol on predictions; the results' provenance is empty.
+    """The protocol on predictions; the results' provenance is empty.
 
     Args:
-      config: The resolved config; its `eval.protocol` and `seed` are read.
+      scoring: What is measured.
       columns: The predictions, one row an image.
       pairs: Rows that are compared, for a protocol of verification; others leave them alone.
       attributes: What is known of the images.
@@ -58,22 +67,22 @@ def evaluate_columns(
     Raises:
       ValueError: If the predictions, or the lack of pairs, do not fit the protocol.
     """
-    protocol, compared = PROTOCOLS[config.eval.protocol.name], {}
-    if protocol.compares_pairs:
+    compared = {}
+    if scoring.compares_pairs:
         if pairs is None:
             raise ValueError(
-                f"{config.eval.protocol.name!r} compares pairs of images and this dataset has "
-                "none; choose a dataset with a benchmark, or another protocol."
+                f"{scoring.protocol!r} compares pairs of images and this dataset has none; choose "
+                "a dataset with a benchmark, or another protocol."
             )
         compared = {"pairs": pairs}
-    return protocol.measure(
+    return PROTOCOLS[scoring.protocol].measure(
         columns,
-        protocol_settings(config),
+        scoring.settings,
         attributes={name: tuple(attribute.values) for name, attribute in attributes.items()},
         limits=[
             f"{name} labels: {attribute.assigned_by}" for name, attribute in attributes.items()
         ],
-        seed=config.seed,
+        seed=scoring.seed,
         **compared,
     )
 
@@ -121,7 +130,7 @@ def attributes_of(manifest: Mapping[str, Any]) -> dict[str, Attribute]:
         ) from error
 
 
-def score(config: ConfigDict, workdir: Path) -> Results:
+def score(scoring: Scoring, workdir: Path) -> Results:
     """Numbers from the run's saved predictions and manifest; needs no model and no image.
 
     Raises:
@@ -132,7 +141,7 @@ def score(config: ConfigDict, workdir: Path) -> Results:
     manifest = read_checked(workdir / "data.json")
     environment = read_checked(workdir / "environment.json")
     try:
-        results = evaluate_columns(config, columns, pairs, attributes_of(manifest))
+        results = score_columns(scoring, columns, pairs, attributes_of(manifest))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise WorkdirError(f"{path} cannot be scored: {error}") from error
     if looks := _sensitivity(workdir / "sensitivity.npz"):
@@ -205,19 +214,19 @@ def _pictures(path: Path) -> dict[str, np.ndarray]:
     return read_arrays(path)
 
 
-def report(config: ConfigDict, workdir: Path, console: Console) -> Path:
+def report(scoring: Scoring, workdir: Path, console: Console) -> Path:
     """Writes `results.json` and `report.html`, prints the tables, and returns the report's path."""
-    results = score(config, workdir)
+    results = score(scoring, workdir)
     save_results(workdir / "results.json", results)
-    tables = PROTOCOLS[config.eval.protocol.name].tables(results, published=config.eval.published)
+    tables = PROTOCOLS[scoring.protocol].tables(results, published=scoring.published)
     path = workdir / "report.html"
     write_report(
         path,
-        title=config.title or workdir.name,
+        title=scoring.title or workdir.name,
         results=results,
         tables=tables,
         curves=read_metrics(workdir / "metrics.jsonl"),
-        config=config.to_dict(),
+        config=scoring.tree,
         manifest=read_checked(workdir / "data.json"),
         environment=read_checked(workdir / "environment.json"),
         pictures=_pictures(workdir / "pictures.npz"),

@@ -32,7 +32,7 @@ def by_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
-def by_part(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec]) -> PyTree:
+def state_shardings(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec]) -> PyTree:
     """For each array of a train state how it lies: whole, or as `split` has its parameter.
 
     Args:
@@ -44,8 +44,8 @@ def by_part(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec]) -> Py
 
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         name = f"/{name_of(path)}"
-        found = [spec for part, spec in split.items() if name.endswith(f"/{part}")]
-        return NamedSharding(mesh, found[0] if found else PartitionSpec())
+        specs = [spec for part, spec in split.items() if name.endswith(f"/{part}")]
+        return NamedSharding(mesh, specs[0] if specs else PartitionSpec())
 
     return jax.tree_util.tree_map_with_path(place, state)
 

@@ -1,4 +1,4 @@
-"""The train state: arrays only, and how it is born."""
+"""The train state: arrays only, and how it is created."""
 
 import dataclasses
 from collections.abc import Collection

@@ -14,24 +14,23 @@ import jax
 import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
-from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError
+from fairjax.config.errors import ConfigError
 from fairjax.core.types import PyTree
 from fairjax.data.dataset import Dataset
 from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
-from fairjax.run.build import build_augment, build_second
-from fairjax.run.checkpoint import Checkpoints, abstract_state, lower_is_better, read_variables
+from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_variables
 from fairjax.run.evaluate import evaluate, metric_names, predict_split, validation_metrics
 from fairjax.run.host import set_fragments_aside
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
+from fairjax.run.settings import RunSettings
 from fairjax.run.state import start_from
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended.
 
     Attributes:
@@ -47,64 +46,63 @@ class Outcome:
     checkpoint: int
 
 
-def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
+def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
     """Trains until the schedule ends, from the newest checkpoint if there is one; then evaluates.
 
     Args:
-      config: The resolved, validated config.
+      settings: The run's, from `build_run`.
       workdir: The run's folder, claimed by the caller.
       dataset: Read, checked and split.
 
     Raises:
       FloatingPointError: If a loss is not finite; names the step, the images and the checkpoint.
     """
-    settings = config.train
+    options = settings.train
     examples = dataset.splits["train"]
-    steps_per_epoch = len(examples) / settings.batch_size
-    total_steps = max(1, round(settings.epochs * steps_per_epoch))
-    evaluate_every = max(1, round(settings.evaluate_every * steps_per_epoch))
+    steps_per_epoch = len(examples) / options.batch_size
+    total_steps = max(1, round(options.epochs * steps_per_epoch))
+    evaluate_every = max(1, round(options.evaluate_every * steps_per_epoch))
 
-    mesh = sharding.make_mesh(settings.head_shards)
+    mesh = sharding.make_mesh(options.head_shards)
     init_key, train_key = jax.jit(  # jitted, so that the keys are global arrays
-        lambda: tuple(jax.random.split(jax.random.key(config.seed))),
+        lambda: tuple(jax.random.split(jax.random.key(settings.seed))),
         out_shardings=sharding.replicated(mesh),
     )()
     recipe = make_recipe(
-        config, dataset, mesh, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+        settings, dataset, mesh, total_steps=total_steps, steps_per_epoch=steps_per_epoch
     )
-    method, size = recipe.method, config.input.image_size
+    method, images = recipe.method, settings.input
 
     with (
         Checkpoints(
             workdir / "checkpoints",
-            keep_last=settings.keep_last,
-            keep_best=settings.keep_best,
-            best_metric=settings.best_metric,
+            keep_last=options.keep_last,
+            keep_best=options.keep_best,
+            best_metric=options.best_metric,
         ) as checkpoints,
         stop_signals() as stop,
     ):
-        abstract = abstract_state(recipe.born, recipe.places)
         require_metric(
-            settings.best_metric,
+            options.best_metric,
             metric_names(
-                config,
+                images,
                 method,
-                abstract.variables,
+                recipe.abstract_state.variables,
                 dataset.splits["validation"],
                 dataset.pairs.get("validation"),
             ),
         )
-        checkpoints.require_room(abstract)
-        restored = checkpoints.restore(abstract)
+        checkpoints.require_room(recipe.abstract_state)
+        restored = checkpoints.restore(recipe.abstract_state)
         if restored:
             state, position = restored
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
-            state = jax.jit(recipe.create, out_shardings=recipe.places)(init_key)
-            if config.init.run:
-                other = read_variables(Path(config.init.run))
+            state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
+            if settings.init.run:
+                other = read_variables(Path(settings.init.run))
                 try:
-                    state = start_from(state, other, part=config.init.part)
+                    state = start_from(state, other, part=settings.init.part)
                 except ValueError as error:
                     raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
@@ -113,7 +111,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             f"{sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)):,}",
             len(examples),
             total_steps,
-            settings.batch_size,
+            options.batch_size,
             steps_per_epoch,
             jax.device_count(),
             jax.devices()[0].device_kind,
@@ -124,24 +122,26 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
             workdir,
             total_steps=total_steps,
             start_step=start,
-            tensorboard=settings.tensorboard,
+            tensorboard=options.tensorboard,
             writes=jax.process_index() == 0,
         ) as log:
             batches = train_batches(
                 examples,
-                batch_size=settings.batch_size,
-                image_size=size,
-                augment=build_augment(config),
-                second=build_second(config),
-                seed=config.seed,
+                batch_size=options.batch_size,
+                image_size=images.image_size,
+                augment=images.augment,
+                second=images.second,
+                seed=settings.seed,
                 start_step=start,
-                balance=config.input.balance,
-                cache_mb=config.input.cache_mb,
+                balance=images.balance,
+                cache_mb=images.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
             )
             validation = cache_images(  # once, not at every look
-                dataset.splits["validation"], image_size=size, cache_mb=config.input.cache_mb
+                dataset.splits["validation"],
+                image_size=images.image_size,
+                cache_mb=images.cache_mb,
             )
             window, pending, saved_at = Window(batches), None, time.monotonic()
             for step in range(start + 1, total_steps + 1):
@@ -149,7 +149,7 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                     break
                 local = next(batches)
                 batch = sharding.global_batch(mesh, local)
-                train_step = recipe.step_while(recipe.plan.at(step - 1))
+                train_step = recipe.step_with_frozen(recipe.freezing.frozen_at(step - 1))
                 with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch, train_key)
                 if step == start + 1:  # it is compiled, and has its temporaries
@@ -160,12 +160,12 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                 log.advance(step)
 
                 last, evaluates = step == total_steps, step % evaluate_every == 0
-                logs = step % settings.log_every == 0 or last
-                overdue = time.monotonic() - saved_at > settings.checkpoint_every
+                logs = step % options.log_every == 0 or last
+                overdue = time.monotonic() - saved_at > options.checkpoint_every
                 halt, overdue = agreed(stop.number, overdue, speak=logs, after=scalars)
                 if not (logs or evaluates or halt or overdue):
                     continue
-                window.add(finite(*pending))  # nothing is logged, judged or saved unchecked
+                window.add(finite(*pending))  # nothing is logged, compared or saved unchecked
                 pending = None
                 if logs:
                     log.scalars(
@@ -175,39 +175,39 @@ def train(config: ConfigDict, workdir: Path, dataset: Dataset) -> Outcome:
                             "epoch": step / steps_per_epoch,
                             **window.means(),
                             "learning_rate": float(recipe.schedule(step - 1)),
-                            **window.speed(settings.batch_size),
+                            **window.speed(options.batch_size),
                         },
                     )
                 metrics = None
                 if evaluates or last:
-                    columns = predict_split(config, validation, mesh, method, state.variables)
+                    columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     set_fragments_aside()
                     log.scalars(step, "validation", metrics)
-                    position = judged(
-                        position, metrics, best=settings.best_metric, patience=settings.patience
+                    position = update_early_stopping(
+                        position, metrics, best=options.best_metric, patience=options.patience
                     )
                 if evaluates or last or halt or overdue:
                     position = {**position, "step": step}
                     checkpoints.save(
                         state,
                         step=step,
-                        config=config.to_dict(),
+                        config=settings.tree,
                         position=position,
                         metrics=metrics,
                     )
                     saved_at = time.monotonic()
                 if halt and not last:
-                    return Outcome(step, finished=False, signal_number=halt, checkpoint=-1)
+                    return RunOutcome(step, finished=False, signal_number=halt, checkpoint=-1)
                 window = Window(batches)
 
         checkpoints.wait()
         chosen = position["step"]
-        if config.eval.weights == "best" and checkpoints.best_step not in (None, chosen):
+        if settings.eval.weights == "best" and checkpoints.best_step not in (None, chosen):
             chosen = checkpoints.best_step
-            state, _ = checkpoints.restore(abstract, step=chosen) or (state, None)
-        evaluate(config, workdir, dataset, method, state.variables)
-        return Outcome(position["step"], finished=True, signal_number=0, checkpoint=chosen)
+            state, _ = checkpoints.restore(recipe.abstract_state, step=chosen) or (state, None)
+        evaluate(settings, workdir, dataset, method, state.variables)
+        return RunOutcome(position["step"], finished=True, signal_number=0, checkpoint=chosen)
 
 
 @dataclass
@@ -274,10 +274,14 @@ def require_metric(best: str, known: Sequence[str]) -> None:
         )
 
 
-def judged(
+def update_early_stopping(
     position: Mapping[str, Any], metrics: Mapping[str, float], *, best: str, patience: int
 ) -> dict[str, Any]:
-    """The position after a look at the validation split: best value, how stale, whether to stop."""
+    """Early stopping after a look at the validation split.
+
+    Returns:
+      The position with the best value so far, the number of looks since then, and whether to stop.
+    """
     value, previous = metrics[best], position["best"]
     better = previous is None or (value < previous if lower_is_better(best) else value > previous)
     stale = 0 if better else position["stale"] + 1

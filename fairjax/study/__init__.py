@@ -3,5 +3,5 @@
 from fairjax.study.conduct import conduct as conduct
 from fairjax.study.runs import chosen as chosen
 from fairjax.study.runs import expand as expand
-from fairjax.study.summary import save_plan as save_plan
+from fairjax.study.summary import save_study as save_study
 from fairjax.study.summary import summarise as summarise

@@ -15,7 +15,7 @@ from rich.console import Console
 from fairjax.config.study import Study
 from fairjax.run.workdir import claim
 from fairjax.study.runs import Run, settle
-from fairjax.study.summary import save_plan, summarise
+from fairjax.study.summary import save_study, summarise
 
 
 def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) -> int:
@@ -26,8 +26,8 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     folder's `run.log`.
 
     Args:
-      study: The plan.
-      runs: Runs of the plan, as `expand` returns them.
+      study: Rows, columns and claims of the study.
+      runs: Runs of the study, as `expand` returns them.
       workdir: The study's folder.
       console: Terminal for the tables.
 
@@ -41,7 +41,7 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     failed: dict[str, str] = {}
     with claim(workdir):
         settle(runs)
-        save_plan(workdir, study, shlex.join(line))
+        save_study(workdir, study, shlex.join(line))
         for number, run in enumerate(runs, 1):
             if run.done:
                 continue

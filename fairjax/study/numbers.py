@@ -101,7 +101,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClaimResult:
     """Test of a claim on our runs.
 
     Attributes:
@@ -226,7 +226,7 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
     return Estimate(float(np.mean(differences)), tuple(parts))
 
 
-def adjust(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The claims with adjusted p-values and verdicts.
 
     Within a family p-values are adjusted by Holm's method: the chance that any verdict of "holds"
@@ -256,7 +256,7 @@ def verdict_of(claim: Claim, difference: float, p_value: float) -> Verdict:
     return "holds" if lower == (claim.direction == "lower") else "contradicted"
 
 
-def conclude(thesis: Thesis, outcomes: Sequence[Outcome]) -> Conclusion:
+def conclude(thesis: Thesis, outcomes: Sequence[ClaimResult]) -> Conclusion:
     """Verdict on a thesis from its claims, by the thesis's own rule.
 
     That all of several claims must hold needs no further adjustment (an intersection-union test:

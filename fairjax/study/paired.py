@@ -8,17 +8,18 @@ resample holds their people.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from fairjax.config.study import Column
 from fairjax.core.comparisons import Comparisons, Pairs
 from fairjax.data.dataset import Attribute
 from fairjax.metrics import bootstrap, subject_bootstrap
-from fairjax.run.score import Columns, attributes_of, evaluate_columns, read_predictions
+from fairjax.protocols.settings import PairSettings
+from fairjax.run.build import build_scoring
+from fairjax.run.score import Columns, attributes_of, read_predictions, score_columns
 from fairjax.run.workdir import read_checked, read_json
 from fairjax.study.numbers import value_of
 
@@ -46,23 +47,24 @@ def resampled_values(
       columns: Columns to measure.
       resamples: Number of resamples.
     """
-    config = ConfigDict(read_json(folder / "config.json"))
-    config.eval.protocol.resamples = 1  # intervals are of no use here
-    if "bias_fmrs" in config.eval.protocol:
-        config.eval.protocol.bias_fmrs = []
+    scoring = build_scoring(read_json(folder / "config.json"))
+    settings = replace(scoring.settings, resamples=1)  # intervals are of no use here
+    if isinstance(settings, PairSettings):
+        settings = replace(settings, bias_fmrs=())
+    scoring = replace(scoring, settings=settings)
     predictions, pairs = read_predictions(folder / "predictions.npz")
     attributes = attributes_of(read_checked(folder / "data.json"))
-    rows = _rows(config, predictions, pairs, attributes, resamples)
+    rows = _rows(settings.group_by, predictions, pairs, attributes, resamples)
     values = []
     for some, their_pairs in rows:
-        results = evaluate_columns(config, some, their_pairs, attributes)
+        results = score_columns(scoring, some, their_pairs, attributes)
         values.append([value_of(results, column) for column in columns])
     table = np.array(values, np.float64)  # None becomes NaN
     return {column.title: table[:, k] for k, column in enumerate(columns)}
 
 
 def _rows(
-    config: ConfigDict,
+    group_by: str,
     predictions: Columns,
     pairs: Pairs | None,
     attributes: Mapping[str, Attribute],
@@ -75,7 +77,6 @@ def _rows(
             rows = np.repeat(np.arange(len(draws.position)), weights[draws.position])
             yield {name: column[rows] for name, column in predictions.items()}, None
         return
-    group_by = config.eval.protocol.group_by
     both = np.stack([pairs.first, pairs.second], axis=1)
     comparisons = Comparisons(
         score=np.zeros(len(pairs)),

@@ -1,4 +1,4 @@
-"""From a study's plan to its runs: one config and one folder each."""
+"""From a study to its runs: one config and one folder each."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -43,17 +43,17 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
     """All runs of a study, each after the runs that it needs: all rows of a seed, then the next.
 
     Args:
-      config: Settings that the runs share, and the plan in `config.study`.
+      config: Settings that the runs share, and the study itself in `config.study`.
       workdir: The study's folder.
       overrides: Keys set on the command line. They hold for every run that has the key, except
         where the row sets that key.
 
     Raises:
-      ConfigError: If the plan contradicts itself, or a run's config is impossible or saves no
+      ConfigError: If the study contradicts itself, or a run's config is impossible or saves no
         features where they are to be compared.
     """
     study: Study = config.study
-    check(study)
+    require_consistent(study)
     runs = []
     for seed in study.seeds:
         for row in study.rows:
@@ -68,8 +68,8 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
     return runs
 
 
-def check(study: Study) -> None:
-    """Refuses a plan that contradicts itself.
+def require_consistent(study: Study) -> None:
+    """Refuses a study that contradicts itself.
 
     Raises:
       ConfigError: Names the row, column or claim.

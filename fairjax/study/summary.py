@@ -20,7 +20,7 @@ from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
-    Outcome,
+    ClaimResult,
     adjust,
     cell,
     combined,
@@ -47,7 +47,7 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
     """Writes `study.json`, the page and a CSV a table, prints the tables, returns the page's path.
 
     Args:
-      workdir: The study's folder, which holds its plan and its runs.
+      workdir: The study's folder, which holds its description and its runs.
       console: Terminal for the tables.
       failed: Names of runs that failed just now.
 
@@ -55,7 +55,7 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
       WorkdirError: If the folder holds no study.
     """
     kept = read_checked(workdir / "study.json")
-    study = plan_of(kept)
+    study = study_of(kept)
     results = {row.name: _results(workdir, row, study) for row in study.rows}
     shown = [row for row in study.rows if row.shown]
     cells = {
@@ -111,35 +111,35 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
     return path
 
 
-def save_plan(workdir: Path, study: Study, command: str) -> None:
+def save_study(workdir: Path, study: Study, command: str) -> None:
     """Writes what `summarise` starts from; the numbers come later."""
-    plan = asdict(study)
-    for row in plan["rows"]:
+    described = asdict(study)
+    for row in described["rows"]:
         row["changes"] = {key: _plain(value) for key, value in row["changes"].items()}
     write_json(
         workdir / "study.json",
-        {"schema_version": SCHEMA_VERSION, "command": command, "plan": plan},
+        {"schema_version": SCHEMA_VERSION, "command": command, "plan": described},
     )
 
 
-def plan_of(kept: dict[str, Any]) -> Study:
-    """The plan that `save_plan` wrote.
+def study_of(kept: dict[str, Any]) -> Study:
+    """The study that `save_study` wrote.
 
     Raises:
       WorkdirError: If it was written under another schema.
     """
     try:
-        plan = kept["plan"]
+        described = kept["plan"]
         return Study(
             **{
-                **plan,
-                "rows": tuple(Row(**row) for row in plan["rows"]),
-                "columns": tuple(Column(**column) for column in plan["columns"]),
-                "claims": tuple(Claim(**claim) for claim in plan["claims"]),
-                "thesis": _thesis(plan["thesis"]),
-                "similar": tuple(tuple(pair) for pair in plan["similar"]),
-                "seeds": tuple(plan["seeds"]),
-                "notes": tuple(plan["notes"]),
+                **described,
+                "rows": tuple(Row(**row) for row in described["rows"]),
+                "columns": tuple(Column(**column) for column in described["columns"]),
+                "claims": tuple(Claim(**claim) for claim in described["claims"]),
+                "thesis": _thesis(described["thesis"]),
+                "similar": tuple(tuple(pair) for pair in described["similar"]),
+                "seeds": tuple(described["seeds"]),
+                "notes": tuple(described["notes"]),
             }
         )
     except (KeyError, TypeError) as error:
@@ -150,7 +150,7 @@ def plan_of(kept: dict[str, Any]) -> Study:
 
 def test_claims(
     workdir: Path, study: Study, results: dict[str, list[Results | None]]
-) -> list[Outcome]:
+) -> list[ClaimResult]:
     """Every claim on the seeds for which both of its rows are done."""
     titles = {claim.column for claim in study.claims}
     columns = [column for column in study.columns if column.title in titles]
@@ -191,11 +191,11 @@ def test_claims(
             elif len(pairs) == 1:
                 why = "one seed: how much another training would change is not in the interval"
         if estimate is None:
-            tested.append(Outcome(claim, published, why=why))
+            tested.append(ClaimResult(claim, published, why=why))
         else:
             p_value = estimate.p_value(claim.bound)
             tested.append(
-                Outcome(claim, published, estimate.mean, estimate.interval, p_value, why=why)
+                ClaimResult(claim, published, estimate.mean, estimate.interval, p_value, why=why)
             )
     return adjust(tested)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from fairjax.config.study import Study
 from fairjax.core.results import Table
-from fairjax.study.numbers import LEVEL, Cell, Conclusion, Outcome, Verdict
+from fairjax.study.numbers import LEVEL, Cell, ClaimResult, Conclusion, Verdict
 
 MOST_REASONS = 3  # claims that are quoted for a verdict
 TEST = (
@@ -67,7 +67,7 @@ def conclusion_table(conclusion: Conclusion) -> Table:
     )
 
 
-def claim_table(study: Study, claims: Sequence[Outcome]) -> Table:
+def claim_table(study: Study, claims: Sequence[ClaimResult]) -> Table:
     """One line a claim."""
     families = len({t.claim.family for t in claims}) > 1
     digits = {c.title: c.digits for c in study.columns}
@@ -143,7 +143,7 @@ def whole(conclusion: Conclusion) -> str:
     return " ".join(filter(None, (*parts, *because[:MOST_REASONS], more)))
 
 
-def words(study: Study, outcome: Outcome) -> str:
+def words(study: Study, outcome: ClaimResult) -> str:
     """The verdict in a sentence or two."""
     if outcome.difference is None or outcome.interval is None:
         return f"Not tested: {outcome.why}."

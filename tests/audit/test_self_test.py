@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from fairjax.audit import self_test
-from fairjax.audit.self_test import CASES, CaseResult, Outcome, Tally
+from fairjax.audit.self_test import CASES, CaseResult, SelfTestResult, Tally
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ FAIR = Tally(found=3, too_few=0, exceeds=0, within=2, repeats=100)
 )
 def test_it_can_fail(large, fair, claims, passed):
     small = replace(LARGE, found=2, too_few=90, exceeds=0)
-    outcome = Outcome(
+    outcome = SelfTestResult(
         {
             name: CaseResult(
                 dict.fromkeys(

@@ -5,9 +5,9 @@ from fairjax.config import (
     ConfigError,
     base_config,
     bind_section,
-    cosface,
-    cosine_margin,
     differences,
+    margin,
+    method,
     parse_arg,
     suggest_key,
     validate,
@@ -96,12 +96,12 @@ def thing(*, size, colour, given):
 )
 def test_bind_section_refuses_wrong_names_and_keys(section, said):
     with pytest.raises(ConfigError, match=said):
-        bind_section({"thing": thing}, ConfigDict(section), "config.x", given={"given"})
+        bind_section({"thing": thing}, ConfigDict(section), "config.x", supplied={"given"})
 
 
 def test_bind_section_passes_settings_on():
     section = ConfigDict({"name": "thing", "size": 1, "colour": 2})
-    assert bind_section({"thing": thing}, section, "config.x", given={"given"})(given=3) == (
+    assert bind_section({"thing": thing}, section, "config.x", supplied={"given"})(given=3) == (
         1,
         2,
         3,
@@ -117,7 +117,7 @@ def test_differences_name_keys_but_not_those_that_change_no_number():
 
 def test_a_run_without_a_head_in_its_config_has_the_dense_one():
     config = base_config()
-    config.method = cosine_margin(cosface())
+    config.method = method("cosine_margin", margin=margin("cosface"))
     old, new = config.to_dict(), config.to_dict()
     del old["method"]["head"], old["train"]["head_shards"]
     assert differences(old, new) == []

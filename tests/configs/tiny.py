@@ -2,19 +2,19 @@
 
 from ml_collections import ConfigDict
 
-from fairjax.config import base_config, cosine, phantom, sgd
+from fairjax.config import algorithm, base_config, dataset, schedule
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Sixteen steps on 32-pixel faces; no arguments."""
     assert not arg
     config = base_config()
-    config.data = phantom(image_size=32, identities=92, images_per_identity=2)
+    config.data = dataset("phantom", image_size=32, identities=92, images_per_identity=2)
     config.input.image_size = 32
     config.input.augment.update(flip=0.5, rotation_degrees=10.0)
     config.backbone.update(depth=18, width=8)
-    config.optim.algorithm = sgd()
-    config.optim.update(peak_lr=0.02, schedule=cosine(warmup_epochs=0.0))
+    config.optim.algorithm = algorithm("sgd")
+    config.optim.update(peak_lr=0.02, schedule=schedule("cosine", warmup_epochs=0.0))
     config.train.update(
         epochs=2.0, batch_size=16, log_every=1, evaluate_every=1.0, tensorboard=False
     )

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from fairjax.data.bfw import SUBGROUPS, check, load, read
+from fairjax.data.bfw import SUBGROUPS, BfwPairs, read
 from fairjax.data.dataset import DataError
 
 USED = ("asian_females", "black_males")
@@ -47,7 +47,7 @@ def release(tmp_path, write_folder, people_files, rows):
 
 
 def loaded(path, **changes):
-    return load(**{"root": str(path), "seed": 0, "pairs": "", "on_error": "raise", **changes})
+    return BfwPairs(root=str(path), **changes).load(seed=0)
 
 
 def test_pairs_people_and_subgroups_are_those_of_the_table(release):
@@ -129,4 +129,4 @@ def test_a_table_without_a_needed_column_is_refused(release, rows):
 
 def test_a_pickled_table_is_not_read():
     with pytest.raises(ValueError, match="can run code and is not read; give the .csv"):
-        check(root="", pairs="bfw-v0.1.5-datatable.pkl", on_error="raise")
+        BfwPairs(pairs="bfw-v0.1.5-datatable.pkl")

@@ -3,9 +3,10 @@
 import struct
 
 import pytest
+from dataset_example import loaded
 
 from fairjax import config
-from fairjax.data import CHECKS, DATASETS, bupt
+from fairjax.data import bupt
 from fairjax.data.dataset import DataError
 from fairjax.data.rfw import RACES
 
@@ -47,16 +48,15 @@ def records(tmp_path, people_files, people):
 
 def load(root, **changes):
     section = {
-        **config.bupt(
+        **config.dataset(
+            "bupt",
             root=str(root),
             held_out=6,
-            benchmark=config.phantom_pairs(identities=80, pairs_per_fold=4, folds=2),
+            benchmark=config.benchmark("phantom", identities=80, pairs_per_fold=4, folds=2),
         ).to_dict(),
         **changes,
     }
-    name = section.pop("name")
-    CHECKS[name](**section)
-    return DATASETS[name](seed=0, **section)
+    return loaded(section)
 
 
 def test_folders_and_records_give_the_same_people_races_and_bytes(folders, records, people):
@@ -108,15 +108,16 @@ def test_a_person_of_two_races_or_a_number_of_two_people_is_refused(records):
 
 
 def test_general_records_are_people_to_train_on(records):
-    section = config.identities(
+    section = config.dataset(
+        "identities",
         root=str(records),
         held_out=6,
-        benchmark=config.phantom_pairs(identities=80, pairs_per_fold=4, folds=2),
+        benchmark=config.benchmark("phantom", identities=80, pairs_per_fold=4, folds=2),
     ).to_dict()
-    data = DATASETS[section.pop("name")](seed=0, **section)
+    data = loaded(section)
     assert all(name.startswith("m.0") for name in data.attributes["identity"].values)
     (records / "train_balancedface.lst").unlink()
-    again = DATASETS["identities"](seed=0, **section)
+    again = loaded(section)
     assert all(name.isdecimal() for name in again.attributes["identity"].values)
 
 

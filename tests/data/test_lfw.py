@@ -5,7 +5,7 @@ import pytest
 
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.data.dataset import DataError
-from fairjax.data.lfw import load, read_lists
+from fairjax.data.lfw import LfwPairs, read_lists
 
 ONE = "2 1\na 1 2\na 1 b 1\nc 1 2\nc 2 d 1\n"
 
@@ -21,14 +21,10 @@ def source(tmp_path, write_folder, people_files):
 
 def read(folder, *, pairs="pairs.txt", groups="", folds=()):
     groups = groups and str(folder / groups)
-    return load(
-        root=str(folder / "lfw"),
-        seed=0,
-        pairs=str(folder / pairs),
-        groups=groups,
-        folds=folds,
-        on_error="raise",
+    settings = LfwPairs(
+        root=str(folder / "lfw"), pairs=str(folder / pairs), groups=groups, folds=folds
     )
+    return settings.load(seed=0)
 
 
 def test_one_list_gives_pairs_and_a_table_gives_groups(source):
@@ -97,7 +93,7 @@ def test_an_insightface_bin_is_its_own_list(tmp_path, write_bin, face):
     images = [face(k) for k in range(21)]
     pairs = [(images[k], images[k + 10], k % 2 == 0) for k in range(10)]
     path = write_bin(tmp_path / "agedb_30.bin", pairs)
-    found = load(root=str(path), seed=0, pairs="", groups="", folds=(), on_error="raise")
+    found = LfwPairs(root=str(path)).load(seed=0)
     assert len(found.faces) == 20 and len(found.pairs) == 10
     assert found.pairs.fold.tolist() == list(range(10))
 
@@ -105,5 +101,5 @@ def test_an_insightface_bin_is_its_own_list(tmp_path, write_bin, face):
 def test_what_is_missing_says_what_to_give(tmp_path):
     for root, words in ((str(tmp_path / "none"), "root=.*none does not exist"), ("", "both empty")):
         with pytest.raises(DataError, match=words) as caught:
-            load(root=root, seed=0, pairs="", groups="", folds=(), on_error="raise")
+            LfwPairs(root=root).load(seed=0)
         assert "vis-www.cs.umass.edu/lfw" in str(caught.value) and "\n" not in str(caught.value)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_example import loaded
 
 from fairjax import config
 from fairjax.core.comparisons import UNKNOWN
-from fairjax.data import CHECKS, DATASETS
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Problem
 
@@ -36,16 +36,16 @@ def sources(tmp_path, write_folder, people_files):
 
 
 def load(folder, *, seed=0, lists="lists", test="test", unusable="raise", **changes):
-    section = config.identities(
+    section = config.dataset(
+        "identities",
         root=str(folder / "train"),
         groups=str(folder / "groups.csv"),
         held_out=8,
-        benchmark=config.lfw(root=str(folder / test), pairs=str(folder / lists), on_error=unusable),
+        benchmark=config.benchmark(
+            "lfw", root=str(folder / test), pairs=str(folder / lists), on_error=unusable
+        ),
     ).to_dict()
-    section |= changes
-    name = section.pop("name")
-    CHECKS[name](**section)
-    return DATASETS[name](seed=seed, **section)
+    return loaded(section | changes, seed=seed)
 
 
 def test_splits_share_no_person_and_only_training_people_have_an_identity(sources):
@@ -226,12 +226,15 @@ def test_too_few_people_to_hold_out_are_refused(sources):
         ({"on_error": "ask"}, "config.data.on_error='ask'"),
         ({"max_bad": 2.0}, "config.data.max_bad=2.0 must be a share"),
         ({"benchmark": {"name": "mars"}}, "config.data.benchmark.name='mars' is not known"),
-        ({"benchmark": {"name": "rfw"}}, "'rfw' takes: align, on_error, root"),
+        ({"benchmark": {"name": "rfw", "algin": True}}, "config.data.benchmark.algin .* 'align'"),
         (
-            {"benchmark": config.lfw(on_error="ask").to_dict()},
+            {"benchmark": config.benchmark("lfw", on_error="ask").to_dict()},
             "config.data.benchmark.on_error='ask'",
         ),
-        ({"benchmark": config.lfw(folds=(0,)).to_dict()}, "folds=.0,. must count from 1"),
+        (
+            {"benchmark": config.benchmark("lfw", folds=(0,)).to_dict()},
+            "folds=.0,. must count from 1",
+        ),
     ],
 )
 def test_impossible_settings_are_refused_before_a_file_is_touched(tmp_path, changes, words):
@@ -243,14 +246,15 @@ def test_impossible_settings_are_refused_before_a_file_is_touched(tmp_path, chan
 @pytest.mark.skipif(not (Path(REAL) / "faces_id.tar").exists(), reason="FAIRJAX_DATA has no faces")
 def test_the_real_people_of_no_pair_can_be_trained_on(monkeypatch):
     monkeypatch.setenv("FAIRJAX_DATA", REAL)
-    section = config.identities(
+    section = config.dataset(
+        "identities",
         root="faces_id.tar",
         groups="faces_id.csv",
         min_images=1,
         overlap="drop",
-        benchmark=config.lfw(root="faces_id.tar", pairs="faces_id_pairs"),
+        benchmark=config.benchmark("lfw", root="faces_id.tar", pairs="faces_id_pairs"),
     ).to_dict()
-    data = DATASETS[section.pop("name")](seed=0, **section)
+    data = loaded(section)
     assert data.manifest["source"]["people"] == 4599
     assert data.manifest["overlap"]["people"] == data.manifest["split"]["test"]["people"] == 2760
     assert len(data.attributes["identity"].values) == 4599 - 2760 - 200

@@ -11,7 +11,7 @@ from PIL import Image
 from fairjax.data.dataset import DataError
 from fairjax.data.formats.align import TEMPLATE
 from fairjax.data.formats.files import open_files
-from fairjax.data.rfw import RACES, check, load, read
+from fairjax.data.rfw import RACES, RfwPairs, read
 
 REAL = os.environ.get("FAIRJAX_DATA", "")  # the fixtures hide it from the code under test
 
@@ -57,7 +57,7 @@ def release():
 
 
 def loaded(path, **changes):
-    return load(**{"root": str(path), "seed": 0, "align": True, "on_error": "raise", **changes})
+    return RfwPairs(root=str(path), **changes).load(seed=0)
 
 
 def test_folder_and_tar_give_people_by_race_and_their_pairs(
@@ -210,9 +210,9 @@ def test_a_missing_source_says_where_to_get_it_its_terms_and_layout(tmp_path):
 
 
 def test_a_wrong_option_is_refused():
-    check(root="", align=True, on_error="skip")
-    with pytest.raises(ValueError, match="config.data.benchmark.on_error='ask'"):
-        check(root="", align=True, on_error="ask")
+    RfwPairs(on_error="skip")
+    with pytest.raises(ValueError, match="^on_error='ask' must be 'raise' or 'skip'"):
+        RfwPairs(on_error="ask")
 
 
 @pytest.mark.skipif(

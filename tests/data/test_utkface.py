@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_example import loaded
 
 from fairjax.data import utkface
 from fairjax.data.dataset import DataError
-from fairjax.data.utkface import BadName, load, parse_name
+from fairjax.data.utkface import BadName, parse_name
 
 SPLIT = {"ratio": (0.6, 0.2, 0.2), "stratify": True, "dedup": "group"}
 REAL = os.environ.get("FAIRJAX_DATA", "")  # the fixtures hide it from the code under test
 
 
-def load_from(root, **changes):
-    options = {"seed": 0, "split": SPLIT, "on_error": "skip", "max_bad": 0.1}
-    return load(root=str(root), **{**options, **changes})
+def load_from(root, *, seed=0, **changes):
+    options = {"split": SPLIT, "on_error": "skip", "max_bad": 0.1}
+    return loaded({"name": "utkface", "root": str(root), **options, **changes}, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -248,10 +249,10 @@ def test_a_wrong_split_option_is_refused(tmp_path, write_folder, utkface_files, 
 
 def test_reading_needs_neither_jax_nor_tensorflow():
     code = "import fairjax.data.utkface, fairjax.cli, sys; print(*sys.modules)"
-    loaded = subprocess.run(
+    modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"jax", "tensorflow", "flax"} & set(loaded)
+    assert not {"jax", "tensorflow", "flax"} & set(modules)
 
 
 @pytest.mark.slow

@@ -14,10 +14,10 @@ def test_a_split_head_has_rows_for_any_number_of_shards():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"name": "split"}, "head.name='split' is not known; known: dense, sharded, streamed"),
-        ({"chunk": 0}, "head.chunk=0 must be 1 or more"),
-        ({"rate": 0.0}, "head.rate=0.0 must be above 0 and at most 1"),
-        ({"rate": 1.5}, "head.rate=1.5 must be above 0"),
+        ({"name": "split"}, "^name='split' is not known; known: dense, sharded, streamed"),
+        ({"chunk": 0}, "^chunk=0 must be 1 or more"),
+        ({"rate": 0.0}, "^rate=0.0 must be above 0 and at most 1"),
+        ({"rate": 1.5}, "^rate=1.5 must be above 0"),
     ],
 )
 def test_what_is_impossible_is_refused(settings, said):

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fairjax import losses
 from fairjax.core.types import DATA_AXIS, MODEL_AXIS
 from fairjax.heads import Head, class_losses
 from fairjax.heads.sample import draw
 from fairjax.heads.shard import Shard
-from fairjax.losses import FprPenalty, make_margin
+from fairjax.losses import FprPenalty
 from fairjax.models.cosine_head import unit
 
 BATCH, CLASSES, DIM = 16, 200, 8
@@ -76,7 +77,7 @@ def padded(kernel, rows):
 
 
 def make_step(head, margin, variant, *, classes=CLASSES):
-    margin = make_margin(name=margin, scale=16.0, **MARGINS[margin])
+    margin = losses.MARGINS[margin](scale=16.0, **MARGINS[margin])
     penalty = variant and FprPenalty(
         variant=variant, gamma_u=0.03, alpha=1.0, alpha_mode="one_plus_target", power=2.0
     )

@@ -11,10 +11,10 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from fairjax.losses import (
+    CosFace,
     FprPenalty,
     TwoSided,
     fpr_penalty,
-    make_margin,
     nontarget_logsumexp,
     softmax_loss,
     split_target,
@@ -41,7 +41,7 @@ def make(variant="paper", **changes):
 @partial(jax.jit, static_argnames=("penalty", "scale", "m"))
 def losses(penalty, sides, labels, *, scale=10.0, m=0.15, mask=None):
     """One value a row on CosFace, and the penalty; `sides` are the two-sided cosines."""
-    margin = make_margin(name="cosface", scale=scale, margin=m)
+    margin = CosFace(scale=scale, margin=m)
     mask = jnp.ones(len(labels), bool) if mask is None else mask
     split = [split_target(side, labels) for side in sides]
     target, others = (TwoSided(*pair) for pair in zip(*split, strict=True))

@@ -7,9 +7,9 @@ import pytest
 
 from fairjax import config
 from fairjax.core.types import Target
-from fairjax.losses import MARGINS, make_margin
-from fairjax.methods import METHODS
-from fairjax.models import BACKBONES
+from fairjax.heads import Head
+from fairjax.losses import MARGINS
+from fairjax.methods import METHODS, SUPPLIED
 from fairjax.models.preprocess import normalise
 from fairjax.optim import decay_mask
 from fairjax.run.state import init_state
@@ -17,17 +17,11 @@ from fairjax.run.steps import make_train_step
 
 PEOPLE = Target(tuple("abcde"), mean=0.0, std=1.0)
 AGE = Target((), mean=30.0, std=10.0)
-COSFACE = {"name": "cosface", "scale": 16.0, "margin": 0.2}
-HEAD = {"name": "dense", "chunk": 8, "rate": 0.5}
+COSFACE = MARGINS["cosface"](scale=16.0, margin=0.2)
+HEAD = Head(name="dense", chunk=8, rate=0.5)
 STATEFUL = {
-    "curricularface": {"name": "curricularface", "scale": 16.0, "margin": 0.3, "momentum": 0.5},
-    "adaface": {
-        "name": "adaface",
-        "scale": 16.0,
-        "margin": 0.3,
-        "concentration": 0.333,
-        "momentum": 0.5,
-    },
+    "curricularface": MARGINS["curricularface"](scale=16.0, margin=0.3, momentum=0.5),
+    "adaface": MARGINS["adaface"](scale=16.0, margin=0.3, concentration=0.333, momentum=0.5),
 }
 
 
@@ -167,7 +161,6 @@ def test_class_weights_decay_and_the_margins_numbers_are_no_parameters(key):
         ({"label": "person"}, "label='person' is not in this dataset; it has: identity, age"),
         ({"label": "age"}, "label='age' names 0 classes"),
         ({"tta": "flip"}, "tta='flip' is not known; known: sum, concat, none"),
-        ({"margin": {"name": "cosine"}}, "margin.name='cosine' is not known"),
     ],
 )
 def test_what_does_not_fit_is_refused(settings, said):
@@ -175,21 +168,17 @@ def test_what_does_not_fit_is_refused(settings, said):
         build(**settings)
 
 
-@pytest.mark.parametrize("make", MARGINS)
-def test_the_configs_sections_are_complete(make):
-    margin = getattr(config, make)()
-    assert make_margin(**margin.to_dict()).scale == 64.0
-    given = {"backbone", "targets", "preprocess"}
-    for section in (config.cosine_margin(margin), config.fpr_penalty(margin, variant="tface")):
-        config.bind_section(METHODS, section, "config.method", given=given)
-    config.bind_section(BACKBONES, config.iresnet(50), "config.backbone", given={"dtype"})
+@pytest.mark.parametrize("name", MARGINS)
+def test_a_section_names_its_margin_and_is_bound_to_it(name):
+    for method in ("cosine_margin", "fpr_penalty"):
+        section = config.method(method, margin=config.margin(name), head=dict(chunk=64))
+        assert section.margin.name == name and section.margin.scale == 64.0
+        bound = config.bind_section(METHODS, section, "config.method", supplied=SUPPLIED)
+        assert bound.keywords["margin"] == MARGINS[name]()
+        assert bound.keywords["head"] == Head(name="dense", chunk=64, rate=0.1)
 
 
-def test_the_penaltys_rate_follows_its_variant():
-    assert config.fpr_penalty().gamma_u == 1e-4
-    assert config.fpr_penalty(variant="tface").gamma_u == 0.0
-    assert config.fpr_penalty().margin.to_dict() == {
-        "name": "cosface",
-        "scale": 64.0,
-        "margin": 0.35,
-    }
+def test_the_defaults_are_the_papers():
+    section = config.method("fpr_penalty")
+    assert (section.variant, section.gamma_u) == ("paper", 1e-4)
+    assert section.margin.to_dict() == {"name": "cosface", "scale": 64.0, "margin": 0.35}

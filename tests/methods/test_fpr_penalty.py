@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from fairjax.core.types import Target
+from fairjax.heads import Head
+from fairjax.losses import MARGINS
 from fairjax.methods import METHODS, fpr_penalty
 from fairjax.run import sharding
 
@@ -12,8 +14,8 @@ TARGETS = {
     "identity": Target(tuple(map(str, range(12))), mean=0.0, std=1.0),
     "group": Target(("north", "south"), mean=0.0, std=1.0),
 }
-COSFACE = {"name": "cosface", "scale": 16.0, "margin": 0.2}
-HEAD = {"name": "dense", "chunk": 8, "rate": 0.5}
+COSFACE = MARGINS["cosface"](scale=16.0, margin=0.2)
+HEAD = Head(name="dense", chunk=8, rate=0.5)
 
 
 class Linear(nn.Module):
@@ -153,9 +155,9 @@ def test_four_devices_equal_one(key, variant):
 
 def test_it_stands_on_any_margin(key):
     margins = [
-        {"name": "softmax", "scale": 16.0},
-        {"name": "arcface", "scale": 16.0, "margin": 0.3, "fallback": "linear", "grad": "exact"},
-        {"name": "curricularface", "scale": 16.0, "margin": 0.3, "momentum": 0.1},
+        MARGINS["softmax"](scale=16.0),
+        MARGINS["arcface"](scale=16.0, margin=0.3, fallback="linear", grad="exact"),
+        MARGINS["curricularface"](scale=16.0, margin=0.3, momentum=0.1),
     ]
     for margin in margins:
         loss, grads, means = run(build(margin=margin), make_batch(), key)

@@ -5,11 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax import config
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
 from fairjax.models.mae import MaskedAutoencoder
 from fairjax.models.masking import select
-from fairjax.models.vit import ViT, patchify
+from fairjax.models.vit import SIZES, ViT, patchify
 
 
 def autoencoder(encoder=None, decoder=(8, 1, 2)):
@@ -31,9 +30,7 @@ def autoencoder(encoder=None, decoder=(8, 1, 2)):
     ],
 )
 def test_the_number_of_parameters_is_the_published_one(key, size, decoder, total):
-    section = config.vit(size, pool="tokens", positions="sincos").to_dict()
-    del section["name"]
-    model = autoencoder(ViT(**section), decoder)
+    model = autoencoder(ViT(**SIZES[size], pool="tokens", positions="sincos"), decoder)
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     selection = jax.eval_shape(partial(select, ratio=0.75), jnp.zeros((1, 196)))
     shapes = jax.eval_shape(partial(model.init, train=False), key, images, selection)

@@ -10,7 +10,7 @@ from fairjax.core.types import Target
 from fairjax.methods import METHODS
 from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.preprocess import normalise
-from fairjax.optim.freeze import Plan, belongs, held
+from fairjax.optim.freeze import FreezeSchedule, belongs, freeze_parts
 
 
 class Two(nn.Module):
@@ -70,8 +70,8 @@ def test_a_part_is_a_pattern_of_paths_and_all_below(part, inside):
 
 def test_a_part_held_still_has_no_gradient_and_keeps_its_statistics(scene, key):
     method, batch, params, state = scene
-    still = held(method, ("backbone/stage_1",))
-    gradient, aux = jax.grad(still.loss, has_aux=True)(params, state, batch, key)
+    frozen = freeze_parts(method, ("backbone/stage_1",))
+    gradient, aux = jax.grad(frozen.loss, has_aux=True)(params, state, batch, key)
     stages, moved = gradient["backbone"], aux.model_state["batch_stats"]["backbone"]
     assert not any(leaf.any() for leaf in jax.tree.leaves(stages["stage_1"]))
     assert stages["stage_2"]["dense"]["kernel"].any()
@@ -82,7 +82,7 @@ def test_a_part_held_still_has_no_gradient_and_keeps_its_statistics(scene, key):
 
 def test_a_whole_backbone_held_still_is_trained_on_as_it_predicts(scene, key):
     method, batch, params, state = scene
-    loss, _ = held(method, ("backbone",)).loss(params, state, batch, key)
+    loss, _ = freeze_parts(method, ("backbone",)).loss(params, state, batch, key)
     predicted = method.predict({"params": params, **state}, batch)["loss"]
     np.testing.assert_allclose(loss, predicted.mean(), rtol=1e-5)
     trained, _ = method.loss(params, state, batch, key)
@@ -98,18 +98,18 @@ def test_no_backward_pass_is_computed_for_what_is_held_still(scene, key):
 
         return jax.jit(step).lower(params).compile().cost_analysis()["flops"]
 
-    assert flops(held(method, ("backbone",))) < 0.7 * flops(method)
+    assert flops(freeze_parts(method, ("backbone",))) < 0.7 * flops(method)
 
 
 def test_the_gradient_of_the_rest_is_that_of_a_model_in_the_same_mode(scene, key):
     method, batch, params, state = scene
-    still = held(method, ("backbone/stage_2",))
+    frozen = freeze_parts(method, ("backbone/stage_2",))
 
     def by_hand(moving):
         variables = {**params, "backbone": {**params["backbone"], "stage_1": moving}}
-        return still.loss(variables, state, batch, key)[0]
+        return frozen.loss(variables, state, batch, key)[0]
 
-    ours = jax.grad(lambda p: still.loss(p, state, batch, key)[0])(params)
+    ours = jax.grad(lambda p: frozen.loss(p, state, batch, key)[0])(params)
     expected = jax.grad(by_hand)(params["backbone"]["stage_1"])
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
@@ -119,7 +119,7 @@ def test_the_gradient_of_the_rest_is_that_of_a_model_in_the_same_mode(scene, key
 
 
 def test_parts_are_released_in_turn_and_some_never():
-    plan = Plan(always=("stem",), parts=("top", "middle"), starts=(10, 20))
-    assert plan.at(0) == plan.at(9) == ("stem", "top", "middle")
-    assert plan.at(10) == ("stem", "middle")
-    assert plan.at(20) == ("stem",)
+    schedule = FreezeSchedule(always=("stem",), parts=("top", "middle"), starts=(10, 20))
+    assert schedule.frozen_at(0) == schedule.frozen_at(9) == ("stem", "top", "middle")
+    assert schedule.frozen_at(10) == ("stem", "middle")
+    assert schedule.frozen_at(20) == ("stem",)

@@ -5,8 +5,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from fairjax.config import ConfigError, class_head, cosface, cosine_margin, load, vit
+from fairjax.config import ConfigError, load, margin, method, vit
 from fairjax.run import capacity, sharding
+from fairjax.run.build import build_run
 from fairjax.run.recipe import make_recipe
 
 TINY = Path(__file__).parents[1] / "configs"
@@ -15,22 +16,25 @@ TINY = Path(__file__).parents[1] / "configs"
 def faces(name="streamed", shards=2):
     config = load(str(TINY / "tiny_faces.py"))
     config.backbone = vit(dim=16, depth=1, heads=2)
-    config.method = cosine_margin(cosface(), head=class_head(name, chunk=64))
+    config.method = method(
+        "cosine_margin", margin=margin("cosface"), head=dict(name=name, chunk=64)
+    )
     config.train.head_shards = shards
     return config
 
 
 def recipe_of(config, classes=1000):
     mesh = sharding.make_mesh(config.train.head_shards)
-    people = capacity.stand_in(config, classes)
-    return make_recipe(config, people, mesh, total_steps=10, steps_per_epoch=10.0), people, mesh
+    settings = build_run(config)
+    people = capacity.stand_in(settings, classes)
+    return make_recipe(settings, people, mesh, total_steps=10, steps_per_epoch=10.0), people, mesh
 
 
 def test_each_device_has_its_share_of_the_head_and_all_of_the_rest():
     recipe, *_ = recipe_of(faces())
     head, rest, head_state, rest_state = capacity.shares(recipe)
     assert head == head_state == capacity.Share(1024 * 16, 1024 * 16 * 4 // 2)
-    everything = sum(leaf.size for leaf in jax.tree.leaves(recipe.born.params))
+    everything = sum(leaf.size for leaf in jax.tree.leaves(recipe.abstract_state.params))
     assert rest.numbers == everything - 1024 * 16
     assert rest.bytes == 4 * rest.numbers
     assert rest_state.numbers > rest.numbers  # momentum, and counters
@@ -45,7 +49,9 @@ def test_a_step_needs_its_state_its_images_and_more():
     kept = sum(share.bytes for share in capacity.shares(recipe))
     images = 16 // 4 * 32 * 32 * 3
     gradient = 4096 * 16 * 4 // 2
-    needed = capacity.step_bytes(config, recipe, people.splits["train"], mesh, batch=16)
+    needed = capacity.step_bytes(
+        build_run(config).input, recipe, people.splits["train"], mesh, batch=16
+    )
     assert needed > kept + images + gradient
     assert needed < kept + images + gradient + 16 * 4096 * 4 * 16
 
@@ -82,4 +88,4 @@ def test_a_bent_line_is_followed():
 
 def test_people_are_for_methods_that_tell_them_apart():
     with pytest.raises(ConfigError, match="--classes is for methods with a class a person"):
-        capacity.stand_in(load(str(TINY / "tiny.py")), 100)
+        capacity.stand_in(build_run(load(str(TINY / "tiny.py"))), 100)

@@ -21,7 +21,7 @@ def make_state(step):
 
 def abstract():
     state = make_state(0)
-    return abstract_state(state, sharding.by_part(sharding.make_mesh(), state, {}))
+    return abstract_state(state, sharding.state_shardings(sharding.make_mesh(), state, {}))
 
 
 def opened(folder, *, keep_last=2, keep_best=1, best_metric="loss"):
@@ -66,7 +66,7 @@ def test_weights_that_two_devices_share_go_on_in_the_hands_of_four(tmp_path):
         state = TrainState(
             jnp.int32(1), params, {}, optax.sgd(0.1, 0.9).init(params), {"params": params}
         )
-        return state, sharding.by_part(sharding.make_mesh(shards), state, split)
+        return state, sharding.state_shardings(sharding.make_mesh(shards), state, split)
 
     with opened(tmp_path) as checkpoints:
         state = jax.device_put(*spread(2))

@@ -15,12 +15,15 @@ import pytest
 from ml_collections import ConfigDict
 
 from fairjax import main
-from fairjax.config import ConfigError, bins, class_head, fpr_penalty, load, regress, vit
+from fairjax.config import ConfigError, load, method, task, vit
 from fairjax.core.results import load_results
+from fairjax.core.settings import InputSettings
 from fairjax.core.types import Target
 from fairjax.data.dataset import DataError, Dataset
-from fairjax.run import build, train
+from fairjax.run import train
+from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
+from fairjax.run.prepare import check_balance, check_labels, dry_run, targets_of
 from fairjax.run.progress import read_metrics
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
@@ -34,8 +37,13 @@ def tiny_config(**changes):
 
 def run(config, workdir):
     workdir.mkdir(exist_ok=True)
-    dataset = build.load_dataset(config)
-    return train.train(config, workdir, dataset)
+    settings = build_run(config)
+    return train.train(settings, workdir, settings.data.load(seed=settings.seed))
+
+
+def ready(config):
+    settings = build_run(config)
+    return settings, settings.data.load(seed=settings.seed)
 
 
 def losses(workdir):
@@ -104,7 +112,7 @@ def test_a_head_over_two_devices_stopped_and_resumed_equals_uninterrupted(tmp_pa
     def config():
         config = load(str(TINY.with_name("tiny_faces.py")))
         config.backbone = vit(dim=16, depth=1, heads=2)
-        config.method = fpr_penalty(head=class_head("streamed", chunk=48), gamma_u=0.1)
+        config.method = method("fpr_penalty", head=dict(name="streamed", chunk=48), gamma_u=0.1)
         config.train.update(head_shards=2, ema_decay=0.5, epochs=3.0, evaluate_every=3.0)
         return config
 
@@ -135,11 +143,11 @@ def test_a_head_that_is_whole_is_not_split():
     ):
         config.method.head.name, config.train.head_shards = head, shards
         with pytest.raises(ConfigError, match=said):
-            build.check_sections(config)
+            build_run(config)
     config.method.head.name, config.train.head_shards = "streamed", 4
-    build.check_sections(config)
+    build_run(config)
     with pytest.raises(ConfigError, match="head_shards=2 splits class weights"):
-        build.check_sections(tiny_config(**{"train.head_shards": 2}))
+        build_run(tiny_config(**{"train.head_shards": 2}))
 
 
 def test_a_killed_run_loses_only_what_its_log_said_after_the_checkpoint(finished, tmp_path):
@@ -204,38 +212,37 @@ def test_an_unknown_best_metric_is_said_before_the_first_step(tmp_path):
 def test_a_protocol_that_does_not_fit_the_data_is_refused_before_training():
     config = tiny_config(**{"eval.protocol.group_by": "race"})
     with pytest.raises(ConfigError, match="group_by='race' must be a classified attribute: one of"):
-        build.rehearse(config, build.load_dataset(config))
+        dry_run(*ready(config))
 
 
 def test_attention_over_rightly_classified_images_needs_a_classifier_of_them():
     looks = {"eval.sensitivity.attribute": "group", "eval.sensitivity.images": "correct"}
     config = tiny_config(**looks)
     config.backbone = vit("tiny", dim=16, depth=1, heads=2, patch=8)
-    config.method.tasks = ConfigDict({"age": regress("age")})
+    config.method.tasks = ConfigDict({"age": task("regression", "age")})
     with pytest.raises(ConfigError, match="needs a classifier of group; this model is none"):
-        build.rehearse(config, build.load_dataset(config))
+        dry_run(*ready(config))
 
 
-def test_judged_counts_looks_without_improvement():
+def test_early_stopping_counts_looks_without_improvement():
     position = {"best": None, "stale": 0, "stopped": False}
     seen = []
     for value in (3.0, 2.0, 2.5, 2.0):
-        position = train.judged(position, {"loss": value}, best="loss", patience=2)
+        position = train.update_early_stopping(position, {"loss": value}, best="loss", patience=2)
         seen.append((position["best"], position["stale"], position["stopped"]))
     assert seen == [(3.0, 0, False), (2.0, 0, False), (2.0, 1, False), (2.0, 2, True)]
 
 
 def test_targets_are_those_of_the_training_split():
-    dataset = build.load_dataset(tiny_config())
-    targets = build.targets_of(dataset)
+    _, dataset = ready(tiny_config())
+    targets = targets_of(dataset)
     ages = dataset.splits["train"].labels["age"]
     assert targets["age"] == Target((), float(ages.mean()), float(ages.std()))
     assert targets["gender"].values == dataset.attributes["gender"].values
 
 
 def test_a_label_outside_its_range_is_an_error_before_the_first_step():
-    config = tiny_config()
-    dataset = build.load_dataset(config)
+    settings, dataset = ready(tiny_config())
     labels = dict(dataset.splits["test"].labels)
     labels["gender"] = labels["gender"].copy()
     labels["gender"][3] = 7
@@ -244,26 +251,23 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
     )
     bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
     with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
-        build.check_labels(config, bad)
+        check_labels(settings, bad)
 
 
 def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():
-    config = tiny_config()
-    dataset = build.load_dataset(config)
+    _, dataset = ready(tiny_config())
     for name in ("", "group", "gender"):
-        config.input.balance = name
-        build.check_balance(config, dataset)
+        check_balance(InputSettings(balance=name), dataset)
     for name in ("age", "grop"):
-        config.input.balance = name
         with pytest.raises(ConfigError, match=f"{name}' is no class .*; it has: gender, group"):
-            build.check_balance(config, dataset)
+            check_balance(InputSettings(balance=name), dataset)
 
 
 @pytest.mark.slow
 def test_one_task_of_age_bins_runs_to_its_table(tmp_path):
     config = tiny_config(**{"train.epochs": 0.3, "train.best_metric": "age_bin_loss"})
     edges = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
-    config.method.tasks = ConfigDict(dict(age_bin=bins("age", edges=edges)))
+    config.method.tasks = ConfigDict(dict(age_bin=task("bins", "age", edges=edges)))
     assert main.run(config, tmp_path) == 0
     results = load_results(tmp_path / "results.json")
     assert results.protocol["tasks"] == ["age_bin"]
@@ -279,7 +283,7 @@ def test_a_part_waits_for_its_turn_in_inference_mode_and_is_then_trained(tmp_pat
         (tmp_path / "run" / "outcome.json").write_text(json.dumps({"evaluated_step": step}))
         by_step[step] = read_variables(tmp_path / "run")
     stem, later = (tree["batch_stats"]["backbone"]["stem_norm"] for tree in by_step.values())
-    assert not stem["mean"].any()  # as it was born: nothing moved it
+    assert not stem["mean"].any()  # as it was created: nothing moved it
     assert later["mean"].any()
     kernels = [tree["params"]["backbone"]["stem_conv"]["kernel"] for tree in by_step.values()]
     assert not np.array_equal(*kernels)

@@ -7,8 +7,8 @@ from scipy import stats
 from fairjax.config.study import Claim, Column, Row, Thesis
 from fairjax.core.results import Measure, Results
 from fairjax.study.numbers import (
+    ClaimResult,
     Estimate,
-    Outcome,
     Part,
     adjust,
     cell,
@@ -125,7 +125,7 @@ def test_a_verdict_is_the_side_of_the_margin_where_chance_is_ruled_out(
 
 def outcome(text, family, p, difference=-1.0):
     claim = Claim(text, "one", "other", "Accuracy", "lower", family=family)
-    return Outcome(claim, None, difference if p is not None else None, None, p)
+    return ClaimResult(claim, None, difference if p is not None else None, None, p)
 
 
 def test_claims_are_adjusted_for_their_number_in_each_family():
@@ -159,7 +159,7 @@ def test_claims_are_adjusted_for_their_number_in_each_family():
 def test_the_whole_is_what_its_claims_make_it(needed, spared, verdict, because):
     thesis = Thesis("t", ("a", "b"), ("c",), holds="", contradicted="", inconclusive="")
     claims = [
-        Outcome(Claim(text, "one", "other", "Accuracy", "lower"), None, verdict=became)
+        ClaimResult(Claim(text, "one", "other", "Accuracy", "lower"), None, verdict=became)
         for text, became in zip("abc", (*needed, spared), strict=True)
     ]
     found = conclude(thesis, claims)

@@ -13,7 +13,7 @@ from fairjax.config import (
     Study,
     Thesis,
     base_config,
-    fpr_penalty,
+    method,
     study,
 )
 from fairjax.study import chosen, expand
@@ -54,7 +54,7 @@ def test_a_row_starts_from_the_run_of_its_own_seed():
 
 
 def test_rows_that_share_a_section_change_it_each_its_own_way():
-    section = fpr_penalty()
+    section = method("fpr_penalty")
     found = runs(
         Row("One", {"method": section, "method.alpha": 0.25}),
         Row("Other", {"method": section, "method.alpha": 2.0}),
@@ -99,7 +99,7 @@ def test_the_command_line_sets_what_a_row_does_not():
             "features of row 'B' are to be compared, but it saves none",
         ),
         (
-            (Row("A", {"method": fpr_penalty()}),),
+            (Row("A", {"method": method("fpr_penalty")}),),
             {"similar": (("A", "A"),)},
             "features of row 'A' are to be compared, but it saves none",
         ),

@@ -10,9 +10,10 @@ from fairjax.config import base_config
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
 from fairjax.core.results import save_results
 from fairjax.metrics.representation import cka
-from fairjax.run.score import attributes_of, evaluate_columns
+from fairjax.run.build import build_scoring
+from fairjax.run.score import attributes_of, score_columns
 from fairjax.run.workdir import WorkdirError
-from fairjax.study import save_plan, summarise
+from fairjax.study import save_study, summarise
 
 GROUPS = {"values": ["A", "B"], "low": 0, "high": 1, "unit": "", "assigned_by": "nobody"}
 GENDER = {**GROUPS, "values": ["male", "female"]}
@@ -56,7 +57,7 @@ def run(folder, seed, right):
     config = base_config()
     config.eval.protocol.update(group_by="race", resamples=9)
     data = {"hash": "0", "attributes": {"race": GROUPS, "gender": GENDER}}
-    results = evaluate_columns(config, columns, None, attributes_of(data))
+    results = score_columns(build_scoring(config), columns, None, attributes_of(data))
     save_results(folder / "results.json", results)
     np.savez(folder / "predictions.npz", **columns)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
@@ -72,7 +73,7 @@ def study(tmp_path_factory):
         for k, (name, right) in enumerate((("good", 0.95), ("bad", 0.6)))
         for seed in (0, 1)
     }
-    save_plan(workdir, STUDY, "the line")
+    save_study(workdir, STUDY, "the line")
     with (workdir / "printed.txt").open("w") as out:
         summarise(workdir, Console(file=out))
     return workdir, features, json.loads((workdir / "study.json").read_text())
@@ -105,7 +106,7 @@ def test_the_verdict_comes_of_adjusted_claims_and_stands_first(study):
 
 
 def test_a_plan_of_another_schema_is_refused(tmp_path):
-    save_plan(tmp_path, STUDY, "the line")
+    save_study(tmp_path, STUDY, "the line")
     kept = json.loads((tmp_path / "study.json").read_text())
     del kept["plan"]["thesis"]
     (tmp_path / "study.json").write_text(json.dumps(kept))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
-from fairjax.study.numbers import Cell, Conclusion, Outcome
+from fairjax.study.numbers import Cell, ClaimResult, Conclusion
 from fairjax.study.tables import (
     claim_table,
     conclusion_table,
@@ -25,7 +25,7 @@ STUDY = Study(
     seeds=(0, 1),
     resamples=50,
 )
-TESTED = Outcome(CLAIM, -0.034, -0.0046, (-0.01, 0.0012), 0.0123, 0.0246, "holds")
+TESTED = ClaimResult(CLAIM, -0.034, -0.0046, (-0.01, 0.0012), 0.0123, 0.0246, "holds")
 CELL = Cell((0.5, 0.7), 0.6, 0.1414, (-0.67, 1.87), "Student's t", None)
 
 
@@ -61,7 +61,7 @@ def test_cited_rows_stand_below_with_dashes_for_what_they_lack():
 def test_families_are_named_where_there_are_several():
     assert "in its family (kept 1, others 1), so" in how_tested(STUDY)
     assert "below 5% in each family" in how_tested(STUDY)
-    table = claim_table(STUDY, [TESTED, Outcome(OTHER, None, why="no seed has both numbers")])
+    table = claim_table(STUDY, [TESTED, ClaimResult(OTHER, None, why="no seed has both numbers")])
     assert [row[0] for row in table.rows] == ["kept", ""]
     assert table.rows[1][3:] == ["–", "", "–", "–", "–", "–", "not tested"]
 

@@ -5,11 +5,10 @@ from fairjax.data.phantom.faces import LARGEST as LARGEST
 from fairjax.data.phantom.faces import NEUTRAL as NEUTRAL
 from fairjax.data.phantom.faces import SPLITS as SPLITS
 from fairjax.data.phantom.faces import Differential as Differential
-from fairjax.data.phantom.faces import check as check
-from fairjax.data.phantom.faces import check_pictures as check_pictures
+from fairjax.data.phantom.faces import PhantomSource as PhantomSource
+from fairjax.data.phantom.faces import PictureSettings as PictureSettings
 from fairjax.data.phantom.faces import contact_sheet as contact_sheet
 from fairjax.data.phantom.faces import draw as draw
-from fairjax.data.phantom.faces import load as load
 from fairjax.data.phantom.faces import portraits as portraits
 from fairjax.data.phantom.faces import present as present
 from fairjax.data.phantom.person import GENDERS as GENDERS

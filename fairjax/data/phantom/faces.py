@@ -63,7 +63,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from fairjax.data.dataset import Attribute, Dataset, Examples
+from fairjax.data.dataset import Attribute, Dataset, DatasetSettings, Examples
 from fairjax.data.faces import Faces
 from fairjax.data.phantom.drawing import render, words
 from fairjax.data.phantom.person import GENDERS, GROUPS, People, looks, people
@@ -93,18 +93,12 @@ class Differential:
 
     def __post_init__(self) -> None:
         if self.kind not in LARGEST:
-            raise ValueError(
-                f"config.data.differential.kind={self.kind!r} is unknown; "
-                f"choose one of {', '.join(LARGEST)}."
-            )
+            raise ValueError(f"kind={self.kind!r} is unknown; choose one of {', '.join(LARGEST)}.")
         if self.group not in GROUPS:
-            raise ValueError(
-                f"config.data.differential.group={self.group!r} is unknown; "
-                f"choose one of {', '.join(GROUPS)}."
-            )
+            raise ValueError(f"group={self.group!r} is unknown; choose one of {', '.join(GROUPS)}.")
         if not 0 <= self.size <= LARGEST[self.kind]:
             raise ValueError(
-                f"config.data.differential.size={self.size} must be between 0 and "
+                f"size={self.size} must be between 0 and "
                 f"{LARGEST[self.kind]} for kind {self.kind!r}."
             )
 
@@ -174,97 +168,93 @@ def contact_sheet(
     return grid.swapaxes(1, 2).reshape(identities * image_size, images * image_size, 3)
 
 
-def load(
-    *,
-    root: str,
-    seed: int,
-    image_size: int,
-    identities: int,
-    images_per_identity: int,
-    split: Sequence[float],
-    differential: Mapping[str, Any],
-) -> Dataset:
-    """The phantom dataset; its pictures are drawn when they are read.
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings:
+    """What every source of phantom faces can be asked for.
 
-    Args:
+    Attributes:
       root: "": there are no files.
-      seed: What everything is drawn from, from 0 up to 2**63.
-      image_size: The pictures' side in pixels, 32 to 224.
-      identities: How many people, over all splits.
-      images_per_identity: How many pictures of each.
-      split: The shares of people in train, validation and test; they sum to 1.
-      differential: {"kind": ..., "group": ..., "size": ...}, as in `Differential`.
-
-    Returns:
-      Splits by person with the labels age, gender, group and identity. People are numbered from 0
-      through train, validation and test; `cluster` is the person's true number, and so is the
-      label unless label noise has changed it.
-
-    Raises:
-      ValueError: If a setting is out of its range, or a split would lack a group.
+      image_size: Side of the pictures in pixels, 32 to 224.
+      identities: Number of people.
+      images_per_identity: Number of pictures of each.
+      differential: What sets one group apart.
     """
-    check(
-        root=root,
-        image_size=image_size,
-        identities=identities,
-        images_per_identity=images_per_identity,
-        split=split,
-        differential=differential,
-    )
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"config.seed={seed} must be from 0 up to 2**63.")
-    apart, sizes = Differential(**differential), _split_sizes(identities, split)
-    ends = np.cumsum(list(sizes.values()))
-    splits = {}
-    for name, end in zip(sizes, ends, strict=True):
-        numbers = np.arange(end - sizes[name], end)
-        if name == "train":
-            numbers = present(numbers, apart, seed=seed)
-        splits[name] = _examples(numbers, images_per_identity, seed, image_size, apart)
-    if apart.of("label_noise"):
-        splits["train"] = _mislabelled(splits["train"], seed, apart)
-    parameters = {
-        "seed": seed,
-        "image_size": image_size,
-        "identities": identities,
-        "images_per_identity": images_per_identity,
-        "split": [float(share) for share in split],
-        "differential": asdict(apart),
-    }
-    return Dataset(
-        name="phantom",
-        attributes={
-            "age": Attribute((), 1, 100, "years", _DRAWN),
-            "gender": Attribute(GENDERS, 0, 1, "", _DRAWN),
-            "group": Attribute(GROUPS, 0, 3, "", _DRAWN),
-            "identity": Attribute((), 0, identities - 1, "", _DRAWN),
-        },
-        splits=splits,
-        manifest=_manifest(splits, parameters),
-    )
+
+    root: str = ""
+    image_size: int = 64
+    identities: int = 1000
+    images_per_identity: int = 6
+    differential: Differential = NEUTRAL
+
+    def __post_init__(self) -> None:
+        if self.root:
+            raise ValueError(f"root={self.root!r}: phantom faces are drawn, not read; leave it ''.")
+        if self.images_per_identity < 1:
+            raise ValueError(f"images_per_identity={self.images_per_identity} must be 1 or more.")
+        _check_size(self.image_size)
 
 
-def check(
-    *,
-    root: str,
-    image_size: int,
-    identities: int,
-    images_per_identity: int,
-    split: Sequence[float],
-    differential: Mapping[str, Any],
-) -> None:
-    """Refuses settings that `load` would refuse, before anything is drawn.
+@dataclass(frozen=True, kw_only=True)
+class PhantomSource(PictureSettings, DatasetSettings):
+    """Settings of the phantom dataset.
 
-    Raises:
-      ValueError: If a setting is out of its range, or a split would lack a group.
+    Attributes:
+      identities: Number of people, over all splits.
+      split: Shares of people in train, validation and test; they sum to 1.
     """
-    check_pictures(
-        root=root,
-        images_per_identity=images_per_identity,
-        image_size=image_size,
-        differential=differential,
-    )
-    _split_sizes(identities, split)
+
+    split: Sequence[float] = (0.7, 0.1, 0.2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _split_sizes(self.identities, self.split)
+
+    def load(self, *, seed: int) -> Dataset:
+        """The phantom dataset; its pictures are drawn when they are read.
+
+        Args:
+          seed: What everything is drawn from, from 0 up to 2**63.
+
+        Returns:
+          Splits by person with the labels age, gender, group and identity. People are numbered from
+          0 through train, validation and test; `cluster` is the person's true number, and so is the
+          label unless label noise has changed it.
+
+        Raises:
+          ValueError: If the seed is out of its range.
+        """
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"config.seed={seed} must be from 0 up to 2**63.")
+        apart, images = self.differential, self.images_per_identity
+        sizes = _split_sizes(self.identities, self.split)
+        ends = np.cumsum(list(sizes.values()))
+        splits = {}
+        for name, end in zip(sizes, ends, strict=True):
+            numbers = np.arange(end - sizes[name], end)
+            if name == "train":
+                numbers = present(numbers, apart, seed=seed)
+            splits[name] = _examples(numbers, images, seed, self.image_size, apart)
+        if apart.of("label_noise"):
+            splits["train"] = _mislabelled(splits["train"], seed, apart)
+        parameters = {
+            "seed": seed,
+            "image_size": self.image_size,
+            "identities": self.identities,
+            "images_per_identity": images,
+            "split": [float(share) for share in self.split],
+            "differential": asdict(apart),
+        }
+        return Dataset(
+            name="phantom",
+            attributes={
+                "age": Attribute((), 1, 100, "years", _DRAWN),
+                "gender": Attribute(GENDERS, 0, 1, "", _DRAWN),
+                "group": Attribute(GROUPS, 0, 3, "", _DRAWN),
+                "identity": Attribute((), 0, self.identities - 1, "", _DRAWN),
+            },
+            splits=splits,
+            manifest=_manifest(splits, parameters),
+        )
 
 
 def present(
@@ -276,34 +266,9 @@ def present(
     return np.delete(numbers, own[len(own) - left_out :])
 
 
-def check_pictures(
-    *, root: str, images_per_identity: int, image_size: int, differential: Mapping[str, Any]
-) -> None:
-    """Refuses what no phantom source can draw; the arguments are those of `load`.
-
-    Raises:
-      ValueError: If a setting is out of its range.
-    """
-    if root:
-        raise ValueError(
-            f"config.data.root={root!r}: phantom faces are drawn, not read; leave it ''."
-        )
-    if images_per_identity < 1:
-        raise ValueError(
-            f"config.data.images_per_identity={images_per_identity} must be 1 or more."
-        )
-    _check_size(image_size)
-    if set(differential) != {"kind", "group", "size"}:
-        raise ValueError(
-            f"config.data.differential has the keys {sorted(differential)}; "
-            "it needs kind, group and size."
-        )
-    Differential(**differential)
-
-
 def _check_size(image_size: int) -> None:
     if not 32 <= image_size <= 224:
-        raise ValueError(f"config.data.image_size={image_size} must be between 32 and 224.")
+        raise ValueError(f"image_size={image_size} must be between 32 and 224.")
 
 
 def _split_sizes(identities: int, split: Sequence[float]) -> dict[str, int]:
@@ -311,7 +276,7 @@ def _split_sizes(identities: int, split: Sequence[float]) -> dict[str, int]:
     shares = [float(share) for share in split]
     if len(shares) != len(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(
-            f"config.data.split={tuple(shares)} must be {len(SPLITS)} shares above 0 that sum "
+            f"split={tuple(shares)} must be {len(SPLITS)} shares above 0 that sum "
             f"to 1: {', '.join(SPLITS)}."
         )
 
@@ -322,7 +287,7 @@ def _split_sizes(identities: int, split: Sequence[float]) -> dict[str, int]:
     if min(sizes(identities)) < len(GROUPS):
         enough = next(n for n in itertools.count(identities) if min(sizes(n)) >= len(GROUPS))
         raise ValueError(
-            f"config.data.identities={identities} leaves a split without a group (train, "
+            f"identities={identities} leaves a split without a group (train, "
             f"validation and test get {sizes(identities)}); use at least {enough}."
         )
     return dict(zip(SPLITS, sizes(identities), strict=True))

@@ -1,99 +1,60 @@
 """Phantom people to train a face model on: no download, and the truth is known."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from fairjax.core.settings import need
 from fairjax.data import recognition
-from fairjax.data.dataset import Dataset
-from fairjax.data.phantom.benchmark import FIRST
-from fairjax.data.phantom.faces import Differential, check_pictures, portraits, present
+from fairjax.data.dataset import Dataset, DatasetSettings
+from fairjax.data.faces import BenchmarkSettings
+from fairjax.data.phantom.benchmark import FIRST, PhantomPairs
+from fairjax.data.phantom.faces import PictureSettings, portraits, present
 
 
-def load(
-    *,
-    root: str,
-    seed: int,
-    image_size: int,
-    identities: int,
-    images_per_identity: int,
-    held_out: int,
-    differential: Mapping[str, Any],
-    benchmark: Mapping[str, Any],
-) -> Dataset:
-    """Phantom people to train on; their pictures are drawn when they are read.
+@dataclass(frozen=True, kw_only=True)
+class PhantomIdentities(PictureSettings, DatasetSettings):
+    """Settings of phantom people to train on.
 
-    Args:
-      root: "": there are no files.
-      seed: What everything is drawn from, from 0 up to 2**63.
-      image_size: The pictures' side in pixels, 32 to 224.
-      identities: How many people, those held out included.
-      images_per_identity: How many pictures of each.
-      held_out: So many of them are kept for validation.
-      differential: As in `phantom`; what is planted here is not planted in the benchmark. "share"
-        leaves people out before anybody is held out; "label_noise" is not offered.
-      benchmark: The settings of one of BENCHMARKS, with its `name`.
-
-    Raises:
-      ValueError: If a setting is out of its range.
-      DataError: If the benchmark's data is missing or cannot be used.
+    Attributes:
+      identities: Number of people, those held out included.
+      held_out: Number of them who are kept for validation.
+      differential: As for the phantom dataset; what is planted here is not planted in the
+        benchmark. "share" leaves people out before anybody is held out; "label_noise" is not
+        offered.
+      benchmark: Settings of one of BENCHMARKS.
     """
-    apart = Differential(**differential)
-    return recognition.assemble(
-        "phantom_identities",
-        portraits(
-            present(np.arange(identities), apart, seed=seed),
-            images_per_identity,
+
+    images_per_identity: int = 8
+    held_out: int = 160
+    benchmark: BenchmarkSettings = PhantomPairs()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.differential.kind == "label_noise":
+            raise ValueError("differential.kind='label_noise' is not offered here; choose another.")
+        need(
+            self.held_out < self.identities <= FIRST,
+            "identities",
+            self.identities,
+            f"more than held_out={self.held_out} and at most {FIRST}",
+        )
+        need(self.held_out >= 2, "held_out", self.held_out, "2 or more")
+
+    def load(self, *, seed: int) -> Dataset:
+        """Phantom people to train on; their pictures are drawn when they are read.
+
+        Raises:
+          DataError: If the benchmark's data is missing or cannot be used.
+        """
+        faces = portraits(
+            present(np.arange(self.identities), self.differential, seed=seed),
+            self.images_per_identity,
             seed=seed,
-            image_size=image_size,
-            differential=apart,
-        ),
-        benchmark,
-        seed=seed,
-        min_images=1,
-        max_images=0,
-        held_out=held_out,
-        overlap="refuse",
-    )
-
-
-def check(
-    *,
-    root: str,
-    image_size: int,
-    identities: int,
-    images_per_identity: int,
-    held_out: int,
-    differential: Mapping[str, Any],
-    benchmark: Mapping[str, Any],
-) -> None:
-    """Refuses settings that `load` would refuse, before anything is drawn.
-
-    Raises:
-      ValueError: If a setting is out of its range.
-    """
-    check_pictures(
-        root=root,
-        images_per_identity=images_per_identity,
-        image_size=image_size,
-        differential=differential,
-    )
-    if differential["kind"] == "label_noise":
-        raise ValueError(
-            "config.data.differential.kind='label_noise' is not offered here; choose another."
+            image_size=self.image_size,
+            differential=self.differential,
         )
-    if not held_out < identities <= FIRST:
-        raise ValueError(
-            f"config.data.identities={identities} must be more than held_out={held_out} and at "
-            f"most {FIRST}."
+        settings = recognition.PeopleSettings(
+            min_images=1, held_out=self.held_out, overlap="refuse", benchmark=self.benchmark
         )
-    recognition.check(
-        min_images=1,
-        max_images=0,
-        held_out=held_out,
-        overlap="refuse",
-        on_error="raise",
-        max_bad=0.0,
-        benchmark=benchmark,
-    )
+        return recognition.assemble("phantom_identities", faces, settings, seed=seed)

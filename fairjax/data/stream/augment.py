@@ -7,12 +7,13 @@ an image is interpolated once, or not at all where the matrix is a flip.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int32
+
+from fairjax.core.settings import Augment
 
 # The columns of the uniforms that `affine_matrices` and `colour_matrices` take. Append only: a new
 # kind of augmentation then leaves the images of the old ones as they are.
@@ -22,66 +23,6 @@ DRAWS = (
 )
 ONE = 1 << 16  # matrices reach the pixels as fixed-point integers with 16 fractional bits
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma, as Pillow and torchvision use
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Which random changes a training image goes through; as it stands, none.
-
-    Attributes:
-      flip: Probability of a mirror image.
-      rotation_degrees: The angle is uniform in [-rotation_degrees, rotation_degrees].
-      crop_scale: The share of the area that is kept and blown up to the full size is uniform
-        between these two, in (0, 1].
-      crop_ratio: Width / height of the crop is log-uniform between these two. A side that would be
-        longer than the image's is cut to it (torchvision draws again instead).
-      shift: The image is moved along each axis by a share of its side uniform in [-shift, shift]:
-        padding and random cropping.
-      brightness: All channels are multiplied by a factor uniform in 1 ± brightness.
-      contrast: The distance to the image's mean grey is, by a factor uniform in 1 ± contrast.
-      saturation: The distance to the pixel's grey is, by a factor uniform in 1 ± saturation.
-      grey: Probability that all colour is taken away.
-
-    What lies outside the image is black. Colour comes after geometry, and is clipped to [0, 255]
-    once, at the end.
-    """
-
-    flip: float = 0.0
-    rotation_degrees: float = 0.0
-    crop_scale: tuple[float, float] = (1.0, 1.0)
-    crop_ratio: tuple[float, float] = (1.0, 1.0)
-    shift: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    grey: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "shift", "brightness", "contrast", "saturation", "grey"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"augment.{name}={getattr(self, name)} must lie in [0, 1].")
-        if not 0 <= self.rotation_degrees <= 180:
-            raise ValueError(
-                f"augment.rotation_degrees={self.rotation_degrees} must lie in [0, 180]."
-            )
-        for name, top in (("crop_scale", 1.0), ("crop_ratio", np.inf)):
-            low, high = getattr(self, name)
-            if not 0 < low <= high <= top:
-                raise ValueError(
-                    f"augment.{name}=({low}, {high}) must be (low, high) with 0 < low <= high"
-                    + (" <= 1." if top == 1 else ".")
-                )
-
-    @property
-    def moves(self) -> bool:
-        """Whether pixels change place."""
-        plain = (self.crop_scale, self.crop_ratio) == ((1.0, 1.0), (1.0, 1.0))
-        return not plain or any((self.flip, self.rotation_degrees, self.shift))
-
-    @property
-    def colours(self) -> bool:
-        """Whether pixels change colour."""
-        return any((self.brightness, self.contrast, self.saturation, self.grey))
 
 
 def affine_matrices(

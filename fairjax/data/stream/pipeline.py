@@ -36,7 +36,7 @@ QUEUED = 2  # batches planned and read ahead of tf.data
 FILL_BATCH = 64  # images decoded at a time when a cache is filled
 
 # From a step to the rows of one process's part of its batch, and their epochs.
-Plan = Callable[[int], tuple[np.ndarray, np.ndarray]]
+RowsOfStep = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,25 @@ class Batches(Iterator[dict[str, np.ndarray]]):
     """
 
     def __init__(
-        self, examples: Examples, dataset: Any, *, steps: range, plan: Plan, feed: "_Feed"
+        self,
+        examples: Examples,
+        dataset: Any,
+        *,
+        steps: range,
+        rows_of_step: RowsOfStep,
+        feed: "_Feed",
     ) -> None:
         self.waited_s = 0.0
         self._examples = examples
         self._batches = dataset.as_numpy_iterator()
         self._steps = iter(steps)
-        self._plan = plan
+        self._rows_of_step = rows_of_step
         self._feed = feed
         weakref.finalize(self, feed.stop)  # at the latest when the interpreter ends
 
     def __next__(self) -> dict[str, np.ndarray]:
         tf = import_tensorflow()
-        _, rows = self._plan(next(self._steps))
+        _, rows = self._rows_of_step(next(self._steps))
         start = time.perf_counter()
         try:
             views = next(self._batches)
@@ -144,7 +150,7 @@ def train_batches(
     n = len(examples)
     classes = classes_of(examples.labels[balance]) if balance else None
 
-    def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
+    def rows_of_step(step: int) -> tuple[np.ndarray, np.ndarray]:
         first = step * batch_size + process_index * local
         positions = np.arange(first, first + local)
         if classes is not None:
@@ -154,7 +160,7 @@ def train_batches(
     return _batches(
         cache_images(examples, image_size=image_size, cache_mb=cache_mb, threads=threads),
         image_size=image_size,
-        plan=plan,
+        rows_of_step=rows_of_step,
         steps=range(start_step, sys.maxsize),
         views=(augment,) if second is None else (augment, second),
         seed=seed,
@@ -198,11 +204,11 @@ def eval_batches(
       DataError: From the iterator or at once, if an image can't be decoded; it names the image.
     """
     local = _local_batch(examples, batch_size, image_size, process_index, process_count)
-    plan = _in_order(len(examples), batch_size, process_index * local, local)
+    rows_of_step = _in_order(len(examples), batch_size, process_index * local, local)
     return _batches(
         cache_images(examples, image_size=image_size, cache_mb=cache_mb, threads=threads),
         image_size=image_size,
-        plan=plan,
+        rows_of_step=rows_of_step,
         steps=range(-(-len(examples) // batch_size)),
         views=(Augment(),) if second is None else (Augment(), second),
         seed=0,
@@ -245,7 +251,7 @@ def cache_images(
     batches = _batches(
         examples,
         image_size=image_size,
-        plan=_in_order(len(examples), FILL_BATCH, 0, FILL_BATCH),
+        rows_of_step=_in_order(len(examples), FILL_BATCH, 0, FILL_BATCH),
         steps=range(-(-len(examples) // FILL_BATCH)),
         views=(Augment(),),
         seed=0,
@@ -266,7 +272,7 @@ def _batches(
     examples: Examples,
     *,
     image_size: int,
-    plan: Plan,
+    rows_of_step: RowsOfStep,
     steps: range,
     views: Sequence[Augment],
     seed: int,
@@ -274,13 +280,13 @@ def _batches(
 ) -> Batches:
     """The tf.data graph: plan and read a batch at a time, then do the pixels in parallel."""
     tf = import_tensorflow()
-    local = len(plan(steps.start)[1])
+    local = len(rows_of_step(steps.start)[1])
     read, read_type, decode = _reading(examples, image_size)
     purposes = ("augment", "augment the second view")
     pixels = [pixel_function(image_size, moves=a.moves, colours=a.colours) for a in views]
 
     def prepare(step: int) -> tuple[Any, ...]:
-        epochs, rows = plan(step)
+        epochs, rows = rows_of_step(step)
         matrices: list[np.ndarray] = []
         for augment, purpose in zip(views, purposes, strict=False):
             draws = uniforms(seed, purpose, epochs, rows, len(DRAWS))
@@ -308,7 +314,7 @@ def _batches(
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
     dataset = dataset.prefetch(2).with_options(options)
-    return Batches(examples, dataset, steps=steps, plan=plan, feed=feed)
+    return Batches(examples, dataset, steps=steps, rows_of_step=rows_of_step, feed=feed)
 
 
 class _Feed:
@@ -410,14 +416,14 @@ def _undecodable(examples: Examples, rows: np.ndarray) -> DataError | None:
     return None
 
 
-def _in_order(n: int, batch_size: int, offset: int, local: int) -> Plan:
+def _in_order(n: int, batch_size: int, offset: int, local: int) -> RowsOfStep:
     """Rows in order, PADDING after the last."""
 
-    def plan(step: int) -> tuple[np.ndarray, np.ndarray]:
+    def rows_of_step(step: int) -> tuple[np.ndarray, np.ndarray]:
         rows = step * batch_size + offset + np.arange(local)
         return np.zeros_like(rows), np.where(rows < n, rows, PADDING)
 
-    return plan
+    return rows_of_step
 
 
 def _images_in_memory(examples: Examples, image_size: int) -> np.ndarray | None:

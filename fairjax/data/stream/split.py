@@ -70,7 +70,7 @@ def check_ratio(ratio: Sequence[float]) -> None:
     """
     if len(ratio) != 3 or min(ratio) <= 0 or abs(sum(ratio) - 1) > 1e-6:
         raise ValueError(
-            f"config.data.split.ratio={tuple(ratio)} must be three positive shares that add up to "
+            f"ratio={tuple(ratio)} must be three positive shares that add up to "
             "1, such as (0.8, 0.1, 0.1)."
         )
 

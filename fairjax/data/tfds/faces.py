@@ -62,7 +62,7 @@ class Rfw(_Pairs):
     ATTRIBUTE, GROUPS = rfw.ATTRIBUTE, rfw.RACES
 
     def read(self, root: str) -> Mapping[str, Benchmark]:
-        return {"test": rfw.load(root=root, seed=0, align=True, on_error="raise")}
+        return {"test": rfw.RfwPairs(root=root).load(seed=0)}
 
 
 class Bfw(_Pairs):
@@ -74,7 +74,7 @@ class Bfw(_Pairs):
     ATTRIBUTE, GROUPS = bfw.ATTRIBUTE, bfw.SUBGROUPS
 
     def read(self, root: str) -> Mapping[str, Benchmark]:
-        return {"test": bfw.load(root=root, seed=0, pairs="", on_error="raise")}
+        return {"test": bfw.BfwPairs(root=root).load(seed=0)}
 
 
 class BuptBalancedface(ManualBuilder):

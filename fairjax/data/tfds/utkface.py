@@ -45,13 +45,7 @@ class Utkface(ManualBuilder):
         }
 
     def read(self, root: str) -> Mapping[str, Examples]:
-        return utkface.load(
-            root=root,
-            seed=0,
-            split={"ratio": (0.8, 0.1, 0.1), "stratify": True, "dedup": "group"},
-            on_error="skip",
-            max_bad=0.01,
-        ).splits
+        return utkface.UtkfaceSource(root=root).load(seed=0).splits
 
     def _generate_examples(self, examples: Examples) -> Rows:
         for row, name in enumerate(examples.ids.tolist()):

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from dataset_example import loaded
 from sklearn.linear_model import Ridge
 
 from fairjax.data import phantom
@@ -25,7 +26,9 @@ SETTINGS: dict[str, Any] = {
 
 
 def load(**changes: Any) -> Dataset:
-    return phantom.load(**{**SETTINGS, **changes})
+    settings = {**SETTINGS, **changes}
+    seed = settings.pop("seed")
+    return loaded({"name": "phantom", **settings}, seed=seed)
 
 
 def planted(kind: str, size: float, **changes: Any) -> Dataset:
@@ -223,7 +226,7 @@ def test_hash_changes_with_anything_that_changes_the_data(monkeypatch: pytest.Mo
             {"differential": {"kind": "blur", "group": "jade", "size": 0.01}},
         )
     ]
-    monkeypatch.setattr(phantom, "GENERATOR_VERSION", "another")
+    monkeypatch.setattr("fairjax.data.phantom.faces.GENERATOR_VERSION", "another")
     hashes.append(load().manifest["hash"])
     assert len(set(hashes)) == len(hashes)
     monkeypatch.undo()
@@ -242,7 +245,7 @@ def test_hash_changes_with_anything_that_changes_the_data(monkeypatch: pytest.Mo
         ({"split": (0.8, 0.2)}, "must be 3 shares"),
         ({"split": (0.8, 0.2, 0.0)}, "above 0"),
         ({"identities": 18}, "without a group .* use at least 19"),
-        ({"differential": {"kind": "none"}}, "needs kind, group and size"),
+        ({"differential": {"kind": "none"}}, "differential.group is missing"),
         ({"differential": {"kind": "dust", "group": "jade", "size": 0.1}}, "choose one of none"),
         ({"differential": {"kind": "blur", "group": "teal", "size": 0.1}}, "choose one of amber"),
         ({"differential": {"kind": "blur", "group": "jade", "size": 0.2}}, "between 0 and 0.1"),

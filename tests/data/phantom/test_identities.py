@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from dataset_example import loaded
+from ml_collections import ConfigDict
 
 from fairjax import config
-from fairjax.data import CHECKS, DATASETS
 from fairjax.data.phantom import GROUPS, NEUTRAL, draw, people
 from fairjax.data.phantom.benchmark import FIRST
 
 
 def pairs_of(**changes):
-    return config.phantom_pairs(
+    return config.benchmark(
+        "phantom",
         **{
             "image_size": 32,
             "identities": 80,
@@ -18,22 +20,20 @@ def pairs_of(**changes):
             "folds": 2,
             "pairs_per_fold": 6,
             **changes,
-        }
+        },
     )
 
 
 def load(*, seed=0, benchmark=None, **changes):
-    section = config.phantom_identities(
+    section = config.dataset(
+        "phantom_identities",
         image_size=32,
         identities=40,
         images_per_identity=3,
         held_out=8,
         benchmark=benchmark or pairs_of(),
     ).to_dict()
-    section |= changes
-    name = section.pop("name")
-    CHECKS[name](**section)
-    return DATASETS[name](seed=seed, **section)
+    return loaded(section | changes, seed=seed)
 
 
 def planted(kind, size, group="jade"):
@@ -149,14 +149,13 @@ def test_the_hash_moves_with_all_that_changes_a_picture():
         ({"benchmark": pairs_of(pairs_per_fold=0)}, "pairs_per_fold=0 must be 1 or more"),
         ({"benchmark": pairs_of(pairs_per_fold=31)}, "give .30 mated, 405 non-mated.; raise"),
         (
-            {"benchmark": pairs_of(differential=planted("blur", 9.0))},
+            {"benchmark": {**pairs_of().to_dict(), "differential": planted("blur", 9.0)}},
             "config.data.benchmark.differential.size=9.0",
         ),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_drawn(changes, words):
-    changes = {
-        key: value.to_dict() if key == "benchmark" else value for key, value in changes.items()
-    }
+    if isinstance(changes.get("benchmark"), ConfigDict):
+        changes = {"benchmark": changes["benchmark"].to_dict()}
     with pytest.raises(ValueError, match=words):
         load(**changes)

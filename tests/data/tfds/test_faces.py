@@ -52,7 +52,7 @@ def test_rfw_serves_its_pairs(tmp_path, write_bin, face, prepare):
         pairs = [(images[2 * k], images[2 * k + 1], k % 2 == 0) for k in range(10)]
         write_bin(tmp_path / "manual" / f"{race}_test.bin", pairs)
     builder = prepare("rfw", tmp_path / "manual")
-    benchmark = rfw.load(root=str(tmp_path / "manual"), seed=0, align=True, on_error="raise")
+    benchmark = rfw.RfwPairs(root=str(tmp_path / "manual")).load(seed=0)
     assert_pairs_are_those_of(benchmark, builder)
     row = by_ids(rows_of(builder, "test"))["Asian/00004", "Asian/00005"]
     with Image.open(io.BytesIO(face(104))) as image:
@@ -68,7 +68,7 @@ def test_bfw_serves_its_pairs(tmp_path, write_folder, people_files, prepare):
         rows += [[1, one, two, 1, group, group], [2, one, other, 0, group, group]]
     with (manual / "bfw-v0-datatable.csv").open("w", newline="") as file:
         csv.writer(file).writerows([bfw.COLUMNS, *rows])
-    benchmark = bfw.load(root=str(manual), seed=0, pairs="", on_error="raise")
+    benchmark = bfw.BfwPairs(root=str(manual)).load(seed=0)
     assert_pairs_are_those_of(benchmark, prepare("bfw", manual))
 
 

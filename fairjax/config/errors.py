@@ -1,0 +1,14 @@
+"""What is wrong with a config, in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """The config asks for something impossible; the message says what to type instead."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """For a misspelt word: "did you mean 'this'? "; "" where nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
