@@ -6,9 +6,10 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -138,11 +139,13 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
         if not member.filename.endswith(".npy"):
             raise ValueError(f"{member.filename!r} in it is no array")
         with archive.open(member) as file:
-            arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
+            arrays[member.filename.removesuffix(".npy")] = _array(
+                cast(BufferedIOBase, file), member.file_size
+            )
     return arrays
 
 
-def _array(file: IO[bytes], size: int) -> np.ndarray:
+def _array(file: BufferedIOBase, size: int) -> np.ndarray:
     """One array in numpy's format, of which `size` bytes are there in all."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
