@@ -21,7 +21,7 @@ import optax
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.heads import Head, class_losses
-from fairjax.losses import cross_entropy, make_margin, masked_sum
+from fairjax.losses import CosFace, Margin, cross_entropy, masked_sum
 from fairjax.losses.adversarial import reverse_gradient, uniform_cross_entropy
 from fairjax.methods.cosine_margin import MarginModel, count_classes, embedding_predictor
 from fairjax.methods.groups import group_scalars, require_groups
@@ -45,8 +45,8 @@ def build(
     backbone: nn.Module,
     targets: Mapping[str, Target],
     preprocess: Callable[[jax.Array], jax.Array],
-    margin: Mapping[str, Any],
-    head: Mapping[str, Any],
+    margin: Margin = CosFace(),  # noqa: B008  frozen
+    head: Head = Head(),  # noqa: B008  frozen
     label: str = "identity",
     group: str = "group",
     reference: str = "",
@@ -69,8 +69,8 @@ def build(
       backbone: From images to embeddings [batch, dim]; exposes its maps, as IResNet does.
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
-      margin: Name and settings of a margin, a key of MARGINS.
-      head: Settings of `Head`.
+      margin: The margin, one of MARGINS.
+      head: How the class weights lie over devices, and are walked.
       label: Attribute whose values are the people of the training split.
       group: Attribute whose groups are made alike; negative labels are left out.
       reference: Group whose map the others are compared with; "" is the first.
@@ -121,8 +121,7 @@ def build(
             raise ValueError(f"config.method.{name} must be {rule}.")
     anchor = groups.index(reference) if reference else 0
     classes = count_classes(targets, label)
-    margin_of, head_settings = make_margin(**margin), Head(**head)
-    model = MarginModel(backbone, classes, head_settings.rows(classes))
+    model = MarginModel(backbone, classes, head.rows(classes))
     discriminator = MapDiscriminator(len(groups))
 
     def run(
@@ -150,7 +149,7 @@ def build(
         activations = jax.eval_shape(run, params, variables, images, key)[2]
         blank = jnp.zeros(activations.shape[:3])
         params = {**params, "discriminator": discriminator.init(map_key, blank)["params"]}
-        state = margin_of.init_state()
+        state = margin.init_state()
         return params, variables | ({"margin": state} if state else {})
 
     def loss(
@@ -181,14 +180,14 @@ def build(
 
         def identify(embeddings: Any, kernel: jax.Array, state: PyTree) -> Any:
             return class_losses(
-                head_settings,
+                head,
                 kernel,
                 embeddings,
                 people,
                 mask,
                 state,
                 head_key,
-                margin=margin_of,
+                margin=margin,
                 penalty=None,
                 classes=classes,
             )
@@ -270,6 +269,6 @@ def build(
         init,
         loss,
         embedding_predictor(model, preprocess, tta, drop=("discriminator",)),
-        split={"head/kernel": head_settings.partition},
+        split={"head/kernel": head.partition},
         own_optimizers={"discriminator": lambda schedule: optax.adam(discriminator_lr)},
     )

@@ -29,7 +29,7 @@ def make_train_step(
         on their devices. Batch statistics are those of a micro-batch.
       ema_decay: Decay of the moving average of the weights, warmed up as
         min(decay, (1 + step) / (10 + step)); 0 keeps none.
-      steps_per_epoch: Steps in an epoch, for the batch's "epoch".
+      steps_per_epoch: Steps in an epoch, for the batch's "epoch" and `Method.after_epoch`.
     """
     grad_fn = jax.value_and_grad(method.loss, has_aux=True)
 
@@ -59,6 +59,16 @@ def make_train_step(
             scalars = jax.tree.map(lambda s: jnp.sum(s, axis=0), scalars)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
+        if method.after_epoch is not None:
+            done = jnp.floor((state.step + 1) / steps_per_epoch).astype(jnp.int32)
+            params, model_state = jax.lax.cond(
+                done > jnp.floor(epoch).astype(jnp.int32),
+                method.after_epoch,
+                lambda params, model_state, done: (params, model_state),
+                params,
+                model_state,
+                done,
+            )
         average = state.average
         if average is not None:
             decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
@@ -84,16 +94,3 @@ def make_predict_step(method: Method) -> Callable[[PyTree, Batch], dict[str, jax
         }
 
     return predict_step
-
-
-def make_epoch_step(method: Method) -> Callable[[TrainState, jax.Array], TrainState] | None:
-    """Returns the pure `(state, epoch) -> state` of `Method.after_epoch`, or None without one."""
-    after_epoch = method.after_epoch
-    if after_epoch is None:
-        return None
-
-    def epoch_step(state: TrainState, epoch: jax.Array) -> TrainState:
-        params, model_state = after_epoch(state.params, state.model_state, epoch)
-        return state.replace(params=params, model_state=model_state)
-
-    return epoch_step
