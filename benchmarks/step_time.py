@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairjax.run.host import keep_freed_memory, set_fragments_aside
+from fairjax.run.host import keep_freed_memory
 
 keep_freed_memory()  # for both sides, and before either starts a thread
 
@@ -34,7 +34,7 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from flax import linen as nn  # noqa: E402
 
-from fairjax.models.layers.conv import Lowering  # noqa: E402
+from fairjax.models.layers.backend import Lowering  # noqa: E402
 from fairjax.models.resnet import STAGES, ResNet  # noqa: E402
 
 CLASSES = 1000
@@ -175,7 +175,6 @@ def time_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, li
     for _ in range(WARM_UP):
         for run in runs.values():
             run()
-    set_fragments_aside()  # as `fairjax.run.train` does once it has compiled; it serves every side
     times = defaultdict(list)
     for _ in range(repeats):
         for name, run in runs.items():

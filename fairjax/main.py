@@ -4,17 +4,40 @@ Trains, evaluates and reports what the config describes. The same line again res
 stopped; a finished run prints its tables again.
 """
 
+import hashlib
+import json
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
-from rich.console import Console
+
+def leave_at_once(number: int, frame: FrameType | None) -> None:
+    """Ends the process on a signal, in one line; training itself saves first, and says so."""
+    for peers in PEERS:
+        peers.leave(f"signal {number} ended it")
+    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live display hides it
+    line = f"\n{cursor}fairjax: ended by signal {number}; the same line starts or resumes it.\n"
+    os.write(2, line.encode())
+    os._exit(128 + number)  # no exception: an import or a callback would swallow it
+
+
+PEERS: list[Any] = []  # connections to the other processes, once there are any
+if __name__ == "__main__":  # before the imports that take seconds
+    for _asked in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_asked) is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(_asked, leave_at_once)
+
+import numpy as np  # noqa: E402
+from absl import app, flags, logging  # noqa: E402
+from ml_collections import ConfigDict, config_flags  # noqa: E402
+from rich.console import Console  # noqa: E402
 
 os.environ.setdefault(
     "TF_ENABLE_ONEDNN_OPTS", "0"
@@ -30,9 +53,9 @@ from fairjax.core.errors import (  # noqa: E402
     report_error,
 )
 from fairjax.data.dataset import DataError  # noqa: E402
-from fairjax.run.host import keep_freed_memory  # noqa: E402
+from fairjax.run.host import end_with_parent, keep_freed_memory  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
-from fairjax.run.workdir import (
+from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
     claim,
     environment,
@@ -60,19 +83,35 @@ PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0."
 ONLY = flags.DEFINE_string(
     "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
 )
+TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
+)
+JOIN_TIMEOUT = flags.DEFINE_float(
+    "join_timeout", 300.0, "Seconds to wait for the other processes at the start.", lower_bound=1.0
+)
+HEARTBEAT_TIMEOUT = flags.DEFINE_float(
+    "heartbeat_timeout",
+    100.0,
+    "Seconds of silence after which another process counts as gone; one that was killed is "
+    "noticed at once.",
+    lower_bound=1.0,
 )
 
 # What a user can put right; anything else is our fault and keeps its traceback.
 USER_ERRORS = (DataError, FloatingPointError, WorkdirError)  # beside ConfigError
 
 
-def join_processes() -> None:
+def join_processes(config: ConfigDict) -> None:
     """Joins the other processes of this run when flags or a launcher's environment say so.
 
+    Args:
+      config: What this process was started with; the others must have the same.
+
     Raises:
-      ConfigError: If only some of --coordinator, --processes and --process are given.
+      ConfigError: If only some of --coordinator, --processes and --process are given, or one is
+        impossible.
+      PeerError: If a process does not come, or was started with something else.
     """
     import jax
 
@@ -81,10 +120,30 @@ def join_processes() -> None:
     process = _number(PROCESS.value, "JAX_PROCESS_ID")
     given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
+    # Longer than our own, so that the line that names the process comes first.
+    waits: dict[str, Any] = {
+        "initialization_timeout": int(JOIN_TIMEOUT.value) + 1,
+        "heartbeat_timeout_seconds": 2 * int(HEARTBEAT_TIMEOUT.value) + 10,
+    }
     if not missing:
-        jax.distributed.initialize(coordinator, processes, process)
+        from fairjax.run import peers
+
+        try:
+            joined = peers.meet(
+                str(coordinator),
+                int(processes or 0),
+                int(process or 0),
+                started_with=_started_with(config),
+                join_s=float(JOIN_TIMEOUT.value),
+                heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
+            )
+        except ValueError as error:
+            raise config_lib.ConfigError(str(error)) from None
+        PEERS.append(joined)
+        jax.distributed.initialize(coordinator, processes, process, **waits)
     elif DISTRIBUTED.value:
-        jax.distributed.initialize()
+        jax.distributed.initialize(**waits)
+        _require_same("config or code", json.dumps(_started_with(config), sort_keys=True))
     elif len(missing) < len(given):
         raise config_lib.ConfigError(
             f"{', '.join(missing)} is missing: several processes need --coordinator, --processes "
@@ -92,7 +151,41 @@ def join_processes() -> None:
         )
 
 
-def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = None) -> int:
+def _started_with(config: ConfigDict) -> dict[str, Any]:
+    """What must be equal in all processes of a run, JSON-ready; where the data lie may differ."""
+    code = environment({})
+    shared = [key for key in config_lib.keys(config) if not key.endswith(".root")]
+    return {
+        **{key: config_lib.leaf(config, key) for key in shared},
+        "FairJAX": code["fairjax"],
+        "git revision": code["git_revision"],
+    }
+
+
+def _require_same(what: str, text: str) -> None:
+    """Refuses, in every process, where one of them has another text than process 0.
+
+    Raises:
+      WorkdirError: Names the process.
+    """
+    import jax
+    from jax.experimental import multihost_utils
+
+    if jax.process_count() == 1:
+        return
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    found = multihost_utils.process_allgather(np.frombuffer(digest, np.int32))
+    wrong = np.flatnonzero((found != found[0]).any(axis=1))
+    if wrong.size:
+        raise WorkdirError(
+            f"process {wrong[0]} has another {what} than process 0; start all with the same line, "
+            "the same code and the same data."
+        )
+
+
+def run(
+    config: ConfigDict, workdir: Path, *, join: Callable[[ConfigDict], None] | None = None
+) -> int:
     """Trains, evaluates and reports; returns the exit status.
 
     Args:
@@ -108,8 +201,9 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
 
     settings = build_run(config)
     if join is not None:
-        join()
+        join(config)
     import jax
+    from jax.experimental import multihost_utils
 
     from fairjax.run import prepare
     from fairjax.run.train import train
@@ -117,7 +211,11 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
     started = time.monotonic()
     config_lib.validate(config, device_count=jax.device_count())
     if jax.process_index() > 0:
-        outcome = train(settings, workdir, settings.data.load(seed=settings.seed))
+        if multihost_utils.broadcast_one_to_all(np.array(False)):
+            return DONE  # the run is finished, and process 0 reports
+        dataset = settings.data.load(seed=settings.seed)
+        _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
+        outcome = train(settings, workdir, dataset)
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
         settle_config(workdir, settings.tree)
@@ -127,7 +225,10 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             "count": jax.device_count(),
             "processes": jax.process_count(),
         }
-        if is_finished(workdir):
+        finished = is_finished(workdir)
+        if jax.process_count() > 1:
+            multihost_utils.broadcast_one_to_all(np.array(finished))
+        if finished:
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
             dataset = settings.data.load(seed=settings.seed)
@@ -135,10 +236,12 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
             prepare.check_balance(settings.input, dataset)
             prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
-            settle_data(workdir, prepare.manifest_of(dataset))
+            manifest = prepare.manifest_of(dataset)
+            settle_data(workdir, manifest)
+            _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
-                line = shlex.join(["python", "-m", "fairjax.main", *sys.argv[1:]])
+                line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
                 print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
                 return 128 + outcome.signal_number
             write_json(
@@ -149,7 +252,7 @@ def run(config: ConfigDict, workdir: Path, *, join: Callable[[], None] | None = 
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(settings.scoring, workdir, Console())
+        path = report(settings.scoring, workdir, Console(), show_tables=TABLES.value)
     print(f"\nReport: {path}")
     return 0
 
@@ -200,12 +303,16 @@ def _study(config: ConfigDict, workdir: Path) -> int:
 
 def guarded(argv: Sequence[str]) -> int:
     """`main`, a user's mistake being one line and an exit code that `core.errors` lists."""
+    end_with_parent()
+    why = ""
     try:
         return main(argv)
     except config_lib.ConfigError as error:
+        why = str(error)
         report_error(error)
         return USAGE
     except (*USER_ERRORS, OSError) as error:
+        why = str(error)
         report_error(error)
         return UNUSABLE
     except ModuleNotFoundError as error:
@@ -214,6 +321,12 @@ def guarded(argv: Sequence[str]) -> int:
             raise
         report_error(message)
         return UNUSABLE
+    except BaseException as error:
+        why = repr(error)
+        raise
+    finally:
+        for peers in PEERS:
+            peers.leave(why)
 
 
 def _number(flag: int | None, variable: str) -> int | None:
@@ -228,7 +341,15 @@ def parse(argv: list[str]) -> list[str]:
     argv = _with_config_files(argv)
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except (
+        flags.Error,
+        AttributeError,
+        LookupError,
+        OSError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ) as error:
         report_error(_flag_message(error, argv))
         raise SystemExit(USAGE) from None
     except ModuleNotFoundError as error:  # a config file names what needs it
@@ -265,12 +386,12 @@ def _flag_message(error: Exception, argv: Sequence[str]) -> str:
             if path not in known:
                 return f"--config.{path} cannot be set; {config_lib.suggest_key(config, path)}"
         if isinstance(error, flags.IllegalFlagValueError):
-            path, text = re.findall(r"(?:^|\0)--?config\.([^=\0]+)[=\0]([^\0]*)", joined)[-1]
-            example = config_lib.leaf(config, path)
-            return (
-                f"--config.{path}={text!r} is not a valid {type(example).__name__}; "
-                f"write for example --config.{path}={example}"
-            )
+            for path, text in re.findall(r"(?:^|\0)--?config\.([^=\0]+)[=\0]([^\0]*)", joined)[-1:]:
+                example = config_lib.leaf(config, path)
+                return (
+                    f"--config.{path}={text!r} is not a valid {type(example).__name__}; "
+                    f"write for example --config.{path}={example}"
+                )
     said = str(error).strip().splitlines() or [type(error).__name__]
     return said[0]
 

@@ -4,6 +4,11 @@
 #        What else sbatch should know (partition, account) goes into SBATCH_* variables, as usual.
 set -euo pipefail
 
+# Where no environment is active: the one that the README makes.
+venv=$(cd "$(dirname "$0")/.." && pwd)/.venv/bin/python
+if [[ -n ${VIRTUAL_ENV:-} || ! -x $venv ]]; then venv=python; fi
+python=${PYTHON:-$venv}
+
 dry_run=false
 nodes=1
 gpus=1
@@ -25,7 +30,7 @@ fi
 
 distributed=()
 if [[ $nodes -gt 1 ]]; then distributed=(--distributed); fi
-printf -v run '%q ' srun --kill-on-bad-exit=1 "${PYTHON:-python}" -m fairjax.main "${distributed[@]}" "$@"
+printf -v run '%q ' srun --kill-on-bad-exit=1 "$python" -m fairjax.main "${distributed[@]}" "$@"
 # SIGTERM reaches every process two minutes before the limit: each saves, and the same line goes on.
 # After a node failure or preemption Slurm requeues by itself.
 submit=(

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from blocks import BLOCK, runnable
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -20,16 +21,10 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 PAGES = [page for page in PAGES if "api" not in page.parts and page.name != "commands.md"]
-BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def name(page):
     return page.relative_to(ROOT).as_posix()
-
-
-def runnable(page):
-    blocks = [text for language, text in BLOCK.findall(page.read_text()) if language == "sh"]
-    return [text for text in blocks if not text.startswith("python3 -m venv")]
 
 
 @pytest.mark.slow

@@ -11,13 +11,13 @@ SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
 RUN = ["--config", "a b.py:smoke", "--workdir", "runs/x"]
 
 
-def dry_run(script, *arguments):
+def dry_run(script, *arguments, root=ROOT, **more):
     done = subprocess.run(
-        ["bash", ROOT / "launch" / script, "--dry-run", *arguments],
+        ["bash", root / "launch" / script, "--dry-run", *arguments],
         capture_output=True,
         text=True,
         check=True,
-        env={"PATH": "/usr/bin:/bin"},
+        env={"PATH": "/usr/bin:/bin", **(more or {"VIRTUAL_ENV": "active"})},
     )
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
@@ -39,6 +39,22 @@ def test_without_arguments_a_launcher_says_how_it_is_used(script):
 
 def test_local_runs_one_process_with_the_arguments_untouched():
     assert dry_run("local.sh", *RUN) == [["python", "-m", "fairjax.main", *RUN]]
+
+
+@pytest.mark.parametrize("script", ["local.sh", "slurm.sh"])
+def test_without_an_active_environment_the_readmes_own_is_taken(script, tmp_path):
+    shutil.copytree(ROOT / "launch", tmp_path / "launch")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch(0o755)
+    rest = (["--"] if script == "slurm.sh" else []) + RUN
+
+    def line(**environment):
+        return " ".join(dry_run(script, *rest, root=tmp_path, **environment)[0])
+
+    assert f"{python} -m fairjax.main" in line(HOME="x")
+    assert "here -m fairjax.main" in line(PYTHON="here")
+    assert str(python) not in line(VIRTUAL_ENV="active")
 
 
 def test_local_numbers_its_processes():

@@ -92,7 +92,7 @@ def test_a_run_leaves_what_the_readme_says(one_device):
     assert results.get("gender_accuracy").n == 36
 
 
-def test_the_same_line_again_prints_the_same_tables_and_trains_nothing(one_device):
+def test_the_same_line_again_prints_the_same_verdict_and_trains_nothing(one_device):
     workdir, first = one_device
     before = (workdir / "metrics.jsonl").read_bytes()
     again = main(workdir)

@@ -8,7 +8,9 @@ Source: Xu et al., "Consistent Instance False Positive Improves Fairness in Face
 Data: BUPT as folders or records, RFW as folders or .bin; three people in both are left out.
 Run: python -m fairjax.main --config configs/recognition/margin.py:method=fpr_penalty,depth=34 \
   --workdir runs/fpr --config.data.root=BUPT --config.data.benchmark.root=RFW
-  Methods: cosface, arcface, fpr_penalty, fpr_tface, gabn, gac, debface; depths 34, 50, 100; train=balanced or global.
+  Methods: cosface, arcface, fpr_penalty, fpr_tface, gabn, gac, debface; depths 34, 50,
+  100; train=balanced or global.
+  auto_gamma_u allows an image 2.8 false positives, as in the paper, however many people there are.
   Has not been run at full size.
 Reduced: :small, 64 pixels, a narrow R18, on any tree of people with LFW-style pairs a group:
   FAIRJAX_DATA holds faces_id.tar, faces_id.csv and faces_id_pairs/. People in the pairs are not
@@ -45,9 +47,16 @@ SCHEDULES = {"balanced": (40.0, (20.0, 32.0, 36.0)), "global": (24.0, (10.0, 18.
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: small, smoke, seed=0, method=cosface, depth=34, train=balanced."""
+    """Arguments: small, smoke, seed=0, method=cosface, depth=34, train=balanced, auto_gamma_u."""
     options = parse_arg(
-        arg, small=False, smoke=False, seed=0, method="cosface", depth=34, train="balanced"
+        arg,
+        small=False,
+        smoke=False,
+        seed=0,
+        method="cosface",
+        depth=34,
+        train="balanced",
+        auto_gamma_u=False,
     )
     for key, known in (("method", METHODS), ("train", SCHEDULES)):
         if (value := getattr(options, key)) not in known:
@@ -124,4 +133,8 @@ def get_config(arg: str = "") -> ConfigDict:
         # A rate that leaves hundreds of cosines of so small a batch above the threshold, where
         # 1e-4 would leave a handful.
         config.method.gamma_u = 0.05 if options.smoke else 5e-3
+    if options.auto_gamma_u:
+        if "fpr" not in options.method:
+            raise ConfigError("auto_gamma_u is for method=fpr_penalty or fpr_tface.")
+        config.method = ConfigDict({**config.method.to_dict(), "gamma_u": "auto"})
     return config

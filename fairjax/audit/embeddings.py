@@ -117,7 +117,7 @@ def load_embeddings(
       pairs: A table of pairs of images; None takes all pairs, or a sample of them.
       sample: For a sample: at most so many mated and so many non-mated pairs a group, and
         non-mated pairs of every two groups. None takes all pairs.
-      seed: Of the sample.
+      seed: Seed of the sample.
 
     Raises:
       InputError: If anything is unfit.

@@ -36,7 +36,7 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
 
     Args:
       results: Measured on the pairs that have a score.
-      loaded: Those pairs, with their failures.
+      loaded: The pairs, with their failures.
     """
     failures = loaded.failures
     if failures is None:

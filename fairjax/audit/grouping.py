@@ -151,7 +151,7 @@ def refuse_alike(names: Sequence[str], what: str, where: str) -> None:
 
     Args:
       names: Names of one kind.
-      what: Their kind, for messages: "the groups".
+      what: Kind of the names, for messages: "the groups".
       where: The file, for messages.
 
     Raises:

@@ -99,7 +99,7 @@ def cosines(score: Float[np.ndarray, " pairs"], kind: str) -> Float[np.ndarray, 
     """The scores as cosines, for accuracies on a fixed grid; None where the kind does not allow it.
 
     Args:
-      score: As held: distances negated.
+      score: Scores as held: distances negated.
       kind: A key of `KINDS`, or "" for unknown.
     """
     turn = KINDS[kind].cosine if kind else None
@@ -134,7 +134,7 @@ def check_threshold(threshold: float, column: str, score: np.ndarray, *, distanc
     """Refuses a threshold outside the scores: every pair would be on one side of it.
 
     Args:
-      threshold: As the user gives it: a distance for distances.
+      threshold: The user's threshold: a distance for distances.
       column: The scores' name.
       score: The scores as held.
       distance: Whether they are distances.

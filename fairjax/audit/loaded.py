@@ -21,7 +21,7 @@ class Failures:
       failed: Whether each pair, of all that the table lists, lacks a score.
       mated: Whether it shows one person.
       subject: Numbers of its people.
-      group: Their groups, or UNKNOWN.
+      group: Groups of the two images, or UNKNOWN.
       image: Numbers of its images; None where the pairs name none.
       sides: What the two sides are: ("probe", "reference") where the table says so, else equal.
     """
@@ -41,11 +41,11 @@ class Loaded:
     Attributes:
       by: The attribute.
       groups: Names of its groups.
-      scores: Of each system.
+      scores: Scores of each system.
       mated: Whether each pair shows one person.
       subject: Numbers of its people, by the order of their names; made up, one person a mated pair
         and two a non-mated one, where the table names nobody.
-      group: Their groups, or UNKNOWN.
+      group: Groups of the two images, or UNKNOWN.
       fold: Part of the benchmark.
       has_subjects: Whether the people are known.
       has_images: Whether pairs name their images, so that none is listed twice.
@@ -178,7 +178,7 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
 
     Args:
       loaded: The pairs.
-      names: Of the people, by number.
+      names: Names of the people, by number.
       where: For messages.
 
     Raises:

@@ -29,7 +29,7 @@ def write(folder: Path, results: Results, *, title: str) -> None:
 
 
 def tables(results: Results) -> list[Table]:
-    """What a terminal shows: the protocol's tables, verdicts, and what has no number and why."""
+    """The protocol's tables, verdicts on tolerances, and what has no number and why."""
     if results.kind == "attributes":
         found = attributes.tables(results)
     else:
@@ -52,7 +52,7 @@ def _verdicts(results: Results) -> Table:
     ]
     columns = [*(["system"] if len(systems) > 1 else []), "gap", "at", "verdict", "why"]
     note = "Within or exceeds: the whole interval lies on that side of the tolerance."
-    return Table("Verdicts", columns, rows, note)
+    return Table("Verdicts", columns, rows, note, drawn=True)
 
 
 def _undefined(results: Results) -> Table:

@@ -36,8 +36,8 @@ class Planted:
 
     Attributes:
       group: Index into `GROUPS` of the group whose rates differ.
-      fmr_ratio: Its true FMR over that of the others at `THRESHOLD`.
-      fnmr_ratio: The same of FNMR.
+      fmr_ratio: True FMR of this group over that of the others at `THRESHOLD`.
+      fnmr_ratio: True FNMR of this group over that of the others.
       fmr: The others' true FMR at `THRESHOLD`, a fraction.
       fnmr: The others' true FNMR there, a fraction.
     """
@@ -54,8 +54,8 @@ class Size:
     """How much is drawn.
 
     Attributes:
-      people: In each group.
-      images: Of each person.
+      people: Number of people in each group.
+      images: Number of images of each person.
       nonmated: Non-mated pairs within each group.
       across: Non-mated pairs of every two groups.
     """

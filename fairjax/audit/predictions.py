@@ -112,9 +112,9 @@ def audit_predictions(
       columns: The labels and predictions.
       asked: The columns of people (`subject`) and images, and what to do with groups.
       by: The column of groups; "race+gender" is where two meet, "age:18,30" puts numbers in bins.
-      resamples: Of people, or of rows where nobody is named.
+      resamples: Resamples of people, or of rows where nobody is named.
       level: Coverage of intervals.
-      seed: Of everything drawn.
+      seed: Seed of all draws.
 
     Raises:
       InputError: If anything is unfit; the message names the row.

@@ -42,9 +42,9 @@ class Settings:
       thresholds: Given thresholds, in the scores' own unit: distances for distances.
       protocol: A key of `ACCURACY_VARIANTS`.
       tolerances: By summary's name the gap that is accepted.
-      resamples: Of people.
+      resamples: Resamples of people.
       level: Coverage of intervals.
-      seed: Of everything drawn.
+      seed: Seed of all draws.
       limits: More sentences for the reader.
     """
 
@@ -71,7 +71,7 @@ def measure(
       loaded: The pairs.
       settings: What to measure.
       calibration: Other pairs of the same systems, to find thresholds on.
-      calibration_source: Their file's name.
+      calibration_source: Name of the calibration scores' file.
 
     Raises:
       InputError: If the protocol needs what the pairs lack, or the calibration's systems differ.

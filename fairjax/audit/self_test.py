@@ -83,7 +83,7 @@ class CaseResult:
     """What was said in all repeats of a case.
 
     Attributes:
-      tallies: By rate.
+      tallies: Counts by rate.
       claims: How many audits showed a difference of any rate: what a first screen would claim.
     """
 
@@ -129,7 +129,7 @@ def run(
     """Audits `repeats` draws of each case.
 
     Args:
-      repeats: At least 1.
+      repeats: Number of audits of each case, at least 1.
       seed: Non-negative; repeat k draws from [seed, k].
       progress: Called with the number of audits done.
     """

@@ -44,9 +44,9 @@ examples:
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
 
-Without --out the tables are printed and nothing is written. With it DIR gets results.json (every
-number with its provenance), report.html, model_card.md, measures.csv and one CSV a table; with
-several --by, one folder each.
+The verdict is printed; --tables prints every table before it. Without --out nothing is written.
+With it DIR gets results.json (every number with its provenance), report.html, model_card.md,
+measures.csv and one CSV a table; with several --by, one folder each.
 
 exit codes: 0 the audit was made, whatever it found; 1 an input can't be used, and one line says
 why; 2 the command line is wrong; 3 with --self-test: the audit failed its own test.
@@ -64,6 +64,7 @@ def add(verbs: Any) -> None:
     )
     audit.add_argument("files", metavar="FILE", type=Path, nargs="*", help="what to audit")
     audit.add_argument("--out", metavar="DIR", type=Path, help="write results and report here")
+    audit.add_argument("--tables", action="store_true", help="print every table before the verdict")
     audit.add_argument("--title", default="", help="the report's heading (default: FILE's name)")
     _add_columns(audit.add_argument_group("columns and groups"))
     _add_pairs(audit.add_argument_group("pairs of embeddings"))
@@ -491,20 +492,25 @@ def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
         for role in ("groups", "pairs", "calibrate_on")
         if (path := getattr(arguments, role))
     }
-    return run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
+    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
+    return {"dataset": "phantom", **facts} if arguments.demo else facts
 
 
 def _say(
     arguments: argparse.Namespace, console: Any, results: Any, facts: Mapping[str, Any], part: str
 ) -> None:
-    """Prints the tables and writes the files, in a folder of their own if there are several."""
+    """Prints the verdict and writes the files, in a folder of their own if there are several."""
     from fairjax.audit import outputs
-    from fairjax.report import print_tables
+    from fairjax.report import print_summary, print_tables
 
     results = replace(results, provenance={**results.provenance, **facts})
-    print_tables(outputs.tables(results), console)
+    if arguments.tables:
+        print_tables(outputs.tables(results), console)
     for limit in results.limits:
         console.print(f"Note: {limit}", soft_wrap=True)
+    if part:
+        console.print(f"\nBy {part}:", soft_wrap=True)
+    print_summary(results, console)
     if arguments.out:
         folder = arguments.out / part
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)

@@ -52,10 +52,10 @@ def _list(console: Any) -> None:
 def _show(file_and_arg: str, console: Any) -> None:
     from rich.table import Table
 
-    from fairjax.config import find_file, keys, leaf, load
+    from fairjax.config import describe, find_file, keys, leaf, load, split_argument
 
     config = load(file_and_arg)
-    path = Path(find_file(file_and_arg).rpartition(".py")[0] + ".py")
+    path = Path(split_argument(find_file(file_and_arg))[0])
     console.print(f"{path}\n\n{_docstring(path)}\n", soft_wrap=True)
     console.print(f"After a colon. {_docstring(path, 'get_config')}\n", soft_wrap=True)
     if "study" in config:
@@ -63,10 +63,12 @@ def _show(file_and_arg: str, console: Any) -> None:
         names = ", ".join(row.name for row in plan.rows)
         console.print(f"A study of {len(plan.rows)} rows: {names}.", soft_wrap=True)
         console.print(f"Seeds: {', '.join(map(str, plan.seeds))}. Every row begins with:\n")
-    table = Table("key", "value", box=None, pad_edge=False, header_style="bold")
+    meanings = describe(config)
+    table = Table("key", "value", "meaning", box=None, pad_edge=False, header_style="bold")
     for key in keys(config):
         if key != "study":
-            table.add_row(key, repr(leaf(config, key)))
+            table.add_row(key, repr(leaf(config, key)), meanings.get(key, ""))
+    table.columns[0].no_wrap = True
     console.print(table)
     console.print("\nChange a key with --config.KEY=VALUE.", soft_wrap=True)
 

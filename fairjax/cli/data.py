@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from fairjax.data.dataset import DataError
 from fairjax.data.formats.files import printable
 
 _LISTED = 20  # names shown of a long list; --json has them all
@@ -39,7 +40,7 @@ class DataReport:
 
     Attributes:
       account: All of it, JSON-ready, with `source`, `skipped` and `hash`.
-      size: Its size in words.
+      size: The limit's size in words.
       sheets: The tables that are printed.
       use: What it is fit for, if it is: "train" or "test".
       refuse: Raises DataError where it is not.
@@ -88,6 +89,13 @@ def add(verbs: Any) -> None:
         default="",
         help="identities, lfw: a table with the columns identity and group; identities also: "
         "the word folder, where the folders above the people's are the groups'",
+    )
+    check.add_argument(
+        "--person-folder",
+        metavar="NUMBER",
+        default="",
+        help="identities: number of the folder that names the person, 1 being the first below PATH "
+        "(1 for person/video/frame, 2 for train/person/image); path: each path is a person",
     )
     check.add_argument(
         "--json", metavar="FILE", type=Path, help="also write the whole account here"
@@ -141,7 +149,10 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
     if arguments.dataset == "bupt":
         found, told = bupt.read(arguments.path), bupt.HELP
     else:
-        found, told = tree.read_tree(arguments.path, arguments.groups), tree.HELP
+        found, told = (
+            tree.read_tree(arguments.path, arguments.groups, _person_folder(arguments)),
+            tree.HELP,
+        )
     account = {"name": arguments.dataset, **faces.account(found)}
     return DataReport(
         account,
@@ -152,6 +163,15 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
             arguments.dataset, found, Source(max_bad=arguments.max_bad), told=told
         ),
     )
+
+
+def _person_folder(arguments: argparse.Namespace) -> str:
+    from fairjax.data.identities import IdentitiesSource
+
+    try:
+        return IdentitiesSource(person_folder=arguments.person_folder).person_folder
+    except ValueError as error:
+        raise DataError(f"--{str(error).replace('_', '-')}") from error
 
 
 def _check_pairs(arguments: argparse.Namespace) -> DataReport:
@@ -231,6 +251,12 @@ def _utkface_sheets(account: Mapping[str, Any]) -> list[Sheet]:
 def _people_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
     people, images = account["people"], account["images"]
     return [
+        Sheet(
+            "Files",
+            ["what", "files"],
+            [[what, n] for what, n in account["files"].items()],
+            "\n".join(account["notes"]),
+        ),
         Sheet(
             f"People and images by {attribute}",
             [attribute, "people", "images", "share"],

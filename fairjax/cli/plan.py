@@ -101,7 +101,13 @@ def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
 
 def _memory(device: Any) -> int:
     """Bytes that a device has; the simulated ones share the host's."""
+    from fairjax.config import ConfigError
+
     known = device.memory_stats() or {}
+    if not hasattr(os, "sysconf"):  # Windows
+        if "bytes_limit" in known:
+            return known["bytes_limit"]
+        raise ConfigError("the memory of this machine is not known; give it with --memory GIB.")
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return known.get("bytes_limit", host // device.client.device_count())
 

@@ -15,11 +15,14 @@ def add(verbs: Any) -> None:
         "report",
         help="compute the numbers, tables and report of a run or a study again",
         description="Computes results.json and report.html of a finished run again from its saved "
-        "predictions, or the table and the claims of a study from its runs, and prints the tables. "
-        "It needs neither the model nor an image.",
+        "predictions, or the table and the claims of a study from its runs, and prints the "
+        "verdict. It needs neither the model nor an image.",
         epilog="Example: fairjax report runs/quickstart",
     )
     report.add_argument("folder", metavar="RUN", type=Path, help="the run's or study's folder")
+    report.add_argument(
+        "--tables", action="store_true", help="print the protocol's tables before the verdict"
+    )
     report.set_defaults(run=_report)
 
 
@@ -34,5 +37,5 @@ def _report(arguments: argparse.Namespace) -> None:
     from fairjax.run.score import report  # matplotlib is not every verb's business
 
     scoring = build_scoring(read_checked(arguments.folder / "config.json"))
-    path = report(scoring, arguments.folder, Console())
+    path = report(scoring, arguments.folder, Console(), show_tables=arguments.tables)
     print(f"\nReport: {path}")

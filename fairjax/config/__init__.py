@@ -6,6 +6,7 @@ read the defaults of what it names; no device is touched before the config is ch
 
 from fairjax.config.bind import bind_section as bind_section
 from fairjax.config.check import validate as validate
+from fairjax.config.describe import describe as describe
 from fairjax.config.errors import ConfigError as ConfigError
 from fairjax.config.keys import differences as differences
 from fairjax.config.keys import keys as keys
@@ -32,4 +33,5 @@ from fairjax.config.tree import find_file as find_file
 from fairjax.config.tree import load as load
 from fairjax.config.tree import parse_arg as parse_arg
 from fairjax.config.tree import shipped as shipped
+from fairjax.config.tree import split_argument as split_argument
 from fairjax.config.tree import study as study

@@ -129,7 +129,7 @@ def bind_section(
     Args:
       registry: The room's dict literal.
       section: A section with a `name`.
-      where: Its path, such as "config.method", for messages.
+      where: Path of the section, such as "config.method", for messages.
       supplied: Names of the arguments that the program supplies when it calls the answer.
 
     Raises:

@@ -116,7 +116,7 @@ class Study:
       similar: Pairs of rows whose runs' features are compared, seed by seed; both save them
         (`method.save_features`).
       seeds: Every row is trained once with each.
-      resamples: Of the test's people, for the claims: 200 know a deviation to 5 %, which the tests
+      resamples: Resamples of the test's people: 200 know a deviation to 5 %, which the tests
         allow for.
       notes: Sentences for the reader: what differs from the paper.
     """

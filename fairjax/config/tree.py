@@ -1,5 +1,6 @@
 """The config tree with its defaults, and how a config file is read."""
 
+import re
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,6 +86,13 @@ def shipped() -> Path:
     return checkout if (checkout / "quickstart.py").exists() else package / "shipped_configs"
 
 
+def split_argument(file_and_arg: str) -> tuple[str, str, str]:
+    """File, colon and argument of `FILE[:arg]`; the colon of a Windows drive is the file's."""
+    drive = file_and_arg[:2] if re.match(r"[A-Za-z]:[\\/]", file_and_arg) else ""
+    file, colon, arg = file_and_arg.removeprefix(drive).partition(":")
+    return drive + file, colon, arg
+
+
 def find_file(file_and_arg: str) -> str:
     """`FILE[:arg]` with the path of the config file.
 
@@ -96,7 +104,7 @@ def find_file(file_and_arg: str) -> str:
     Returns:
       The path and the argument; the words as they came where there is no such file.
     """
-    file, colon, arg = file_and_arg.partition(":")
+    file, colon, arg = split_argument(file_and_arg)
     if not Path(file).is_file():
         name = file.removeprefix("configs/").removesuffix(".py")
         found = shipped() / f"{name}.py"
@@ -114,7 +122,7 @@ def load(file_and_arg: str) -> ConfigDict:
     Raises:
       ConfigError: If the file is missing or broken, or does not know the argument.
     """
-    file, _, arg = find_file(file_and_arg).partition(":")
+    file, _, arg = split_argument(find_file(file_and_arg))
     try:
         get_config = runpy.run_path(file).get("get_config")
         if get_config is None:

@@ -69,7 +69,7 @@ class Comparisons:
       score: Larger means more alike.
       mated: Whether the pair shows one person.
       subject: The numbers of its two people; equal for a mated pair.
-      group: Their groups, indices into `groups`, or UNKNOWN.
+      group: Groups of its two people, indices into `groups`, or UNKNOWN.
       groups: The groups' names.
       fold: Part of the benchmark, from 0; all 0 where it has no parts.
     """

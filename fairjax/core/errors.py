@@ -6,7 +6,9 @@ wrong; 3 `fairjax audit --self-test` failed; 128 plus the signal's number where 
 """
 
 import json
+import os
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import fairjax
 DONE = 0
 UNUSABLE = 1
 USAGE = 2
+
+ERROR_FILE = "FAIRJAX_ERROR_FILE"  # environment variable: where the line is written, too
 
 # Packages that `pip install .` leaves out, by the extra that brings them.
 EXTRAS = {
@@ -44,6 +48,9 @@ def report_error(error: object) -> None:
     # A name out of a file may hold codes that a terminal would obey.
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
     print(f"fairjax: {safe}", file=sys.stderr)
+    if path := os.environ.get(ERROR_FILE):
+        with suppress(OSError):
+            Path(path).write_text(safe, encoding="utf-8")
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> str:

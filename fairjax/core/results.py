@@ -1,5 +1,6 @@
 """Numbers with their provenance: the schema of `results.json`, tables, reports and audits."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -88,12 +89,30 @@ class Results:
         self, name: str, *, across: str = "", at: str = "", system: str = "", **group: str
     ) -> Measure:
         """The one measure that is all this; KeyError names what is missing."""
-        wanted = (name, across, at, system, group)
-        for m in self.measures:
-            if (m.name, m.across, m.at, m.system, dict(m.group)) == wanted:
-                return m
+        found = self.find(name, group, across=across, at=at, system=system)
+        if found is not None:
+            return found
         place = "".join(f", {word} {text!r}" for word, text in (("at", at), ("of", system)) if text)
         raise KeyError(f"no measure {name!r} for group {group} across {across!r}{place}")
+
+    def find(
+        self,
+        name: str,
+        group: Mapping[str, str] | None = None,
+        *,
+        across: str = "",
+        at: str = "",
+        system: str = "",
+    ) -> Measure | None:
+        """The first measure that is all this, or None."""
+        return self._index.get((name, across, at, system, frozenset((group or {}).items())))
+
+    @functools.cached_property
+    def _index(self) -> dict[tuple[str, str, str, str, frozenset[tuple[str, str]]], Measure]:
+        found: dict[tuple[str, str, str, str, frozenset[tuple[str, str]]], Measure] = {}
+        for m in self.measures:
+            found.setdefault((m.name, m.across, m.at, m.system, frozenset(m.group.items())), m)
+        return found
 
 
 @dataclass(frozen=True)
@@ -105,12 +124,14 @@ class Table:
       columns: Headings.
       rows: Text cells, one list a row, the first cell being the row's name.
       note: The rules behind the columns.
+      drawn: Whether the report shows the same numbers by itself, and leaves this table out.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    drawn: bool = False
 
 
 def save_results(path: Path, results: Results) -> None:

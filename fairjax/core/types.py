@@ -69,8 +69,8 @@ class Target:
 
     Attributes:
       values: Class names in label order; () for a number.
-      mean: Of a number over the training split; 0 for a class.
-      std: Likewise, ddof 0; 1 for a class.
+      mean: Mean of a number over the training split; 0 for a class.
+      std: Standard deviation of a number over the training split, ddof 0; 1 for a class.
     """
 
     values: tuple[str, ...]

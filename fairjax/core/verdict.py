@@ -99,13 +99,21 @@ class Verdict:
 def verdict(results: Results, *, system: str | None = None) -> Verdict:
     """Whether one system's results show that groups differ.
 
+    Only the attribute that the protocol compares is decided: a benchmark's coarser groups, such as
+    the genders of BFW, are shown and not tested again.
+
     Args:
-      results: Of either kind, just computed or read from a file.
+      results: Results of either kind, just computed or read from a file.
       system: Name of the audited system; None for the first one.
     """
     if system is None:
         system = results.measures[0].system if results.measures else ""
-    own = [m for m in results.measures if m.system == system]
+    across = results.protocol.get("attribute" if results.kind == "verification" else "group_by")
+    own = [
+        m
+        for m in results.measures
+        if m.system == system and (not m.across or across in (None, m.across))
+    ]
     summaries = {(m.name, m.across, m.at): m for m in own if m.across}
     tests = list(_primary_tests(own, summaries))
     adjusted = _adjusted(tests, summaries)

@@ -9,6 +9,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairjax.core.names import clean, clean_path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, ListedPairs, gather
 from fairjax.data.formats.files import find_source, open_files, printable, read_text
@@ -16,6 +17,7 @@ from fairjax.data.formats.pairs import Key, Line, match, refuse_problems
 
 COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
 ATTRIBUTE = "subgroup"
+_LABELS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 SUBGROUPS = (
     "asian_females",
     "asian_males",
@@ -111,14 +113,16 @@ def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
     group_of: dict[str, str] = {}
     for row in rows:
         where = f"{path.name}:{rows.line_num}"
-        if row["label"] not in ("0", "1") or not (row["fold"] or "").isdecimal():
+        label, fold = (clean(row[name] or "").casefold() for name in ("label", "fold"))
+        if label not in _LABELS or not fold.isdecimal():
             raise DataError(
-                f"{where}: label {row['label']!r} must be 0 or 1, fold {row['fold']!r} a number."
+                f"{where}: label {row['label']!r} must be 0 or 1 (or true and false), fold "
+                f"{row['fold']!r} a number."
             )
         sides = []
         for side in "12":
-            person, _, file = (row[f"p{side}"] or "").rpartition("/")
-            person, group = "/".join(person.split("/")[-2:]), row[f"att{side}"]
+            person, _, file = clean_path(row[f"p{side}"] or "").rpartition("/")
+            person, group = "/".join(person.split("/")[-2:]), clean(row[f"att{side}"] or "")
             if group not in SUBGROUPS:
                 raise DataError(f"{where}: att{side} {group!r} is none of {', '.join(SUBGROUPS)}.")
             if group_of.setdefault(person, group) != group:
@@ -127,5 +131,5 @@ def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
                     "further up; a person has one subgroup."
                 )
             sides.append((person, file))
-        lines.append(Line(sides[0], sides[1], row["label"] == "1", int(row["fold"]) - 1, where))
+        lines.append(Line(sides[0], sides[1], _LABELS[label], int(fold) - 1, where))
     return lines, group_of

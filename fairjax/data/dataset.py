@@ -70,7 +70,7 @@ class Dataset:
     """A dataset that has been read, checked and split.
 
     Attributes:
-      name: Its key in DATASETS.
+      name: Key of the dataset in DATASETS.
       attributes: What is known of every image.
       splits: "train", "validation" and "test".
       manifest: JSON-ready account for `data.json`: source, counts by split and group, a hash of

@@ -16,12 +16,15 @@ seconds at 24,000, so hours at a million.
 """
 
 import hashlib
+import importlib.util
 import io
 import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache as cache_function
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt64
@@ -29,6 +32,7 @@ from PIL import Image
 
 from fairjax.data.formats import cache
 from fairjax.data.formats.files import ImageFiles
+from fairjax.data.formats.upright import is_rotated
 
 THUMBNAIL = 50  # pixels a side: a quarter of UTKFace's, so JPEG's own 1/4 decoding serves
 MARGIN = 5  # the border is left out: it holds what a crop or a turn moves
@@ -48,7 +52,9 @@ RULE = (
     f"same bytes, or a {HASH_BITS}-bit perceptual hash (also of crops and mirrored) within "
     f"{MAX_DISTANCE} bits and a correlation above {MIN_CORRELATION} after alignment"
 )
-_KEPT = "scan-3"  # raise the number when thumbnails, search or format change
+MOST_PIXELS = 50_000_000  # of a picture; decoding takes three bytes for each
+LEAST_SIDE = 8  # pixels
+_KEPT = "scan-4"  # raise the number when thumbnails, search or format change
 _AT_ONCE = 4096  # files looked at between two rests, which bounds the memory
 _FLAT = 1.0  # grey levels: a picture without detail looks like every other such picture
 
@@ -75,12 +81,13 @@ def scan(files: ImageFiles) -> Scan:
     The outcome is kept in the user's cache folder, and used again while path, names, sizes and
     modification times stay the same. A cache that is damaged or cannot be written is passed over.
     """
-    kept = _load(files)
+    kind = f"{_KEPT}-{decoders()}"
+    kept = _load(kind, files)
     if kept is not None:
         return kept
     looks = [one for some in look(files) for one in some]
     digests, unreadable, thumbnails = {}, {}, []
-    for name, (digest, thumbnail, reason) in zip(files.names, looks, strict=True):
+    for name, (digest, thumbnail, reason, _) in zip(files.names, looks, strict=True):
         if thumbnail is None:
             unreadable[name] = reason
         else:
@@ -92,12 +99,25 @@ def scan(files: ImageFiles) -> Scan:
         first = same_picture(list(digests.values()), np.stack(thumbnails))
         group = {name: names[row] for name, row in zip(names, first, strict=True)}
     found = Scan(digests, unreadable, group)
-    if not any(digest == "" for digest, _, _ in looks):  # a disk's fault may pass; forget it
-        cache.save(_KEPT, files.stamp, vars(found))
+    if not any(one.digest == "" for one in looks):  # a disk's fault may pass; forget it
+        cache.save(kind, files.stamp, vars(found))
     return found
 
 
-Look = tuple[str, UInt8[np.ndarray, "height width"] | None, str]
+class Look(NamedTuple):
+    """What one file is.
+
+    Attributes:
+      digest: A hash of its bytes; "" where they cannot be had.
+      thumbnail: The picture in grey; None where there is none.
+      reason: Why there is none; "" where there is one.
+      rotated: Whether EXIF says that it is to be turned.
+    """
+
+    digest: str
+    thumbnail: UInt8[np.ndarray, "height width"] | None
+    reason: str
+    rotated: bool = False
 
 
 def look(files: ImageFiles) -> Iterator[list[Look]]:
@@ -107,6 +127,10 @@ def look(files: ImageFiles) -> Iterator[list[Look]]:
       For each file its digest, its thumbnail and, where there is no thumbnail, the reason; the
       digest is "" where the bytes cannot be had.
     """
+    if decoders() != "pillow":
+        from fairjax.data.stream.pipeline import import_tensorflow
+
+        import_tensorflow()  # here, before the threads ask for it
     # decoding leaves the interpreter free, and a network disk likes several readers
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(files.names), _AT_ONCE):
@@ -118,12 +142,24 @@ def _look(files: ImageFiles, name: str) -> Look:
     try:
         content = files.read(name)
     except OSError as error:
-        return "", None, f"cannot be read from disk: {error.strerror or error}"
+        return Look("", None, f"cannot be read from disk: {error.strerror or error}")
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     try:
-        return digest, thumbnail(content), ""
+        small, rotated = thumbnail(content), is_rotated(content)
     except ValueError as error:
-        return digest, None, str(error)
+        return Look(digest, None, str(error))
+    if decoders() != "pillow":
+        from fairjax.data.stream.pipeline import why_undecodable
+
+        if reason := why_undecodable(content):
+            return Look(digest, None, f"damaged: {reason}")
+    return Look(digest, small, "", rotated)
+
+
+@cache_function
+def decoders() -> str:
+    """The decoders that judge an image: training's own, TensorFlow, too where it is installed."""
+    return "pillow" if importlib.util.find_spec("tensorflow") is None else "pillow-tensorflow"
 
 
 def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
@@ -133,7 +169,8 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
       encoded: A JPEG or PNG file.
 
     Raises:
-      ValueError: If it is none, is cut short, or has colours that training does not read.
+      ValueError: If it is none, is cut short, has colours that training does not read, or is
+        larger than `MOST_PIXELS` or smaller than `LEAST_SIDE`.
     """
     if not encoded:
         raise ValueError("empty file")
@@ -144,6 +181,10 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
             with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
                 if image.mode in ("CMYK", "YCCK"):
                     raise ValueError("CMYK colours; convert it to RGB")
+                if image.width * image.height > MOST_PIXELS:
+                    raise ValueError("too many pixels to be a face picture")
+                if min(image.size) < LEAST_SIDE:
+                    raise ValueError("too few pixels to be a face picture")
                 image.draft("L", size)
                 grey = image.convert("L")
     except Image.UnidentifiedImageError:
@@ -162,7 +203,7 @@ def same_picture(
 
     Args:
       digests: A hash of each file's bytes; equal ones are copies.
-      thumbnails: As `thumbnail` makes them.
+      thumbnails: Thumbnails that `thumbnail` made.
     """
     parent = list(range(len(digests)))
 
@@ -206,7 +247,7 @@ def perceptual_hash(
     """Signs of the lowest frequencies of each picture's centre, the mean left out.
 
     Args:
-      thumbnails: As `thumbnail` makes them.
+      thumbnails: Thumbnails that `thumbnail` made.
       margin: How many pixels of the thumbnail are left out on every side.
       right: How far to the right the centre is taken, in pixels of the thumbnail.
       down: How far down.
@@ -348,9 +389,9 @@ def _bilinear(
     return above * (1 - down) + below * down
 
 
-def _load(files: ImageFiles) -> Scan | None:
+def _load(kind: str, files: ImageFiles) -> Scan | None:
     try:
-        kept = Scan(**cache.load(_KEPT, files.stamp))
+        kept = Scan(**cache.load(kind, files.stamp))
         whole = kept.digests.keys() == kept.group.keys() and set(files.names) == (
             kept.digests.keys() | kept.unreadable.keys()
         )

@@ -1,8 +1,9 @@
 """Images of people: what every reader of identities and of benchmarks hands over."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +11,14 @@ from absl import logging
 from jaxtyping import Int, Shaped
 
 from fairjax.core.comparisons import UNKNOWN, Pairs
+from fairjax.core.names import alike
 from fairjax.core.settings import need
 from fairjax.data import duplicates
 from fairjax.data.formats import cache
-from fairjax.data.formats.files import ImageFiles
+from fairjax.data.formats.files import ImageFiles, printable
+from fairjax.data.formats.upright import upright
 
-_KEPT = "looks-1"  # raise the number when what counts as readable, or the format, changes
+_KEPT = "looks-2"  # raise the number when what counts as readable, or the format, changes
 _SIZES = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))
 
 
@@ -35,7 +38,10 @@ class Faces:
       assigned_by: Who says to which group a person belongs.
       digests: [images] strings: equal where two images are, such as a hash of their bytes.
       skipped: (name, kind, reason), sorted, of what is in the source and cannot be used.
-      read: As in `Examples`.
+      read: Reader of images by row; see `Examples`.
+      files: How many files the source holds, {"found": n}, and how many of each kind were passed
+        over without being looked at, {".webp files": n}; {} where it has none.
+      notes: Sentences on what looks odd: people whose names are alike, or who share a picture.
     """
 
     source: str
@@ -49,6 +55,8 @@ class Faces:
     digests: Shaped[np.ndarray, " images"]
     skipped: tuple[tuple[str, str, str], ...]
     read: Callable[[np.ndarray], Sequence[bytes] | np.ndarray]
+    files: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,7 +87,7 @@ class Benchmark:
     """People who are to be told apart, and the pairs of images that this is tried on.
 
     Attributes:
-      name: Its key in BENCHMARKS.
+      name: Key of the benchmark in BENCHMARKS.
       faces: The images.
       pairs: Rows of `faces`.
       problems: The lines of its lists that cannot be used.
@@ -140,29 +148,32 @@ class ListedPairs(BenchmarkSettings):
         need(self.on_error in ("raise", "skip"), "on_error", self.on_error, "'raise' or 'skip'")
 
 
-def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str]]:
+def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str], int]:
     """Reads and decodes every file, once: the outcome is kept while the source stays as it is.
 
     Returns:
-      For each name that is a picture a hash of its bytes, and for each other name the reason.
+      For each name that is a picture a hash of its bytes, for each other name the reason, and how
+      many pictures were turned as their EXIF orientation says.
     """
-    kept = cache.load(_KEPT, files.stamp)
+    kind = f"{_KEPT}-{duplicates.decoders()}"
+    kept = cache.load(kind, files.stamp)
     if isinstance(kept, list) and len(kept) == len(files.names):
         outcome = kept
     else:
         logging.info("Looking at all %d images of %s, this once.", len(files.names), files.path)
         outcome = [
-            [digest, reason] for some in duplicates.look(files) for digest, _, reason in some
+            [one.digest, one.reason, one.rotated] for some in duplicates.look(files) for one in some
         ]
-        if all(digest for digest, _ in outcome):  # a disk's fault may pass; forget it
-            cache.save(_KEPT, files.stamp, outcome)
-    digests, unreadable = {}, dict(files.skipped)
-    for name, (digest, reason) in zip(files.names, outcome, strict=True):
+        if all(digest for digest, *_ in outcome):  # a disk's fault may pass; forget it
+            cache.save(kind, files.stamp, outcome)
+    digests, unreadable, turned = {}, dict(files.skipped), 0
+    for name, (digest, reason, rotated) in zip(files.names, outcome, strict=True):
         if reason:
             unreadable[name] = reason
         else:
             digests[name] = digest
-    return digests, unreadable
+            turned += bool(rotated)
+    return digests, unreadable, turned
 
 
 def gather(
@@ -186,10 +197,12 @@ def gather(
       assigned_by: Who says so.
       skipped: What the caller could not use, and why.
     """
-    digests, unreadable = look(files)
+    digests, unreadable, turned = look(files)
     names = sorted(person_of.keys() & digests.keys(), key=lambda name: (person_of[name], name))
     people, person = np.unique([person_of[name] for name in names], return_inverse=True)
     number = {name: place for place, name in enumerate(groups)}
+    held = np.array([digests[name] for name in names], np.str_)
+    found = len(files.names) + len(files.skipped) + sum(files.passed_over.values())
     return Faces(
         source=str(files.path),
         ids=np.array(names, np.str_),
@@ -199,12 +212,38 @@ def gather(
         groups=tuple(groups),
         attribute=attribute,
         assigned_by=assigned_by,
-        digests=np.array([digests[name] for name in names], np.str_),
+        digests=held,
         skipped=tuple(
             sorted([*skipped, *((name, "image", reason) for name, reason in unreadable.items())])
         ),
-        read=lambda rows: [files.read(names[row]) for row in rows.tolist()],
+        read=lambda rows: [upright(files.read(names[row])) for row in rows.tolist()],
+        files={"found": found, **files.passed_over},
+        notes=tuple(_notes(people, person, held, turned)),
     )
+
+
+def _notes(people: np.ndarray, person: np.ndarray, digests: np.ndarray, turned: int) -> list[str]:
+    """What looks odd about people and their pictures."""
+    said = []
+    if turned:
+        said.append(f"{turned:,} pictures were turned as their EXIF orientation says.")
+    if found := alike(people.tolist()):
+        first, second, difference = found[0]
+        said.append(
+            f"{len(found):,} people have the name of another one but for {difference}, such as "
+            f"{printable(first)!r} and {printable(second)!r}; they count as different people."
+        )
+    order = np.lexsort([person, digests])
+    same = digests[order][1:] == digests[order][:-1]
+    two = same & (person[order][1:] != person[order][:-1])
+    if two.any():
+        place = int(np.argmax(two))
+        names = [printable(str(people[person[order[k]]])) for k in (place, place + 1)]
+        said.append(
+            f"{len(set(digests[order][1:][two])):,} pictures stand under the names of several "
+            f"people, such as {names[0]!r} and {names[1]!r}: is it one person with two names?"
+        )
+    return said
 
 
 def counts(faces: Faces) -> dict[str, Any]:
@@ -231,6 +270,22 @@ def counts(faces: Faces) -> dict[str, Any]:
     }
 
 
+def file_account(faces: Faces) -> dict[str, int]:
+    """Every file of the source by what became of it; the numbers add up to "found"."""
+    if not faces.files:
+        return {}
+    passed = {kind: n for kind, n in faces.files.items() if kind != "found"}
+    skipped = Counter(
+        {name: kind for name, kind, _ in faces.skipped if kind != "identity"}.values()
+    )
+    skipped_by = {f"skipped: {kind}": n for kind, n in sorted(skipped.items())}
+    parts = {"used": len(faces), **skipped_by, **passed}
+    rest = faces.files["found"] - sum(parts.values())
+    if rest > 0:
+        parts["of nobody who is asked for"] = rest
+    return {"found": faces.files["found"], **parts}
+
+
 def account(faces: Faces) -> dict[str, Any]:
     """What a source holds, JSON-ready: the check prints it and the manifest holds it."""
     state = hashlib.blake2b(digest_size=16)
@@ -241,6 +296,8 @@ def account(faces: Faces) -> dict[str, Any]:
     return {
         "source": faces.source,
         **counts(faces),
+        "files": file_account(faces),
+        "notes": list(faces.notes),
         "skipped": [
             {"file": name, "kind": kind, "reason": reason} for name, kind, reason in faces.skipped
         ],

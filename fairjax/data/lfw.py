@@ -12,7 +12,7 @@ from fairjax.data.faces import Benchmark, ListedPairs, gather
 from fairjax.data.formats.bins import open_bins
 from fairjax.data.formats.files import find_source, open_files, printable, read_text
 from fairjax.data.formats.pairs import Line, match, parse_pairs, refuse_problems
-from fairjax.data.formats.tree import ATTRIBUTE, groups_of, numbered, people
+from fairjax.data.formats.tree import ATTRIBUTE, by_number_and_name, groups_of, people
 
 HELP = (
     "Give the folder or uncompressed .tar of images, <person>/<person>_0001.jpg, and the list of "
@@ -98,7 +98,7 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
         attribute=ATTRIBUTE,
         assigned_by=assigned_by,
     )
-    return match("lfw", faces, lines, numbered(person_of))
+    return match("lfw", faces, lines, by_number_and_name(person_of))
 
 
 def read_lists(path: Path) -> tuple[list[Line], dict[str, str]]:

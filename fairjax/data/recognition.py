@@ -44,7 +44,7 @@ class PeopleSettings(DatasetSettings):
 
     Attributes:
       min_images: People with fewer images are left out.
-      max_images: Of a person with more images this many are kept, by a hash; 0 keeps all.
+      max_images: Most images kept of a person, chosen by a hash; 0 keeps all.
       held_out: Number of people with two images or more who are kept for validation.
       overlap: "refuse", "drop" or "allow" people who are also in the benchmark.
       benchmark: Settings of one of BENCHMARKS.

@@ -22,6 +22,7 @@ from fairjax.core.settings import need
 from fairjax.data import duplicates
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples, Source
 from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable
+from fairjax.data.formats.upright import upright
 from fairjax.data.stream.split import RULE as SPLIT_RULE
 from fairjax.data.stream.split import SPLITS, assign, check_ratio
 
@@ -308,7 +309,7 @@ def _split(found: Survey, split: SplitSettings, seed: int) -> Dataset:
         ids=found.ids,
         labels=found.labels,
         cluster=found.group,
-        read=lambda some: [found.files.read(name) for name in found.ids[some].tolist()],
+        read=lambda some: [upright(found.files.read(name)) for name in found.ids[some].tolist()],
     ).take(rows)
     stratum = everyone.labels["race"] * len(_DECADES) + everyone.labels["age"] // 10
     if not split.stratify:

@@ -65,7 +65,7 @@ def class_losses(
     Args:
       head: How the weights lie and are walked.
       kernel: Class weights [head.rows(classes), dim], of any length.
-      embeddings: Of the global batch.
+      embeddings: Embeddings of the global batch.
       labels: [batch], class numbers; the loss of a number outside [0, classes) means nothing.
       mask: False on padding.
       state: The margin's, as the last step left it.

@@ -18,7 +18,7 @@ class Shard(NamedTuple):
     """Classes of which one device has the weights, or a sample or a chunk of them.
 
     Attributes:
-      kernel: Their weights, of any length.
+      kernel: Weights of the classes, of any length.
       place: For each row of the batch where its own class is; the number of classes here: nowhere.
       counted: False on classes that are no class, or are met elsewhere.
     """

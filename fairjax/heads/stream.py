@@ -59,7 +59,7 @@ class Chunk:
 
     Attributes:
       rows: Classes of the shard.
-      width: Of a chunk.
+      width: Classes of a chunk.
     """
 
     rows: int

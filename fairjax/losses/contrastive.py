@@ -1,4 +1,4 @@
-"""Losses between two views of every image of a batch, and what tells a collapsed representation.
+"""Losses between two views of each image of a batch, and measures of a collapsed representation.
 
 Under jit the batch is the global one: every image of every device is a negative.
 """
@@ -20,21 +20,21 @@ def unit(x: Vectors) -> Vectors:
 
 
 def nt_xent(
-    one: Vectors,
-    other: Vectors,
+    first: Vectors,
+    second: Vectors,
     mask: Bool[Array, " batch"],
     *,
     temperature: float,
     poly: bool = False,
 ) -> Float[Array, " batch"]:
-    r"""How hard it is to tell an image's other view from everything else in the batch.
+    r"""NT-Xent: cross-entropy of telling an image's other view from all else in the batch.
 
     $-\log\frac{e^{u\cdot v/\tau}}{\sum_{w\ne u} e^{u\cdot w/\tau}}$ over the 2n unit vectors of
     both views, the mean of each image's two.
 
     Args:
-      one: A vector an image, of any length.
-      other: The vector of each image's other view.
+      first: A vector for each image, of any length.
+      second: The vector of each image's other view.
       mask: False on padding, which is nobody's negative.
       temperature: Temperature of the softmax, above 0.
       poly: Add n (1/n - p / (2n - 1)), p the probability of the other view: the first term of a
@@ -45,11 +45,11 @@ def nt_xent(
 
     Source: Chen et al. 2020 (SimCLR, arXiv 2002.05709), equation 1.
     """
-    a, b = unit(one), unit(other)
-    both, there = jnp.concatenate([a, b]), jnp.concatenate([mask, mask])
+    a, b = unit(first), unit(second)
+    both, valid = jnp.concatenate([a, b]), jnp.concatenate([mask, mask])
     row = jnp.arange(len(both))
     partner = (row + len(a)) % len(both)
-    seen = there[None, :] | (row[None, :] == partner[:, None])
+    seen = valid[None, :] | (row[None, :] == partner[:, None])
     seen &= row[None, :] != row[:, None]
     logits = jnp.where(seen, both @ both.T / temperature, -jnp.inf)
     positive = jnp.tile((a * b).sum(axis=1) / temperature, 2)
@@ -94,8 +94,8 @@ class TimeFrequency(NamedTuple):
 
 
 def time_frequency(
-    one: Spaces,
-    other: Spaces,
+    first: Spaces,
+    second: Spaces,
     mask: Bool[Array, " batch"],
     *,
     temperature: float,
@@ -108,8 +108,8 @@ def time_frequency(
     perturbed frequency), (perturbed time, frequency) and (both perturbed).
 
     Args:
-      one: Representations of the images.
-      other: Representations of the perturbed images.
+      first: Representations of the images.
+      second: Representations of the perturbed images.
       mask: False on padding.
       temperature: Temperature of each NT-Xent, above 0.
       margin: Margin delta of the hinges.
@@ -122,26 +122,26 @@ def time_frequency(
     def contrast(a: Vectors, b: Vectors) -> Float[Array, " batch"]:
         return nt_xent(a, b, mask, temperature=temperature, poly=poly)
 
-    across = contrast(one.time_low, one.frequency_low)
+    across = contrast(first.time_low, first.frequency_low)
     mixed = (
-        contrast(one.time_low, other.frequency_low),
-        contrast(other.time_low, one.frequency_low),
-        contrast(other.time_low, other.frequency_low),
+        contrast(first.time_low, second.frequency_low),
+        contrast(second.time_low, first.frequency_low),
+        contrast(second.time_low, second.frequency_low),
     )
     return TimeFrequency(
-        time=contrast(one.time, other.time),
-        frequency=contrast(one.frequency, other.frequency),
+        time=contrast(first.time, second.time),
+        frequency=contrast(first.frequency, second.frequency),
         across=across,
         margins=sum((jax.nn.relu(margin + across - each) for each in mixed), jnp.zeros(len(mask))),
     )
 
 
-def alignment(one: Vectors, other: Vectors) -> Float[Array, " batch"]:
+def alignment(first: Vectors, second: Vectors) -> Float[Array, " batch"]:
     """Squared distance between the unit vectors of two views, in [0, 4]; 0 is alike.
 
     Source: Wang and Isola 2020 (arXiv 2005.10242), equation 1 with alpha = 2.
     """
-    return jnp.square(unit(one) - unit(other)).sum(axis=1)
+    return jnp.square(unit(first) - unit(second)).sum(axis=1)
 
 
 def feature_std(x: Vectors, mask: Bool[Array, " batch"]) -> Float[Array, ""]:

@@ -11,11 +11,11 @@ from fairjax.losses.shards import Axis, total
 
 
 class Candidates(NamedTuple):
-    """Of many numbers, few that hold every one above a bound that the k-th largest reaches.
+    """A few of many numbers: every number above a bound that the k-th largest reaches.
 
     Attributes:
-      bound: L.
-      values: [candidates]; what exceeds L is among them as often as it stands.
+      bound: The bound L.
+      values: [candidates], with each number that exceeds L as often as it occurs.
     """
 
     bound: Array
@@ -40,8 +40,8 @@ def kth_largest(
       axis: The classes lie in shards over this mesh axis, and k counts through all of them. The
         shards exchange 64 counts.
     """
-    found = candidates(values, k, at_most=at_most, largest_k=largest_k, axis=axis)
-    return jnp.maximum(found.bound, kth_by_bisection(found.values, k, axis=axis))
+    few = candidates(values, k, at_most=at_most, largest_k=largest_k, axis=axis)
+    return jnp.maximum(few.bound, kth_by_bisection(few.values, k, axis=axis))
 
 
 def candidates(
@@ -94,11 +94,11 @@ def kth_by_bisection(
         jnp.where(bits < 0, ~bits, bits ^ jnp.int32(-(2**31))), jnp.uint32
     )
 
-    def place(i: Array, found: Array) -> Array:
-        trial = found | (jnp.uint32(1) << (31 - i).astype(jnp.uint32))
-        return jnp.where(total(jnp.sum(ordered >= trial), axis) >= k, trial, found)
+    def set_bit(i: Array, bits: Array) -> Array:
+        trial = bits | (jnp.uint32(1) << (31 - i).astype(jnp.uint32))
+        return jnp.where(total(jnp.sum(ordered >= trial), axis) >= k, trial, bits)
 
     none = total(jnp.zeros_like(ordered[0]), axis)  # of the type that the shards' counts have
-    found = lax.bitcast_convert_type(lax.fori_loop(0, 32, place, none), jnp.int32)
-    bits = jnp.where(found < 0, found ^ jnp.int32(-(2**31)), ~found)
+    kth = lax.bitcast_convert_type(lax.fori_loop(0, 32, set_bit, none), jnp.int32)
+    bits = jnp.where(kth < 0, kth ^ jnp.int32(-(2**31)), ~kth)
     return lax.bitcast_convert_type(bits, jnp.float32)

@@ -89,7 +89,7 @@ def build(
         mask, labels = view.batch["mask"], view.batch[group]
         ramp = jnp.clip(view.batch["epoch"] / ramp_epochs, 0, 1) if ramp_epochs else 1.0
         reversed_features = reverse_gradient(view.features, strength * ramp)
-        logits = adversary.apply({"params": view.params["adversary"]}, reversed_features)
+        logits: Any = adversary.apply({"params": view.params["adversary"]}, reversed_features)
         members = mask & (labels >= 0)
         values = cross_entropy(logits, jnp.maximum(labels, 0), label_smoothing=0.0)
         total, count = masked_sum(values, members)

@@ -16,7 +16,6 @@ import optax
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import cross_entropy, masked_sum, regression
-from fairjax.models.layers.dropout import Dropout
 
 
 class Heads(nn.Module):
@@ -38,7 +37,7 @@ class Heads(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[dict[str, jax.Array], jax.Array]:
         """Maps images to a float32 [batch, width] for each task, and the features [batch, dim]."""
         features = self.backbone(x, train=train).astype(jnp.float32)
-        x = Dropout(self.dropout)(features, train=train)
+        x = nn.Dropout(self.dropout)(features, deterministic=not train)
         if self.hidden:
             x = nn.sigmoid(nn.Dense(self.hidden, name="head_hidden")(x))
         outputs = {
@@ -69,7 +68,15 @@ class Task:
 def _regression(
     target: Target, smoothing: float, *, attribute: str, weight: float = 1.0, loss: str = "mse"
 ) -> Task:
-    """A number, standardised by the training split; predicted in its own unit."""
+    """A number, standardised by the training split; predicted in its own unit.
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      weight: Factor of this task's loss in the sum over tasks.
+      loss: Loss of the standardised error: "mse", "l1" or "huber".
+    """
     return Task(
         attribute=attribute,
         width=1,
@@ -84,7 +91,14 @@ def _regression(
 
 
 def _classes(target: Target, smoothing: float, *, attribute: str, weight: float = 1.0) -> Task:
-    """A class by cross-entropy."""
+    """A class by cross-entropy.
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      weight: Factor of this task's loss in the sum over tasks.
+    """
     return Task(
         attribute=attribute,
         width=len(target.values),
@@ -102,7 +116,15 @@ def _bins(
     edges: Sequence[float],
     weight: float = 1.0,
 ) -> Task:
-    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k])."""
+    """A bin of a number by cross-entropy; bin k is [edges[k-1], edges[k]).
+
+    Args:
+      target: What the dataset says of the attribute.
+      smoothing: Label smoothing, in [0, 1); for classes.
+      attribute: Name of the attribute in the dataset.
+      edges: Borders of the bins, rising.
+      weight: Factor of this task's loss in the sum over tasks.
+    """
     return Task(
         attribute=attribute,
         width=len(edges) + 1,
@@ -218,24 +240,17 @@ class View(NamedTuple):
       losses: Weighted sum of the tasks' losses, one value a row.
       outputs: Output of each head [batch, width].
       features: Features [batch, dim].
-      images: Input of the backbone.
       batch: Labels, mask and epoch.
       params: Parameters of the objective itself.
       state: State of the objective itself.
-      outputs_of: `images -> outputs`: the network in training mode on other images; running
-        statistics stay as they are.
-      key: Key for its draws.
     """
 
     losses: jax.Array
     outputs: dict[str, jax.Array]
     features: jax.Array
-    images: jax.Array
     batch: Batch
     params: PyTree
     state: PyTree
-    outputs_of: Callable[[jax.Array], dict[str, jax.Array]]
-    key: jax.Array
 
 
 @dataclass(frozen=True)
@@ -296,16 +311,13 @@ def attribute_method(
         network = {name: tree for name, tree in params.items() if name != OBJECTIVE}
         variables = {name: tree for name, tree in model_state.items() if name != OBJECTIVE}
 
-        def forward(images: jax.Array) -> Any:
-            return model.apply(
-                {"params": network, **variables},
-                images,
-                train=True,
-                mutable=list(variables),
-                rngs={"dropout": dropout_key},
-            )
-
-        (outputs, features), moved = forward(images)
+        (outputs, features), moved = model.apply(
+            {"params": network, **variables},
+            images,
+            train=True,
+            mutable=list(variables),
+            rngs={"dropout": dropout_key},
+        )
         total, scalars, losses = jnp.float32(0.0), {}, jnp.zeros(mask.shape, jnp.float32)
         for name, task in heads.items():
             labels = batch[task.attribute]
@@ -323,12 +335,9 @@ def attribute_method(
             losses=losses,
             outputs=outputs,
             features=features,
-            images=images,
             batch={**batch, "mask": mask},
             params=params.get(OBJECTIVE, {}),
             state=model_state.get(OBJECTIVE, {}),
-            outputs_of=lambda images: forward(images)[0][0],
-            key=jax.random.fold_in(key, 1),
         )
         value, logged, state = objective.loss(view)
         moved = {**moved, OBJECTIVE: state} if state else moved
@@ -340,8 +349,8 @@ def attribute_method(
             "params": {k: tree for k, tree in variables["params"].items() if k != OBJECTIVE},
         }
         network.pop(OBJECTIVE, None)
-        given: Any = model.apply(network, preprocess(batch["image"]), train=False)
-        outputs, features = given
+        predicted: Any = model.apply(network, preprocess(batch["image"]), train=False)
+        outputs, features = predicted
         total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {"features": features} if save_features else {}
         for name, task in heads.items():

@@ -78,8 +78,7 @@ def build(
                 k - 1,
                 gamma_u,
             )
-        one = jnp.float32(1)
-        scalars = {"fpr_threshold": (result.threshold, one)}
+        scalars = {"fpr_threshold": (result.threshold, jnp.float32(1))}
         scalars |= summary(result.fpr, result.shift, mask)
         if log_groups in batch:
             for number, name in enumerate(groups):

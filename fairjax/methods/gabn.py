@@ -244,17 +244,19 @@ def build(
             moved = {**moved, "margin": state}
         return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
+    def discriminate(weights: PyTree, maps: jax.Array) -> Any:
+        return discriminator.apply({"params": weights}, maps)
+
     def confuse(
         weights: PyTree, maps: jax.Array, labels: jax.Array, strength: jax.Array | float
     ) -> tuple[jax.Array, jax.Array]:
         """The discriminator's loss and the backbone's, one value a row; the logits."""
-        fixed = jax.lax.stop_gradient(weights)
         truth = jnp.where(labels >= 0, labels, 0)
         if adversary == "reversal":
-            logits = discriminator.apply({"params": weights}, reverse_gradient(maps, strength))
+            logits = discriminate(weights, reverse_gradient(maps, strength))
             return cross_entropy(logits, truth, label_smoothing=0.0), logits
-        logits = discriminator.apply({"params": weights}, jax.lax.stop_gradient(maps))
-        seen = discriminator.apply({"params": fixed}, maps)
+        logits = discriminate(weights, jax.lax.stop_gradient(maps))
+        seen = discriminate(jax.lax.stop_gradient(weights), maps)
         if adversary == "uniform":
             wanted = uniform_cross_entropy(seen)
         else:

@@ -137,11 +137,11 @@ def build(
         state = margin.init_state()
         return variables.pop("params"), variables | ({"margin": state} if state else {})
 
-    def told_group(variables: PyTree, images: jax.Array, batch: Batch) -> jax.Array:
+    def group_of(variables: PyTree, images: jax.Array, batch: Batch) -> jax.Array:
         """Each image's group: its label's, or what the classifier takes it for."""
         if classifier is None:
             return known_group(batch)
-        logits = model.apply(variables, images, train=False, method="group_logits")
+        logits: Any = model.apply(variables, images, train=False, method="group_logits")
         return jax.lax.stop_gradient(jnp.argmax(logits, axis=1))
 
     def loss(
@@ -150,7 +150,7 @@ def build(
         people, mask = batch[label], batch["mask"]
         images, variables = preprocess(batch["image"]), dict(model_state)
         state = variables.pop("margin", {})
-        who = told_group({"params": params, **variables}, images, batch)
+        who = group_of({"params": params, **variables}, images, batch)
         (embeddings, kernel, features, logits), moved = model.apply(
             {"params": params, **variables},
             images,
@@ -220,9 +220,9 @@ def build(
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         images = preprocess(batch["image"])
         variables = {name: tree for name, tree in variables.items() if name != "margin"}
-        who = told_group(variables, images, batch)
+        who = group_of(variables, images, batch)
 
-        def embed(images: jax.Array) -> jax.Array:
+        def embed(images: jax.Array) -> Any:
             return model.apply(variables, images, who, train=False, method="embed")
 
         embedding = embed(images)

@@ -84,8 +84,8 @@ def build(
     )
     logits = None
     if sensitivity:
-        found = masking.read_map(sensitivity)
-        logits = masking.log_weights(found, scheme=scheme, weights=weights, reverse=reverse)
+        values = masking.read_map(sensitivity)
+        logits = masking.log_weights(values, scheme=scheme, weights=weights, reverse=reverse)
 
     def selection(key: jax.Array, images: jax.Array, rows: int) -> masking.Selection:
         patches = (images.shape[1] // patch) * (images.shape[2] // patch)

@@ -38,11 +38,11 @@ class Projected(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """Maps two views [batch, height, width, 3] to a float32 [batch, projection] of each."""
         if not self.joint_norm:
-            return self._one(first, train), self._one(second, train)
-        both = self._one(jnp.concatenate([first, second]), train)
+            return self._project(first, train), self._project(second, train)
+        both = self._project(jnp.concatenate([first, second]), train)
         return both[: len(first)], both[len(first) :]
 
-    def _one(self, images: jax.Array, train: bool) -> jax.Array:
+    def _project(self, images: jax.Array, train: bool) -> jax.Array:
         return self.projector(self.backbone(images, train=train), train=train)
 
 
@@ -76,7 +76,7 @@ def build(
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        (one, other), moved = model.apply(
+        (first, second), moved = model.apply(
             {"params": params, **model_state},
             *two_views(batch, preprocess),
             train=True,
@@ -84,15 +84,15 @@ def build(
             rngs={"dropout": key},
         )
         mask = batch["mask"]
-        summed, count = masked_sum(nt_xent(one, other, mask, temperature=temperature), mask)
-        scalars = {"loss": (summed, count), **watched({"view": (one, other)}, mask)}
+        summed, count = masked_sum(nt_xent(first, second, mask, temperature=temperature), mask)
+        scalars = {"loss": (summed, count), **watched({"view": (first, second)}, mask)}
         return summed / jnp.maximum(count, 1.0), Aux(moved, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """Each image's loss among the evaluation batch, and the space."""
-        given: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
-        one, other = given
-        values = nt_xent(one, other, batch["mask"], temperature=temperature)
-        return {"loss": values, **columns({"view": (one, other)})}
+        projected: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
+        first, second = projected
+        values = nt_xent(first, second, batch["mask"], temperature=temperature)
+        return {"loss": values, **columns({"view": (first, second)})}
 
     return Method(init, loss, predict)

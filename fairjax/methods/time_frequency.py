@@ -46,20 +46,20 @@ class TwoViews(nn.Module):
         backbone = self.backbone
 
         def both(
-            function: Callable[[jax.Array], Any], one: jax.Array, other: jax.Array
+            function: Callable[[jax.Array], Any], first: jax.Array, second: jax.Array
         ) -> tuple[Any, Any]:
             if not self.joint_norm:
-                return function(one), function(other)
-            joint, n = function(jnp.concatenate([one, other])), len(one)
+                return function(first), function(second)
+            joint, n = function(jnp.concatenate([first, second])), len(first)
             return jax.tree.map(lambda x: x[:n], joint), jax.tree.map(lambda x: x[n:], joint)
 
         def encoded(
-            encoder: Callable[..., jax.Array], one: jax.Array, other: jax.Array
+            encoder: Callable[..., jax.Array], first: jax.Array, second: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
             # Side by side and not one after the other, which would move images between devices.
-            pairs = jnp.stack([one, other], axis=1)
-            high = encoder(pairs.reshape(-1, *one.shape[1:]), train=train)
-            high = high.reshape(len(one), 2, -1)
+            pairs = jnp.stack([first, second], axis=1)
+            high = encoder(pairs.reshape(-1, *first.shape[1:]), train=train)
+            high = high.reshape(len(first), 2, -1)
             return high[:, 0], high[:, 1]
 
         cells = both(lambda x: backbone.cells(x, train=train), first, second)
@@ -72,8 +72,8 @@ class TwoViews(nn.Module):
             changed = backbone.spectrum(cells[1])
         frequency = encoded(backbone.encode_frequency, magnitudes, changed)
         frequency_low = both(lambda x: backbone.frequency_projector(x, train=train), *frequency)
-        one, other = map(Spaces, time, frequency, time_low, frequency_low)
-        return one, other
+        of_first, of_second = map(Spaces, time, frequency, time_low, frequency_low)
+        return of_first, of_second
 
 
 def build(
@@ -128,16 +128,18 @@ def build(
             )
     model = TwoViews(backbone, share, strength, frequency_view, joint_norm)
 
-    def parts(one: Spaces, other: Spaces, mask: jax.Array) -> tuple[TimeFrequency, jax.Array]:
-        found = time_frequency(one, other, mask, temperature=temperature, margin=margin, poly=poly)
-        consistency = found.across if objective == "code" else found.margins
-        return found, within * (found.time + found.frequency) + across * consistency
+    def parts(first: Spaces, second: Spaces, mask: jax.Array) -> tuple[TimeFrequency, jax.Array]:
+        terms = time_frequency(
+            first, second, mask, temperature=temperature, margin=margin, poly=poly
+        )
+        consistency = terms.across if objective == "code" else terms.margins
+        return terms, within * (terms.time + terms.frequency) + across * consistency
 
-    def spaces(one: Spaces, other: Spaces) -> dict[str, tuple[jax.Array, jax.Array]]:
+    def spaces(first: Spaces, second: Spaces) -> dict[str, tuple[jax.Array, jax.Array]]:
         return {
-            "time": (one.time, other.time),
-            "frequency": (one.frequency, other.frequency),
-            "across": (one.time_low, one.frequency_low),
+            "time": (first.time, second.time),
+            "frequency": (first.frequency, second.frequency),
+            "across": (first.time_low, first.frequency_low),
         }
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
@@ -149,7 +151,7 @@ def build(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         spectrum_key, dropout_key = jax.random.split(key)
-        (one, other), moved = model.apply(
+        (first, second), moved = model.apply(
             {"params": params, **model_state},
             *two_views(batch, preprocess),
             spectrum_key,
@@ -158,22 +160,22 @@ def build(
             rngs={"dropout": dropout_key},
         )
         mask = batch["mask"]
-        found, values = parts(one, other, mask)
+        terms, values = parts(first, second, mask)
         summed, count = masked_sum(values, mask)
         scalars = {
             "loss": (summed, count),
-            **averaged(found._asdict(), mask),
-            **watched(spaces(one, other), mask),
+            **averaged(terms._asdict(), mask),
+            **watched(spaces(first, second), mask),
         }
         return summed / jnp.maximum(count, 1.0), Aux(moved, scalars)
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """Losses among the evaluation batch, and the spaces; spectra are perturbed alike always."""
         views, key = two_views(batch, preprocess), jax.random.key(_EVALUATION)
-        given: Any = model.apply(variables, *views, key, train=False)
-        one, other = given
-        found, values = parts(one, other, batch["mask"])
-        losses = {f"loss_{name}": part for name, part in found._asdict().items()}
-        return {"loss": values, **losses, **columns(spaces(one, other))}
+        representations: Any = model.apply(variables, *views, key, train=False)
+        first, second = representations
+        terms, values = parts(first, second, batch["mask"])
+        losses = {f"loss_{name}": each for name, each in terms._asdict().items()}
+        return {"loss": values, **losses, **columns(spaces(first, second))}
 
     return Method(init, loss, predict)

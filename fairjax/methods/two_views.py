@@ -1,4 +1,4 @@
-"""What methods that compare two views of an image share."""
+"""Shared parts of the methods that compare two views of an image."""
 
 from collections.abc import Callable, Mapping
 
@@ -33,19 +33,19 @@ def averaged(parts: Mapping[str, jax.Array], mask: jax.Array) -> Scalars:
 
 
 def watched(pairs: Pairs, mask: jax.Array) -> Scalars:
-    """What tells while training whether a space collapses: alignment, spread and uniformity."""
-    one, scalars = jnp.float32(1.0), Scalars()
+    """Measures, during training, of whether a space collapses: alignment, spread, uniformity."""
+    count, scalars = jnp.float32(1.0), Scalars()
     for name, (first, second) in pairs.items():
         scalars[f"{name}_alignment"] = masked_sum(alignment(first, second), mask)
-        scalars[f"{name}_feature_std"] = (feature_std(first, mask), one)
-        scalars[f"{name}_uniformity"] = (uniformity(first, mask), one)
+        scalars[f"{name}_feature_std"] = (feature_std(first, mask), count)
+        scalars[f"{name}_uniformity"] = (uniformity(first, mask), count)
     return scalars
 
 
 def columns(pairs: Pairs) -> dict[str, jax.Array]:
     """The same for an evaluation: each image's alignment, and the first view's unit vector."""
-    found = {}
+    by_name = {}
     for name, (first, second) in pairs.items():
-        found[f"alignment_{name}"] = alignment(first, second)
-        found[f"embedding_{name}"] = unit(first)
-    return found
+        by_name[f"alignment_{name}"] = alignment(first, second)
+        by_name[f"embedding_{name}"] = unit(first)
+    return by_name

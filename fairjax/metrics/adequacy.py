@@ -89,7 +89,7 @@ def people_to_resolve(
       ratio: Larger over smaller rate, above 1.
       rate: The smaller rate, a fraction; ratio * rate is below 1.
       trials_per_person: Pairs over people, as measured.
-      design_effect: As measured, at least 1.
+      design_effect: Design effect of the measured rate, at least 1.
       power: Chance of finding it, a fraction in (0, 1).
       level: 1 - the test's size, a fraction in (0, 1).
 

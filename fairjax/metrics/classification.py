@@ -146,7 +146,7 @@ def averaged(
 
     Args:
       rate: `fpr`, `fnr`, `tpr`, `precision`, `recall` or `f1`.
-      counts: Of each class against the rest, [..., classes].
+      counts: Counts of each class against the rest, [..., classes].
       average: "macro": the plain mean over classes. "weighted": weighted by support, the number
         of examples of the class. "micro": the rate of the counts added over classes.
       undefined: The value of a class whose rate is 0/0 (scikit-learn's `zero_division`); NaN

@@ -37,7 +37,7 @@ from fairjax.metrics.bootstrap import exact_interval
 
 # What `benchmarks/coverage.py` found, said beside the intervals.
 COVERAGE_FOUND = (
-    "at 95 % the interval of one group's rate held the truth in 92 to 99 % of simulated audits, "
+    "at 95 % the interval of one group's rate held the truth in 90 to 99 % of simulated audits, "
     "with rare errors and unequal people, too"
 )
 
@@ -68,7 +68,7 @@ class ClusteredRate:
       independent: The most pairs found of which no two share a person.
       variance: Variance of the rate, never below that of independent trials; NaN where all pairs
         share a person, or there is none: then they say nothing about other people.
-      raw_variance: The same without that lower bound.
+      raw_variance: Variance of the rate without that lower bound.
       dependents: How many pairs share a person with a pair, itself included: the mean over pairs.
       effective_people: (sum of m)^2 / sum of m^2 with m the pairs of each person: the number of
         people with equally many pairs that would be as many degrees of freedom.
@@ -122,7 +122,7 @@ class ClusteredRate:
         variance knows of it, and the one made from errors alone does not.
 
         Args:
-          resampled: Of `subject_bootstrap`; NaN is left out.
+          resampled: Rates of `subject_bootstrap`; NaN is left out.
         """
         known = resampled[~np.isnan(resampled)]
         variance = float(known.var()) if len(known) > 1 else np.nan

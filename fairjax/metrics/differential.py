@@ -179,7 +179,7 @@ def bias_degree(
       rates: FMR by group, or whichever rate.
       denominator: The target FMR gamma_u (as the source's successor does), the FMR reached, or
         `by_group.group_mean(rates)`; 1 for the plain standard deviation. NaN where it is 0.
-      ddof: Of the standard deviation. Print it: published tables mix the two.
+      ddof: Delta degrees of freedom. Print it: published tables mix the two.
 
     Returns:
       A ratio, not a percentage.

@@ -142,7 +142,7 @@ class Known:
             if math.isinf(self.freedom):
                 return float(special.chdtri(groups - 1, alpha))
             return float(special.fdtri(groups - 1, self.freedom, 1 - alpha)) * (groups - 1)
-        null = self.draw(rng, np.full((8 * _POWER_DRAWS, len(self.trials)), self.pooled))
+        null = self.draw(rng, np.full((4 * _POWER_DRAWS, len(self.trials)), self.pooled))
         return float(np.quantile(self._scaled(self.statistic(null), rng), 1 - alpha))
 
     def _power(self, rng: np.random.Generator, ratio: float, critical: float) -> float:
@@ -185,7 +185,7 @@ def equality(
 
 
 def _first_shown(values: np.ndarray, power: Callable[[float], float]) -> float | None:
-    """Where the power, which grows with the values, reaches POWER: linear between their logs."""
+    """Where the power, which grows with the values, reaches POWER: its probit is interpolated."""
     powers: dict[int, float] = {}
 
     def reached(place: int) -> bool:
@@ -198,6 +198,8 @@ def _first_shown(values: np.ndarray, power: Callable[[float], float]) -> float |
     first = bisect.bisect_left(range(last), True, key=reached)
     if first - 1 not in powers or first not in powers:
         return float(values[first])
-    low, high = powers[first - 1], powers[first]
-    share = (POWER - low) / (high - low)
+    low, wanted, high = special.ndtri(
+        np.clip([powers[first - 1], POWER, powers[first]], 1e-3, 1 - 1e-3)
+    )
+    share = (wanted - low) / (high - low)
     return float(values[first - 1] * (values[first] / values[first - 1]) ** share)

@@ -11,8 +11,8 @@ There are two nulls. For rates over mated pairs (FNMR, accuracy of one's own pai
 their groups: `bootstrap.permuted_means(error, group, subject, ...)`. For FMR that is not valid:
 dealing people out to other groups turns non-mated pairs across groups, which score lower than those
 within a group whatever the system's fairness, into pairs within one, and tests "within equals
-across" as well, which is false by nature. There `centred` moves the resampled rates of all groups
-to the pooled rate.
+across" as well, which is false by nature. There rates are drawn at the pooled rate, on as many
+independent trials as each group's pairs amount to: `equality.Known.null`.
 
 An undefined ratio (a group without errors) counts as infinite in a null: it is one more way for
 groups that are alike to look far apart.
@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float
 
 from fairjax.core.verdict import holm as holm
 from fairjax.metrics import bootstrap, by_group
@@ -32,7 +32,6 @@ from fairjax.metrics.classification import divide
 
 Verdict = Literal["within", "exceeds", "inconclusive"]
 _TINY, _UNBOUNDED = 1e-300, 200.0  # a rate that stands for 0, and what a log ratio with it exceeds
-_NULL = 3  # the purpose of these draws; `bootstrap` has 0 and 1, `subject_bootstrap` 2
 
 
 def _same(x: np.ndarray) -> np.ndarray:
@@ -48,7 +47,8 @@ def _relative(rates: np.ndarray) -> np.ndarray:
     return divide(rates, by_group.group_mean(rates)[..., None])
 
 
-def _std(x: np.ndarray) -> np.ndarray:
+def std(x: np.ndarray) -> np.ndarray:
+    """Standard deviation across groups, ddof 1."""
     return by_group.std(x, ddof=1)
 
 
@@ -108,11 +108,12 @@ class Gap:
 
         Args:
           rates: The observed rates by group: one array, or FMR and FNMR for a joint gap.
-          resampled: The same in each resample.
+          resampled: Rates by group in each resample.
           level: Nominal coverage, a fraction in (0, 1).
 
         Returns:
-          Its ends in ascending order. None where the gap is undefined or unbounded: a ratio where
+          Ends of the interval in ascending order. None where the gap is undefined or unbounded: a
+          ratio where
           a group has no error, or none in too many of the resamples.
         """
         known = np.all([~np.isnan(rate) for rate in rates], axis=0)
@@ -135,7 +136,7 @@ class Gap:
 GAPS: Mapping[str, Gap] = MappingProxyType(
     {
         "difference": Gap(by_group.difference, high=1.0),
-        "std": Gap(_std, high=1.0),
+        "std": Gap(std, high=1.0),
         "max_over_min": Gap(by_group.difference, log, np.exp, of_logs=True),
         "max_over_geomean": Gap(_above_mean, log, np.exp, of_logs=True),
         "sum_abs_log10": Gap(_off_mean, log, of_logs=True),
@@ -148,47 +149,6 @@ GAPS: Mapping[str, Gap] = MappingProxyType(
     }
 )
 """The gaps of `by_group` and `differential` that have an interval, joint ones at alpha = 0.5."""
-
-
-def centred(
-    resampled: Float[np.ndarray, "resamples groups"],
-    rates: Float[np.ndarray, " groups"],
-    trials: Num[np.ndarray, " groups"],
-    *,
-    seed: int,
-) -> Float[np.ndarray, "resamples groups"]:
-    """Resampled rates moved to where all groups have the pooled rate: FMR under equality.
-
-        pooled + (resampled_g - rate_g) sqrt(pooled (1 - pooled) / (rate_g (1 - rate_g))),  cut at 0
-
-    The factor gives every group the variance it would have at the pooled rate. A group without
-    errors (or nothing else) says the same in every resample; it is drawn from a binomial at the
-    pooled rate instead, with its trials over the mean design effect of the other groups.
-
-    Conservative: on clustered pairs whose groups are alike, tests at 5 % reject 0 to 4 % of the
-    time, and up to 12 % where pairs amount to fewer than about five independent errors a group.
-
-    Args:
-      resampled: Rates of `subject_bootstrap`; NaN where a resample lacks a group.
-      rates: The observed rates; NaN for a group without data stays NaN.
-      trials: How many pairs each group has.
-      seed: Non-negative.
-
-    Source: Schuckers et al. (arXiv 2208.10948) for FNMR; the factor is ours: without it a group
-      with a high rate keeps the variance of that rate.
-    """
-    known = ~np.isnan(rates)
-    pooled = np.sum(rates[known] * trials[known]) / np.sum(trials[known])
-    spread, target = rates * (1 - rates), pooled * (1 - pooled)
-    null = pooled + (resampled - rates) * np.sqrt(divide(target, spread))
-    varied = (spread > 0) & ~np.isnan(resampled).all(axis=0)
-    effects = np.nanvar(resampled[:, varied], axis=0) * trials[varied] / spread[varied]
-    effect = max(1.0, float(effects.mean())) if varied.any() else 1.0
-    rng = np.random.default_rng([seed, _NULL])
-    for g in np.flatnonzero(spread == 0):
-        n = max(1, round(float(trials[g]) / effect))
-        null[:, g] = rng.binomial(n, pooled, len(null)) / n
-    return np.clip(null, 0.0, 1.0)
 
 
 def noise_floor(null: Float[np.ndarray, " draws"], *, level: float = 0.95) -> float:
@@ -206,7 +166,7 @@ def p_value(observed: float, null: Float[np.ndarray, " draws"]) -> float:
 
     Args:
       observed: The gap, larger meaning farther apart.
-      null: Its values under a null.
+      null: Values of the gap under a null.
     """
     return bootstrap.p_value(float(_infinite(np.asarray(observed))), _infinite(null))
 
@@ -233,7 +193,7 @@ def verdict(
     """Whether a gap is within a tolerance, exceeds it, or cannot be told apart from it.
 
     Args:
-      interval: Of the gap; None says nothing.
+      interval: Interval of the gap; None says nothing.
       tolerance: The largest gap that is accepted, in the gap's unit (the smallest value for a
         number that is larger for fairer systems, such as the fairness discrepancy rate).
       larger_is_fairer: Whether it is such a number.

@@ -53,7 +53,7 @@ def unbiased_hsic(one: Features, other: np.ndarray) -> float:
 
     Args:
       one: One row an image.
-      other: Of the same images in the same order, at least 4; the width may differ.
+      other: Features of the same images in the same order, at least 4; the width may differ.
 
     Source: Song et al. 2012 (JMLR 13), equation 5, for K = X X' and L = Y Y' less their diagonals
       k and m. Their sums are taken from the features, tr KL = |X'Y|^2 - k'm and K1 = X (X'1) - k,
@@ -75,7 +75,7 @@ def cka(one: Features, other: np.ndarray) -> float:
 
     Args:
       one: One row an image.
-      other: Of the same images in the same order; the width may differ.
+      other: Features of the same images in the same order; the width may differ.
 
     Returns:
       NaN with fewer than four images, or where a representation is constant.
@@ -106,8 +106,8 @@ def cka_interval(
     Resampling with repetition would not do: a repeated image is alike to itself.
 
     Args:
-      one: As for `cka`.
-      other: Likewise.
+      one: Features of the images by one model.
+      other: Features of the same images by another model.
       cluster: Cluster of each image; a cluster is left out whole.
       level: Coverage, a fraction.
       blocks: How many; None comes back where there are fewer clusters.

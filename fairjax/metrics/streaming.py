@@ -68,7 +68,7 @@ class ScoreHistogram:
         """Both error rates at the lower edges of the bins that hold scores: exact, but not all.
 
         Args:
-          group: Of the non-mated pairs within it and its mated pairs; None for all pairs.
+          group: Group whose pairs are counted, the mated and those within it; None for all pairs.
 
         Raises:
           InsufficientDataError: If there is no mated or no non-mated pair.
@@ -94,7 +94,7 @@ class ThresholdSearch:
     """Finds the thresholds of `verification.threshold_at_fmr`, over all non-mated pairs.
 
     Args:
-      histogram: Of all comparisons, after the first pass.
+      histogram: Scores of all comparisons, after the first pass.
       targets: Target false match rates, fractions in (0, 1). One that is not resolvable says so
         when its threshold is asked for.
     """

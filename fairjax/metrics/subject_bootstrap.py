@@ -93,7 +93,7 @@ def draw_subjects(
       comparisons: The pairs; their scores play no part.
       resamples: How many resamples; 2,000 or more for a 95 % interval.
       seed: Non-negative.
-      kind: See above.
+      kind: Kind of weights, as above.
 
     Raises:
       ValueError: If there is no pair or no resample, or if `mated` contradicts the people.
@@ -218,9 +218,9 @@ def rates_at_fmr(
       comparisons: The scored pairs.
       draws: From `draw_subjects` over the same pairs, of this or another system.
       targets: Target false match rates, fractions in (0, 1).
-      cell: See `rates_at`.
+      cell: Cell of each pair, as for `rates_at`.
       cells: How many cells there are.
-      rule: See `verification.threshold_at_fmr`.
+      rule: Rule of `verification.threshold_at_fmr`.
     """
     check_scores(comparisons.score)
     every = np.ones(len(comparisons), bool)

@@ -148,7 +148,7 @@ def threshold_in_tail(
         (floor(fmr pairs) + 1)-th largest one (or to the last) and up to one larger than it.
       pairs: How many non-mated pairs there are in all.
       fmr: Target false match rate, a fraction in (0, 1).
-      rule: See `threshold_at_fmr`.
+      rule: Rule of `threshold_at_fmr`.
       skipped: How many scores are larger than all of these.
 
     Raises:

@@ -1,7 +1,7 @@
 """Gradient attention maps: where on its last map a network finds what makes a face its person."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -96,10 +96,10 @@ def erase_top(
 
 
 def with_map(
-    embed: Callable[[Array | None], tuple[Array, Array]],
-    score: Callable[[Array], Float[Array, " batch"]],
+    embed: Callable[[Array], tuple[Any, Array]],
+    score: Callable[[Any], Float[Array, " batch"]],
     like: jax.ShapeDtypeStruct | Array,
-) -> tuple[Array, Activations, Activations]:
+) -> tuple[Any, Activations, Activations]:
     """Runs a network once, with the gradient of a score with respect to one of its maps.
 
     Args:
@@ -111,7 +111,7 @@ def with_map(
       The output, the activations and the gradient.
     """
 
-    def total(offset: Array) -> tuple[Array, tuple[Array, Array]]:
+    def total(offset: Array) -> tuple[Array, tuple[Any, Array]]:
         output, activations = embed(offset)
         return score(output).sum(), (output, activations)
 

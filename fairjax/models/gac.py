@@ -14,7 +14,6 @@ from fairjax.models.attention_map import expose
 from fairjax.models.group_adaptive import AdaptiveConv, ChannelAttention
 from fairjax.models.iresnet import UNITS, PReLU
 from fairjax.models.layers.conv import Conv
-from fairjax.models.layers.dropout import Dropout
 from fairjax.models.layers.norm import BatchNorm
 
 Maps = Float[Array, "batch height width channels"]
@@ -50,10 +49,12 @@ class GacNet(nn.Module):
         """
         if self.depth not in UNITS:
             raise ValueError(f"depth={self.depth} is not known; try one of {[*UNITS]}.")
+        if (group is None) != (self.groups == 0):
+            raise ValueError("Groups of the images go with a network whose `groups` is above 0.")
         xavier = nn.initializers.xavier_normal()
 
         def attend(x: Array, name: str) -> Array:
-            return ChannelAttention(self.groups, name=name)(x, group) if self.groups else x
+            return x if group is None else ChannelAttention(self.groups, name=name)(x, group)
 
         x = attend(images.astype(self.dtype), "attention_input")
         x = Conv(self.width, 3, dtype=self.dtype, kernel_init=xavier, name="stem_conv")(x)
@@ -75,7 +76,7 @@ class GacNet(nn.Module):
             x = expose(self, f"stage_{stage}", x)
         x = BatchNorm(dtype=self.dtype, name="map_norm")(x, train=train)
         x = attend(x, "attention_map")
-        x = Dropout(self.dropout)(x, train=train)
+        x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = nn.Dense(self.dim, dtype=self.dtype, kernel_init=xavier, name="embedding")(
             x.reshape(len(x), -1)
         )
@@ -103,7 +104,7 @@ class AdaptiveUnit(nn.Module):
         xavier = nn.initializers.xavier_normal()
 
         def conv(x: Array, strides: int, name: str) -> Array:
-            if self.groups:
+            if group is not None:
                 layer = AdaptiveConv(self.width, self.groups, strides, self.dtype, name=name)
                 return layer(x, group)
             return Conv(

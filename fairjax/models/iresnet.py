@@ -9,8 +9,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.attention_map import expose
-from fairjax.models.layers.conv import Conv, Lowering, he_normal
-from fairjax.models.layers.dropout import Dropout
+from fairjax.models.layers.backend import Lowering
+from fairjax.models.layers.conv import Conv, he_normal
 from fairjax.models.layers.norm import BatchNorm
 
 UNITS = {
@@ -95,7 +95,7 @@ class IResNet(nn.Module):
                 )(x, train=train)
             x = expose(self, f"stage_{stage}", x)
         x = norm(name="map_norm")(x, train=train)
-        x = Dropout(self.dropout)(x, train=train)
+        x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = nn.Dense(
             self.dim,
             dtype=self.dtype,

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from fairjax.models.layers.dense import Dense
 from fairjax.models.masking import Selection
 from fairjax.models.vit import Block, sincos_positions
 
@@ -51,7 +50,7 @@ class MaskedAutoencoder(nn.Module):
             for ids in (selection.keep_ids, selection.restore_ids)
         )
         tokens = self.backbone(images, train=train, keep_ids=keep_ids)
-        tokens = Dense(
+        tokens = nn.Dense(
             self.decoder_dim,
             dtype=self.dtype,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -65,8 +64,8 @@ class MaskedAutoencoder(nn.Module):
         listed = jnp.concatenate([tokens[:, 1:], blanks.astype(tokens.dtype)], axis=1)
         drawn = jnp.take_along_axis(listed, restore_ids[:, :, None], axis=1)
         x = jnp.concatenate([tokens[:, :1], drawn], axis=1)
-        places = sincos_positions(round(patches**0.5), self.decoder_dim)
-        x = x + jnp.asarray(places, x.dtype)[None]
+        positions = sincos_positions(round(patches**0.5), self.decoder_dim)
+        x = x + jnp.asarray(positions, x.dtype)[None]
         for layer in range(self.decoder_depth):
             x = Block(
                 heads=self.decoder_heads,
@@ -76,7 +75,7 @@ class MaskedAutoencoder(nn.Module):
             )(x, train=train)
         x = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="decoder_norm")(x[:, 1:])
         pixels = images.size // (batch * patches)
-        return Dense(
+        return nn.Dense(
             pixels,
             dtype=self.dtype,
             kernel_init=nn.initializers.xavier_uniform(),

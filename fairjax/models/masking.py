@@ -124,9 +124,9 @@ def log_weights(
         return np.zeros(len(share))
     if weights == "rank":
         ramp = np.linspace(1, -1, len(share))
-        found = np.empty(len(share))
-        found[np.argsort(-share, kind="stable")] = ramp
-        return found if scheme == "mask_sensitive" else -found
+        ranked = np.empty(len(share))
+        ranked[np.argsort(-share, kind="stable")] = ramp
+        return ranked if scheme == "mask_sensitive" else -ranked
     if scheme == "mask_sensitive":
         return np.log(share + _TINY)
     if reverse == "reflect":

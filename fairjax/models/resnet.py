@@ -9,7 +9,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.attention_map import expose
-from fairjax.models.layers.conv import Conv, Lowering
+from fairjax.models.layers.backend import Lowering
+from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.layers.pool import max_pool
 

@@ -10,8 +10,6 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.layers.attention import attention
-from fairjax.models.layers.dense import Dense
-from fairjax.models.layers.dropout import Dropout
 from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.resnet import ResNet
 
@@ -85,7 +83,7 @@ class TFC(nn.Module):
             pool="none",
             dtype=self.dtype,
         )
-        self.cell = Dense(self.dim, dtype=self.dtype)
+        self.cell = nn.Dense(self.dim, dtype=self.dtype)
         self.frequency_norm = nn.LayerNorm(epsilon=1e-5)
         self.time_encoder, self.frequency_encoder = (
             Encoder(self.layers, self.heads, self.hidden, self.dropout, self.dtype)
@@ -129,8 +127,8 @@ class TFC(nn.Module):
             waves = waves[distinct(rows, columns, over=self.transform)]
         tokens = cells.reshape(len(cells), -1, self.dim).astype(jnp.float32)
         real, imaginary = (
-            jnp.einsum("fn,bnd->bfd", jnp.asarray(part, jnp.float32), tokens)
-            for part in (waves.real, waves.imag)
+            jnp.einsum("fn,bnd->bfd", jnp.asarray(wave, jnp.float32), tokens)
+            for wave in (waves.real, waves.imag)
         )
         return jnp.sqrt(real**2 + imaginary**2 + _TINY)
 
@@ -165,8 +163,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: Tokens, *, train: bool) -> Float[Array, "batch dim"]:
         """Maps `[batch, tokens, dim]` to float32 `[batch, dim]`."""
-        places = self.param("positions", nn.initializers.normal(0.02), x.shape[1:], jnp.float32)
-        x = x + places[None].astype(x.dtype)
+        positions = self.param("positions", nn.initializers.normal(0.02), x.shape[1:], jnp.float32)
+        x = x + positions[None].astype(x.dtype)
         for layer in range(self.layers):
             x = PostNormLayer(
                 self.heads, self.hidden, self.dropout, self.dtype, name=f"layer_{layer}"
@@ -186,8 +184,8 @@ class PostNormLayer(nn.Module):
     def __call__(self, x: Tokens, *, train: bool) -> Tokens:
         """Maps `[batch, tokens, dim]` to the same shape."""
         batch, tokens, dim = x.shape
-        drop = partial(Dropout(self.dropout), train=train)
-        qkv = Dense(
+        drop = partial(nn.Dropout(self.dropout), deterministic=not train)
+        qkv = nn.Dense(
             3 * dim,
             dtype=self.dtype,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -195,10 +193,10 @@ class PostNormLayer(nn.Module):
         )(x)
         q, k, v = (x.reshape(batch, tokens, self.heads, -1) for x in jnp.split(qkv, 3, axis=-1))
         mixed = attention(q, k, v).reshape(batch, tokens, dim)
-        y = Dense(dim, dtype=self.dtype, name="out")(mixed)
+        y = nn.Dense(dim, dtype=self.dtype, name="out")(mixed)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_1")(x + drop(y))
-        y = drop(nn.relu(Dense(self.hidden, dtype=self.dtype, name="up")(x)))
-        y = Dense(dim, dtype=self.dtype, name="down")(y)
+        y = drop(nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)))
+        y = nn.Dense(dim, dtype=self.dtype, name="down")(y)
         return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_2")(x + drop(y))
 
 
@@ -264,7 +262,7 @@ def perturbed(key: jax.Array, magnitudes: Tokens, *, share: float, strength: flo
     """Another version of each spectrum: some components removed, or some raised.
 
     A coin decides for each image whether `share` of its components, drawn one by one, become 0, or
-    gain a uniform part of up to `strength` times its largest component.
+    gain a uniform wave of up to `strength` times its largest component.
 
     Args:
       key: Decides all of it.

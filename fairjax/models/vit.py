@@ -10,8 +10,6 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from fairjax.models.layers.attention import attention, attention_with_weights
-from fairjax.models.layers.dense import Dense
-from fairjax.models.layers.dropout import Dropout
 
 # Width, depth and heads of the published encoders.
 SIZES = {
@@ -85,18 +83,18 @@ class ViT(nn.Module):
             raise ValueError(f"dim={self.dim} must be a multiple of heads={self.heads}.")
         side = images.shape[1] // self.patch
         pixels = patchify(images, patch=self.patch)
-        places = self._positions(side)
+        positions = self._positions(side)
         if keep_ids is None:
-            kept = jnp.broadcast_to(places[None, 1:], (*pixels.shape[:2], self.dim))
+            kept = jnp.broadcast_to(positions[None, 1:], (*pixels.shape[:2], self.dim))
         else:
             pixels = jnp.take_along_axis(pixels, keep_ids[:, :, None], axis=1)
-            kept = places[1:][keep_ids]
-        embed = Dense(
+            kept = positions[1:][keep_ids]
+        embed = nn.Dense(
             self.dim, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name="embed"
         )
         x = embed(pixels) + kept.astype(self.dtype)
         cls = self.param("cls", nn.initializers.normal(0.02), (self.dim,), jnp.float32)
-        first = jnp.broadcast_to((cls + places[0])[None, None], (x.shape[0], 1, self.dim))
+        first = jnp.broadcast_to((cls + positions[0])[None, None], (x.shape[0], 1, self.dim))
         x = jnp.concatenate([first.astype(self.dtype), x], axis=1)
         for layer in range(self.depth):
             x = Block(
@@ -139,10 +137,10 @@ class Block(nn.Module):
         self, x: Float[Array, "batch tokens dim"], *, train: bool
     ) -> Float[Array, "batch tokens dim"]:
         """Maps `[batch, tokens, dim]` to the same shape."""
-        dense = partial(Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
         norm = partial(nn.LayerNorm, epsilon=1e-6, dtype=self.dtype)
-        drop = partial(Dropout(self.dropout), train=train)
-        skip = partial(Dropout(self.drop_path, broadcast_dims=(1, 2)), train=train)
+        drop = partial(nn.Dropout(self.dropout), deterministic=not train)
+        skip = partial(nn.Dropout(self.drop_path, broadcast_dims=(1, 2)), deterministic=not train)
         batch, tokens, dim = x.shape
 
         qkv = dense(3 * dim, name="qkv")(norm(name="norm_1")(x))

@@ -24,7 +24,15 @@ def cosine(
     warmup_epochs: float = 0.0,
     final_factor: float = 0.0,
 ) -> optax.Schedule:
-    """Linear warm-up from 0, then half a cosine down to `final_factor * peak_lr`."""
+    """Linear warm-up from 0, then half a cosine down to `final_factor * peak_lr`.
+
+    Args:
+      peak_lr: Largest learning rate.
+      total_steps: Steps of the whole training.
+      steps_per_epoch: Steps of an epoch.
+      warmup_epochs: Epochs in which the rate climbs from 0.
+      final_factor: Rate at the end, as a share of the largest.
+    """
     warmup_steps = min(round(warmup_epochs * steps_per_epoch), total_steps - 1)
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0 if warmup_steps else peak_lr,
@@ -44,7 +52,16 @@ def steps(
     factor: float = 0.1,
     warmup_epochs: float = 0.0,
 ) -> optax.Schedule:
-    """Linear warm-up from 0, then the rate times `factor` once each of `at_epochs` has passed."""
+    """Linear warm-up from 0, then the rate times `factor` once each of `at_epochs` has passed.
+
+    Args:
+      peak_lr: Largest learning rate.
+      total_steps: Steps of the whole training.
+      steps_per_epoch: Steps of an epoch.
+      at_epochs: Epochs after which the rate drops.
+      factor: Factor of the rate at each drop.
+      warmup_epochs: Epochs in which the rate climbs from 0.
+    """
     del total_steps
     warmup_steps = round(warmup_epochs * steps_per_epoch)
     drops = optax.piecewise_constant_schedule(
@@ -68,7 +85,15 @@ def sgd(
     momentum: float = 0.9,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """SGD; weight decay joins the gradient before the momentum, as the face papers' code does."""
+    """SGD; weight decay joins the gradient before the momentum, as the face papers' code does.
+
+    Args:
+      lr: Learning rate by step.
+      weight_decay: Strength of the weight decay.
+      mask: Which parameters decay.
+      momentum: Share of the last step that is kept, in [0, 1).
+      nesterov: Whether the gradient is taken ahead of the momentum.
+    """
     return optax.chain(
         optax.add_decayed_weights(weight_decay, mask),
         optax.trace(momentum, nesterov=nesterov),
@@ -84,7 +109,15 @@ def adamw(
     b1: float = 0.9,
     b2: float = 0.999,
 ) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    Args:
+      lr: Learning rate by step.
+      weight_decay: Strength of the weight decay.
+      mask: Which parameters decay.
+      b1: Decay of the mean of gradients, in [0, 1).
+      b2: Decay of the mean of their squares, in [0, 1).
+    """
     return optax.adamw(lr, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
@@ -96,7 +129,15 @@ def lars(
     momentum: float = 0.9,
     trust_coefficient: float = 1e-3,
 ) -> optax.GradientTransformation:
-    """SGD with layer-wise rates (You et al., 2017); masked leaves get plain SGD."""
+    """SGD with layer-wise rates (You et al., 2017); masked leaves get plain SGD.
+
+    Args:
+      lr: Learning rate by step.
+      weight_decay: Strength of the weight decay.
+      mask: Which parameters decay.
+      momentum: Share of the last step that is kept, in [0, 1).
+      trust_coefficient: Factor of the layer-wise rates.
+    """
     return optax.lars(
         lr,
         weight_decay=weight_decay,
@@ -115,7 +156,15 @@ def lamb(
     b1: float = 0.9,
     b2: float = 0.999,
 ) -> optax.GradientTransformation:
-    """Adam with layer-wise rates (You et al., 2020)."""
+    """Adam with layer-wise rates (You et al., 2020).
+
+    Args:
+      lr: Learning rate by step.
+      weight_decay: Strength of the weight decay.
+      mask: Which parameters decay.
+      b1: Decay of the mean of gradients, in [0, 1).
+      b2: Decay of the mean of their squares, in [0, 1).
+    """
     return optax.lamb(lr, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)
 
 
@@ -185,7 +234,7 @@ def frozen(
     Args:
       tx: What moves the others; it keeps no state for frozen ones.
       params: The parameters, or their shapes.
-      parts: Such as "backbone" for a linear probe, or "backbone/block_0"; see
+      parts: Paths of frozen parts: "backbone" for a linear probe, or "backbone/block_0"; see
         `fairjax.optim.freeze`.
 
     Raises:

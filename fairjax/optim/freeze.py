@@ -51,9 +51,9 @@ def freeze_parts(method: Method, parts: Sequence[str]) -> Method:
     """The method with these parts frozen while it is trained.
 
     Args:
-      method: Its modules take `train` as a keyword at the call wherever they behave otherwise in
-        training.
-      parts: See the module's docstring.
+      method: A method whose modules take `train` as a keyword at the call wherever they behave
+        otherwise in training.
+      parts: Paths of the frozen parts; see the module's docstring.
     """
     if not parts:
         return method

@@ -22,7 +22,7 @@ from fairjax.protocols.by_image.decisions import (
 )
 from fairjax.protocols.by_image.grouped import Sampling, mean_of
 from fairjax.protocols.by_image.predictions import Scored
-from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
+from fairjax.protocols.utkface_tables import by_group_table, gap_table
 
 
 def measure_decisions(
@@ -48,7 +48,7 @@ def measure_decisions(
     Args:
       label: True class of each example, an index into `classes`.
       prediction: The class decided for.
-      probability: Of each class, for calibration; None leaves it out.
+      probability: Probability of each class, for calibration; None leaves it out.
       classes: Names of the classes.
       positive: The class that rates of a yes/no decision call positive; with more than two classes
         every class takes its turn against the rest.
@@ -60,7 +60,7 @@ def measure_decisions(
       decision_rule: How a score becomes a decision, for the reader.
       resamples: Bootstrap resamples, and permutations; 2,000 or more to publish.
       level: Coverage of intervals, a fraction in (0, 1).
-      seed: Of everything drawn.
+      seed: Seed of everything drawn.
       limits: Sentences for the reader.
 
     Returns:
@@ -140,7 +140,7 @@ def measure_answers(
       group_by: What the groups are of: "race".
       resamples: Bootstrap resamples, and permutations.
       level: Coverage of intervals, a fraction in (0, 1).
-      seed: Of everything drawn.
+      seed: Seed of everything drawn.
     """
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
     scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
@@ -187,7 +187,7 @@ def measure_numbers(
       group_by: What the groups are of: "race".
       resamples: Bootstrap resamples, and permutations.
       level: Coverage of intervals, a fraction in (0, 1).
-      seed: Of everything drawn.
+      seed: Seed of everything drawn.
       limits: Sentences for the reader.
 
     Returns:
@@ -237,7 +237,6 @@ def measure_numbers(
 
 def tables(results: Results) -> list[Table]:
     """Accuracy and rates by group, and the gaps; fractions in percent with their intervals."""
-    index = index_of(results)
     p = results.protocol
     attribute, classes = p["attribute"], p["classes"]
     if not classes:
@@ -252,7 +251,7 @@ def tables(results: Results) -> list[Table]:
     ]
     found = [
         by_group_table(
-            index,
+            results,
             p["group_by"],
             p["groups"],
             some,
@@ -272,5 +271,5 @@ def _tables_of_numbers(results: Results) -> list[Table]:
     level = f"Brackets: {100 * p['level']:g} % interval, {p['interval']}. * = few examples."
     names = [f"{p['attribute']}_mae", f"{p['attribute']}_overestimated"]
     title = f"Errors of the predicted {p['attribute']} by {p['group_by']}"
-    table = by_group_table(index_of(results), p["group_by"], p["groups"], names, level, title=title)
+    table = by_group_table(results, p["group_by"], p["groups"], names, level, title=title)
     return [table, gap_table(results)]

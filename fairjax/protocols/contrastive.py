@@ -15,7 +15,6 @@ from fairjax.protocols.by_image import per_image
 from fairjax.protocols.by_image.grouped import mean_of
 from fairjax.protocols.cells import cell
 from fairjax.protocols.settings import ProtocolSettings
-from fairjax.protocols.utkface_tables import index_of
 
 COLLAPSED = 0.1  # below this feature_std, images can hardly be told apart
 _SPREAD = {
@@ -138,12 +137,12 @@ def _spread(name: str, kind: str, features: np.ndarray, group: dict[str, str]) -
 def tables(results: Results, *, published: str = "") -> list[Table]:
     """Loss and alignment by group, their gaps, and the spread of each space by group."""
     found = per_image.tables(results, published=published)
-    index, by = index_of(results), results.protocol["group_by"]
+    by = results.protocol["group_by"]
     for space in results.protocol["spaces"]:
         rows = []
         for group in (*results.protocol["groups"], ""):
-            of = ((by, group),) if group else ()
-            measures = [index[f"{space}_{kind}", "", of] for kind in _SPREAD]
+            of = {by: group} if group else {}
+            measures = [results.get(f"{space}_{kind}", **of) for kind in _SPREAD]
             rows.append([group or "everyone", *map(cell, measures), f"{measures[0].n:,}"])
         rules = "; ".join(f"{kind}: {rule}" for kind, (_, rule) in _SPREAD.items())
         columns = [by, *_SPREAD, "n"]

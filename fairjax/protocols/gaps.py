@@ -92,9 +92,9 @@ class Summary:
 
     Attributes:
       value: Function of one array [..., groups] for each rate that it takes, to [...].
-      rule: Its definition.
+      rule: Definition for the reader.
       gap: Form that its interval stands on; None where it moves smoothly with the rates.
-      unit: Its unit; "" for that of the rates.
+      unit: Unit of the number; "" for that of the rates.
       ddof: Delta degrees of freedom of a standard deviation.
       needs_errors: Whether a group without errors leaves it undefined: it then has a smoothed twin.
       larger_is_fairer: Whether it falls as groups move apart.
@@ -133,11 +133,6 @@ class Setting:
     alpha: float
 
 
-def std(rates: np.ndarray) -> np.ndarray:
-    """Standard deviation across groups, ddof 1."""
-    return by_group.std(rates, ddof=1)
-
-
 def _largest(rates: np.ndarray) -> np.ndarray:
     return np.asarray(np.fmax.reduce(rates, axis=-1))
 
@@ -151,7 +146,7 @@ def _complement(rates: np.ndarray) -> np.ndarray:
 
 
 MEAN = Summary(by_group.group_mean, "unweighted mean over groups", None)
-STD = Summary(std, "across groups, ddof 1", gap_tests.GAPS["std"], ddof=1, noise=True)
+STD = Summary(gap_tests.std, "across groups, ddof 1", gap_tests.GAPS["std"], ddof=1, noise=True)
 DIFFERENCE = Summary(
     by_group.difference, "largest - smallest group", gap_tests.GAPS["difference"], noise=True
 )
@@ -227,8 +222,8 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
       setting: How uncertainty is computed.
 
     Returns:
-      The p-value of equal groups, the smallest ratio that is shown with 80 % power, and how many
-      people a group would show a ratio of 2.
+      The p-value of equal groups, the smallest ratio that is shown with 80 % power, and the number
+      of people a group with which a ratio of 2 would be shown.
     """
     if part.null is None or part.known is None or part.has_rate.sum() < 2:
         return []
@@ -461,9 +456,9 @@ def mean_summaries(part: GroupRates) -> Mapping[str, Summary]:
         "mean": MEAN,
         "std": STD,
         "std_over_mean": Summary(
-            lambda rates: divide(std(rates), by_group.group_mean(rates)),
+            lambda rates: divide(gap_tests.std(rates), by_group.group_mean(rates)),
             "std across groups (ddof 1) / unweighted mean; the interval holds the mean fixed",
-            Gap(std, lambda rates: divide(rates, np.float64(centre))),
+            Gap(gap_tests.std, lambda rates: divide(rates, np.float64(centre))),
             unit="ratio",
             ddof=1,
         ),

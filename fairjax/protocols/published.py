@@ -17,9 +17,9 @@ class Row:
 
     Attributes:
       method: Loss and network.
-      accuracies: Of `RACES`, in their order.
-      average: As printed.
-      std: As printed.
+      accuracies: Accuracies of `RACES`, in their order.
+      average: Average as printed.
+      std: Standard deviation as printed.
       ddof: With which the printed deviation follows from the row; None where neither does.
       note: What the row does not add up to.
     """

@@ -11,7 +11,6 @@ import numpy as np
 from fairjax.core.results import Measure, Results, Table, finite_or_none
 from fairjax.metrics import representation
 from fairjax.protocols.cells import cell
-from fairjax.protocols.utkface_tables import index_of
 
 FEATURES = "features"  # the column of predictions
 _RULE = (
@@ -34,7 +33,7 @@ def measure_similarity(
     Args:
       one: Predictions of the first model: "id", "cluster", the `group_by` attribute, and
         "features" [images, dim].
-      other: Of the second, of the same images in the same order.
+      other: Predictions of the second model on the same images in the same order.
       attributes: For each attribute the names of its values in label order.
       group_by: The attribute whose groups are told apart.
       level: Coverage of the intervals, a fraction.
@@ -103,10 +102,10 @@ def _measure(
 
 def tables(results: Results) -> list[Table]:
     """One row a group and one for everyone."""
-    index, by = index_of(results), results.protocol["group_by"]
+    by = results.protocol["group_by"]
     rows = []
     for group in (*results.protocol["groups"], ""):
-        measure = index["cka", "", ((by, group),) if group else ()]
+        measure = results.get("cka", **({by: group} if group else {}))
         rows.append([group or "everyone", cell(measure), f"{measure.n:,}"])
     note = f"{_RULE}. Brackets: {100 * results.protocol['level']:g} % interval, {_METHOD}."
     title = "Similarity of {} and {}".format(*results.protocol["models"])

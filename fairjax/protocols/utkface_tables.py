@@ -32,7 +32,6 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     },
 }
 _WORDS = {"mae": "MAE", "fpr": "FPR", "fnr": "FNR", "f1": "F1", "ece": "ECE"}
-Index = Mapping[tuple[str, str, tuple[tuple[str, str], ...]], Measure]
 
 
 def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") -> list[Table]:
@@ -45,24 +44,23 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
       results: From `utkface.measure_utkface`, or read back from a file.
       published: Whose published numbers to show in the study's own tables; "" shows none.
     """
-    index = index_of(results)
     group_by, groups = results.protocol["group_by"], results.protocol["groups"]
     level = f"Brackets: {100 * results.protocol['level']:g} % interval, "
     level += f"{results.protocol['interval']}. * = fewer than {FEW} errors or examples."
     paper = PUBLISHED.get(published, {})
     found = [
-        _headline(index, group_by, paper, level),
+        _headline(results, group_by, paper, level),
         by_group_table(
-            index, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
+            results, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
         ),
-        _rates(index, "gender", group_by, groups, paper),
-        _rates(index, "age", group_by, groups, paper),
-        _age_bins(index, group_by, groups),
+        _rates(results, "gender", group_by, groups, paper),
+        _rates(results, "age", group_by, groups, paper),
+        _age_bins(results, group_by, groups),
         gap_table(results),
-        _intersections(results.measures, index, group_by, groups),
+        _intersections(results, group_by, groups),
         _by_decade(results.measures),
         by_group_table(
-            index,
+            results,
             group_by,
             groups,
             [f"{name}_ece" for name in results.protocol["tasks"]],
@@ -74,76 +72,73 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
     return [table for table in found if table.rows]
 
 
-def index_of(results: Results) -> Index:
-    """The measures by name, sweep and group."""
-    return {(m.name, m.across, tuple(sorted(m.group.items()))): m for m in results.measures}
-
-
-def _headline(index: Index, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
+def _headline(results: Results, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
     names = ["age_mae", "gender_accuracy", f"{group_by}_accuracy", "age_bin_accuracy"]
     rows = [
         [title_of(m), cell(m), *([plain(paper.get(name), m.unit)] if paper else []), f"{m.n:,}"]
         for name in names
-        if (m := index.get((name, "", ())))
+        if (m := results.find(name))
     ]
     columns = ["measure", "here", *([paper["title"] + ", published"] if paper else []), "n"]
     return Table("Everyone", columns, rows, level)
 
 
 def by_group_table(
-    index: Index,
+    results: Results,
     group_by: str,
     groups: Sequence[str],
     names: Sequence[str],
     note: str,
     title: str = "",
 ) -> Table:
-    """One row a group and one for everyone; one column a measure that the index has."""
-    names = [name for name in names if (name, "", ()) in index]
+    """One row a group and one for everyone; one column a measure that the results have."""
+    names = [name for name in names if results.find(name)]
     rows = []
     for group in [((group_by, g),) for g in groups] + [()] if names else []:
-        measures = [index[name, "", group] for name in names]
+        measures = [results.get(name, **dict(group)) for name in names]
         rows.append(
             [group[0][1] if group else "everyone", *map(cell, measures), f"{measures[0].n:,}"]
         )
-    columns = [group_by, *(title_of(index[name, "", ()]) for name in names), "n"]
+    columns = [group_by, *(title_of(results.get(name)) for name in names), "n"]
     return Table(title or f"By {group_by}", columns, rows, note)
 
 
 def _rates(
-    index: Index, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
+    results: Results, decision: str, group_by: str, groups: Sequence[str], paper: Mapping[str, Any]
 ) -> Table:
     """FPR and FNR of one decision by group: the study's Tables 2 and 3."""
     names = [f"{decision}_fpr", f"{decision}_fnr"]
     title = f"{decision.capitalize()}: false positives and false negatives by {group_by}"
-    if (names[0], "", ()) not in index:
+    if results.find(names[0]) is None:
         return Table(title, [], [])
     columns = [group_by]
     for name in names:
-        measure = index[name, "", ()]
+        measure = results.get(name)
         columns += [title_of(measure), *([f"{paper['title']}, published, %"] if paper else []), "n"]
     rows = []
     for group in [((group_by, g),) for g in groups] + [()]:
         row = [group[0][1] if group else "everyone"]
         for name in names:
-            m = index[name, "", group]
+            m = results.get(name, **dict(group))
             theirs = paper.get(name, {}).get(row[0])
             row += [cell(m), *([plain(theirs, m.unit)] if paper else []), f"{m.n:,}"]
         rows.append(row)
-    return Table(title, columns, rows, "; ".join(index[name, "", ()].rule for name in names))
+    return Table(title, columns, rows, "; ".join(results.get(name).rule for name in names))
 
 
-def _age_bins(index: Index, group_by: str, groups: Sequence[str]) -> Table:
+def _age_bins(results: Results, group_by: str, groups: Sequence[str]) -> Table:
     """The study's Table 4: four figures by group, then mean, std and std/mean over the groups."""
     names = ["age_bin_accuracy", *(f"age_bin_weighted_{m}" for m in ("precision", "recall", "f1"))]
     title = f"Age bins by {group_by}"
-    if (names[0], "", ()) not in index:
+    if results.find(names[0]) is None:
         return Table(title, [], [])
-    base = by_group_table(index, group_by, groups, names, "")
+    base = by_group_table(results, group_by, groups, names, "")
     rows = list(base.rows)
     for suffix, word in [("mean", "mean"), ("std", "std (ddof 1)"), ("std_over_mean", "std/mean")]:
-        rows.append([word, *(cell(index[f"{n}_{suffix}", group_by, ()]) for n in names), ""])
-    note = f"{index[names[1], '', ()].rule}. Mean and std run over the groups, unweighted."
+        rows.append(
+            [word, *(cell(results.get(f"{n}_{suffix}", across=group_by)) for n in names), ""]
+        )
+    note = f"{results.get(names[1]).rule}. Mean and std run over the groups, unweighted."
     return Table(title, base.columns, rows, note)
 
 
@@ -151,7 +146,7 @@ def gap_table(results: Results) -> Table:
     """Differences between groups, each beside chance and the test that decides.
 
     Args:
-      results: Of kind "attributes".
+      results: Results of kind "attributes".
     """
     group_by, noise = results.protocol["group_by"], results.protocol["noise_floor"]
     by_name = {m.name: m for m in results.measures if m.across == group_by}
@@ -192,13 +187,13 @@ def gap_table(results: Results) -> Table:
         "decides. Ratio to be found: the smallest ratio of one group's error to the others' that "
         "these data show with 80 % power."
     )
-    return Table(f"Gaps across {group_by}", columns, rows, note)
+    return Table(f"Gaps across {group_by}", columns, rows, note, drawn=True)
 
 
-def _intersections(
-    measures: Sequence[Measure], index: Index, group_by: str, groups: Sequence[str]
-) -> Table:
-    cells = [m for m in measures if set(m.group) == {group_by, "gender"} and group_by != "gender"]
+def _intersections(results: Results, group_by: str, groups: Sequence[str]) -> Table:
+    cells = [
+        m for m in results.measures if set(m.group) == {group_by, "gender"} and group_by != "gender"
+    ]
     names, genders = [
         list(dict.fromkeys(x))
         for x in ([m.name for m in cells], [m.group["gender"] for m in cells])
@@ -206,11 +201,11 @@ def _intersections(
     rows = []
     for group in groups if cells else []:
         for gender in genders:
-            key = tuple(sorted({group_by: group, "gender": gender}.items()))
-            found = [index[name, "", key] for name in names]
+            key = {group_by: group, "gender": gender}
+            found = [results.get(name, **key) for name in names]
             rows.append([f"{group}, {gender}", *map(cell, found), f"{found[0].n:,}"])
-    columns = [f"{group_by} x gender", *(title_of(index[name, "", ()]) for name in names), "n"]
-    return Table(f"Intersections of {group_by} and gender", columns, rows)
+    columns = [f"{group_by} x gender", *(title_of(results.get(name)) for name in names), "n"]
+    return Table(f"Intersections of {group_by} and gender", columns, rows, drawn=True)
 
 
 def _by_decade(measures: Sequence[Measure]) -> Table:

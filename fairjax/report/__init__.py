@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairjax.report.csv_tables import write_csv as write_csv
 from fairjax.report.model_card import model_card as model_card
+from fairjax.report.terminal import print_summary as print_summary
 from fairjax.report.terminal import print_tables as print_tables
 
 if TYPE_CHECKING:

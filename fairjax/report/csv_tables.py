@@ -26,7 +26,7 @@ def write_csv(folder: Path, results: Results, tables: Sequence[Table]) -> list[P
     Args:
       folder: Where to write; it exists.
       results: Every measure becomes one row.
-      tables: As they are shown, with their notes below the rows; the file's name is the title's.
+      tables: Tables as shown, notes below the rows; a file's name is the table's title.
 
     Returns:
       The files written.

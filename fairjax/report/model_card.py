@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from fairjax.core.results import FEW, Measure, Results, Table
 from fairjax.report.accounts import leaves, plain
-from fairjax.report.attributes import summary
-from fairjax.report.verification import summary as verification_summary
+from fairjax.report.attributes.measures import by_attributes
+from fairjax.report.gaps import gap_tables
+from fairjax.report.summary import summarise
 from fairjax.report.verification.audited import whence
 from fairjax.report.wording import (
     describe,
@@ -34,8 +35,8 @@ def model_card(results: Results, tables: Sequence[Table] = ()) -> str:
     Names that came from a file are escaped: they can neither become markup nor leave their cell.
 
     Args:
-      results: Of either kind.
-      tables: Shown among the quantitative analyses.
+      results: Results of either kind.
+      tables: Shown among the quantitative analyses, but for those that the card draws itself.
     """
     return "\n".join(
         [
@@ -79,7 +80,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def _factors(results: Results) -> Iterator[str]:
     """The attributes, and their groups in order."""
-    for attributes, names in summary.by_attributes(results).items():
+    for attributes, names in by_attributes(results).items():
         if len(attributes) == 1:
             groups = dict.fromkeys(group_name(m.group) for rows in names.values() for m in rows)
             yield f"- {escaped(sentence(attributes[0]))}: {escaped(listed(list(groups)))}."
@@ -112,20 +113,21 @@ def _data(results: Results) -> Iterator[str]:
 
 
 def _analyses(results: Results, tables: Sequence[Table]) -> Iterator[str]:
-    """What was found, then a table for each system, attribute and operating point."""
-    said = verification_summary if results.kind == "verification" else summary
-    for paragraph in said.lead(results).splitlines():
-        yield from (escaped(paragraph), "")
-    for finding in said.findings(results):
-        yield f"- **{escaped(finding.title)}** ({escaped(finding.badge)}). {escaped(finding.text)}"
-    yield ""
+    """The verdict and its tests, then a table for each system, attribute and operating point."""
+    found = summarise(results)
+    for paragraph in [*found.text, *found.tolerances, found.scope]:
+        if paragraph:
+            yield from (escaped(paragraph), "")
+    for table in gap_tables(results):
+        yield from (f"### {escaped(table.title)}", "")
+        yield from (*markdown_table(table.columns, table.rows), "", escaped(table.note), "")
     yield f"Brackets hold intervals; \\* = fewer than {FEW} errors or examples."
     yield ""
     for title, rows in _by_group(results).items():
         names = list(dict.fromkeys(name for row in rows.values() for name in row))
         cells = [[group, *(_cell(row.get(name)) for name in names)] for group, row in rows.items()]
         yield from (f"### {escaped(title)}", "", *markdown_table(["group", *names], cells), "")
-    for table in tables:
+    for table in (table for table in tables if not table.drawn):
         yield from (f"### {escaped(table.title)}", "")
         yield from (*markdown_table(table.columns, table.rows), "")
         yield from (escaped(table.note), "") if table.note else ()
@@ -155,8 +157,7 @@ def _by_group(results: Results) -> dict[str, _Rows]:
 
 
 def _caveats(results: Results) -> Iterator[str]:
-    unresolved = verification_summary.unresolved(results) if results.kind == "verification" else []
-    for line in [*results.limits, *unresolved]:
+    for line in [*results.limits, *summarise(results).unresolved]:
         yield f"- {escaped(line)}"
     yield "- Error rates hold for these data, this threshold rule and these group labels; measure"
     yield "  again before using the model on other people, cameras or thresholds."

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,16 +14,37 @@ from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table
 from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
 from fairjax.report.attributes import sections as attribute_sections
-from fairjax.report.attributes import summary
-from fairjax.report.attributes.summary import Card, Finding
+from fairjax.report.cards import card
+from fairjax.report.conditions import conditions
 from fairjax.report.drawing.pictures import picture_section
 from fairjax.report.drawing.svg import PALETTE
-from fairjax.report.sections import Section, all_numbers, curve_section, method_section
+from fairjax.report.sections import (
+    Section,
+    Slider,
+    all_numbers,
+    curve_section,
+    gap_section,
+    method_section,
+)
+from fairjax.report.summary import Summary, summarise
 from fairjax.report.verification import sections as verification_sections
-from fairjax.report.verification import summary as verification_summary
 
 _TEMPLATES = Path(__file__).parent / "templates"
 NO_NUMBERS = Table("", [], [])
+
+
+class TestedClaim(NamedTuple):
+    """A claim of a paper, and what a study found of it.
+
+    Attributes:
+      answer: "holds", "contradicted", "inconclusive" or "not tested".
+      text: The claim, in the paper's sense.
+      evidence: The difference measured, its interval and p-value.
+    """
+
+    answer: str
+    text: str
+    evidence: str
 
 
 def write_report(
@@ -40,16 +61,19 @@ def write_report(
 ) -> None:
     """Writes one self-contained HTML file, whole or not at all.
 
-    It loads nothing, escapes all it is given, and is the same bytes for the same input. What the
-    results do not hold is left out. A report of attributes runs no script. One of verification
+    The first screen holds the verdict, a bar for each group, the threshold slider and the number
+    of people needed. All else stands below, most of it folded.
+
+    The file loads nothing, escapes all it is given, and is the same bytes for the same input. What
+    the results do not hold is left out. A report of attributes runs no script. One of verification
     runs a single script of our own, which its security policy names by hash: it moves the
-    threshold slider; where scripts are off and in print a table stands in the slider's place.
+    threshold slider. Where scripts are off and in print, the bars stand alone.
 
     Args:
       path: The file to write; its folder exists.
       title: The page's heading.
       results: The numbers; their kind chooses what is shown.
-      tables: Shown as they are.
+      tables: Shown as they are, but for those whose numbers the report draws itself.
       curves: Rows of `metrics.jsonl`: each has "step" and some numbers.
       config: The resolved config.
       manifest: What `data.json` holds.
@@ -57,23 +81,23 @@ def write_report(
       pictures: By caption uint8 [rows, height, width, 3], of generated faces alone.
     """
     verification = results.kind == "verification"
-    said = verification_summary if verification else summary
-    shown = verification_sections if verification else attribute_sections
+    kind = verification_sections if verification else attribute_sections
+    more = [table for table in tables if not table.drawn]
     sections = [
-        *shown.sections(results),
+        gap_section(results),
+        *kind.sections(results),
         picture_section(pictures or {}),
         curve_section(curves),
-        Section("tables", "Tables", tables=tables),
+        Section("tables", "Tables", tables=more, folded=not verification),
         *_run_sections(config or {}, manifest or {}),
         method_section(results),
     ]
     render(
         path,
         title=title,
-        lead=said.lead(results),
-        cards=said.cards(results),
-        findings=said.findings(results),
-        unresolved=verification_summary.unresolved(results) if verification else [],
+        conditions=conditions(results.provenance),
+        summary=summarise(results),
+        sliders=verification_sections.sliders(results) if verification else (),
         sections=sections,
         limits=results.limits,
         provenance=listing("", {**(environment or {}), **results.provenance}),
@@ -85,17 +109,18 @@ def render(
     path: Path,
     *,
     title: str,
-    lead: str,
-    findings: Sequence[Finding],
+    summary: Summary,
     sections: Sequence[Section],
     limits: Sequence[str],
     provenance: Listing,
-    cards: Sequence[Card] = (),
-    unresolved: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    sliders: Sequence[Slider] = (),
+    thesis: str = "",
+    tested: Sequence[TestedClaim] = (),
     numbers: Table = NO_NUMBERS,
 ) -> None:
     """Writes the page of the given parts, whole or not at all; sections without content go."""
-    script = (_TEMPLATES / "slider.js").read_text() if any(s.sliders for s in sections) else ""
+    script = (_TEMPLATES / "slider.js").read_text() if sliders else ""
     pictured = any("<img" in f.svg for s in sections for _, figures in s.parts for f in figures)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = _template().render(
@@ -104,10 +129,12 @@ def render(
         policy=("; img-src data:" if pictured else "")
         + (f"; script-src 'sha256-{digest}'" if script else ""),
         script=Markup(script),
-        lead=lead,
-        cards=cards,
-        findings=findings,
-        unresolved=unresolved,
+        conditions=conditions,
+        summary=summary,
+        cards=[card(q, f"card-{place}") for place, q in enumerate(summary.compared)],
+        sliders=sliders,
+        thesis=thesis,
+        tested=tested,
         sections=[s for s in sections if s],
         limits=limits,
         provenance=provenance,
@@ -121,8 +148,15 @@ def _run_sections(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> lis
     """The data and the settings of a run; nothing where there was none."""
     lists, tables = manifest_parts(manifest)
     return [
-        Section("data", "Data", tables=tables, lists=lists),
-        Section("settings", "Settings", "The resolved config.", lists=config_lists(config)),
+        Section("data", "Data", tables=tables, lists=lists, folded=True, printed=False),
+        Section(
+            "settings",
+            "Settings",
+            "The resolved config.",
+            lists=config_lists(config),
+            folded=True,
+            printed=False,
+        ),
     ]
 
 

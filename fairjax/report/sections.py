@@ -8,7 +8,9 @@ from markupsafe import Markup
 
 from fairjax.core.results import Measure, Results, Table
 from fairjax.report.accounts import Listing, listing
+from fairjax.report.conditions import is_generated
 from fairjax.report.drawing import plots
+from fairjax.report.gaps import gap_tables, without_empty_columns
 from fairjax.report.verification.plots import ThresholdAxis
 from fairjax.report.wording import (
     describe,
@@ -22,6 +24,7 @@ from fairjax.report.wording import (
 )
 
 MOST_CURVES = 9
+MOST_NAMES = 4  # of numbers that share a rule
 MOST_POINTS = 300  # of one curve; more are averaged in equal stretches of rows
 
 
@@ -30,10 +33,11 @@ class Figure(NamedTuple):
 
     Attributes:
       svg: The plot.
-      caption: Its heading.
+      caption: Heading of the figure.
       note: How to read it, in a few words.
       wide: Whether it needs the page's whole width.
-      axis: Where a threshold lies on it; None where the slider has nothing to point at.
+      axis: Where a threshold lies on it; None where no slider points at it.
+      slider: Key of the slider whose threshold is marked on it; "" for none.
     """
 
     svg: Markup
@@ -41,6 +45,7 @@ class Figure(NamedTuple):
     note: str = ""
     wide: bool = False
     axis: ThresholdAxis | None = None
+    slider: str = ""
 
 
 class Slider(NamedTuple):
@@ -50,15 +55,11 @@ class Slider(NamedTuple):
       key: Unique on the page.
       title: What it is about, for those who can't see it.
       data: What the script needs, JSON-ready: see `templates/slider.js`.
-      tables: What stands in its place in print and without script.
-      figures: Plots over the threshold, on which its place is marked.
     """
 
     key: str
     title: str
     data: Mapping[str, Any]
-    tables: Sequence[Table]
-    figures: Sequence[Figure]
 
 
 Parts = list[tuple[str, list[Figure]]]
@@ -71,23 +72,25 @@ class Section(NamedTuple):
       key: The anchor; unique on the page.
       title: The heading.
       lead: How to read what follows, or "".
-      sliders: Rates to be read at any threshold.
       parts: (sub-heading or "", figures) in order.
       tables: Tables below the figures.
       lists: Names and values below the tables.
+      folded: Whether it is closed until a reader opens it.
+      printed: Whether it is printed, folded or not.
     """
 
     key: str
     title: str
     lead: str = ""
-    sliders: Sequence[Slider] = ()
     parts: Sequence[tuple[str, Sequence[Figure]]] = ()
     tables: Sequence[Table] = ()
     lists: Sequence[Listing] = ()
+    folded: bool = False
+    printed: bool = True
 
     def __bool__(self) -> bool:
         figures = any(figures for _, figures in self.parts)
-        return bool(figures or self.sliders or self.tables or self.lists)
+        return bool(figures or self.tables or self.lists)
 
 
 def curve_section(rows: Sequence[Mapping[str, Any]]) -> Section:
@@ -112,7 +115,7 @@ def curve_section(rows: Sequence[Mapping[str, Any]]) -> Section:
         figures.append(Figure(Markup(svg), describe(name), note))
     left = len(names) - len(figures)
     lead = f"{left} more are in metrics.jsonl." if left else ""
-    return Section("training", "Training", lead, parts=[("", figures)])
+    return Section("training", "Training", lead, parts=[("", figures)], folded=True, printed=False)
 
 
 def _phase(key: str) -> tuple[str, str]:
@@ -129,21 +132,45 @@ def _thinned(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
     return x, y
 
 
+def gap_section(results: Results) -> Section:
+    """Every tested gap between groups with what chance alone gives, its p-value and decision."""
+    title = "Gaps between groups, and what chance would give"
+    return Section("gaps", title, tables=gap_tables(results))
+
+
 def method_section(results: Results) -> Section:
-    """The protocol, and every rule, interval and ddof with the numbers it stands for."""
-    made: dict[tuple[str, str, str], list[str]] = {}
+    """The protocol, and every definition, interval and resampling with the numbers it made."""
+    rules: dict[str, list[str]] = {}
+    methods: dict[str, list[str]] = {}
     for m in results.measures:
-        summarised = re.sub("_(noise_floor|p_value(_holm|_bh)?)$", "", m.name)
-        rule = m.rule.replace(summarised, "the summary")  # so that like rules share a row
-        interval = ", ".join(part for part in (level(m) if m.level else "", m.method) if part)
-        names = made.setdefault((rule, interval, "" if m.ddof is None else str(m.ddof)), [])
-        if m.name not in names:
-            names.append(m.name)
-    rows = [[*how, ", ".join(names)] for how, names in made.items()]
-    columns = ["rule", "interval or resampling", "ddof", "numbers"]
-    tables = [Table("Rules and intervals", columns, rows)] if rows else []
-    lists = [listing("Protocol", results.protocol)] if results.protocol else []
-    return Section("method", "How each number was made", tables=tables, lists=lists)
+        base = re.sub("_(noise_floor|p_value(_holm|_bh)?)$", "", m.name)
+        rule = m.rule.replace(base, "the summary")  # so that like rules share a row
+        if m.ddof is not None and "ddof" not in rule:
+            rule = f"{rule}, ddof {m.ddof}" if rule else f"ddof {m.ddof}"
+        method = re.sub(r"\b\d+ effective", "effective", m.method)
+        if m.interval and m.level:
+            method = f"{level(m)}: {method}"
+        for text, found in ((rule, rules), (method, methods)):
+            names = found.setdefault(text, []) if text else []
+            if m.name not in names:
+                names.append(m.name)
+    tables = [
+        Table(title, [heading, "numbers"], [[text, _shortened(n)] for text, n in found.items()])
+        for title, heading, found in (
+            ("Definitions", "rule", rules),
+            ("Intervals and tests", "method", methods),
+        )
+        if found
+    ]
+    where = ", applied to generated data" if is_generated(results.provenance) else ""
+    lists = [listing(f"Protocol{where}", results.protocol)] if results.protocol else []
+    return Section("method", "How each number was made", tables=tables, lists=lists, folded=True)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def all_numbers(measures: Sequence[Measure]) -> Table:
@@ -176,13 +203,6 @@ def all_numbers(measures: Sequence[Measure]) -> Table:
         "note",
     ]
     return without_empty_columns(Table("Every number", columns, rows))
-
-
-def without_empty_columns(table: Table) -> Table:
-    """The table less the columns in which no row says anything."""
-    used = [k for k in range(len(table.columns)) if any(row[k] for row in table.rows)]
-    rows = [[row[k] for k in used] for row in table.rows]
-    return Table(table.title, [table.columns[k] for k in used], rows, table.note)
 
 
 def reading(m: Measure) -> str:

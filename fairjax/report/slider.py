@@ -1,12 +1,10 @@
-"""Who pays at each threshold: every group's rates, for a slider and for the tables without it."""
+"""Who pays at each threshold: every group's rates, for a slider."""
 
 import bisect
-from collections.abc import Sequence
 from typing import Any
 
-from fairjax.core.results import FEW, Measure, Table
-from fairjax.report.verification.audited import Audited, whence
-from fairjax.report.wording import digits, number
+from fairjax.core.results import FEW
+from fairjax.report.verification.audited import Audited
 
 PER = 10_000  # comparisons that expected errors are given for
 
@@ -51,43 +49,6 @@ def slider_data(system: Audited) -> dict[str, Any]:
         "few": FEW,
         "per": PER,
     }
-
-
-def point_tables(system: Audited) -> list[Table]:
-    """One table an operating point: rates, and expected errors in so many comparisons."""
-    tables = []
-    for at, (threshold, source) in system.thresholds.items():
-        fmr, fnmr = system.by_group("fmr", at), system.by_group("fnmr", at)
-        if len(fmr) != len(fnmr):
-            continue
-        rows = [
-            [a.group[system.attribute], *_cells(a), *_cells(b)]
-            for a, b in zip(fmr, fnmr, strict=True)
-        ]
-        tables.append(
-            Table(
-                f"Threshold {threshold:.4g} ({whence(at, source)})",
-                [
-                    system.attribute,
-                    "FMR",
-                    f"false matches in {PER:,}",
-                    "counted",
-                    "FNMR",
-                    f"false non-matches in {PER:,}",
-                    "counted",
-                ],
-                rows,
-                f"* = fewer than {FEW} errors.",
-            )
-        )
-    return tables
-
-
-def _cells(m: Measure) -> Sequence[str]:
-    star = "*" if m.is_thin and m.value is not None else ""
-    expected = "–" if m.value is None else digits(PER * m.value, "count" if m.value > 1e-3 else "")
-    counted = "–" if m.n_errors is None else f"{m.n_errors:,} of {m.n:,}"
-    return [number(m.value, m.unit) + star, expected, counted]
 
 
 def _short(rate: float | None) -> float | None:

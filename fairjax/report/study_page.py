@@ -1,20 +1,14 @@
-"""The page of a study: the verdict, its tables, what became of the claims, and its runs."""
+"""The page of a study: the verdict first, the paper's claims marked as claims, tables and runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from fairjax.core.results import Table
 from fairjax.report.accounts import Listing
-from fairjax.report.attributes.summary import Finding
-from fairjax.report.page import render
+from fairjax.report.conditions import conditions
+from fairjax.report.page import TestedClaim, render
 from fairjax.report.sections import Section
-
-# A claim that holds looks like one beyond chance, and so does its contrary: the badge tells.
-_STYLE: dict[str, Literal["beyond", "within", "open"]] = {
-    "holds": "beyond",
-    "contradicted": "beyond",
-}
+from fairjax.report.summary import Summary
 
 
 def write_study_page(
@@ -24,11 +18,13 @@ def write_study_page(
     source: str,
     notes: Sequence[str],
     tables: Sequence[Table],
-    verdict: str,
+    headline: str,
+    thesis: str,
+    reasons: str,
     claims: Sequence[tuple[str, str, str]],
     test: str,
     runs: Sequence[Mapping[str, object]],
-    command: str,
+    provenance: Mapping[str, str],
 ) -> None:
     """Writes one self-contained HTML file, whole or not at all.
 
@@ -38,19 +34,22 @@ def write_study_page(
       source: Where published numbers are from, or "".
       notes: Sentences for the reader.
       tables: Shown as they are.
-      verdict: On the study's claim as a whole, in sentences, or "".
-      claims: (verdict, claim, what was found) of each.
+      headline: The verdict on the study's claim as a whole, in a few words, or "".
+      thesis: The paper's claim as a whole, or "".
+      reasons: Why the verdict is what it is, in sentences, or "".
+      claims: (verdict, claim, evidence) of each.
       test: How claims are tested.
-      runs: Name, row, seed and state of each.
-      command: The line that makes the study.
+      runs: Name, row, seed and state of each, and why it failed.
+      provenance: The line that makes the study as "command", and its data as "dataset".
     """
     done = sum(run["state"] == "done" for run in runs)
-    lead = f"{verdict}\n{done} of {len(runs)} runs are done."
+    scope = f"{done} of {len(runs)} runs are done."
     if source:
-        lead += f" Published numbers: {source}."
+        scope += f" Published numbers: {source}."
+    reasons_of_runs = any(run.get("why") for run in runs)
     states = Table(
         "Runs",
-        ["run", "row", "seed", "state", "report"],
+        ["run", "row", "seed", "state", "report", *(["why"] if reasons_of_runs else [])],
         [
             [
                 str(run["name"]),
@@ -58,6 +57,7 @@ def write_study_page(
                 str(run["seed"]),
                 str(run["state"]),
                 f"{run['name']}/report.html" if run["state"] == "done" else "",
+                *([str(run.get("why", ""))] if reasons_of_runs else []),
             ]
             for run in runs
         ],
@@ -65,15 +65,14 @@ def write_study_page(
     render(
         path,
         title=title,
-        lead=lead,
-        findings=[
-            Finding(_STYLE.get(judged, "open"), text, found, f"{judged} here")
-            for judged, text, found in claims
-        ],
+        conditions=conditions(provenance),
+        summary=Summary("too few data", headline, [reasons] if reasons else [], scope),
+        thesis=thesis,
+        tested=[TestedClaim(*claim) for claim in claims],
         sections=[
             Section("tables", "Tables", tables=tables),
-            Section("runs", "Runs", tables=[states]),
+            Section("runs", "Runs", tables=[states], folded=True),
         ],
         limits=[*notes, *([test] if claims else [])],
-        provenance=Listing("", [("command", command)]),
+        provenance=Listing("", list(provenance.items())),
     )

@@ -1,4 +1,4 @@
-"""Tables of text for a terminal or a log."""
+"""The verdict, and tables of text, for a terminal or a log."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,19 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fairjax.core.results import Table
+from fairjax.core.results import Results, Table
 from fairjax.report.accounts import numeric_columns
+from fairjax.report.summary import summarise
 from fairjax.report.wording import printable
+
+
+def print_summary(results: Results, console: Console) -> None:
+    """Prints the words of the report's first screen: verdict, numbers, people needed."""
+    found = summarise(results)
+    headline, *sentences = map(printable, found.text or [found.scope])
+    console.print(Text(headline, style="bold"), soft_wrap=True)
+    for line in [*sentences, *map(printable, found.tolerances)]:
+        console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

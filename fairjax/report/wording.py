@@ -1,5 +1,6 @@
 """How numbers and names are put into words, the same in plots, reports and the terminal."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,9 @@ SUMMARIES = {
     "gini": "Gini coefficient",
     "sum_abs_log10": "sum of |log10| to parity",
     "bias_degree": "degree of bias",
+    "equality": "all groups alike",
+    "detectable_ratio": "smallest ratio to be shown",
+    "people_needed": "people a group to show a ratio of 2",
 }
 _TAILS = {
     "smoothed": "smoothed",
@@ -177,14 +181,22 @@ def span(interval: tuple[float, float] | None, unit: str) -> str:
     return "" if interval is None else " to ".join(digits(end, unit) for end in interval)
 
 
-def beyond_chance(gap: float | None, floor: float | None) -> bool | None:
-    """Whether a gap exceeds its noise floor; None where either is unknown.
+def comparisons_per(rates: Sequence[float]) -> int:
+    """In how many comparisons errors are counted, so that the highest rate gives at least ten.
 
     Args:
-      gap: A summary that grows with the gap, such as the largest difference.
-      floor: What the same summary stays below when groups are equal.
+      rates: Fractions in [0, 1].
     """
-    return None if gap is None or floor is None else gap > floor
+    highest = max(rates, default=0.0)
+    return next((per for per in (100, 10_000, 1_000_000) if highest * per >= 10), 100_000_000)
+
+
+def times(rate: float, per: int) -> str:
+    """How many errors to expect in `per` comparisons: "302", "3.5", "0"."""
+    expected = per * rate
+    if 0 < expected < 9.95:
+        return f"{expected:.2g}"
+    return f"{math.floor(expected + 0.5):,}"  # halves up, as the slider's script rounds them
 
 
 def excludes_zero(measure: Measure) -> bool:

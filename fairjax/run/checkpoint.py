@@ -41,7 +41,7 @@ class Checkpoints:
       folder: Where they are; made if missing.
       keep_last: How many of the newest to keep.
       keep_best: How many with the best validation metric to keep besides.
-      best_metric: Its name; one that ends in "loss" or "mae" is minimised.
+      best_metric: Name of the metric; one that ends in "loss" or "mae" is minimised.
     """
 
     def __init__(self, folder: Path, *, keep_last: int, keep_best: int, best_metric: str):
@@ -127,7 +127,7 @@ class Checkpoints:
 
         Args:
           state: The state after `step` steps.
-          step: Its number.
+          step: Number of the step.
           config: The resolved config.
           position: Data position and whatever else the loop needs to go on.
           metrics: Validation metrics at this step, if they were taken.

@@ -20,6 +20,7 @@ from fairjax.data.stream.pipeline import VIEWS, eval_batches
 from fairjax.metrics.verification import true_match_rate
 from fairjax.protocols.verification.accuracy import Folds
 from fairjax.run import sensitivity, sharding
+from fairjax.run.checkpoint import lower_is_better
 from fairjax.run.prepare import abstract_batch, make_preprocess
 from fairjax.run.score import Columns, write_predictions
 from fairjax.run.settings import RunSettings
@@ -115,11 +116,52 @@ def validation_metrics(columns: Columns, pairs: Pairs | None) -> dict[str, float
     return metrics
 
 
-def verification_metrics(columns: Columns, pairs: Pairs) -> dict[str, float]:
+def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[str, float]:
+    """Worst group and gap between groups of each validation metric, to watch while training.
+
+    Of pairs those count that show two images of one group, at the thresholds that all pairs have.
+
+    Args:
+      columns: Predictions, as `predict_split` returns them.
+      pairs: Pairs of rows to compare, or None.
+      attribute: Name of the column with each image's group; -1 is unknown.
+
+    Returns:
+      `<metric>_worst`, the value of the group that fares worst, and `<metric>_gap`, the largest
+      value less the smallest; nothing where fewer than two groups have the metric.
+    """
+    group = columns[attribute]
+    by_group: dict[str, list[float]] = {}
+    for value in np.unique(group[group != UNKNOWN]):
+        rows = group == value
+        metrics = validation_metrics({name: c[rows] for name, c in columns.items()}, None)
+        metrics.pop(f"{attribute}_accuracy", None)  # of one class it is no accuracy
+        if pairs is not None:
+            both = rows[pairs.first] & rows[pairs.second]
+            metrics |= verification_metrics(columns, pairs, counted=both)
+        for name, number in metrics.items():
+            by_group.setdefault(name, []).append(number)
+    found = {}
+    for name, numbers in by_group.items():
+        if len(numbers) > 1:
+            found[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers)
+            found[f"{name}_gap"] = max(numbers) - min(numbers)
+    return found
+
+
+def verification_metrics(
+    columns: Columns, pairs: Pairs, *, counted: np.ndarray | None = None
+) -> dict[str, float]:
     """How well embeddings tell people apart; empty where the predictions hold none.
 
     `verification_accuracy` is ten-fold, at thresholds midway between scores. `tmr_at_fmr_1e-k` is
     at the smallest power of ten that ten non-mated pairs or more stand behind.
+
+    Args:
+      columns: Predictions with an "embedding" of each image.
+      pairs: Pairs of rows to compare.
+      counted: [pairs] truth values: pairs that count, the thresholds being those of all pairs;
+        None counts every pair.
     """
     if "embedding" not in columns:
         return {}
@@ -131,13 +173,32 @@ def verification_metrics(columns: Columns, pairs: Pairs) -> dict[str, float]:
         embedding=columns["embedding"],
     )
     score = compare(embeddings, pairs).score
-    accuracy = Folds(score, pairs.mated, pairs.fold, variant="exact").accuracy().mean
-    metrics = {"verification_accuracy": accuracy}
+    accuracy = Folds(score, pairs.mated, pairs.fold, variant="exact").accuracy()
+    if counted is not None:
+        return _counted_alone(score, pairs, accuracy.thresholds, counted)
+    metrics = {"verification_accuracy": accuracy.mean}
     mated, nonmated = score[pairs.mated], score[~pairs.mated]
     power = int(np.log10(len(nonmated) / 10))
     if power > 0:
         rate, _ = true_match_rate(mated, nonmated, fmr=10.0**-power)
         metrics[f"tmr_at_fmr_1e-{power}"] = rate
+    return metrics
+
+
+def _counted_alone(
+    score: np.ndarray, pairs: Pairs, thresholds: np.ndarray, counted: np.ndarray
+) -> dict[str, float]:
+    """`verification_metrics` of some of the pairs, at the thresholds of all of them."""
+    metrics = {}
+    if counted.any():
+        accepted = score >= thresholds[pairs.fold]
+        right = (accepted == pairs.mated)[counted]
+        metrics["verification_accuracy"] = float(right.mean())
+    power = int(np.log10(np.count_nonzero(~pairs.mated) / 10))
+    if power > 0 and (counted & pairs.mated).any():
+        _, threshold = true_match_rate(score[pairs.mated], score[~pairs.mated], fmr=10.0**-power)
+        own = score[counted & pairs.mated]
+        metrics[f"tmr_at_fmr_1e-{power}"] = float((own >= threshold).mean())
     return metrics
 
 

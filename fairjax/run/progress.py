@@ -11,6 +11,7 @@ from typing import IO, Any
 from absl import logging
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from fairjax.core.files import write_whole
 
@@ -24,10 +25,18 @@ class RunLog:
       start_step: Where this process goes on; later lines of an interrupted run are dropped.
       tensorboard: Whether to write event files too.
       writes: Whether this process writes and shows (process 0).
+      config: The resolved config, for TensorBoard.
     """
 
     def __init__(
-        self, workdir: Path, *, total_steps: int, start_step: int, tensorboard: bool, writes: bool
+        self,
+        workdir: Path,
+        *,
+        total_steps: int,
+        start_step: int,
+        tensorboard: bool,
+        writes: bool,
+        config: Mapping[str, Any] | None = None,
     ):
         self._file: IO[str] | None = None
         self._board: Any = None
@@ -44,18 +53,12 @@ class RunLog:
             from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
 
             self._board = SummaryWriter(str(workdir / "tensorboard"))
+            text = json.dumps(config or {}, indent=1)
+            self._board.text("config", f"```json\n{text}\n```", start_step)
         if sys.stderr.isatty():
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[said]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._progress = live_display(Console(stderr=True))
             self._task = self._progress.add_task(
-                "training", total=total_steps, completed=start_step, said=""
+                "training", total=total_steps, completed=start_step, speed="", loss=""
             )
             self._progress.start()
             # Rich now stands in for stderr; log lines must go through it, or they cut the bar.
@@ -83,6 +86,17 @@ class RunLog:
         if self._progress:
             self._progress.update(self._task, completed=step)
 
+    def groups(self, step: int, values: Mapping[str, float]) -> None:
+        """Shows how groups differ, in TensorBoard alone.
+
+        Args:
+          step: Steps taken so far.
+          values: Values of worst groups and gaps, by name.
+        """
+        if self._board:
+            for name, value in values.items():
+                self._board.scalar(f"groups/{name}", value, step)
+
     def scalars(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Records named numbers at a step.
 
@@ -101,13 +115,43 @@ class RunLog:
         said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._progress:
             if kind == "train":
-                self._progress.update(self._task, said=said)
+                self._progress.update(self._task, **live_fields(values))
             else:
                 self._progress.console.print(f"step {step}  {kind}  {said}")
             return
         done, elapsed = step - self._start_step, time.monotonic() - self._started
         left = elapsed / done * (self._total - step) if done else 0.0
         logging.info("step %d/%d  %s  %s  left %s", step, self._total, kind, said, _clock(left))
+
+
+def live_display(console: Console) -> Progress:
+    """The live line: what runs, a bar, steps of all, time left, images a second, loss.
+
+    It fits 80 columns up to ten million steps and a hundred thousand images a second.
+
+    Args:
+      console: The terminal.
+    """
+    one_line: dict[str, Any] = {"table_column": Column(no_wrap=True)}
+    return Progress(
+        TextColumn("{task.description}", **one_line),
+        BarColumn(bar_width=14),
+        MofNCompleteColumn(**one_line),
+        TimeRemainingColumn(compact=True, **one_line),
+        TextColumn("{task.fields[speed]}", **one_line),
+        TextColumn("{task.fields[loss]}", **one_line),
+        console=console,
+        transient=True,
+    )
+
+
+def live_fields(values: Mapping[str, float]) -> dict[str, Any]:
+    """What the live line shows of a training step's scalars."""
+    speed, loss = values.get("images_per_second"), values.get("loss")
+    return {
+        "speed": "" if speed is None else f"{speed:,.0f} images/s",
+        "loss": "" if loss is None else f"loss {loss:.3g}",
+    }
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from fairjax.core.results import Results, save_results
 from fairjax.data.dataset import Attribute
 from fairjax.protocols import PROTOCOLS, similarity
 from fairjax.protocols.settings import ProtocolSettings
-from fairjax.report import print_tables, write_report
+from fairjax.report import print_summary, print_tables, write_report
+from fairjax.report.conditions import conditions, titled
 from fairjax.run.progress import read_metrics
 from fairjax.run.workdir import WorkdirError, read_arrays, read_checked, read_json
 
@@ -149,6 +150,7 @@ def score(scoring: Scoring, workdir: Path) -> Results:
     return replace(
         results,
         provenance={
+            "dataset": scoring.tree["data"]["name"],
             "data_hash": manifest["hash"],
             "fairjax": environment["fairjax"],
             "git_revision": environment["git_revision"],
@@ -202,9 +204,18 @@ def _sensitivity(path: Path) -> dict[str, Any]:
             "overall": stored["sensitivity"].tolist(),
             "by_value": {v: w for v, w in by_value if not np.isnan(w).any()},
             "n": dict(zip(stored["values"].tolist(), stored["n"].tolist(), strict=True)),
+            **_noise(stored),
         }
     except (LookupError, TypeError, ValueError) as error:
         raise WorkdirError(f"{path} holds no sensitivity map ({error}); delete it.") from error
+
+
+def _noise(stored: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Standard errors by value; nothing in the files of older runs."""
+    if "noise" not in stored:
+        return {}
+    by_value = zip(stored["values"].tolist(), stored["noise"].tolist(), strict=True)
+    return {"noise": {value: row for value, row in by_value if not np.isnan(row).any()}}
 
 
 def _pictures(path: Path) -> dict[str, np.ndarray]:
@@ -214,15 +225,22 @@ def _pictures(path: Path) -> dict[str, np.ndarray]:
     return read_arrays(path)
 
 
-def report(scoring: Scoring, workdir: Path, console: Console) -> Path:
-    """Writes `results.json` and `report.html`, prints the tables, and returns the report's path."""
+def report(scoring: Scoring, workdir: Path, console: Console, *, show_tables: bool = False) -> Path:
+    """Writes `results.json` and `report.html`, prints the verdict, and returns the report's path.
+
+    Args:
+      scoring: What is measured, and the report's heading.
+      workdir: The finished run's folder.
+      console: Where the verdict goes.
+      show_tables: Whether the protocol's tables are printed before the verdict.
+    """
     results = score(scoring, workdir)
     save_results(workdir / "results.json", results)
     tables = PROTOCOLS[scoring.protocol].tables(results, published=scoring.published)
     path = workdir / "report.html"
     write_report(
         path,
-        title=scoring.title or workdir.name,
+        title=titled(scoring.title or workdir.name, results.provenance),
         results=results,
         tables=tables,
         curves=read_metrics(workdir / "metrics.jsonl"),
@@ -231,5 +249,9 @@ def report(scoring: Scoring, workdir: Path, console: Console) -> Path:
         environment=read_checked(workdir / "environment.json"),
         pictures=_pictures(workdir / "pictures.npz"),
     )
-    print_tables(tables, console)
+    if show_tables:
+        print_tables(tables, console)
+    for line in conditions(results.provenance):
+        console.print(line, soft_wrap=True)
+    print_summary(results, console)
     return path

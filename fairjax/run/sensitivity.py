@@ -38,12 +38,32 @@ class Sensitivity:
         is none.
       by_layer: [layers, patches]; for "rollout" there is one row.
       n: [values], how many images counted.
+      noise: [values, patches], standard error of each value's map less everyone's, images counting
+        as independent; NaN where there is no image.
     """
 
     overall: Float[np.ndarray, " patches"]
     by_value: Float[np.ndarray, "values patches"]
     by_layer: Float[np.ndarray, "layers patches"]
     n: Float[np.ndarray, " values"]
+    noise: Float[np.ndarray, "values patches"]
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Sums over the images of each value, for standard errors.
+
+    Attributes:
+      weight: [values, patches], of the patches' weights.
+      square: [values, patches], of their squares.
+      cross: [values, patches], of their products with the image's total weight.
+      total: [values], of the squares of that total.
+    """
+
+    weight: np.ndarray
+    square: np.ndarray
+    cross: np.ndarray
+    total: np.ndarray
 
 
 def collect(
@@ -69,15 +89,15 @@ def collect(
     Args:
       backbone: The classifier's ViT; its attention is what is collected.
       method: The classifier, for its decisions; it predicts `prob_<attribute>`.
-      variables: Its weights.
+      variables: Weights of the classifier.
       preprocess: uint8 images to the backbone's input.
       examples: The images: the training split, in the study.
       attribute: What it classifies.
       values: How many values that has.
       mesh: The devices.
-      batch_size: Of the global batch, a multiple of the devices.
+      batch_size: Size of the global batch, a multiple of the devices.
       image_size: Pixels a side.
-      cache_mb: As for evaluation.
+      cache_mb: Limit of the image cache in MiB, as for evaluation.
       source: What of a layer's attention, the mean over its heads, is a patch's weight. "cls": what
         the class token pays to the patch; "mean_query": what the patches pay to it, on average;
         "rollout": the class token's row of the product over layers of (attention + identity) / 2
@@ -89,7 +109,9 @@ def collect(
     whole = sharding.replicated(mesh)
     seeing = backbone.clone(maps=True)
 
-    def summed(variables: PyTree, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    def summed(
+        variables: PyTree, batch: Batch
+    ) -> tuple[jax.Array, jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         attention = attention_of(
             seeing, variables["params"]["backbone"], preprocess(batch["image"])
         )
@@ -98,12 +120,21 @@ def collect(
         if correct_only:
             decided = method.predict(variables, batch)[f"prob_{attribute}"].argmax(axis=1)
             counts *= (decided == batch[attribute])[:, None]
-        return jnp.einsum("lbp,bv->vlp", weights, counts), counts.sum(axis=0)
+        one = weights[-1] if last_layer else weights.sum(axis=0)  # [batch, patches]
+        one = mirrored(one) if symmetrise else one
+        size = one.sum(axis=1)
+        moments = (
+            jnp.einsum("bp,bv->vp", one**2, counts),
+            jnp.einsum("bp,b,bv->vp", one, size, counts),
+            jnp.einsum("b,bv->v", size**2, counts),
+        )
+        return jnp.einsum("lbp,bv->vlp", weights, counts), counts.sum(axis=0), moments
 
     step = jax.jit(
-        summed, in_shardings=(whole, sharding.by_batch(mesh)), out_shardings=(whole, whole)
+        summed, in_shardings=(whole, sharding.by_batch(mesh)), out_shardings=(whole, whole, whole)
     )
     totals, n = np.zeros(1), np.zeros(values)
+    moments: list[np.ndarray] = [np.zeros(1), np.zeros(1), np.zeros(1)]
     for local in eval_batches(
         examples,
         batch_size=batch_size,
@@ -112,8 +143,9 @@ def collect(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     ):
-        total, counted = jax.device_get(step(variables, sharding.global_batch(mesh, local)))
+        total, counted, more = jax.device_get(step(variables, sharding.global_batch(mesh, local)))
         totals, n = totals + total, n + counted  # in float64
+        moments = [old + new for old, new in zip(moments, more, strict=True)]
     if last_layer:
         totals = totals[:, -1:]
     if symmetrise:
@@ -123,6 +155,7 @@ def collect(
         by_value=_shares(totals.sum(axis=1)),
         by_layer=_shares(totals.sum(axis=0)),
         n=n,
+        noise=_standard_errors(_Moments(totals.sum(axis=1), *moments)),
     )
 
 
@@ -131,8 +164,8 @@ def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping
 
     Args:
       path: The file.
-      found: The map: "sensitivity", "by_value", "by_layer", "n", and "rank" (patches by falling
-        weight).
+      found: The map: "sensitivity", "by_value", "by_layer", "n", "noise", and "rank" (patches
+        by falling weight).
       values: Names of the attribute's values: "values".
       made: How it was made, JSON-ready: "made".
     """
@@ -144,6 +177,7 @@ def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping
             by_value=found.by_value,
             by_layer=found.by_layer,
             n=found.n,
+            noise=found.noise,
             rank=np.argsort(-found.overall, kind="stable"),
             values=np.array(values),
             made=np.array(json.dumps(made)),
@@ -162,7 +196,7 @@ def patch_weights(attention: Attention, source: Source) -> Float[Array, "rows ba
 
     Args:
       attention: Rows are queries and add up to 1; the class token is the first of the tokens.
-      source: See `collect`.
+      source: Source of the weights; see `collect`.
     """
     by_layer = attention.mean(axis=2)
     if source == "cls":
@@ -179,9 +213,33 @@ def patch_weights(attention: Attention, source: Source) -> Float[Array, "rows ba
 
 def symmetrised(weights: Float[np.ndarray, "*rows patches"]) -> Float[np.ndarray, "*rows patches"]:
     """The mean of a map and its mirror image, left for right."""
+    return np.asarray(mirrored(weights))
+
+
+def mirrored(weights: Any) -> Any:
+    """The same for arrays of NumPy and of JAX, patches last."""
     side = round(weights.shape[-1] ** 0.5)
     grid = weights.reshape(*weights.shape[:-1], side, side)
-    return np.asarray(((grid + grid[..., ::-1]) / 2).reshape(weights.shape))
+    return ((grid + grid[..., ::-1]) / 2).reshape(weights.shape)
+
+
+def _standard_errors(sums: _Moments) -> np.ndarray:
+    """Standard errors of each value's share of a patch less everyone's, [values, patches].
+
+    A share is a ratio of sums over images, weight of the patch over weight of all patches; an image
+    moves it by (its weight - share * its total) / the sum of totals, to first order. An image of
+    the value moves both shares, another image only everyone's.
+    """
+    own, whole = sums.weight.sum(axis=1, keepdims=True), sums.weight.sum()
+    own = np.where(own > 0, own, np.nan)  # a value without images has no map
+    share, share_of_all = sums.weight / own, sums.weight.sum(axis=0) / whole
+    scale = 1 / own - 1 / whole
+    shift = share / own - share_of_all / whole
+    total = sums.total[:, None]
+    inside = scale**2 * sums.square - 2 * scale * shift * sums.cross + shift**2 * total
+    each = (sums.square - 2 * share_of_all * sums.cross + share_of_all**2 * total) / whole**2
+    outside = each.sum(axis=0) - each
+    return np.asarray(np.sqrt(np.maximum(inside + outside, 0.0)))
 
 
 def _shares(totals: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def state_shardings(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec
       mesh: The mesh of `make_mesh`.
       state: Arrays or their shapes. What an optimiser keeps of a parameter, and its average, stand
         below the parameter's own path.
-      split: See `Method`.
+      split: Shardings of split parameters by path; see `Method`.
     """
 
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:

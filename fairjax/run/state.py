@@ -60,7 +60,7 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     behind there, and is named in the log: a pre-trained encoder ends otherwise than a classifier.
 
     Args:
-      state: As `init_state` made it.
+      state: A state that `init_state` made.
       other: `{"params": ..., **model_state}` of the other model.
       part: A module at the top of both models, such as "backbone", or "all".
 

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,13 @@ from fairjax.data.dataset import Dataset
 from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
 from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_variables
-from fairjax.run.evaluate import evaluate, metric_names, predict_split, validation_metrics
-from fairjax.run.host import set_fragments_aside
+from fairjax.run.evaluate import (
+    evaluate,
+    group_spread,
+    metric_names,
+    predict_split,
+    validation_metrics,
+)
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
 from fairjax.run.settings import RunSettings
@@ -36,7 +41,7 @@ class RunOutcome:
     Attributes:
       step: Steps taken.
       finished: False when a signal stopped it early; the state is saved all the same.
-      signal_number: That signal, or 0.
+      signal_number: Number of the signal that stopped the run, or 0.
       checkpoint: The step whose weights were evaluated; -1 when unfinished.
     """
 
@@ -124,6 +129,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             start_step=start,
             tensorboard=options.tensorboard,
             writes=jax.process_index() == 0,
+            config=settings.tree,
         ) as log:
             batches = train_batches(
                 examples,
@@ -143,7 +149,8 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 image_size=images.image_size,
                 cache_mb=images.cache_mb,
             )
-            window, pending, saved_at = Window(batches), None, time.monotonic()
+            window = Window(batches, list(position.get("window", [])))
+            pending, saved_at = None, time.monotonic()
             for step in range(start + 1, total_steps + 1):
                 if position["stopped"]:
                     break
@@ -152,8 +159,6 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 train_step = recipe.step_with_frozen(recipe.freezing.frozen_at(step - 1))
                 with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch, train_key)
-                if step == start + 1:  # it is compiled, and has its temporaries
-                    set_fragments_aside()
                 if pending:  # the device works on this step while the host looks at the last one
                     window.add(finite(*pending))
                 pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
@@ -178,17 +183,27 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                             **window.speed(options.batch_size),
                         },
                     )
+                    window = Window(batches)
+                window.pause()
                 metrics = None
                 if evaluates or last:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
-                    set_fragments_aside()
                     log.scalars(step, "validation", metrics)
+                    if options.tensorboard and "group_by" in settings.tree["eval"]["protocol"]:
+                        log.groups(
+                            step,
+                            group_spread(
+                                columns,
+                                dataset.pairs.get("validation"),
+                                settings.tree["eval"]["protocol"]["group_by"],
+                            ),
+                        )
                     position = update_early_stopping(
                         position, metrics, best=options.best_metric, patience=options.patience
                     )
                 if evaluates or last or halt or overdue:
-                    position = {**position, "step": step}
+                    position = {**position, "step": step, "window": window.steps}
                     checkpoints.save(
                         state,
                         step=step,
@@ -197,11 +212,12 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                         metrics=metrics,
                     )
                     saved_at = time.monotonic()
-                if halt and not last:
+                if halt:
                     return RunOutcome(step, finished=False, signal_number=halt, checkpoint=-1)
-                window = Window(batches)
+                window.go_on()
 
         checkpoints.wait()
+        stop.release()  # all is saved: from here on a signal ends the process at once
         chosen = position["step"]
         if settings.eval.weights == "best" and checkpoints.best_step not in (None, chosen):
             chosen = checkpoints.best_step
@@ -212,14 +228,30 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
 
 @dataclass
 class Window:
-    """Scalars and time since the last logged line."""
+    """Scalars and time since the last logged line.
+
+    Attributes:
+      batches: The training stream.
+      steps: Scalars of each step since that line; a resumed run begins with those of the steps
+        before its checkpoint, so that it logs the same means.
+    """
 
     batches: Any
     steps: list[Mapping[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._started = time.monotonic()
+        self._before = len(self.steps)  # steps of an earlier process
+        self._paused = 0.0
         self._waited = self.batches.waited_s
+        self._started = self._since = time.monotonic()
+
+    def pause(self) -> None:
+        """Stops the clock, for a validation or a checkpoint."""
+        self._since = time.monotonic()
+
+    def go_on(self) -> None:
+        """Starts the clock again."""
+        self._paused += time.monotonic() - self._since
 
     def add(self, scalars: Mapping[str, float]) -> None:
         """Takes the scalars of one step."""
@@ -234,9 +266,9 @@ class Window:
 
     def speed(self, batch_size: int) -> dict[str, float]:
         """Images a second over all devices, and the share of the time spent waiting for data."""
-        elapsed = time.monotonic() - self._started
+        elapsed = time.monotonic() - self._started - self._paused
         return {
-            "images_per_second": len(self.steps) * batch_size / elapsed,
+            "images_per_second": (len(self.steps) - self._before) * batch_size / elapsed,
             "waiting_share": (self.batches.waited_s - self._waited) / elapsed,
         }
 
@@ -294,31 +326,48 @@ def update_early_stopping(
 
 
 class StopRequest:
-    """Remembers the signal that asked the run to end; 0 while none has."""
+    """A signal's wish that the run end.
+
+    Attributes:
+      number: The signal that asked for it; 0 while none has.
+      release: Gives the signals back to whom they belonged before.
+    """
 
     number = 0
+    release: Callable[[], None]
 
 
 @contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """Turns SIGINT and SIGTERM into a request; a second one ends the process at once."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a request; a second one ends the process at once.
+
+    A SIGHUP that is ignored, as under nohup, stays so.
+    """
     request = StopRequest()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [
+        signal.SIGINT,
+        signal.SIGTERM,
+        *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),
+    ]
     previous = {number: signal.getsignal(number) for number in signals}
 
     def ask(number: int, frame: FrameType | None) -> None:
         logging.warning("Signal %d: saving, then leaving.", number)
         request.number = number
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+        release()
 
+    def release() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    request.release = release
     for number in signals:
-        signal.signal(number, ask)
+        if previous[number] is not signal.SIG_IGN:
+            signal.signal(number, ask)
     try:
         yield request
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        release()
 
 
 def agreed(halt: int, overdue: bool, *, speak: bool, after: PyTree) -> tuple[int, bool]:

@@ -70,6 +70,17 @@ def claim(workdir: Path) -> Iterator[None]:
         yield
 
 
+def in_use(workdir: Path) -> bool:
+    """Whether another process holds the folder."""
+    if not (workdir / ".lock").exists():
+        return False
+    try:
+        with FileLock(workdir / ".lock").acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def settle_config(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes `config.json`, or checks that the run begun there had the same config.
 

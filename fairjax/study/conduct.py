@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -13,8 +14,11 @@ from absl import logging
 from rich.console import Console
 
 from fairjax.config.study import Study
-from fairjax.run.workdir import claim
-from fairjax.study.runs import Run, settle
+from fairjax.core.errors import ERROR_FILE
+from fairjax.data.dataset import DataError
+from fairjax.run.host import PARENT
+from fairjax.run.workdir import claim, in_use
+from fairjax.study.runs import Run, settle, unusable_data
 from fairjax.study.summary import save_study, summarise
 
 
@@ -37,11 +41,16 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     Raises:
       WorkdirError: If the folder cannot be used, or holds runs of other configs.
     """
-    line = ["python", "-m", "fairjax.main", *sys.argv[1:]]
-    failed: dict[str, str] = {}
+    line = [sys.executable, "-m", "fairjax.main", *sys.argv[1:]]
     with claim(workdir):
         settle(runs)
         save_study(workdir, study, shlex.join(line))
+        logging.info("Checking the data of all runs.")
+        if failed := unusable_data([run for run in runs if not run.done]):
+            path = summarise(workdir, console, failed=failed)
+            name, why = next(iter(failed.items()))
+            more = f" ({len(failed)} runs cannot be trained)" if len(failed) > 1 else ""
+            raise DataError(f"{name}: {why} No run was started{more}; see {path}.")
         for number, run in enumerate(runs, 1):
             if run.done:
                 continue
@@ -50,7 +59,7 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
                 failed[run.name] = f"it needs {lacking[0]}, which failed"
                 continue
             logging.info("%s.", progress)
-            status, stopped_by = _run_apart(run, workdir)
+            status, stopped_by, why = _run_apart(run, workdir)
             if stopped_by:
                 print(
                     f"Stopped in run {number} of {len(runs)} ({run.name}); all is saved. "
@@ -61,25 +70,41 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
             if status < 0:
                 failed[run.name] = f"signal {-status} ended it; was there enough memory?"
             elif status:
-                failed[run.name] = f"exit status {status}; its messages stand above"
-        path = summarise(workdir, console, failed=list(failed))
+                failed[run.name] = why or f"exit status {status}; its messages stand above"
+        path = summarise(workdir, console, failed=failed)
     for name, why in failed.items():
         logging.error("%s failed: %s. Alone: %s", name, why, shlex.join([*line, f"--only={name}"]))
     print(f"\nReport: {path}")
     return 1 if failed else 0
 
 
-def _run_apart(run: Run, workdir: Path) -> tuple[int, int]:
-    """The exit status of the run's process, and the signal that asked the study to stop, or 0."""
+def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
+    """Trains a run in a process of its own.
+
+    Returns:
+      The process's exit status; the signal that asked the study to stop, or 0; and the error that
+      ended the run, or "".
+    """
     run.folder.mkdir(parents=True, exist_ok=True)
-    compiled = {"JAX_COMPILATION_CACHE_DIR": str(workdir.absolute() / "compiled")}
+    reason = run.folder / "error.txt"
+    reason.unlink(missing_ok=True)
+    settings = {
+        "JAX_COMPILATION_CACHE_DIR": str(workdir.absolute() / "compiled"),
+        **os.environ,  # runs of a study share most of their programs
+        PARENT: str(os.getpid()),
+        ERROR_FILE: str(reason.absolute()),
+    }
     asked = 0
+    if in_use(run.folder):
+        logging.info("Waiting for %s, which another process has.", run.folder)
+    while in_use(run.folder):  # what a killed study left is saving, and leaves
+        time.sleep(1.0)
     with (
         (run.folder / "run.log").open("w") as out,
         subprocess.Popen(
             [sys.executable, "-m", "fairjax.main", *sys.argv[1:], f"--only={run.name}"],
             stdout=out,
-            env={**compiled, **os.environ},  # runs of a study share most of their programs
+            env=settings,
             process_group=0,  # or Ctrl-C would reach it twice, and twice means at once
         ) as process,
     ):
@@ -89,10 +114,12 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int]:
             asked = number
             process.send_signal(number)
 
-        before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        heard = [n for n in signals if signal.getsignal(n) is not signal.SIG_IGN]  # as by nohup
+        before = {n: signal.signal(n, pass_on) for n in heard}
         try:
             process.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    return process.returncode, asked
+    return process.returncode, asked, reason.read_text() if reason.exists() else ""

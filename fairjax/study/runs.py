@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from fairjax.config import ConfigError, keys, leaf, suggest_key, validate
 from fairjax.config.study import Row, Study
-from fairjax.run.workdir import settle_config
+from fairjax.data.dataset import DataError
+from fairjax.run.workdir import read_json, settle_config, write_json
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,56 @@ def settle(runs: Sequence[Run]) -> None:
     """
     for run in runs:
         if (run.folder / "config.json").exists():
+            _follow_moved_folder(run)
             settle_config(run.folder, run.config.to_dict())
+
+
+def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
+    """Reads the data of all runs, each source once, before the first of them is trained.
+
+    Returns:
+      For each run that cannot be trained on its data the reason, by name.
+    """
+    from fairjax.run import prepare  # JAX, which the table of a finished study does without
+    from fairjax.run.build import build_run
+
+    sharing: dict[str, list[Run]] = {}
+    for run in runs:
+        sharing.setdefault(repr(run.config.data.to_dict()), []).append(run)
+    reasons: dict[str, str] = {}
+    for some in sharing.values():
+        try:
+            first = build_run(some[0].config)
+            dataset = first.data.load(seed=first.seed)
+        except (ConfigError, DataError, OSError) as error:
+            reasons |= {run.name: str(error) for run in some}
+            continue
+        for run in some:
+            try:
+                settings = build_run(run.config)
+                prepare.check_labels(settings, dataset)
+                prepare.check_balance(settings.input, dataset)
+            except (ConfigError, DataError) as error:
+                reasons[run.name] = str(error)
+    return reasons
+
+
+def _follow_moved_folder(run: Run) -> None:
+    """Writes a run's needs anew where they lie beside it as before, in a study that was moved."""
+    kept = read_json(run.folder / "config.json")
+    moved = False
+    for key in keys(run.config):
+        *sections, last = key.split(".")
+        now, place = leaf(run.config, key), kept
+        for section in sections:
+            place = place.get(section, {}) if isinstance(place, dict) else {}
+        before = place.get(last) if isinstance(place, dict) else None
+        if not isinstance(now, str) or not isinstance(before, str) or now == before:
+            continue
+        if Path(now).name in run.needs and Path(now).name == Path(before).name:
+            place[last], moved = now, True
+    if moved:
+        write_json(run.folder / "config.json", kept)
 
 
 def _run(

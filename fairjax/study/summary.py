@@ -1,8 +1,9 @@
 """Numbers and files of a study, from the folders of its runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.console import Console
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
 from fairjax.core.results import Results, load_results, save_results
 from fairjax.report import print_tables
+from fairjax.report.conditions import conditions, config_options, titled
 from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
 from fairjax.run.score import compare_features, score
@@ -33,23 +35,26 @@ from fairjax.study.tables import (
     RULE,
     claim_table,
     conclusion_table,
+    headline,
     how_tested,
     main_table,
+    reasons,
     similarity_table,
-    whole,
     words,
 )
 
 SCHEMA_VERSION = "1.1"
 
 
-def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) -> Path:
+def summarise(
+    workdir: Path, console: Console, *, failed: Mapping[str, str] = MappingProxyType({})
+) -> Path:
     """Writes `study.json`, the page and a CSV a table, prints the tables, returns the page's path.
 
     Args:
       workdir: The study's folder, which holds its description and its runs.
       console: Terminal for the tables.
-      failed: Names of runs that failed just now.
+      failed: Names of runs that failed just now, each with the reason.
 
     Raises:
       WorkdirError: If the folder holds no study.
@@ -71,7 +76,13 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
         *([similarity_table(study, similar)] if similar else []),
     ]
     runs = [
-        {"name": name, "row": row.name, "seed": seed, "state": state(run, name in failed)}
+        {
+            "name": name,
+            "row": row.name,
+            "seed": seed,
+            "state": state(run, name in failed),
+            "why": failed.get(name, ""),
+        }
         for row in study.rows
         for seed, run in zip(study.seeds, results[row.name], strict=True)
         for name in [folder_name(row.name, seed)]
@@ -93,21 +104,30 @@ def summarise(workdir: Path, console: Console, *, failed: Sequence[str] = ()) ->
             ],
         },
     )
+    provenance = {"command": kept["command"], **_dataset(results)}
+    tables = [replace(table, title=titled(table.title, provenance)) for table in tables]
     write_tables(workdir, tables)
     path = workdir / "report.html"
     write_study_page(
         path,
-        title=study.title,
+        title=titled(study.title, provenance),
         source=study.source,
-        notes=study.notes,
+        notes=_notes(study, provenance),
         tables=tables,
-        verdict=whole(conclusion) if conclusion else "",
+        headline=headline(conclusion) if conclusion else "",
+        thesis=conclusion.thesis.text if conclusion else "",
+        reasons=reasons(conclusion) if conclusion else "",
         claims=[(t.verdict, t.claim.text, words(study, t)) for t in claims],
         test=how_tested(study),
         runs=runs,
-        command=kept["command"],
+        provenance=provenance,
     )
     print_tables(tables, console)
+    for line in conditions(provenance):
+        console.print(line, soft_wrap=True)
+    if conclusion:
+        console.print(f"Claim of the paper: {conclusion.thesis.text}", soft_wrap=True)
+        console.print(f"{headline(conclusion)} {reasons(conclusion)}", soft_wrap=True)
     return path
 
 
@@ -225,6 +245,19 @@ def state(results: Results | None, failed: bool) -> str:
     if failed:
         return "failed"
     return "missing" if results is None else "done"
+
+
+def _dataset(results: Mapping[str, Sequence[Results | None]]) -> dict[str, str]:
+    """The name of the data that the runs are on, where a finished run says it."""
+    names = (one.provenance.get("dataset") for found in results.values() for one in found if one)
+    return next(({"dataset": name} for name in names if name), {})
+
+
+def _notes(study: Study, provenance: Mapping[str, str]) -> list[str]:
+    """The study's notes; those of a smoke test say that they are about the study at full size."""
+    if "smoke" not in config_options(provenance):
+        return list(study.notes)
+    return [f"Of the study at full size: {note}" for note in study.notes]
 
 
 def _results(workdir: Path, row: Row, study: Study) -> list[Results | None]:

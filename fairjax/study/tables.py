@@ -130,17 +130,26 @@ def how_tested(study: Study) -> str:
 
 
 def whole(conclusion: Conclusion) -> str:
-    """The verdict on the thesis in a few sentences."""
-    thesis, verdict, because = conclusion.thesis, conclusion.verdict, conclusion.because
-    sentence, reason = {
+    """The claim as a whole, the verdict on it and the reasons, in a few sentences."""
+    return " ".join([conclusion.thesis.text, headline(conclusion), reasons(conclusion)])
+
+
+def headline(conclusion: Conclusion) -> str:
+    """The verdict on the claim as a whole: "Inconclusive here."."""
+    return f"{conclusion.verdict.capitalize()} here."
+
+
+def reasons(conclusion: Conclusion) -> str:
+    """What the verdict means, and the claims that it rests on."""
+    thesis, because = conclusion.thesis, conclusion.because
+    meaning, reason = {
         "holds": (thesis.holds, ""),
         "contradicted": (thesis.contradicted, "Contradicted:"),
         "inconclusive": (thesis.inconclusive, "Not shown:"),
         "not tested": ("", "Not tested:"),
-    }[verdict]
+    }[conclusion.verdict]
     more = f"And {len(because) - MOST_REASONS} more." if because[MOST_REASONS:] else ""
-    parts = (thesis.text, f"{verdict.capitalize()} here.", sentence, reason)
-    return " ".join(filter(None, (*parts, *because[:MOST_REASONS], more)))
+    return " ".join(filter(None, (meaning, reason, *because[:MOST_REASONS], more)))
 
 
 def words(study: Study, outcome: ClaimResult) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from fairjax import cli
 from fairjax.core.results import load_results
+from fairjax.report.summary import summarise
 
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-c", "import sys; from fairjax.cli import main; sys.exit(main())"]
@@ -43,15 +44,34 @@ def test_the_demonstration_leaves_everything_behind(demo):
     assert results.provenance["command"].startswith("fairjax audit --demo")
     assert results.get("fmr_worst", across="group", at="FMR 1e-2", group="jade").value > 0.02
     assert "FMR 0.03 and FNMR 0.08 for jade" in results.limits[0]
-    assert "Error rates" in out and "exceeds" in out and "Report: " in out
+    assert "False matches: jade people are taken for each other " in out
+    assert "▲ Exceeds the tolerance" in out
+    assert "Report: " in out and "Error rates" not in out  # tables are printed on request
 
 
-def test_without_out_tables_are_printed_and_nothing_is_written(demo, tmp_path, monkeypatch, capsys):
+def test_without_out_nothing_is_written_and_tables_are_printed_on_request(
+    demo, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    table = str(demo[0] / "comparisons.csv")
-    assert cli.main(["audit", table, "--threshold", "0.3", "--bootstrap", "20"]) == 0
-    assert "threshold 0.3" in capsys.readouterr().out
+    line = ["audit", str(demo[0] / "comparisons.csv"), "--threshold", "0.3", "--bootstrap", "20"]
+    assert cli.main(line) == 0
+    verdict = capsys.readouterr().out
+    assert "False matches: jade people are taken for each other " in verdict
+    assert "Error rates at one threshold" not in verdict and len(verdict.splitlines()) < 9
+    assert cli.main([*line, "--tables"]) == 0
+    out = capsys.readouterr().out
+    assert "Error rates at one threshold" in out and out.endswith(verdict.splitlines()[-1] + "\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_terminal_page_and_model_card_end_on_the_same_sentences(demo):
+    folder, out = demo
+    results = load_results(folder / "results.json")
+    page, model_card = ((folder / n).read_text() for n in ("report.html", "model_card.md"))
+    for sentence in summarise(results).text:
+        assert sentence in " ".join(out.split())
+        assert sentence in " ".join(page.split())
+        assert sentence in model_card
 
 
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from fairjax import cli
-from fairjax.config import find_file, keys, load, shipped
+from fairjax.config import describe, find_file, keys, load, shipped, split_argument
 
 
 def test_a_shipped_config_goes_by_its_name_with_or_without_folder_and_suffix():
@@ -16,6 +16,20 @@ def test_a_file_in_the_present_folder_comes_before_a_shipped_one(tmp_path, monke
     assert find_file("quickstart.py:smoke") == f"{shipped() / 'quickstart.py'}:smoke"
     (tmp_path / "quickstart.py").write_text("def get_config(arg): ...")
     assert find_file("quickstart.py:smoke") == "quickstart.py:smoke"
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "arg"),
+    [
+        ("a.py", "a.py", ""),
+        ("a.py:small,seed=3", "a.py", "small,seed=3"),
+        (r"C:\runs\a.py:small", r"C:\runs\a.py", "small"),
+        ("c:/runs/a.py", "c:/runs/a.py", ""),
+        ("a:small", "a", "small"),
+    ],
+)
+def test_the_argument_of_a_config_comes_after_the_colon_that_is_no_drive(text, file, arg):
+    assert split_argument(text)[::2] == (file, arg)
 
 
 @pytest.mark.parametrize("name", ["", ":smoke", "nothing", "../configs/quickstart", "/quickstart"])
@@ -62,3 +76,18 @@ def test_the_version_is_printed(capsys):
         cli.main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("fairjax 0.")
+
+
+@pytest.mark.parametrize("name", ["quickstart", "recognition/margin", "utkface/mae", "utkface/tfc"])
+def test_every_key_of_a_config_has_a_meaning(name):
+    config = load(name)
+    meanings = describe(config)
+    assert [key for key in keys(config) if not meanings.get(key)] == []
+
+
+def test_a_meaning_is_that_of_the_thing_that_the_config_names():
+    config = load("recognition/margin")
+    assert describe(config)["train.epochs"] == "How long to train."
+    assert describe(config)["method.margin.name"].startswith("One of adaface, arcface")
+    assert "cosine" in describe(config)["method.margin.margin"]
+    assert "epochs" in describe(config)["optim.schedule.at_epochs"].lower()

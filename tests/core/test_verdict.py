@@ -1,5 +1,7 @@
 """The decision rule on measures written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -139,3 +141,15 @@ def test_holm_keeps_the_chance_of_any_false_claim():
     rng = np.random.default_rng(0)
     false = [(holm(rng.random(6)) <= 0.05).any() for _ in range(2000)]
     assert 0.035 < np.mean(false) < 0.065
+
+
+def test_only_the_protocol_s_attribute_is_decided():
+    made = results(measures("fmr", (0.1, 0.2, 0.3), 0.2, at="x"))
+    coarse = [
+        replace(m, group={"gender": "b"} if m.group else {}, across=m.across and "gender")
+        for m in measures("fmr", (0.1, 0.2, 0.3), 0.001, at="x")
+    ]
+    both = replace(made, measures=[*made.measures, *coarse])
+    assert verdict(both).answer == "shown" and len(verdict(both).claims) == 2
+    decided = verdict(replace(both, protocol={"attribute": "race"}))
+    assert decided.answer == "not shown" and len(decided.claims) == 1

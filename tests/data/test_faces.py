@@ -69,7 +69,7 @@ def test_a_second_look_reads_no_file_until_one_changes(tmp_path, source, monkeyp
     assert faces.look(source) == first
     assert len(looked) == 6
     (tmp_path / "x" / "b" / "b_0001.jpg").write_bytes(b"no longer a picture")
-    digests, unreadable = faces.look(open_files(tmp_path / "x"))
+    digests, unreadable, _ = faces.look(open_files(tmp_path / "x"))
     assert "b/b_0001.jpg" in unreadable and "b/b_0001.jpg" not in digests
     assert len(looked) == 12
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -79,7 +81,7 @@ def test_the_loss_is_the_cross_entropy_of_margined_cosines(key):
 def test_twenty_steps_lower_the_loss(key):
     method, batch, tx = build(), make_batch(), optax.sgd(0.05, momentum=0.9)
     state = init_state(method, tx, key, batch, averaged=False)
-    step = jax.jit(make_train_step(method, tx, accumulate=1, ema_decay=0.0))
+    step = jax.jit(make_train_step(method, tx, accumulate=1, ema_decay=0.0, steps_per_epoch=4.0))
     losses = []
     for _ in range(20):
         state, scalars = step(state, batch, key)
@@ -182,3 +184,11 @@ def test_the_defaults_are_the_papers():
     section = config.method("fpr_penalty")
     assert (section.variant, section.gamma_u) == ("paper", 1e-4)
     assert section.margin.to_dict() == {"name": "cosface", "scale": 64.0, "margin": 0.35}
+
+
+def test_the_margin_config_can_ask_for_the_papers_false_positives_an_image():
+    file = str(Path(__file__).parents[2] / "configs" / "recognition" / "margin.py")
+    section = config.load(f"{file}:method=fpr_tface,small,auto_gamma_u").method
+    assert (section.variant, section.gamma_u) == ("tface", "auto")
+    with pytest.raises(config.ConfigError, match="auto_gamma_u is for method=fpr_penalty"):
+        config.load(f"{file}:auto_gamma_u")

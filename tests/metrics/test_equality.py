@@ -78,6 +78,23 @@ def test_means_of_positive_numbers_have_a_detectable_ratio_too() -> None:
     assert power == pytest.approx(0.8, abs=0.01)
 
 
+def test_the_null_has_the_pooled_mean_and_the_variance_of_effective_trials() -> None:
+    known = Known(0.0275, np.array([1000.0, 1000.0, 2000.0]))
+    null = known.null(4000, seed=0)
+    np.testing.assert_allclose(null.mean(axis=0), 0.0275, rtol=0.02)
+    expected = np.sqrt(0.0275 * 0.9725 / known.trials)
+    np.testing.assert_allclose(null.std(axis=0), expected, rtol=0.04)
+    np.testing.assert_array_equal(null, known.null(4000, seed=0))
+    assert (Known(0.0, np.full(2, 10.0)).null(50, seed=0) == 0).all()
+
+
+def test_a_planted_gap_is_found_and_none_is_not() -> None:
+    known = Known(0.04, np.full(3, 2000.0))
+    null = known.null(999, seed=0)
+    assert known.p_value(np.array([0.03, 0.03, 0.06]), null, seed=0) < 0.01
+    assert known.p_value(np.array([0.04, 0.042, 0.039]), null, seed=0) > 0.5
+
+
 def shared_people(rng: np.random.Generator, *, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Whether 1,500 non-mated pairs of 40 people are errors, and the people on them."""
     couple = np.stack(np.triu_indices(40, 1), axis=1)[rng.permutation(780)]

@@ -128,60 +128,6 @@ def test_undefined_counts_as_infinite() -> None:
     assert t.noise_floor(null, level=0.95) == np.inf
 
 
-def test_a_group_that_no_resample_has_says_nothing_of_the_design_effect() -> None:
-    rates, trials = np.array([0.2, 0.3, 0.0]), np.array([40, 2, 40])
-    drawn = np.random.default_rng(0).binomial(40, 0.2, (50, 3)) / 40
-    drawn[:, 1] = np.nan
-    null = t.centred(drawn, rates, trials, seed=0)
-    without = t.centred(drawn[:, [0, 2]], rates[[0, 2]], trials[[0, 2]], seed=0)
-    assert np.isnan(null[:, 1]).all()
-    assert null[:, 2].std() == pytest.approx(without[:, 1].std(), rel=0.3)
-
-
-def test_centred_rates_have_the_pooled_mean_and_the_variance_that_goes_with_it() -> None:
-    rng = np.random.default_rng(0)
-    trials, rates = np.array([1000, 1000, 2000]), np.array([0.01, 0.02, 0.04])
-    resampled = rng.binomial(trials, rates, (4000, 3)) / trials
-    null = t.centred(resampled, rates, trials, seed=0)
-    pooled = (10 + 20 + 80) / 4000
-    np.testing.assert_allclose(null.mean(axis=0), pooled, rtol=0.02)
-    np.testing.assert_allclose(null.std(axis=0), np.sqrt(pooled * (1 - pooled) / trials), rtol=0.04)
-    assert (null >= 0).all()
-
-
-def test_a_group_without_errors_is_drawn_at_the_pooled_rate_on_effective_trials() -> None:
-    rng = np.random.default_rng(0)
-    trials, rates = np.array([900, 900, 900]), np.array([0.05, 0.04, 0.0])
-    clumped = rng.binomial(trials // 9, rates, (4000, 3)) / (trials // 9)  # design effect 9
-    null = t.centred(clumped, rates, trials, seed=0)
-    assert null[:, 2].mean() == pytest.approx(0.03, rel=0.05)
-    assert null[:, 2].std() == pytest.approx(np.sqrt(0.03 * 0.97 / 100), rel=0.06)
-    again = t.centred(clumped, rates, trials, seed=0)
-    np.testing.assert_array_equal(null, again)
-
-
-def test_nobody_with_errors_and_groups_without_data_have_a_null_too() -> None:
-    zero = t.centred(np.zeros((50, 2)), np.zeros(2), np.array([10, 10]), seed=0)
-    assert (zero == 0).all()
-    assert t.p_value(float(by_group.difference(np.zeros(2))), by_group.difference(zero)) == 1
-    resampled = np.random.default_rng(0).binomial(100, 0.1, (50, 3)) / 100
-    resampled[:, 1] = np.nan
-    null = t.centred(resampled, np.array([0.1, np.nan, 0.1]), np.array([100, 0, 100]), seed=0)
-    assert np.isnan(null).all(axis=0).tolist() == [False, True, False]
-
-
-def test_tests_of_a_planted_gap_find_it_and_of_none_don_t() -> None:
-    rng = np.random.default_rng(0)
-    trials = np.array([2000, 2000, 2000])
-    p = {}
-    for name, rates in (("none", [0.03, 0.032, 0.029]), ("planted", [0.03, 0.03, 0.06])):
-        resampled = rng.binomial(trials, rates, (1000, 3)) / trials
-        null = t.centred(resampled, np.array(rates), trials, seed=0)
-        p[name] = t.p_value(float(differential.gini(np.array(rates))), differential.gini(null))
-    assert p["planted"] < 0.01
-    assert p["none"] > 0.5
-
-
 def test_holm_worked_by_hand() -> None:
     # 3 * 0.01, 2 * 0.02, 1 * 0.03 raised to the one before
     found = t.holm(np.array([0.02, np.nan, 0.01, 0.03]))

@@ -81,14 +81,17 @@ def test_a_gap_stands_beside_its_noise_floor() -> None:
     ratio = Measure("gender_fpr_ratio", 0.5, "ratio", 200, across="race")
     worst = Measure("gender_fpr_worst", 0.2, "fraction", 200, {"race": "White"}, across="race")
     table = tables(results([gap, floor, p, ratio, worst]))[0]
-    assert list(table.rows[0]) == [
-        "gender FPR difference, points",
-        "8.0 [0.0, 15.0]",
-        "11.0",
-        "0.0040",
-        "0.50",
-        "White",
+    size = ["gender FPR difference, points", "8.0 [0.0, 15.0]", "11.0"]
+    # without the rates of two groups there is no test to decide by
+    assert list(table.rows[0]) == [*size, "0.0040", "–", "–", "0.50", "White"]
+    groups = [
+        Measure("gender_fpr", rate, "fraction", 100, {"race": race})
+        for race, rate in (("White", 0.2), ("Black", 0.12))
     ]
+    tested = Measure("gender_fpr_equality_p_value", 0.03, "fraction", 200, across="race")
+    found = Measure("gender_fpr_detectable_ratio", 1.8, "ratio", 200, across="race")
+    table = tables(results([gap, floor, p, ratio, worst, *groups, tested, found]))[-1]
+    assert list(table.rows[0]) == [*size, "0.03", "0.03", "1.80", "0.50", "White"]
 
 
 def test_published_numbers_are_those_of_the_study() -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from fairjax.core.results import Measure
 from fairjax.report.wording import (
-    beyond_chance,
+    comparisons_per,
     describe,
     digits,
     listed,
@@ -11,6 +11,7 @@ from fairjax.report.wording import (
     parts_of,
     printable,
     span,
+    times,
 )
 
 
@@ -112,11 +113,19 @@ def test_thin_counts_errors_where_they_are_counted_and_examples_elsewhere():
     assert not Measure("a_mae", 5.0, "years", n=30).is_thin
 
 
-def test_a_gap_is_beyond_chance_only_above_a_known_floor():
-    assert beyond_chance(0.05, 0.04) is True
-    assert beyond_chance(0.04, 0.04) is False
-    assert beyond_chance(0.05, None) is None
-    assert beyond_chance(None, 0.04) is None
+@pytest.mark.parametrize(
+    ("rates", "per"),
+    [([0.2, 0.01], 100), ([0.0302], 10_000), ([4e-5, 0.0], 1_000_000), ([], 10**8)],
+)
+def test_errors_are_counted_so_that_the_highest_rate_gives_ten(rates, per):
+    assert comparisons_per(rates) == per
+
+
+def test_expected_errors_are_rounded_half_up_as_the_slider_does():
+    assert times(0.03025, 10_000) == "303"
+    assert times(0.00035, 10_000) == "3.5"
+    assert times(0.0, 10_000) == "0"
+    assert times(0.2, 10_000) == "2,000"
 
 
 def test_printable_text_holds_no_control_characters_and_keeps_letters():

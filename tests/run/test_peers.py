@@ -155,8 +155,8 @@ def test_a_process_whose_work_is_done_may_leave(capsys):
 def test_a_killed_process_ends_the_other_at_once():
     code = (
         "import sys, time; from fairjax.run.peers import meet; "
-        "p = meet(sys.argv[1], 2, int(sys.argv[2]), started_with={}, "
-        "join_s=60.0, heartbeat_s=60.0); "
+        "p = meet(sys.argv[1], 2, int(sys.argv[2]), "
+        "started_with={}, join_s=60.0, heartbeat_s=60.0); "
         "print('met', flush=True); time.sleep(120)"
     )
     address = f"127.0.0.1:{free_port()}"

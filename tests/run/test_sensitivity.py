@@ -98,6 +98,23 @@ def test_maps_by_value_use_that_values_images_and_nobody_has_none(scene):
     assert np.isnan(found.by_value[2]).all()
 
 
+@pytest.mark.parametrize("changes", [{}, {"last_layer": True}, {"symmetrise": True}])
+def test_the_noise_is_how_much_each_image_moves_a_values_difference_from_everyone(scene, changes):
+    found, attention = gathered(scene, **changes), by_hand(scene)
+    race = scene[3].labels["race"]
+    weights = attention[:, :, :, 0, 1:].mean(axis=2)  # [images, layers, patches]
+    weights = weights[:, -1] if "last_layer" in changes else weights.sum(axis=1)
+    weights = symmetrised(weights) if "symmetrise" in changes else weights
+    size = weights.sum(axis=1, keepdims=True)
+    everyone = (weights - found.overall * size) / size.sum()
+    for value in (0, 1):
+        own = (race == value)[:, None]
+        moved = own * (weights - found.by_value[value] * size) / (size * own).sum() - everyone
+        expected = np.sqrt((moved**2).sum(axis=0))
+        np.testing.assert_allclose(found.noise[value], expected, rtol=2e-2)
+    assert np.isnan(found.noise[2]).all()
+
+
 def test_only_images_that_are_classified_rightly_count_when_asked(scene):
     found = gathered(scene, correct_only=True)
     _, method, variables, examples, batch = scene

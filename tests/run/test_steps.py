@@ -43,7 +43,9 @@ def batch(rows=8):
 def run(steps, *, accumulate=1, ema_decay=0.0, rows=8, key, wrap=lambda step: step):
     method, tx = linear_method(), optax.sgd(0.1)
     state = init_state(method, tx, key, {}, averaged=ema_decay > 0)
-    step = wrap(make_train_step(method, tx, accumulate=accumulate, ema_decay=ema_decay))
+    step = wrap(
+        make_train_step(method, tx, accumulate=accumulate, ema_decay=ema_decay, steps_per_epoch=4.0)
+    )
     scalars = None
     for _ in range(steps):
         state, scalars = step(state, batch(rows), key)
@@ -74,7 +76,9 @@ def test_a_scalar_of_which_the_batch_has_no_rows_is_nan(key):
         return value, aux._replace(scalars={"nobody": (jnp.float32(0), jnp.float32(0))})
 
     tx = optax.sgd(0.1)
-    step = make_train_step(replace(method, loss=loss), tx, accumulate=1, ema_decay=0.0)
+    step = make_train_step(
+        replace(method, loss=loss), tx, accumulate=1, ema_decay=0.0, steps_per_epoch=4.0
+    )
     _, scalars = step(init_state(method, tx, key, {}, averaged=False), batch(), key)
     assert np.isnan(scalars["nobody"])
     assert np.isfinite(scalars["grad_norm"])
@@ -88,7 +92,7 @@ def test_jit_equals_eager(key):
 
 def test_each_step_draws_anew_and_a_resumed_step_draws_the_same(key):
     method, tx = linear_method(), optax.sgd(0.1)
-    step = make_train_step(method, tx, accumulate=1, ema_decay=0.0)
+    step = make_train_step(method, tx, accumulate=1, ema_decay=0.0, steps_per_epoch=4.0)
     first = init_state(method, tx, key, {}, averaged=False)
     second, one = step(first, batch(), key)
     _, two = step(second, batch(), key)

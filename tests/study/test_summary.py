@@ -1,6 +1,9 @@
 """A study's files, from folders as finished runs leave them."""
 
+import io
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,10 +102,26 @@ def test_the_verdict_comes_of_adjusted_claims_and_stands_first(study):
     assert kept["verdict"]["verdict"] == "holds"
     assert kept["verdict"]["must_hold"] == {"holds": 2}
     page, printed = (workdir / "report.html").read_text(), (workdir / "printed.txt").read_text()
-    assert page.index("Good is good.") < page.index(BETTER.text)
+    assert page.index("Holds here.") < page.index("Good is good.") < page.index(BETTER.text)
+    assert page.count("Claim of the paper:") == 4  # the whole and its three parts
     assert printed.startswith("Verdict\n")
+    assert printed.endswith("Claim of the paper: Good is good.\nHolds here. It is.\n")
     assert "the whole,holds" in (workdir / "table-1-verdict.csv").read_text()
     assert "Good and Bad" in (workdir / "table-4-similarity-of-features.csv").read_text()
+
+
+def test_a_smoke_test_is_called_one_on_the_page_and_in_the_tables(study, tmp_path):
+    workdir = tmp_path / "smoke"
+    shutil.copytree(study[0], workdir, ignore=shutil.ignore_patterns("*.csv"))
+    noted = replace(STUDY, notes=("The paper does not state its seeds.",))
+    save_study(workdir, noted, "python -m fairjax.main --config configs/x.py:smoke --workdir w")
+    summarise(workdir, Console(file=io.StringIO()))
+    page = (workdir / "report.html").read_text()
+    assert "<h1>Smoke test: Good and bad</h1>" in page
+    assert "Its numbers say nothing about any method." in page
+    assert "Of the study at full size: The paper does not state its seeds." in page
+    names = sorted(path.name for path in workdir.glob("*.csv"))
+    assert names and all("smoke-test-" in name for name in names)
 
 
 def test_a_plan_of_another_schema_is_refused(tmp_path):

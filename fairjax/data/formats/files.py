@@ -1,17 +1,21 @@
 """Files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
 
+import errno
 import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 from weakref import finalize
 
+from fairjax.core.names import clean
 from fairjax.data.dataset import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+MOST_BYTES = 100 * 10**6  # of one image file
 _COMPRESSED = {
     b"\x1f\x8b": "gunzip -k",
     b"BZh": "bunzip2 -k",
@@ -34,6 +38,8 @@ class ImageFiles:
       read: `name -> bytes` of one file, safe to call from many threads. Raises OSError where the
         bytes cannot be had whole.
       empty: Folders with nothing in them that was asked for.
+      passed_over: How many other files and links there are, by kind: ".webp files", "hidden
+        files", "files of __MACOSX", "links to folders".
     """
 
     path: Path
@@ -42,6 +48,7 @@ class ImageFiles:
     stamp: str
     read: Callable[[str], bytes]
     empty: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_source(name: str, root: str, *, places: Sequence[str], key: str, told: str) -> Path:
@@ -81,8 +88,9 @@ def find_source(name: str, root: str, *, places: Sequence[str], key: str, told: 
 def open_files(path: Path, *, suffixes: tuple[str, ...] = SUFFIXES) -> ImageFiles:
     """Lists the JPEG and PNG files of a folder (at any depth) or of an uncompressed .tar.
 
-    Files are told by their extension; hidden ones (a leading dot) are left out. Links to folders
-    are not followed. A .tar is never unpacked.
+    Files are told by their extension. Hidden files, what macOS puts into `__MACOSX`, files with
+    other extensions and links to folders are passed over and counted. Names are in one Unicode
+    form. A .tar is never unpacked.
 
     Args:
       path: A folder or a .tar.
@@ -103,7 +111,11 @@ def open_files(path: Path, *, suffixes: tuple[str, ...] = SUFFIXES) -> ImageFile
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
     if not files.names:
         kind = "image file" if suffixes == SUFFIXES else "file"
-        raise DataError(f"{path}: no {kind} ({', '.join(suffixes)}) in it, at any depth.")
+        there = ", ".join(f"{n:,} {what}" for what, n in files.passed_over.items())
+        raise DataError(
+            f"{path}: no {kind} ({', '.join(suffixes)}) in it, at any depth"
+            f"{f'; it has {there}' if there else ''}."
+        )
     return files
 
 
@@ -128,12 +140,19 @@ def printable(name: str) -> str:
 
 def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
     found, skipped, empty = {}, [], []
+    other: Counter[str] = Counter()
 
     def refuse(error: OSError) -> None:
         raise error
 
     for folder, below, names in os.walk(path, onerror=refuse):
-        below[:] = [name for name in below if not name.startswith(".")]
+        links = [name for name in below if os.path.islink(os.path.join(folder, name))]
+        other["links to folders"] += len(links)
+        for name in below:
+            if name not in links and (kind := _hidden_kind(name)):
+                other[kind] += sum(len(some) for _, _, some in os.walk(os.path.join(folder, name)))
+        below[:] = [n for n in below if n not in links and not _hidden_kind(n)]
+        other.update(kind for name in names if (kind := _kind_of(name, suffixes)))
         wanted = [name for name in names if _is_wanted(name, suffixes)]
         if not wanted and not below:
             empty.append(Path(folder).relative_to(path).as_posix())
@@ -142,47 +161,61 @@ def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
             relative = whole.relative_to(path).as_posix()
             if whole.is_file():
                 state = whole.stat()
-                found[relative] = (state.st_size, state.st_mtime_ns)
+                if suffixes == SUFFIXES and state.st_size > MOST_BYTES:
+                    skipped.append((relative, too_large(state.st_size)))
+                else:
+                    found[relative] = (state.st_size, state.st_mtime_ns)
             else:
                 skipped.append((relative, "not a plain file (a broken link or a device)"))
-    place = _below_shared_folder(found)
+    place = _below_shared_folder(path, found)
     stamp = stamp_of(path, ((name, *found[place[name]]) for name in sorted(place)))
 
     def read(name: str) -> bytes:
-        return (path / place[name]).read_bytes()
+        with (path / place[name]).open("rb") as file:
+            require_unchanged(path / place[name], file.fileno(), found[place[name]])
+            return file.read()
 
     return ImageFiles(
-        path, tuple(sorted(place)), tuple(sorted(skipped)), stamp, read, tuple(sorted(empty))
+        path,
+        tuple(sorted(place)),
+        tuple(sorted(skipped)),
+        stamp,
+        read,
+        tuple(sorted(empty)),
+        dict(+other),
     )
 
 
 def _open_tar(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
     file = path.open("rb")
     try:
-        where, skipped, empty = _tar_members(path, file, suffixes)
+        where, skipped, empty, other = _tar_members(path, file, suffixes)
     except BaseException:
         file.close()
         raise
-    place = _below_shared_folder(where)
+    place = _below_shared_folder(path, where)
     state = path.stat()
     stamp = stamp_of(path, [("", state.st_size, state.st_mtime_ns)])
 
     def read(name: str) -> bytes:
+        require_unchanged(path, file.fileno(), (state.st_size, state.st_mtime_ns))
         offset, size = where[place[name]]
         content = os.pread(file.fileno(), size, offset)  # no shared position, so no lock
         if len(content) != size:
             raise OSError(f"{path} was cut short after it was listed")
         return content
 
-    files = ImageFiles(path, tuple(sorted(place)), tuple(skipped), stamp, read, tuple(empty))
+    files = ImageFiles(
+        path, tuple(sorted(place)), tuple(skipped), stamp, read, tuple(empty), dict(+other)
+    )
     finalize(read, file.close)
     return files
 
 
 def _tar_members(
     path: Path, file: IO[bytes], suffixes: tuple[str, ...]
-) -> tuple[dict[str, tuple[int, int]], list[tuple[str, str]], list[str]]:
-    """Offset and size of each wanted member; those that cannot be read in place; empty folders."""
+) -> tuple[dict[str, tuple[int, int]], list[tuple[str, str]], list[str], Counter[str]]:
+    """Offset and size of each wanted member; those not readable in place; empty folders; others."""
     head = file.read(8)
     for magic, command in _COMPRESSED.items():
         if head.startswith(magic):
@@ -194,6 +227,7 @@ def _tar_members(
     where: dict[str, tuple[int, int]] = {}
     skipped: dict[str, str] = {}
     folders: set[str] = set()
+    other: Counter[str] = Counter()
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
@@ -203,11 +237,17 @@ def _tar_members(
                         f"{path}: member {printable(member.name)!r} points outside the archive; "
                         "such an archive is not read."
                     )
+                kinds = [kind for part in parts.parts[:-1] if (kind := _hidden_kind(part))]
                 if member.isdir():
-                    folders.add(str(parts))
-                if member.isdir() or not _is_wanted(parts.name, suffixes):
+                    if not kinds and not _hidden_kind(parts.name):
+                        folders.add(str(parts))
                     continue
-                if member.isreg() and not member.issparse():
+                if kind := (*kinds, _kind_of(parts.name, suffixes))[0]:
+                    other[kind] += 1
+                    continue
+                if suffixes == SUFFIXES and member.size > MOST_BYTES:
+                    skipped[str(parts)] = too_large(member.size)
+                elif member.isreg() and not member.issparse():
                     where[str(parts)] = (member.offset_data, member.size)
                 else:
                     skipped[str(parts)] = "not a plain file in the archive (a link or sparse)"
@@ -219,18 +259,72 @@ def _tar_members(
     except tarfile.TarError as error:
         raise DataError(f"{path}: not a whole .tar: {error}.") from error
     filled = {str(above) for name in [*where, *folders] for above in PurePosixPath(name).parents}
-    return where, sorted(skipped.items()), sorted(folders - filled)
+    return where, sorted(skipped.items()), sorted(folders - filled), other
+
+
+def too_large(size: int) -> str:
+    """The reason for which a file of so many bytes is skipped."""
+    return f"{size:,} bytes, too large to be a face picture (at most {MOST_BYTES:,})"
+
+
+def require_unchanged(path: Path, file: int, listed: tuple[int, int]) -> None:
+    """Refuses a file that was replaced or written to after it was listed.
+
+    Args:
+      path: The file's path, for the message.
+      file: Descriptor of the open file.
+      listed: Size in bytes and time of change in nanoseconds, when it was listed.
+
+    Raises:
+      OSError: If either is another now.
+    """
+    state = os.fstat(file)
+    if (state.st_size, state.st_mtime_ns) != listed:
+        raise OSError(
+            errno.ESTALE,
+            "it was changed, replaced or cut short after it was listed; put it back, or start anew",
+            str(path),
+        )
 
 
 def _is_wanted(name: str, suffixes: tuple[str, ...]) -> bool:
     return name.lower().endswith(suffixes) and not name.startswith(".")
 
 
-def _below_shared_folder(names: Iterable[str]) -> dict[str, str]:
-    """Maps each name without the folder that all share to the name itself."""
+def _hidden_kind(name: str) -> str:
+    """What a hidden folder's files are counted as; "" for a folder that is looked into."""
+    if name == "__MACOSX":
+        return "files of __MACOSX"
+    return "hidden files" if name.startswith(".") else ""
+
+
+def _kind_of(name: str, suffixes: tuple[str, ...]) -> str:
+    """What a file is counted as that is passed over; "" for one that is wanted."""
+    if name.startswith("."):
+        return "hidden files"
+    if name.lower().endswith(suffixes):
+        return ""
+    suffix = PurePosixPath(name).suffix.lower()
+    return f"{suffix} files" if suffix else "files without an extension"
+
+
+def _below_shared_folder(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Maps each name, cleaned and without the folder that all share, to the name itself.
+
+    Raises:
+      DataError: If two names are one but for their Unicode form or outer blanks.
+    """
     names = list(names)
     shared = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
-    return {name[len(shared) + 1 :] if shared else name: name for name in names}
+    place: dict[str, str] = {}
+    for name in names:
+        below = "/".join(map(clean, (name[len(shared) + 1 :] if shared else name).split("/")))
+        if place.setdefault(below, name) != name:
+            raise DataError(
+                f"{path}: {printable(name)!r} and {printable(place[below])!r} are one name but for "
+                "their Unicode form or outer blanks; take one of them away."
+            )
+    return place
 
 
 def stamp_of(path: Path, rows: Iterable[Sequence[str | int]]) -> str:

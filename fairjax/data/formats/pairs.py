@@ -7,13 +7,17 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from fairjax.core.comparisons import Pairs
+from fairjax.core.names import clean, clean_path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, Faces, Problem
 from fairjax.data.formats.files import printable
 from fairjax.data.stream.order import uniforms
 
 FOLDS = 10  # of a list that does not say it
-
+_FORMS = (
+    "a line is `id n m` or `id n other m` (apart by tabs, blanks or commas), "
+    "`person/image person/image 1`, or `image 1` with two lines a pair (CPLFW)."
+)
 
 Key = tuple[str, int | str]
 
@@ -29,51 +33,150 @@ class Line(NamedTuple):
 
 
 def parse_pairs(text: str, *, name: str) -> list[Line]:
-    """Reads a list of pairs in the form of LFW's.
+    """Reads a list of pairs in one of the forms that there are.
 
-    `id n m` is a mated pair, `id n other m` a non-mated one, the fields apart by tabs or blanks.
-    The parts follow one another, each n mated pairs and then n non-mated ones. A first line
-    `folds n` (or `n`: one part) may say so; without it there are ten parts.
+    LFW: `id n m` is a mated pair, `id n other m` a non-mated one, the fields apart by tabs (names
+    may hold blanks then), blanks, or commas (Kaggle's `pairs.csv`, with its header). Numbers may
+    have leading zeros. The parts follow one another, each n mated pairs and then n non-mated ones.
+    A first line `folds n` (or `n`: one part) may say so; without it there are ten parts, or one
+    where the lines are not ten such parts but n mated and n non-mated pairs in any order.
+
+    Paths: `person/image person/image 1` (or 0) a line, ten parts of one size where the count allows
+    it, else one part.
+
+    CPLFW: `image 1` (or 0) a line, two lines a pair; the person is the image's name without the
+    number at its end.
 
     Args:
       text: The list.
       name: The file's, for messages.
 
     Raises:
-      DataError: If a line is of another form, or the lines are not such parts.
+      DataError: If a line is of another form, or the lines are not such parts; the message names
+        the forms.
 
     Source: the pairs.txt of Huang, Ramesh, Berg and Learned-Miller, "Labeled Faces in the Wild"
     (2007); the lists of RFW have the same form without the first line.
     """
-    rows = [(at, line.split()) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
-    head = rows.pop(0)[1] if rows and len(rows[0][1]) <= 2 else []
+    rows = [_Row(at, _fields(line)) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if rows and [field.lower() for field in rows[0].fields[:2]] == ["name", "imagenum1"]:
+        rows.pop(0)
+    if rows and all(len(row.fields) == 3 and _is_path(row.fields[1]) for row in rows):
+        return _lines_of_paths(rows, name)
+    if rows and all(len(row.fields) == 2 and _is_path(row.fields[0]) for row in rows):
+        return _lines_of_images(rows, name)
+    return _lines_of_lfw(rows, name)
+
+
+class _Row(NamedTuple):
+    """One line of a list: its number, and its fields."""
+
+    number: int
+    fields: list[str]
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line, apart by tabs, else by commas, else by blanks."""
+    line = line.strip("\ufeff\r\n")
+    mark = "\t" if "\t" in line else "," if "," in line else None
+    fields = [clean(field) for field in line.split(mark)]
+    while fields and not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def _is_path(field: str) -> bool:
+    return field.lower().endswith((".jpg", ".jpeg", ".png"))
+
+
+def _lines_of_lfw(rows: list[_Row], name: str) -> list[Line]:
+    head = rows.pop(0).fields if rows and len(rows[0].fields) <= 2 else []
     if not all(field.isdecimal() for field in head):
-        raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair.")
-    folds = int(head[0]) if len(head) == 2 else 1 if head else FOLDS
-    n = int(head[-1]) if head else len(rows) // (2 * folds)
-    if not rows or len(rows) != 2 * n * folds:
-        raise DataError(
-            f"{name}: {len(rows)} pairs are not {folds} parts of "
-            f"{f'{n} mated and {n}' if head else 'as many mated as'} non-mated ones; is it whole?"
-        )
-    lines = []
-    for place, (number, fields) in enumerate(rows):
-        where = f"{name}:{number}"
+        raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair; {_FORMS}")
+    parsed = []
+    for row in rows:
+        fields = row.fields
         numbers = fields[1:] if len(fields) == 3 else fields[1::2]
         if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
+            people = ", a list of people and not of pairs" if len(fields) == 2 and numbers else ""
             raise DataError(
-                f"{where}: {' '.join(fields)!r} is no pair; a line is `id n m` or `id n other m`."
+                f"{name}:{row.number}: {' '.join(fields)!r} is no pair{people}; {_FORMS}"
             )
         other = fields[0] if len(fields) == 3 else fields[2]
         first, second = (fields[0], int(fields[1])), (other, int(fields[-1]))
-        lines.append(Line(first, second, len(fields) == 3, place // (2 * n), where))
-        if lines[-1].mated != (place % (2 * n) < n):
-            kind = "mated" if lines[-1].mated else "non-mated"
+        parsed.append(Line(first, second, len(fields) == 3, 0, f"{name}:{row.number}"))
+    folds = int(head[0]) if len(head) == 2 else 1 if head else FOLDS
+    n = int(head[-1]) if head else len(parsed) // (2 * folds)
+    if not head and not _are_parts(parsed, folds, n):
+        mated = sum(line.mated for line in parsed)
+        if len(parsed) < 2 * FOLDS and parsed and 2 * mated == len(parsed):
+            return parsed  # few pairs without a first line: one part, in any order
+    if not parsed or len(parsed) != 2 * n * folds:
+        raise DataError(
+            f"{name}: {len(parsed)} pairs are not {folds} parts of "
+            f"{f'{n} mated and {n}' if head else 'as many mated as'} non-mated ones; is it whole?"
+        )
+    lines = []
+    for place, line in enumerate(parsed):
+        lines.append(line._replace(fold=place // (2 * n)))
+        if line.mated != (place % (2 * n) < n):
+            kind = "mated" if line.mated else "non-mated"
             raise DataError(
-                f"{where}: a {kind} pair, where part {place // (2 * n) + 1} of {folds} is to have "
-                f"{n} mated and then {n} non-mated ones; is the list whole?"
+                f"{line.where}: a {kind} pair, where part {place // (2 * n) + 1} of {folds} is to "
+                f"have {n} mated and then {n} non-mated ones; is the list whole?"
             )
     return lines
+
+
+def _are_parts(lines: Sequence[Line], folds: int, n: int) -> bool:
+    """Whether the lines are so many parts of n mated and then n non-mated pairs."""
+    return len(lines) == 2 * n * folds and all(
+        line.mated == (place % (2 * n) < n) for place, line in enumerate(lines)
+    )
+
+
+def _lines_of_paths(rows: Sequence[_Row], name: str) -> list[Line]:
+    """Lines `person/image person/image 1`."""
+    lines = []
+    for row in rows:
+        sides = [clean_path(field).rpartition("/") for field in row.fields[:2]]
+        if row.fields[2] not in ("0", "1") or not all(person for person, _, _ in sides):
+            raise DataError(f"{name}:{row.number}: {' '.join(row.fields)!r} is no pair; {_FORMS}")
+        keys = [(person.rpartition("/")[2], image) for person, _, image in sides]
+        lines.append(Line(keys[0], keys[1], row.fields[2] == "1", 0, f"{name}:{row.number}"))
+    return _in_parts(lines)
+
+
+def _lines_of_images(rows: Sequence[_Row], name: str) -> list[Line]:
+    """Lines `image 1`, two a pair, as CPLFW has them."""
+    if len(rows) % 2:
+        raise DataError(f"{name}: {len(rows)} lines are not two a pair; is it whole?")
+    lines = []
+    for first, second in zip(rows[::2], rows[1::2], strict=True):
+        if first.fields[1] != second.fields[1] or first.fields[1] not in ("0", "1"):
+            raise DataError(
+                f"{name}:{first.number}: this line and the next end in {first.fields[1]!r} and "
+                f"{second.fields[1]!r}; both lines of a pair end in 1, or both in 0."
+            )
+        keys = []
+        for row in (first, second):
+            image = clean_path(row.fields[0]).rpartition("/")[2]
+            person, underscore, _ = image.rpartition("_")
+            if not underscore:
+                raise DataError(f"{name}:{row.number}: {image!r} is not person_number.jpg.")
+            keys.append((person, image))
+        where = f"{name}:{first.number}"
+        lines.append(Line(keys[0], keys[1], first.fields[1] == "1", 0, where))
+    return _in_parts(lines)
+
+
+def _in_parts(lines: Sequence[Line]) -> list[Line]:
+    """The lines in ten parts, in their order, where ten parts have both kinds; else in one."""
+    size = len(lines) // FOLDS
+    parts = [lines[k * size : (k + 1) * size] for k in range(FOLDS)]
+    if not size or len(lines) % FOLDS or any(len({x.mated for x in part}) < 2 for part in parts):
+        return list(lines)
+    return [line._replace(fold=k) for k, part in enumerate(parts) for line in part]
 
 
 def match(name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, str]) -> Benchmark:

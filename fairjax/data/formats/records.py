@@ -24,8 +24,9 @@ from weakref import finalize
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from fairjax.core.names import clean_path
 from fairjax.data.dataset import DataError
-from fairjax.data.formats.files import ImageFiles, printable, read_text, stamp_of
+from fairjax.data.formats.files import ImageFiles, printable, read_text, require_unchanged, stamp_of
 
 MAGIC = 0xCED7230A
 _MAGIC = struct.pack("<I", MAGIC)
@@ -110,6 +111,7 @@ def open_records(path: Path) -> Records:
     names = tuple(f"{key:08d}" for key in images.tolist())
 
     def read(name: str) -> bytes:
+        require_unchanged(path, file.fileno(), (state.st_size, state.st_mtime_ns))
         record = _record(path, file.fileno(), where[int(name)])
         return record[24 + 4 * struct.unpack_from("<I", record)[0] :]
 
@@ -138,12 +140,14 @@ def read_list(path: Path) -> Listed:
             if place not in (0, 1, len(fields) - 1) or not rest:
                 raise ValueError
             numbers = [int(float(field)) for field in rest[:2]]
-        except ValueError:
+            if not all(abs(number) < 2**63 for number in numbers):
+                raise ValueError
+        except (OverflowError, ValueError):
             raise DataError(
                 f"{path}:{number}: {line[:80]!r} is no line of a .lst: `path label`, "
                 "`aligned path label` or `index label path`, apart by tabs."
             ) from None
-        person.append(fields[place].replace("\\", "/").rpartition("/")[0].rpartition("/")[2])
+        person.append(clean_path(fields[place]).rpartition("/")[0].rpartition("/")[2])
         label.append(numbers[0])
         if place == 0 and len(numbers) > 1:
             extra.append(numbers[1])
@@ -198,7 +202,7 @@ def _read_index(
     fields = read_text(path).split()
     try:
         table = np.array(fields, np.int64).reshape(-1, 2)
-    except ValueError:
+    except (OverflowError, ValueError):
         raise DataError(f"{path}: not lines of a key and a byte offset; copy it again.") from None
     if not len(table):
         raise DataError(f"{path}: it lists no record; copy it again.")
@@ -223,7 +227,7 @@ def _read_headers(
                 f"({int(wrong.sum())} such); the file is cut short or is not that of the .idx."
             )
 
-    refuse((offsets < 0) | (offsets + 8 + _HEADER.size > size), "would lie past the end")
+    refuse((offsets < 0) | (offsets > size - 8 - _HEADER.size), "would lie past the end")
     content = np.memmap(path, np.uint8, "r")
     magic, word = _gather(content, offsets, "<u4", 2).T
     refuse(magic != MAGIC, "does not start as a record")
@@ -280,7 +284,7 @@ def _people(path: Path) -> int | None:
     if not path.exists():
         return None
     first = read_text(path).strip().split(",")[0]
-    if not first.isdecimal():
+    if not first.isdecimal() or len(first) > 18:
         raise DataError(f"{path}: {first[:40]!r} is no number of people.")
     return int(first)
 

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from fairjax.core.names import alike, clean, clean_path, is_unknown
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Faces, gather
 from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable, read_text
@@ -16,22 +18,29 @@ HELP = (
     ".rec with its .idx; a relative path is also looked for in the folder named by FAIRJAX_DATA."
 )
 ATTRIBUTE = "group"
+_NUMBER = re.compile(r"[_\- ]?(\d+)(?:_\d)?")
 
 
-def read_tree(root: str, groups: str) -> Faces:
+def read_tree(root: str, groups: str, person_folder: str = "") -> Faces:
     """The people of a tree or of a .rec file, with their groups.
 
     Args:
       root: Folder or .tar with one folder a person; or a .rec, or the folder that holds it.
       groups: "folder" where the folder above a person's is the group's; or a CSV table with the
         columns `identity` and `group`; or "" where groups are not known.
+      person_folder: Which folder names the person: "1" is the first below the root, "2" the one in
+        it; "path" takes all folders above the image as the name; "" takes the folder that holds the
+        image and asks where that is ambiguous.
 
     Raises:
-      DataError: If a place is missing or the table cannot be read.
+      DataError: If a place is missing, the table cannot be read, or the folders can be read in
+        several ways.
     """
     path = find_source("identities", root, places=(), key="config.data.root", told=HELP)
     records = find_records(path)
-    files, person_of, skipped = _tree(path) if records is None else _records(records)
+    files, person_of, skipped = (
+        _tree(path, groups, person_folder) if records is None else _records(records)
+    )
     group_of, assigned_by = groups_of(
         set(person_of.values()), groups, skipped, key="config.data.groups"
     )
@@ -46,9 +55,63 @@ def read_tree(root: str, groups: str) -> Faces:
     )
 
 
-def _tree(path: Path) -> tuple[ImageFiles, dict[str, str], list[tuple[str, str, str]]]:
+def _tree(
+    path: Path, groups: str, person_folder: str
+) -> tuple[ImageFiles, dict[str, str], list[tuple[str, str, str]]]:
     files = open_files(path)
-    return files, *people(files)
+    person_of, skipped = people(files)
+    if person_folder in ("", "path"):
+        if not person_folder:
+            _refuse_ambiguous(path, set(person_of.values()), groups)
+        return files, person_of, skipped
+    level = int(person_folder)
+    found = {}
+    for name, folders in person_of.items():
+        parts = folders.split("/")
+        if len(parts) < level or (groups == "folder" and level < 2):
+            skipped.append((name, "name", f"no folder {level} deep, which names the person"))
+        else:
+            found[name] = "/".join(
+                parts[level - 2 : level] if groups == "folder" else [parts[level - 1]]
+            )
+    if not found:
+        raise DataError(
+            f"{path}: no image lies {level} folders deep (config.data.person_folder={level})."
+        )
+    return files, found, skipped
+
+
+def _refuse_ambiguous(path: Path, folders: set[str], groups: str) -> None:
+    """Asks which folder names the person, where several can.
+
+    Raises:
+      DataError: If one name lies under several folders, or images lie deeper than needed.
+    """
+    setting = "config.data.person_folder"
+    bare: dict[str, str] = {}
+    for folder in sorted(folders):
+        if groups == "folder" and folder.count("/") == 1:
+            continue  # a name is one within its group
+        name = folder.rpartition("/")[2]
+        other = bare.setdefault(name, folder)
+        if other != folder:
+            depth = folder.count("/") + 1
+            raise DataError(
+                f"{path}: {printable(other)!r} and {printable(folder)!r} hold images of one name, "
+                f"or of two people. Set {setting}={depth} if folder {depth} names the person, "
+                f"{setting}=1 if the first does, as in person/video, or {setting}=path if each "
+                "path is a person."
+            )
+    needed = 2 if groups == "folder" else 1
+    deep = sorted(folder for folder in folders if folder.count("/") >= needed)
+    if deep and groups in ("", "folder"):
+        first, depth = deep[0], deep[0].count("/") + 1
+        raise DataError(
+            f"{path}: images lie {depth} folders deep, as in {printable(first)!r}. Set {setting} "
+            f"to the number of the folder that names the person ({needed} for "
+            f"{printable(first.split('/')[needed - 1])!r}, {depth} for "
+            f"{printable(first.split('/')[-1])!r}), or to path if each path is a person."
+        )
 
 
 def _records(path: Path) -> tuple[ImageFiles, dict[str, str], list[tuple[str, str, str]]]:
@@ -74,15 +137,32 @@ def people(files: ImageFiles) -> tuple[dict[str, str], list[tuple[str, str, str]
     return person_of, skipped
 
 
+def by_number_and_name(person_of: Mapping[str, str]) -> dict[Key, str]:
+    """`numbered`, and the names by person and by the file's own name, "anna_0001.jpg".
+
+    Raises:
+      DataError: If two images of a person have one number.
+    """
+    found = numbered(person_of)
+    for name, person in person_of.items():
+        found.setdefault((person, name.rpartition("/")[2]), name)
+    return found
+
+
 def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
     """The names by person and by the number at their end, 7 of "m.07k59_k/m.07k59_k_0007.jpg".
+
+    Behind the person's name it may follow a dash, and a face's number may follow it, as in
+    "anna_0007_0.png".
 
     Raises:
       DataError: If two images of a person have one number.
     """
     found: dict[Key, str] = {}
     for name, person in person_of.items():
-        digits = PurePosixPath(name).stem.rpartition("_")[2]
+        stem = PurePosixPath(name).stem
+        behind = _NUMBER.fullmatch(stem.removeprefix(person.rpartition("/")[2]))
+        digits = behind[1] if behind else stem.rpartition("_")[2]
         if digits.isdecimal() and found.setdefault((person, int(digits)), name) != name:
             raise DataError(
                 f"{printable(name)} and {printable(found[person, int(digits)])} are both image "
@@ -113,7 +193,9 @@ def groups_of(
                 f"{key}='folder' asks for <group>/<person>/<image>; {flat[0]!r} lies in no "
                 "group's folder."
             )
-        return {n: n.split("/")[-2] for n in names}, "The folders of the source."
+        found = {n: n.split("/")[-2] for n in names}
+        _refuse_alike(set(found.values()), key)
+        return found, "The folders of the source."
     told = "Give a .csv with the columns identity and group."
     path = find_source("groups", groups, places=(), key=key, told=told)
     table = read_table(path)
@@ -127,7 +209,17 @@ def groups_of(
         (name, "identity", f"in {path.name}, without an image")
         for name in sorted(table.keys() - known)
     ]
+    _refuse_alike(set(group_of.values()), str(path))
     return group_of, f"The table {path.name}."
+
+
+def _refuse_alike(groups: set[str], where: str) -> None:
+    """Refuses groups that are one but for case, blanks, leading zeros or Unicode form."""
+    if found := alike(sorted(groups)):
+        raise DataError(
+            f"{where}: the groups {found[0].first!r} and {found[0].second!r} differ by "
+            f"{found[0].difference} alone; write them alike."
+        )
 
 
 def read_table(path: Path) -> dict[str, str]:
@@ -139,7 +231,11 @@ def read_table(path: Path) -> dict[str, str]:
     Raises:
       DataError: If a column is missing, a person has two groups, or the file is no table.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    text = read_text(path)
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows.fieldnames = [clean(name) for name in rows.fieldnames or ()]
     if missing := {"identity", "group"} - set(rows.fieldnames or ()):
         raise DataError(
             f"{path}: the table has no column {' and no column '.join(sorted(missing))}; its first "
@@ -150,6 +246,9 @@ def read_table(path: Path) -> dict[str, str]:
         name, group = row["identity"], row["group"]
         if name is None or group is None:
             raise DataError(f"{path}:{rows.line_num}: the row has too few fields.")
+        name, group = clean_path(name), "" if is_unknown(clean(group)) else clean(group)
+        if not name and not group:
+            continue  # an empty row that a spreadsheet left behind
         if group_of.setdefault(name, group) != group:
             raise DataError(
                 f"{path}:{rows.line_num}: {name!r} is in group {group!r}, "

@@ -21,8 +21,8 @@ class PhantomPairs(PictureSettings, BenchmarkSettings):
       identities: Number of people, a quarter of them in each group.
       folds: Parts of the benchmark; no person is in two.
       pairs_per_fold: Mated pairs of each group in each part, and as many non-mated ones.
-      differential: As for the phantom dataset; "likeness" makes people of one group harder to tell
-        apart.
+      differential: The planted difference, as for the phantom dataset; "likeness" makes people of
+        one group harder to tell apart.
     """
 
     identities: int = 400

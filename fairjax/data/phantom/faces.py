@@ -308,7 +308,7 @@ def portraits(
       images: How many pictures of each.
       seed: What everything is drawn from.
       image_size: The pictures' side in pixels, 32 to 224.
-      differential: As in `draw`.
+      differential: The planted difference; see `draw`.
     """
     identity, image = np.repeat(numbers, images), np.tile(np.arange(images), len(numbers))
     who = people(identity, seed=seed)

@@ -19,9 +19,8 @@ class PhantomIdentities(PictureSettings, DatasetSettings):
     Attributes:
       identities: Number of people, those held out included.
       held_out: Number of them who are kept for validation.
-      differential: As for the phantom dataset; what is planted here is not planted in the
-        benchmark. "share" leaves people out before anybody is held out; "label_noise" is not
-        offered.
+      differential: The planted difference, as for the phantom dataset. The benchmark does not have
+        it. "share" leaves people out before anybody is held out; "label_noise" is not offered.
       benchmark: Settings of one of BENCHMARKS.
     """
 

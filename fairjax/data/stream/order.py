@@ -64,7 +64,7 @@ def rows_at(
     Args:
       positions: Counted from 0 at the start of training.
       n: How many rows there are, at least 1.
-      seed: Of the run.
+      seed: Seed of the run.
       shuffle: Whether an epoch is permuted or in order.
 
     Returns:
@@ -113,7 +113,7 @@ def balanced_rows_at(
     Args:
       positions: Counted from 0 at the start of training.
       classes: The rows of each class.
-      seed: Of the run.
+      seed: Seed of the run.
 
     Returns:
       How often each row has come before, and the row: together as good as (epoch, row) for draws.

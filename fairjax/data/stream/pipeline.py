@@ -33,6 +33,8 @@ VIEWS = ("image", "image_2")  # the keys of a batch's images
 PADDING = -1  # stands where a batch has no row
 ALIGNMENT = 64  # bytes; what TensorFlow takes for granted of its buffers
 QUEUED = 2  # batches planned and read ahead of tf.data
+# The accurate transform gives Pillow's pixels exactly.
+DECODING = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
 FILL_BATCH = 64  # images decoded at a time when a cache is filled
 
 # From a step to the rows of one process's part of its batch, and their epochs.
@@ -123,9 +125,9 @@ def train_batches(
 
     Args:
       examples: The training split.
-      batch_size: Of the global batch; a multiple of `process_count`.
+      batch_size: Size of the global batch; a multiple of `process_count`.
       image_size: Height and width that images are resized to, in pixels; even.
-      seed: Of the run. It fixes order and augmentation.
+      seed: Seed of the run; it fixes order and augmentation.
       start_step: The first step; 0 for a new run.
       process_index: Which process this is, from 0.
       process_count: How many processes share the batch.
@@ -186,11 +188,11 @@ def eval_batches(
 
     Args:
       examples: The split.
-      batch_size: Of the global batch; a multiple of `process_count`.
+      batch_size: Size of the global batch; a multiple of `process_count`.
       image_size: Height and width that images are resized to, in pixels; even.
       process_index: Which process this is, from 0.
       process_count: How many processes share the batch.
-      cache_mb: As in `train_batches`. To keep the images from one evaluation to the next, pass
+      cache_mb: Limit of the cache in MiB. To keep the images from one evaluation to the next, pass
         examples that went through `cache_images`.
       second: Random changes of a second view of each image, the same at every evaluation; None
         gives one view.
@@ -380,8 +382,8 @@ def _reading(
 def _decode(encoded: Any, image_size: int) -> Any:
     """One encoded JPEG, PNG or GIF file to uint8 [image_size, image_size, 3]."""
     tf = import_tensorflow()
-    # The op reads all three formats. The accurate transform gives Pillow's pixels exactly.
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    # The op reads all three formats.
+    image = tf.io.decode_jpeg(encoded, **DECODING)
     return _resize(image, image_size)
 
 
@@ -403,17 +405,27 @@ def _resize(images: Any, image_size: int) -> Any:
 
 def _undecodable(examples: Examples, rows: np.ndarray) -> DataError | None:
     """Names the first of the rows whose file is no image; None if all decode."""
-    tf = import_tensorflow()
     for row in rows[rows != PADDING]:
-        try:
-            tf.io.decode_jpeg(examples.read(np.array([row]))[0], channels=3)
-        except tf.errors.OpError as error:
-            reason = error.message.rsplit("} ", 1)[-1].split("\n")[0]
+        if reason := why_undecodable(examples.read(np.array([row]))[0]):
             return DataError(
                 f"{examples.ids[row]}: this image can't be decoded ({reason}); "
                 "repair it or take it out of the data."
             )
     return None
+
+
+def why_undecodable(encoded: bytes) -> str:
+    """Why training cannot decode an image; "" where it can.
+
+    Args:
+      encoded: A JPEG, PNG or GIF file.
+    """
+    tf = import_tensorflow()
+    try:
+        tf.io.decode_jpeg(encoded, **DECODING)
+    except tf.errors.OpError as error:
+        return str(error.message).rsplit("} ", 1)[-1].split("\n")[0]
+    return ""
 
 
 def _in_order(n: int, batch_size: int, offset: int, local: int) -> RowsOfStep:

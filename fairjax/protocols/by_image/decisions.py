@@ -44,7 +44,7 @@ class Scene:
 
     Attributes:
       across: The attribute whose groups are compared.
-      names: Its groups.
+      names: Names of its groups.
       group: Group of each example.
       sampling: Where intervals come from.
     """
@@ -224,11 +224,11 @@ def of_confusion(
     """A rate of each class against the rest, averaged over the classes.
 
     Args:
-      name: The quantity's.
+      name: Name of the quantity.
       one: The classified attribute.
-      rate: From counts of true and false positives and negatives.
+      rate: Function of counts of true and false positives and negatives.
       average: How classes are averaged.
-      rule: Its definition.
+      rule: Definition of the rate.
       undefined: What a class without such a rate counts as; NaN leaves it out.
       lower: Whether less is better.
     """

@@ -23,9 +23,9 @@ class Quantity:
     """Something measured, before it is known on whom.
 
     Attributes:
-      name: The measure's name.
-      unit: Its unit.
-      rule: Its definition, for the reader.
+      name: Name of the measure.
+      unit: Unit of the number.
+      rule: Definition for the reader.
       rows: What each example adds, [examples, ...].
       value: Makes the number from sums of rows, any leading axes.
       used: Bool [examples]: the examples it is computed over.
@@ -265,7 +265,7 @@ def summarise(
       name: Name of the measure.
       summary: What to compute.
       *parts: The quantities by group that it summarises, of one attribute.
-      across: That attribute.
+      across: Attribute whose groups they are.
       sampling: Where intervals come from.
     """
     blank = _across(name, parts, across)

@@ -7,7 +7,7 @@ import numpy as np
 from fairjax.core.results import Results, Table
 from fairjax.metrics import bootstrap
 from fairjax.protocols.by_image.grouped import Quantity, Sampling, measure_groups, summaries
-from fairjax.protocols.utkface_tables import by_group_table, gap_table, index_of
+from fairjax.protocols.utkface_tables import by_group_table, gap_table
 
 
 def require_columns(
@@ -47,14 +47,14 @@ def assess(
     """Each quantity on everyone and on each group, and its gaps.
 
     Args:
-      name: The protocol's.
+      name: Name of the protocol.
       quantities: Means of one value an image.
       predictions: "cluster" of each image, and the `group_by` attribute.
       attributes: For each attribute the names of its values in label order.
       group_by: The attribute whose groups are compared.
       resamples: Bootstrap resamples, and permutations for noise floors.
       level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of the resamples.
+      seed: Seed of the resamples.
       limits: Sentences about the labels.
     """
     cluster, group = predictions["cluster"], predictions[group_by].astype(np.int64)
@@ -90,7 +90,7 @@ def tables(results: Results, *, published: str = "") -> list[Table]:
     note = f"Brackets: {100 * protocol['level']:g} % interval, {protocol['interval']}."
     return [
         by_group_table(
-            index_of(results), protocol["group_by"], protocol["groups"], protocol["measured"], note
+            results, protocol["group_by"], protocol["groups"], protocol["measured"], note
         ),
         gap_table(results),
     ]

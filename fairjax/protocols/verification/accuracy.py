@@ -274,7 +274,7 @@ def centred_scores(
     system in use could not.
 
     Args:
-      embeddings: Of the images.
+      embeddings: Embeddings of the images.
       pairs: The pairs.
       part: Which tested set each pair belongs to; sets are centred apart. -1 gives NaN.
 

@@ -29,18 +29,18 @@ class AllPairs:
     """Counts over all pairs of images at each threshold.
 
     Attributes:
-      threshold: Of each target and each given one; NaN where the pairs don't resolve it.
+      threshold: Threshold of each target and each given one; NaN where the pairs don't resolve it.
       groups: The groups' names.
       nonmated: Non-mated pairs of each couple of groups, symmetric; the last row and column are of
         people of unknown group.
-      false_matches: Those accepted at each threshold.
+      false_matches: Number of these accepted at each threshold.
       mated: Mated pairs of each group, unknown ones last.
-      false_nonmatches: Those rejected at each threshold.
+      false_nonmatches: Number of these rejected at each threshold.
       person: The people, ascending.
       person_nonmated: Non-mated pairs that show each of them.
-      person_false_matches: Those accepted at each threshold.
+      person_false_matches: Number of these accepted at each threshold.
       person_mated: Mated pairs of each of them.
-      person_false_nonmatches: Those rejected at each threshold.
+      person_false_nonmatches: Number of these rejected at each threshold.
       excluded: Pairs of one person under two numbers: neither mated nor non-mated.
     """
 
@@ -104,12 +104,12 @@ def count_all_pairs(
     the largest target: 4 to 12 bytes for each of its max(fmrs) x pairs accepted pairs.
 
     Args:
-      embeddings: Of the images.
+      embeddings: Embeddings of the images.
       fmrs: Target false match rates, fractions in (0, 1).
       thresholds: Given thresholds to count at, too; they come after the targets.
       within_groups: Whether thresholds are found on the non-mated pairs within groups alone; the
         counts are over all pairs still.
-      rule: See `metrics.verification.threshold_at_fmr`.
+      rule: Rule of `metrics.verification.threshold_at_fmr`.
       person: For each image who is on it in truth, where one person has several subject numbers
         (13 names of RFW occur in two races): such pairs are left out. None: nobody has.
 

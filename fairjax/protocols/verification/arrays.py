@@ -26,7 +26,7 @@ def arrays(
 
     Args:
       comparisons: The scored pairs of one system.
-      points: Its operating points.
+      points: Operating points of the system.
       rates: From `verification_rates.rates_at_point`, one a point.
       scene: The pairs.
     """
@@ -176,7 +176,10 @@ def _adequacy(
             tried = [r[rate][1 + g].rate for r in rates]
             best = max(tried, key=lambda one: one.errors, default=None)
             effects[rate] = finite_or_none(best.design_effect) if best is not None else None
-        independent = max((r["fmr"][1 + g].rate.independent for r in rates), default=0)
+        nonmated = [r["fmr"][1 + g].rate for r in rates]
+        independent = max((rate.independent for rate in nonmated), default=0)
+        if independent and effects["fmr"]:
+            independent = max(independent, int(len(part.nonmated) / effects["fmr"]))
         found.append(
             {
                 "group": name,

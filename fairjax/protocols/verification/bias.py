@@ -64,10 +64,10 @@ def bias_points(
     """The operating points of the bias degree, and counts over all pairs where they are needed.
 
     Args:
-      embeddings: Of the images.
+      embeddings: Embeddings of the images.
       comparisons: The benchmark's scored pairs.
       bias: What to compute.
-      person: See `all_pairs.count_all_pairs`.
+      person: Person of each image, as for `all_pairs.count_all_pairs`.
     """
     pooled = bias.pool in ("all_pairs", "within_group")
     if not pooled:

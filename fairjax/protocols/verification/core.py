@@ -81,7 +81,7 @@ def measure_comparisons(
         "benjamini_hochberg" for screening.
       resamples: Bootstrap resamples of people, and permutations; 2,000 or more to publish.
       level: Coverage of the intervals, a fraction in (0, 1).
-      seed: Of everything drawn, non-negative.
+      seed: Seed of everything drawn, non-negative.
       limits: Sentences for the reader: who assigned the groups, what the pairs cannot show.
       name: The protocol's name.
 

@@ -86,13 +86,13 @@ def measure_embeddings(
     """Scores the pairs and audits them; the bias degree and rates over all pairs where asked.
 
     Args:
-      embeddings: Of the images.
+      embeddings: Embeddings of the images.
       pairs: Rows of them.
       name: The protocol's.
       attribute: What the groups are of.
       accuracies: Variants in `accuracy.VARIANTS`, the protocol's own first.
       bias: What "bias degree" means; None where the protocol has none.
-      person: See `all_pairs.count_all_pairs`.
+      person: Person of each image, as for `all_pairs.count_all_pairs`.
       tolerance: The largest ratio of the highest to the lowest group's rate that is accepted, of
         FMR and of FNMR; 0 asks for no verdicts.
       **settings: The rest of `verification.measure_comparisons`'s.

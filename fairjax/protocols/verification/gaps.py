@@ -10,6 +10,7 @@ from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import Measure, finite_or_none
 from fairjax.core.verdict import ALPHA, is_primary
 from fairjax.metrics import bootstrap, by_group, clustered, differential, gap_tests
+from fairjax.metrics.clustered import ClusteredRate
 from fairjax.metrics.equality import Known
 from fairjax.metrics.gap_tests import GAPS
 from fairjax.protocols import gaps
@@ -104,7 +105,7 @@ class BiasDegree:
     Attributes:
       denominator: "target": the FMR asked for; "realised": that reached over everyone;
         "mean_group": the mean over groups.
-      ddof: Of the standard deviation.
+      ddof: Delta degrees of freedom of the standard deviation.
       scale: "ratio", or "percent": a hundred times as much.
 
     Source: Xu et al., CVPR 2021 (arXiv 2106.05519), tables 5 and 6, which leave it undefined. The
@@ -158,11 +159,7 @@ def gaps_at_point(
         return []
     setting = Setting(scene.level, scene.seed, "subject", ALPHA / tests)
     fmr, fnmr = (_of_groups(name, rates[name][1 : 1 + size], scene) for name in ("fmr", "fnmr"))
-    if fmr.known is not None:
-        null = np.full((scene.resamples, size), np.nan)
-        null[:, fmr.has_rate] = fmr.known.null(scene.resamples, seed=scene.seed)
-        method = f"{scene.resamples} draws at the pooled rate on effective trials"
-        fmr = replace(fmr, null=null, null_method=method)
+    fmr = drawn_null(fmr, draws=scene.resamples, seed=scene.seed)
     if fnmr.known is not None:
         method = f"{scene.resamples} permutations of the {scene.attribute} of whole people"
         null = _permuted(comparisons, point, scene)
@@ -257,26 +254,40 @@ def verdicts(
 
 def _of_groups(name: str, own: Sequence[PartRates], scene: Scene) -> GroupRates:
     """One rate of all groups, and how much is known of each."""
-    counted = [r.rate for r in own]
-    rates = np.array([rate.rate for rate in counted])
-    there = ~np.isnan(rates)
-    known = None
-    if there.sum() > 1:
-        trials = np.array([rate.trials for rate in counted], np.float64)[there]
-        effective = trials / clustered.common_design_effects(counted)[there]
-        freedom = sum(max(rate.effective_people - 1, 1.0) for rate in counted if rate.trials)
-        known = Known(float(rates[there] @ effective / effective.sum()), effective, freedom)
     return GroupRates(
         name=name,
         unit="fraction",
         lower_is_better=True,
         names=scene.groups,
         measures=[r.measure for r in own],
-        rates=rates,
+        rates=np.array([r.rate.rate for r in own]),
         resampled=np.stack([r.resampled for r in own], axis=1),
-        known=known,
+        known=known_of([r.rate for r in own]),
         label=f"{name.upper()} ",
         missing=f"no pairs for {name.upper()}",
+    )
+
+
+def known_of(counted: Sequence[ClusteredRate]) -> Known | None:
+    """How much is known of each group that has a rate; None where fewer than two have one."""
+    there = [rate for rate in counted if rate.trials]
+    if len(there) < 2:
+        return None
+    rates = np.array([rate.rate for rate in there])
+    trials = np.array([rate.trials for rate in there], np.float64)
+    effective = trials / clustered.common_design_effects(there)
+    freedom = sum(max(rate.effective_people - 1, 1.0) for rate in there)
+    return Known(float(rates @ effective / effective.sum()), effective, freedom)
+
+
+def drawn_null(part: GroupRates, *, draws: int, seed: int) -> GroupRates:
+    """The same with what equal groups would show, drawn at the pooled rate."""
+    if part.known is None:
+        return part
+    null = np.full((draws, len(part.rates)), np.nan)
+    null[:, part.has_rate] = part.known.null(draws, seed=seed)
+    return replace(
+        part, null=null, null_method=f"{draws} draws at the pooled rate on effective trials"
     )
 
 

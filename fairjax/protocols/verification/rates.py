@@ -37,10 +37,10 @@ class PartRates:
     """One rate of one part at one operating point.
 
     Attributes:
-      part: Whose.
-      rate: What was counted.
+      part: Pairs that it is the rate of.
+      rate: Counts and their certainty.
       resampled: The rate in each resample.
-      measure: With its interval.
+      measure: The rate with its interval.
     """
 
     part: Part
@@ -63,7 +63,7 @@ def operating_points(
       comparisons: The pairs that thresholds are found on.
       fmrs: Target false match rates, fractions in (0, 1).
       thresholds: Given thresholds.
-      rule: See `verification.threshold_at_fmr`.
+      rule: Rule of `verification.threshold_at_fmr`.
       source: What the pairs are, for the reader; "" where they are the ones audited.
     """
     nonmated = comparisons.score[~comparisons.mated]
@@ -217,7 +217,7 @@ def person_mean(comparisons: Comparisons, point: Point, part: Part, scene: Scene
     errors = np.bincount(couples.position[wrong], minlength=len(each))
     value, interval = clustered.person_mean(errors, each, level=scene.level)
     return Measure(
-        "fnmr_person_mean",
+        "person_fnmr",
         value,
         "fraction",
         len(trials),

@@ -39,9 +39,9 @@ class Part:
 
     Attributes:
       group: What the measures say of it: {}, {"race": a} or {"race": a, "other_race": b}.
-      cell: Its number among the cells of the resampled rates; None for everyone.
-      nonmated: Its non-mated pairs.
-      mated: Its mated pairs; none across groups.
+      cell: Number of the part among the cells of the resampled rates; None for everyone.
+      nonmated: Non-mated pairs of the part.
+      mated: Mated pairs of the part; none across groups.
     """
 
     group: Mapping[str, str]
@@ -65,7 +65,7 @@ class Point:
     """An operating point of one system.
 
     Attributes:
-      at: Its name: "FMR 1e-3", "threshold 0.31".
+      at: Name of the point: "FMR 1e-3", "threshold 0.31".
       threshold: A pair is accepted from this score on; None where the data don't resolve it.
       source: Where the threshold comes from.
       target: The FMR asked for; None for a given threshold.
@@ -87,7 +87,7 @@ class Scene:
 
     Attributes:
       attribute: What the groups are of: "race".
-      groups: Their names.
+      groups: Names of the groups.
       mated: Whether each pair shows one person.
       fold: Part of the benchmark that each pair belongs to.
       cell: The couple of groups of each pair, a * groups + b with a <= b; -1 for unknown.
@@ -96,7 +96,7 @@ class Scene:
       across: The pairs of two groups, where there are any.
       draws: The resamples.
       level: Nominal coverage of intervals.
-      seed: Of everything drawn.
+      seed: Seed of everything drawn.
     """
 
     attribute: str
@@ -128,7 +128,7 @@ class Scene:
 
         Args:
           rows: Which pairs.
-          key: Of each of them, in 0 .. keys - 1.
+          key: Key of each of these pairs, in 0 .. keys - 1.
           keys: How many keys there are.
         """
         people = self.draws.weights.shape[1]

@@ -1,8 +1,9 @@
 """Verification of more comparisons than fit in memory: error rates by group, without resamples.
 
 The rates, their thresholds and their clustered intervals are those of `verification`, found in
-passes over chunks. What takes resamples of people is left out: intervals and noise floors of gaps,
-p-values, verdicts, accuracies.
+passes over chunks. So are the primary tests, whose null is drawn for both rates. What takes
+resamples of people is left out: intervals, noise floors and p-values of other gaps, verdicts,
+accuracies.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,18 +14,28 @@ import numpy as np
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import FEW, Measure, Results, finite_or_none
+from fairjax.core.verdict import ALPHA
 from fairjax.metrics import adequacy, clustered, verification
 from fairjax.metrics.clustered import ClusteredRate
 from fairjax.metrics.streaming import Counts, ScoreHistogram, ThresholdSearch
 from fairjax.metrics.verification import InsufficientDataError
+from fairjax.protocols import gaps
+from fairjax.protocols.gaps import GroupRates, Number, Setting
 from fairjax.protocols.verification.arrays import CURVE_POINTS
-from fairjax.protocols.verification.gaps import OF_BOTH_RATES, OF_ONE_RATE
+from fairjax.protocols.verification.gaps import (
+    OF_BOTH_RATES,
+    OF_ONE_RATE,
+    adjusted,
+    drawn_null,
+    known_of,
+)
 from fairjax.protocols.verification.rates import at_fmr
 
+_DRAWS = 2000  # of rates under equality
 Chunks = Callable[[], Iterable[Comparisons]]
 _LIMIT = (
-    "Gaps have no intervals, noise floors or p-values here: these take resamples of people, which "
-    "were not made. Audit a sample of the pairs for them."
+    "Gaps have no intervals or noise floors here: these take resamples of people, which were not "
+    "made. Audit a sample of the pairs for them."
 )
 
 
@@ -48,7 +59,7 @@ def measure_stream(
       attribute: What they are of: "race".
       fmrs: Target false match rates, fractions in (0, 1).
       thresholds: Given thresholds.
-      names: Their names as operating points; () names them by their values.
+      names: Names of the given thresholds as operating points; () names them by their values.
       level: Coverage of intervals, a fraction in (0, 1).
       limits: Sentences for the reader.
       name: The protocol's name.
@@ -76,8 +87,10 @@ def measure_stream(
     counts = Counts([threshold for _, threshold, _ in points], groups=len(groups))
     for chunk in chunks():
         counts.add(chunk)
+    setting = Setting(level, 0, "subject", ALPHA / max(2 * len(points), 1))
     for place, point in enumerate(points):
-        measures += _at_point(counts, place, point, groups, attribute, level)
+        measures += _at_point(counts, place, point, groups, attribute, setting)
+    measures = [n.measure for n in adjusted([Number(m) for m in measures], "holm")]
     nonmated, mated = histogram.counts.sum(axis=(1, 2))
     protocol = {
         "name": name,
@@ -111,38 +124,40 @@ def _at_point(
     point: tuple[str, float, str],
     groups: Sequence[str],
     attribute: str,
-    level: float,
+    setting: Setting,
 ) -> list[Measure]:
-    """Rates of everyone, of each group and across groups, and the gaps' values."""
+    """Rates of everyone, of each group and across groups, the gaps' values, the primary tests."""
+    level = setting.level
     at, threshold, source = point
     blank = Measure("", None, "fraction", 0, at=at, threshold=threshold, threshold_source=source)
     size = len(groups)
     found = []
-    own: dict[str, list[float]] = {"fmr": [], "fnmr": []}
+    counted = {
+        "fmr": _backed([counts.fmr(place, (g, g)) for g in range(size)]),
+        "fnmr": _backed([counts.fnmr(place, g) for g in range(size)]),
+    }
     for g in [None, *range(size)]:
         group = {} if g is None else {attribute: groups[g]}
-        fmr = counts.fmr(place, None if g is None else (g, g))
-        fnmr = counts.fnmr(place, g)
+        fmr = counts.fmr(place, None) if g is None else counted["fmr"][g]
+        fnmr = counts.fnmr(place, None) if g is None else counted["fnmr"][g]
         missed = _measured(replace(blank, name="fnmr", group=group), fnmr, level)
         found += [
             _measured(replace(blank, name="fmr", group=group), fmr, level),
             missed,
             _complement(missed),
         ]
-        if g is not None:
-            own["fmr"].append(fmr.rate)
-            own["fnmr"].append(fnmr.rate)
     for a in range(size):
         for b in range(a + 1, size):
             rate = counts.fmr(place, (a, b))
             if rate.trials:
                 group = {attribute: groups[a], f"other_{attribute}": groups[b]}
                 found.append(_measured(replace(blank, name="fmr", group=group), rate, level))
-    rates = {name: np.array(values) for name, values in own.items()}
-    n = {
-        name: sum(m.n for m in found if m.name == name and list(m.group) == [attribute])
-        for name in own
+    rates = {name: np.array([one.rate for one in own]) for name, own in counted.items()}
+    own = {
+        name: [m for m in found if m.name == name and list(m.group) == [attribute]]
+        for name in counted
     }
+    n = {name: sum(m.n for m in measures) for name, measures in own.items()}
     gap = replace(blank, across=attribute)
     for name, of_one in OF_ONE_RATE.items():
         for kind, values in rates.items():
@@ -151,7 +166,34 @@ def _at_point(
         found.append(
             _gap(replace(gap, name=name, n=sum(n.values())), of_both, rates["fmr"], rates["fnmr"])
         )
+    for name, values in rates.items():
+        part = GroupRates(
+            name=name,
+            unit="fraction",
+            lower_is_better=True,
+            names=groups,
+            measures=own[name],
+            rates=values,
+            resampled=np.zeros((0, size)),
+            known=known_of(counted[name]),
+            label=f"{name.upper()} ",
+            missing=f"no pairs for {name.upper()}",
+        )
+        part = drawn_null(part, draws=_DRAWS, seed=setting.seed)
+        tests = gaps.equality_test(replace(gap, n=n[name]), part, setting)
+        found += [number.measure for number in tests]
     return found
+
+
+def _backed(rates: list[ClusteredRate]) -> list[ClusteredRate]:
+    """Groups' rates, those of few errors with the design effect that the groups have in common."""
+    if sum(rate.errors for rate in rates) < FEW:
+        return rates
+    effects = clustered.common_design_effects(rates)
+    return [
+        replace(rate, likeliest_effect=float(effect)) if rate.trials and rate.is_thin else rate
+        for rate, effect in zip(rates, effects, strict=True)
+    ]
 
 
 def _measured(blank: Measure, rate: ClusteredRate, level: float) -> Measure:

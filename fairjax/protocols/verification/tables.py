@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from fairjax.core.results import FEW, Measure, Results, Table
@@ -67,7 +68,7 @@ def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
         "people in the smallest group now",
         *(f"for a ratio of {ratio}" for ratio in ratios),
     ]
-    return Table(f"{title}People needed to resolve a gap", columns, rows, note)
+    return Table(f"{title}People needed to resolve a gap", columns, rows, note, drawn=True)
 
 
 class _One:
@@ -79,7 +80,10 @@ class _One:
         self.groups: Sequence[str] = results.protocol["groups"]
         self.title = f"{system}: " if system else ""
         own = [m for m in results.measures if m.system == system]
-        self.index = {(m.name, m.at, m.across, tuple(m.group.items())): m for m in own}
+        self.find = partial(results.find, system=system)
+        self.degrees = [
+            m for m in own if m.name == "fmr_bias_degree" and m.across == self.attribute
+        ]
         places = dict.fromkeys(m.at for m in own if m.at)
         self.points = [at for at in places if not at.endswith(("all pairs", "within groups"))]
         self.pooled = [at for at in places if at not in self.points]
@@ -90,8 +94,8 @@ class _One:
         self, name: str, at: str = "", *, group: str = "", across: bool = False
     ) -> Measure | None:
         """The measure of everyone, of a group, or across groups; None where there is none."""
-        key = ((self.attribute, group),) if group else ()
-        return self.index.get((name, at, self.attribute if across else "", key))
+        place = {self.attribute: group} if group else {}
+        return self.find(name, place, at=at, across=self.attribute if across else "")
 
     def accuracies(self, published: Published) -> Table:
         """The layout of CIFP's Tables 3 and 4."""
@@ -176,7 +180,8 @@ class _One:
         ]
         source = f"Threshold from {self.protocol['threshold_source']}: "
         note = f"{source}{self.protocol['threshold_rule']}. {self.brackets}"
-        return Table(f"{self.title}Error rates at one threshold", columns, rows, note)
+        title = f"{self.title}Error rates at one threshold"
+        return Table(title, columns, rows, note, drawn=True)
 
     def gaps(self) -> Table:
         """Gaps across groups beside what equal groups would stay below."""
@@ -213,7 +218,8 @@ class _One:
             f"{self.protocol['adjusted'].replace('_', '-')}. Ratio to be found: the smallest ratio "
             "of one group's rate to the others' that these data show with 80 % power."
         )
-        return Table(f"{self.title}Gaps across {self.attribute}", columns, rows, note)
+        title = f"{self.title}Gaps across {self.attribute}"
+        return Table(title, columns, rows, note, drawn=True)
 
     @property
     def _adjusted(self) -> str:
@@ -247,11 +253,7 @@ class _One:
 
     def bias(self, published: Published) -> Table:
         """The layout of CIFP's Tables 5 and 6."""
-        found = {
-            m.at: m
-            for (name, _, across, _), m in self.index.items()
-            if name == "fmr_bias_degree" and across == self.attribute
-        }
+        found = {m.at: m for m in self.degrees}
         columns = ["method", *found]
         rows = [["here", *(cell(m) for m in found.values())]] if found else []
         note = f"{self.protocol.get('bias_rule', '')}. Thresholds: pool "

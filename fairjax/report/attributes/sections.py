@@ -6,17 +6,16 @@ from typing import Any
 from markupsafe import Markup
 
 from fairjax.core.results import Measure, Results
-from fairjax.report.attributes import summary
+from fairjax.report.attributes.measures import by_attributes, overall, worst_place
 from fairjax.report.drawing import plots
 from fairjax.report.drawing.pictures import sensitivity_section
 from fairjax.report.sections import Figure, Parts, Section, reading
-from fairjax.report.wording import describe, digits, lower, more_is_better, sentence, span, words
+from fairjax.report.wording import describe, digits, more_is_better, sentence, span, words
 
 
 def sections(results: Results) -> list[Section]:
-    """Gaps, groups, intersections, classes, calibration, attention; some may be empty."""
+    """Groups, intersections, classes, calibration, attention; some may be empty."""
     return [
-        _gap_section(results),
         _group_section(results),
         _cell_section(results),
         _confusion_section(results.arrays.get("confusion", {})),
@@ -25,66 +24,34 @@ def sections(results: Results) -> list[Section]:
     ]
 
 
-def _gap_section(results: Results) -> Section:
-    parts: Parts = []
-    for across, bases in summary.across_groups(results).items():
-        by_unit: dict[str, list[tuple[str, Measure, float | None]]] = {}
-        for base, found in bases.items():
-            gap, floor = found.get("difference"), found.get("difference_noise_floor")
-            if gap is not None and gap.value is not None:
-                row = (describe(base), gap, floor.value if floor else None)
-                by_unit.setdefault(gap.unit, []).append(row)
-        figures: list[Figure] = []
-        for unit, rows in sorted(by_unit.items()):  # rates first
-            caption = {"fraction": "Rates", "years": "Ages"}.get(unit, sentence(unit))
-            svg = plots.gaps(
-                f"gap-{len(parts)}-{len(figures)}", f"Gaps by {across}: {lower(caption)}", rows
-            )
-            note = {"fraction": "percentage points"}.get(unit, unit)
-            figures.append(Figure(Markup(svg), caption, note))
-        parts.append((f"By {words(across)}", figures))
-    # A floor is the quantile that its rule names at the intervals' own level.
-    levels = {m.level for m in results.measures if m.across and m.level}
-    share = f"{min(levels):.0%}" if levels else "most"
-    lead = (
-        "The gap is the largest group's number less the smallest's. It is never negative, so even "
-        "equal groups show one: the hatched bar is the noise floor, within which chance alone "
-        f"stays in {share} of draws with equal groups of these sizes. A "
-        "dot beyond it is filled and coloured, one within it hollow. The line is the gap's own "
-        "interval."
-    )
-    return Section("gaps", "Gaps, and what chance would give", lead, parts=parts)
-
-
 def _group_section(results: Results) -> Section:
-    overall = {m.name: m for m in summary.overall(results)}
+    everyone = {m.name: m for m in overall(results)}
     parts: Parts = []
-    for attributes, names in summary.by_attributes(results).items():
+    for attributes, names in by_attributes(results).items():
         figures: list[Figure] = []
         for name, rows in names.items() if len(attributes) == 1 else ():
             if all(m.value is None for m in rows):
                 continue
-            order = summary.worst_to_best([m for m in rows if not m.is_thin])
             svg = plots.forest(
                 f"group-{len(parts)}-{len(figures)}",
                 f"{describe(name)} by {attributes[0]}",
                 rows,
-                overall=overall.get(name),
-                worst=rows.index(order[0]) if order else None,
+                overall=everyone.get(name),
+                worst=worst_place(rows),
             )
             figures.append(Figure(Markup(svg), describe(name), reading(rows[0])))
         parts.append((f"By {words(attributes[0])}", figures))
     lead = (
         "A dot is the group's number, the line its interval, the dotted line everyone. Hollow and "
         "dashed: fewer than 30 errors (or examples, where errors aren't counted), too few to judge "
-        "by. The worst of the others is in bold. An arrow: it goes on beyond the plot."
+        "by. The worst of the others is in bold. An arrow: the interval goes on."
     )
-    return Section("groups", "Group by group", lead, parts=parts)
+    return Section("groups", "Group by group", lead, parts=parts, folded=True, printed=False)
 
 
 def _cell_section(results: Results) -> Section:
     parts: Parts = []
-    for attributes, names in summary.by_attributes(results).items():
+    for attributes, names in by_attributes(results).items():
         if len(attributes) != 2:
             continue
         first, second = attributes
@@ -114,7 +81,7 @@ def _cell_section(results: Results) -> Section:
         "The stronger the colour, the worse the cell among those of its map. Hatched: fewer than "
         "30 errors (or examples, where errors aren't counted), too few to judge by."
     )
-    return Section("intersections", "Where two attributes meet", lead, parts=parts)
+    return Section("intersections", "Where two attributes meet", lead, parts=parts, folded=True)
 
 
 def _cell(m: Measure | None, best: float, worst: float, *, roomy: bool) -> plots.Cell:
@@ -154,7 +121,7 @@ def _confusion_section(confusion: Mapping[str, Any]) -> Section:
     lead = (
         "Each row is what the examples of one label were taken for; its percentages add up to 100."
     )
-    return Section("confusion", "What is taken for what", lead, parts=[("", figures)])
+    return Section("confusion", "What is taken for what", lead, parts=[("", figures)], folded=True)
 
 
 def _calibration_section(calibration: Mapping[str, Any]) -> Section:
@@ -173,4 +140,6 @@ def _calibration_section(calibration: Mapping[str, Any]) -> Section:
         "surer than it should be. Big points hold many examples, hollow ones fewer than 30; the "
         "faint lines are the other groups."
     )
-    return Section("calibration", "Is its confidence earned?", lead, parts=[("", figures)])
+    return Section(
+        "calibration", "Is its confidence earned?", lead, parts=[("", figures)], folded=True
+    )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 
 from fairjax.core.results import Measure
-from fairjax.report.drawing.svg import GROUPS, PAPER
+from fairjax.report.drawing.svg import GROUPS, INK, PAPER
 from fairjax.report.wording import number, span
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p"]
@@ -71,6 +71,26 @@ def dot(axes: Axes, m: Measure, y: float | int, edge: str, shape: str, *, hollow
     if m.value is not None and low <= m.value <= high:
         face = PAPER if hollow else edge
         axes.plot(m.value, y, shape, ms=8, mfc=face, mec=edge, mew=1.5, clip_on=False, zorder=3)
+
+
+def whisker(axes: Axes, m: Measure, y: float | int) -> None:
+    """An interval on row y with a cap at each end, or an arrow where it leaves the plot."""
+    if m.interval is None:
+        return
+    low, high = axes.get_xlim()
+    start, end = (min(max(side, low), high) for side in m.interval)
+    axes.plot([start, end], [y, y], color=INK, lw=1.3, solid_capstyle="butt", zorder=2)
+    for at, leaves, arrow in (
+        (start, m.interval[0] < low, "<"),
+        (end, m.interval[1] > high, ">"),
+    ):
+        shape, size = (arrow, 5) if leaves else ("|", 8)
+        axes.plot(at, y, shape, color=INK, ms=size, clip_on=False, zorder=3)
+
+
+def counted(m: Measure) -> str:
+    """How many errors of how many trials, or the number of examples where errors aren't counted."""
+    return f"n {m.n:,}" if m.n_errors is None else f"{m.n_errors:,} of {m.n:,}"
 
 
 def pushed_apart(wanted: Sequence[float], apart: float | int, most: float | int) -> list[float]:

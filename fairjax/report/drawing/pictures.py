@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -18,47 +19,80 @@ _SOURCES = {
     "mean_query": "what the patches pay to it, on average",
     "rollout": "what reaches the class token from it through all layers",
 }
+SIZE = 0.05  # chance that any patch of any map is called beyond noise where none is
 _SCALE = 2  # a picture's pixel is so many on the screen, so that small ones can be seen
 
 
 def sensitivity_section(looks: Mapping[str, Any]) -> Section:
-    """Where a model looks, over everyone and by the value of an attribute."""
+    """Where a model looks, and how the values of an attribute differ from everyone.
+
+    Args:
+      looks: The maps, JSON-ready: "overall" and "by_value" are shares of attention that add up to 1
+        over the patches, "noise" the standard errors of the differences from everyone (files of
+        older runs have none), "n" the images of each value.
+    """
     if not looks:
         return Section("sensitivity", "Where the model looks")
-    everyone = sum(looks["n"].values())
-    maps = {f"everyone ({everyone:,.0f} images)": looks["overall"]}
-    maps |= {f"{v} ({looks['n'][v]:,.0f} images)": w for v, w in looks["by_value"].items()}
-    relative = {name: np.array(weights) * len(weights) for name, weights in maps.items()}
-    low, high = (f([f(grid) for grid in relative.values()]) for f in (np.min, np.max))
-    figures = []
-    for place, (name, grid) in enumerate(relative.items()):
-        side = round(len(grid) ** 0.5)
-        strength = (grid - low) / max(high - low, 1e-9)
-        cells = [
-            [plots.Cell(f"{w:.1f}", [], float(s)) for w, s in zip(*row, strict=True)]
-            for row in zip(grid.reshape(side, side), strength.reshape(side, side), strict=True)
-        ]
-        numbers = [str(k + 1) for k in range(side)]
-        title = f"Attention by patch: {name}"
-        svg = plots.heat_map(
-            f"sensitivity-{place}",
-            title,
-            cells,
-            rows=numbers,
-            columns=numbers,
-            row_axis="row",
-            column_axis="column",
-            cell_width=max(24, 200 / side),
-        )
-        figures.append(Figure(Markup(svg), sentence(name)))
+    everyone = np.array(looks["overall"])
+    patches, noise = len(everyone), looks.get("noise", {})
+    count = sum(looks["n"].values())
+    figures = [
+        _attention(0, f"Everyone ({count:,.0f} images)", patches * everyone, "1 is the mean patch")
+    ]
+    tests = patches * max(len(looks["by_value"]), 1)
+    critical = NormalDist().inv_cdf(1 - SIZE / 2 / tests)  # Bonferroni over all patches drawn
+    for place, (value, weights) in enumerate(looks["by_value"].items(), 1):
+        difference = patches * (np.array(weights) - everyone)
+        error = patches * critical * np.array(noise[value]) if value in noise else None
+        caption = f"{sentence(value)} less everyone ({looks['n'][value]:,.0f} images)"
+        note = "no noise was computed"
+        if error is not None:
+            beyond = int((np.abs(difference) > error).sum())
+            note = f"{beyond} of {patches} patches beyond noise of ±{np.median(error):.2f} (median)"
+        figures.append(_attention(place, caption, difference, note, error))
     layers = "all layers" if looks["layers"] == "all" else "the last layer"
     lead = (
-        "Attention of the model by patch of the face, for everyone and by "
-        f"{words(looks['attribute'])}, over {layers} and heads: {_SOURCES[looks['source']]}. 1 is "
-        "the mean of a map; all maps share one scale."
+        f"Attention of the model by patch over {layers} and heads: {_SOURCES[looks['source']]}. "
+        "First everyone's, where 1 is the mean patch; then how much more (+) or less (-) the faces "
+        f"of each {words(looks['attribute'])} get, in the same unit. Hatched: within the noise of "
+        f"so few images, at {1 - SIZE:.0%} over all patches. The outline shows where an aligned "
+        "face lies; it is nobody's."
     )
     parts: Parts = [("", figures)]
-    return Section("sensitivity", "Where the model looks", lead, parts=parts)
+    return Section("sensitivity", "Where the model looks", lead, parts=parts, folded=True)
+
+
+def _attention(
+    place: int,
+    caption: str,
+    grid: np.ndarray,
+    note: str,
+    noise: np.ndarray | None = None,
+) -> Figure:
+    """A map over the outline of a face; with `noise` a difference, hatched where it is within."""
+    side = round(len(grid) ** 0.5)
+    differs = place > 0
+    low, high = (0.0, np.abs(grid).max()) if differs else (grid.min(), grid.max())
+    strength = (np.abs(grid) - low) / max(high - low, 1e-9)
+    within = np.zeros(len(grid), bool) if noise is None else np.abs(grid) <= noise
+    texts = [f"{w:+.2f}" if differs else f"{w:.1f}" for w in grid]
+    cells = [
+        plots.Cell(text, [], None if hidden else float(s))
+        for text, s, hidden in zip(texts, strength, within, strict=True)
+    ]
+    numbers = [str(k + 1) for k in range(side)]
+    svg = plots.heat_map(
+        f"sensitivity-{place}",
+        f"Attention by patch: {caption}",
+        [cells[row * side : (row + 1) * side] for row in range(side)],
+        rows=numbers,
+        columns=numbers,
+        row_axis="row",
+        column_axis="column",
+        cell_width=max(34, 240 / side),
+        over_face=True,
+    )
+    return Figure(Markup(svg), caption, note)
 
 
 def picture_section(pictures: Mapping[str, np.ndarray]) -> Section:

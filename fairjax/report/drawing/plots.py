@@ -11,25 +11,25 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Arc, Ellipse, Rectangle
 
 from fairjax.core.results import FEW, Measure
 from fairjax.report.drawing import svg
 from fairjax.report.drawing.marks import (
     colour,
+    counted,
     dot,
     marker,
     measure_words,
     number_axis,
     pushed_apart,
+    whisker,
     write,
 )
-from fairjax.report.drawing.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WARN, WIDTH
+from fairjax.report.drawing.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WIDTH
 from fairjax.report.wording import (
-    beyond_chance,
     digits,
     group_name,
-    number,
     printable,
     span,
 )
@@ -65,14 +65,14 @@ def forest(
 ) -> str:
     """A dot with its interval for each group, the numbers written beside it.
 
-    Groups with few errors are hollow, dashed and grey. An interval that leaves the plot, which is
-    scaled to the well-backed groups, ends in an arrow.
+    Groups with few errors are hollow, dashed and grey. The axis follows the rates; an interval that
+    leaves the plot ends in an arrow.
 
     Args:
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       measures: One a group, all of one unit; a value of None is written as undefined.
-      overall: The same measure over everyone: the vertical line. None draws none.
+      overall: The measure over everyone: the vertical line. None draws none.
       worst: The place of the worst group, set in bold; None marks none.
     """
     rows = [*measures, *([overall] if overall else [])]
@@ -113,46 +113,43 @@ def forest(
 
 
 @matplotlib.rc_context(svg.RC)
-def gaps(
-    key: str,
-    title: str,
-    rows: Sequence[tuple[str, Measure, float | None]],
-    *,
-    fair: float | int = 0,
-) -> str:
-    """Each gap with its interval, against the size that chance alone would give it.
+def bars(key: str, title: str, measures: Sequence[Measure], *, overall: Measure | None) -> str:
+    """A bar with its interval for each group, the number and the count of errors beside it.
+
+    The axis starts at zero and follows the rates; an interval that leaves the plot ends in an
+    arrow. Bars with few errors behind them are hatched.
 
     Args:
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
-      rows: (name, gap, noise floor or None), all of one unit.
-      fair: What the gap is where groups are equal: 0 for a difference, 1 for a ratio.
+      measures: One a group, all of one unit; a value of None is written as undefined.
+      overall: The same measure over everyone, below the groups; None leaves it out.
     """
-    unit = rows[0][1].unit
-    height = 40
-    figure = svg.new_figure(WIDTH, 31 + height * len(rows))
-    axes = svg.add_axes(figure, 12, 4, WIDTH - 12 - 136, height * len(rows))
-    ends = [e for _, m, floor in rows for e in (m.value, floor, *(m.interval or ())) if e]
-    reach = fair + 1.05 * (max(ends, default=fair + 1.0) - fair)
-    axes.set(xlim=(fair, max(reach, fair + 1e-9)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
-    number_axis(axes, "x", unit, difference=True)
-    parts = []
-    for y, (name, m, floor) in enumerate(rows):
-        beyond = beyond_chance(m.value, floor)
-        if floor is not None:
-            axes.add_patch(
-                Rectangle(
-                    (fair, y - 0.02), floor - fair, 0.34, fc="none", ec=MUTED, lw=0.6, hatch="////"
-                )
-            )
-        write(axes, printable(name, limit=44), 0, y - 0.28, 4, fontsize=11)
-        dot(axes, m, y + 0.15, WARN if beyond else MUTED, "o", hollow=beyond is False)
-        chance = "" if floor is None else f"chance {digits(floor, unit)}"
-        write(axes, digits(m.value, unit), 1, y, 46, ha="right", weight="bold")
-        write(axes, span(m.interval, unit), 1, y - 0.17, 54, color=MUTED, fontsize=10.5)
-        write(axes, chance, 1, y + 0.17, 54, color=MUTED, fontsize=10.5)
-        said = "" if floor is None else f", chance alone gives up to {number(floor, unit)}"
-        parts.append(f"{name} {measure_words(m)}{said}")
+    rows = [*measures, *([overall] if overall else [])]
+    unit = measures[0].unit
+    names = [printable(group_name(m.group), limit=16) for m in rows]
+    left = 16 + 7.2 * max(len(name) for name in names)
+    row, right = 32, 142
+    figure = svg.new_figure(WIDTH, 24 + row * len(rows))
+    axes = svg.add_axes(figure, left, 2, WIDTH - left - right, row * len(rows))
+    axes.set(xlim=(0.0, _reach(rows)), ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    number_axis(axes, "x", unit, ticks=3)
+    for y, m in enumerate(rows):
+        is_overall = m is overall
+        weight = "bold" if is_overall else "normal"
+        edge = INK if is_overall else colour(y if len(measures) <= len(GROUPS) else 0)
+        write(axes, names[y], 0, y, -8, ha="right", weight=weight)
+        if m.value is not None:
+            style: dict[str, Any] = dict(fc=edge, alpha=0.55, lw=0)
+            if m.is_thin:
+                style = dict(fc="none", ec=edge, lw=0.9, hatch="/////")
+            axes.add_patch(Rectangle((0, y - 0.26), m.value, 0.52, zorder=1, **style))
+        whisker(axes, m, y)
+        value = digits(m.value, unit)
+        write(axes, value, 1, y, 46, ha="right", weight="bold", color=MUTED if m.is_thin else INK)
+        write(axes, span(m.interval, unit), 1, y - 0.2, 54, color=MUTED, fontsize=10.5)
+        write(axes, counted(m), 1, y + 0.22, 54, color=MUTED, fontsize=9)
+    parts = [f"{group_name(m.group)} {measure_words(m)}, {counted(m)}" for m in rows]
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
@@ -167,6 +164,7 @@ def heat_map(
     row_axis: str,
     column_axis: str,
     cell_width: float | int = 0,
+    over_face: bool = False,
 ) -> str:
     """A grid of numbers, filled by strength; cells without enough data are hatched.
 
@@ -179,11 +177,12 @@ def heat_map(
       row_axis: What the rows are.
       column_axis: What the columns are.
       cell_width: Pixels of one cell; 0 shares out the usual width.
+      over_face: Whether the cells are square patches of an aligned face, whose outline is drawn.
     """
     names = [printable(name, limit=20 if cell_width else 14) for name in rows]
     left = 32 + 6.6 * max(len(name) for name in names)
     width = cell_width or min((WIDTH - left - 2) / len(columns), 112)
-    height = 24 + 14 * max(len(cell.small) for row in cells for cell in row)
+    height = width if over_face else 24 + 14 * max(len(cell.small) for row in cells for cell in row)
     total = left + width * len(columns) + 2
     figure = svg.new_figure(total, 44 + height * len(rows))
     axes = svg.add_axes(figure, left, 42, width * len(columns), height * len(rows))
@@ -226,7 +225,9 @@ def heat_map(
             annotation_clip=False,
         )
         for x, cell in enumerate(cells[y]):
-            _cell(axes, x, y, cell, height)
+            _cell(axes, x, y, cell, 10 if over_face else 13)
+    if over_face:
+        _face(axes, len(columns))
     parts = [
         f"{row}, {column}: {' '.join([cell.text, *cell.small])}"
         for row, line in zip(rows, cells, strict=True)
@@ -252,7 +253,7 @@ def reliability(
       title: What is shown, for those who can't see it.
       overall: Over everyone, by bin: "confidence" and "accuracy" (fractions, None where the bin is
         empty), and "n".
-      groups: The same for each group.
+      groups: Calibration bins of each group.
     """
     points = {"everyone": _bins(overall), **{name: _bins(group) for name, group in groups.items()}}
     across = min(3, len(points))
@@ -332,20 +333,31 @@ def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
 
 
 def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
-    """The range of the well-backed intervals, widened at most threefold for the others."""
+    """The range of the well-backed rates, widened for all else by at most its own width a side."""
     backed = [m for m in measures if not m.is_thin] or measures
-    ends = [e for m in backed for e in (m.value, *(m.interval or ())) if e is not None]
-    low, high = min(ends, default=0.0), max(ends, default=1.0)
-    reach = max(high - low, 0.5 * abs(high))  # one group without an interval has no extent
-    others = [e for m in measures for e in (m.value, *(m.interval or ())) if e is not None]
-    near = [e for e in others if low - reach <= e <= high + reach]
-    low, high = min([low, *near]), max([high, *near])
+    values = [m.value for m in backed if m.value is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    reach = max(high - low, 0.5 * abs(high))  # equal rates have no extent
+    ends = [e for m in measures for e in (m.value, *(m.interval or ())) if e is not None]
+    low, high = max(low - reach, min([low, *ends])), min(high + reach, max([high, *ends]))
     air = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return max(0.0, low - air), min(1.0, high + air) if unit == "fraction" else high + air
 
 
-def _cell(axes: Axes, x: int, y: int, cell: Cell, height: int) -> None:
-    """One heat-map cell with its lines of text."""
+def _reach(measures: Sequence[Measure]) -> float:
+    """Where an axis of bars ends: at intervals, but not beyond 1.6 times the highest rate.
+
+    Without any error it ends at the lowest upper end, the only scale that there is.
+    """
+    highest = max((m.value for m in measures if m.value is not None), default=0.0)
+    ends = [m.interval[1] for m in measures if m.interval]
+    if not highest:
+        return 1.05 * min((e for e in ends if e > 0), default=1.0)
+    return 1.04 * min(max([highest, *ends]), 1.6 * highest)
+
+
+def _cell(axes: Axes, x: int, y: int, cell: Cell, size: int) -> None:
+    """One heat-map cell with its lines of text, the first one so large."""
     thin = cell.strength is None
     fill = (*matplotlib.colors.to_rgb(ACCENT), 0.03 + 0.5 * (cell.strength or 0.0))
     axes.add_patch(
@@ -361,8 +373,8 @@ def _cell(axes: Axes, x: int, y: int, cell: Cell, height: int) -> None:
         )
     )
     top = 7 * len(cell.small)
-    lines = [(cell.text, 13, "bold"), *((small, 10.5, "normal") for small in cell.small)]
-    for index, (text, size, weight) in enumerate(lines):
+    lines = [(cell.text, size, "bold"), *((small, 10.5, "normal") for small in cell.small)]
+    for index, (text, points, weight) in enumerate(lines):
         axes.annotate(
             text,
             (x + 0.5, y + 0.5),
@@ -371,11 +383,21 @@ def _cell(axes: Axes, x: int, y: int, cell: Cell, height: int) -> None:
             "offset points",
             ha="center",
             va="center",
-            fontsize=size,
+            fontsize=points,
             weight=weight,
             color=MUTED if thin else INK,
             zorder=3,
         )
+
+
+def _face(axes: Axes, side: int) -> None:
+    """The outline of an aligned face over a map: head, eyes, nose and mouth of nobody."""
+    style: dict[str, Any] = dict(fc="none", ec=INK, lw=1.4, alpha=0.55, zorder=4)
+    axes.add_patch(Ellipse((0.5 * side, 0.52 * side), 0.74 * side, 0.94 * side, **style))
+    for x in (0.34, 0.66):
+        axes.add_patch(Ellipse((x * side, 0.42 * side), 0.16 * side, 0.07 * side, **style))
+    axes.add_patch(Arc((0.5 * side, 0.58 * side), 0.12 * side, 0.1 * side, theta2=180, **style))
+    axes.add_patch(Arc((0.5 * side, 0.72 * side), 0.32 * side, 0.14 * side, theta2=180, **style))
 
 
 def _bins(curve: Mapping[str, Sequence[Any]]) -> list[tuple[float, float, int]]:

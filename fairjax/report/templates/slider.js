@@ -19,17 +19,18 @@
   const burden = (side, data, place) => {
     const known = data.groups.filter((g) => g[side.rate][place] !== null);
     if (known.length < 2) return `${side.errors}: too few groups have pairs to compare.`;
-    const by = [...known].sort((a, b) => b[side.rate][place] - a[side.rate][place]);
-    const [most, least] = [by[0], by[by.length - 1]];
-    const [high, low] = [most[side.rate][place], least[side.rate][place]];
+    const rates = known.map((g) => g[side.rate][place]);
+    const [high, low] = [Math.max(...rates), Math.min(...rates)];
+    const [most, least] = [high, low].map((end) => known.filter((g) => g[side.rate][place] === end));
+    const names = (groups) => groups.map((g) => g.name).join(" and ");
     if (high === 0) return `${side.errors}: none was counted in any group.`;
     const per = data.per.toLocaleString("en-US");
     if (high === low) return `${side.errors} fall on every group alike, ${count(data.per * high)} in ${per} ${side.pairs}.`;
     const times = low > 0 ? `, ${(high / low).toPrecision(2)} times as many as` : "; none was counted for";
-    const thin = [most, least].filter((g) => Math.round(g[side.rate][place] * g[side.trials]) < data.few);
+    const thin = [...most, ...least].filter((g) => Math.round(g[side.rate][place] * g[side.trials]) < data.few);
     const caution = thin.length
-      ? ` Fewer than ${data.few} errors stand behind the number of ${thin.map((g) => g.name).join(" and ")}.` : "";
-    return `${side.errors} fall most on ${most.name}: ${count(data.per * high)} in ${per} ${side.pairs}${times} ${least.name}.${caution}`;
+      ? ` Fewer than ${data.few} errors stand behind the number of ${names(thin)}.` : "";
+    return `${side.errors} fall most on ${names(most)}: ${count(data.per * high)} in ${per} ${side.pairs}${times} ${names(least)}.${caution}`;
   };
 
   const start = (root) => {
@@ -53,16 +54,15 @@
         data.groups.forEach((group, k) => {
           const rate = group[side.rate][place];
           const errors = rate === null ? 0 : Math.round(rate * group[side.trials]);
-          const [cell, expected, counted] = rows[k].querySelectorAll(`.${side.rate}`);
+          const [cell, counted] = rows[k].querySelectorAll(`.${side.rate}`);
           cell.firstElementChild.textContent = percent(rate) + (rate !== null && errors < data.few ? "*" : "");
           cell.lastElementChild.hidden = rate === null;
           cell.lastElementChild.style.width = `${top > 0 && rate !== null ? 100 * rate / top : 0}%`;
-          expected.textContent = rate === null ? "–" : count(data.per * rate);
           counted.textContent = `${errors.toLocaleString("en-US")} of ${group[side.trials].toLocaleString("en-US")}`;
           rows[k].classList.toggle(`most-${side.rate}`, rate !== null && rate > 0 && rate === top);
         });
       }
-      for (const mark of root.querySelectorAll(".mark")) {
+      for (const mark of document.querySelectorAll(`[data-marks="${root.dataset.slider}"] .mark`)) {
         const { low, high, left, right } = mark.dataset;
         const share = (threshold - low) / (high - low);
         mark.style.left = `${Number(left) + share * (right - left)}%`;

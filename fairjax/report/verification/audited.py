@@ -2,11 +2,14 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairjax.core.results import Measure, Results
+from fairjax.report.wording import parts_of
 
+RATES = ("fmr", "fnmr")
+_INDICES = ("gini", "garbe", "fairness_discrepancy_rate")
 _Place = tuple[str, str, str, tuple[tuple[str, str], ...]]  # name, across, at, group
 
 
@@ -17,8 +20,8 @@ class Audited:
     Attributes:
       name: The system's; "" where only one was audited.
       attribute: What the groups are groups of.
-      measures: Its own, without the changes from another system.
-      arrays: Its plot data.
+      measures: The system's own measures, without the changes from another system.
+      arrays: Plot data of the system.
     """
 
     name: str
@@ -82,6 +85,12 @@ class Audited:
 def whence(at: str, source: str) -> str:
     """Where a threshold comes from: "FMR 1e-3, from all non-mated pairs", or "given"."""
     return source if at.startswith("threshold ") else f"{at}, from {source}"
+
+
+def as_shown(m: Measure) -> Measure:
+    """A summary in the unit that it is shown in: indices are pure numbers, never percent."""
+    base, summary, _ = parts_of(m.name)
+    return replace(m, unit="index") if (summary or base) in _INDICES else m
 
 
 def audited_systems(results: Results) -> list[Audited]:

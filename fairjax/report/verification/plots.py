@@ -164,7 +164,7 @@ def histograms(
     Args:
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
-      edges: Of the bins, increasing.
+      edges: Edges of the bins, increasing.
       groups: For each group its counts of mated and of non-mated pairs by bin.
       thresholds: The operating thresholds.
     """

@@ -6,89 +6,119 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fairjax.core.results import FEW, Results
+from fairjax.core.results import FEW, Measure, Results, Table
+from fairjax.report.cards import card
 from fairjax.report.drawing import plots
+from fairjax.report.gaps import without_empty_columns
 from fairjax.report.sections import Figure, Parts, Section, Slider
-from fairjax.report.slider import point_tables, slider_data
+from fairjax.report.slider import slider_data
 from fairjax.report.verification import spread as spread_sections
-from fairjax.report.verification.audited import Audited, audited_systems, whence
+from fairjax.report.verification.audited import RATES, Audited, audited_systems
 from fairjax.report.verification.plots import (
     EVERYONE,
     LINEAR,
     LOG,
     PROBIT,
     Curve,
-    Scale,
     histograms,
     is_drawn,
     trade_off,
 )
-from fairjax.report.verification.spread import forests
-from fairjax.report.verification.summary import RATES
-from fairjax.report.wording import describe, digits, span
+from fairjax.report.verification.quantities import quantity, shown_point
+from fairjax.report.wording import describe, digits, group_name, number, span
 
-MOST_NARROW = 3  # groups whose matrix fits half a page
+_FREE = ("eer", "auc", "d_prime")  # measures that need no threshold
 
 
 def sections(results: Results) -> list[Section]:
-    """Rates, thresholds, trade-offs, matrix, summaries, scores, accuracy, systems, adequacy."""
+    """Rates, curves, matrix, indices, scores, accuracy, systems, adequacy; some may be empty."""
     systems = audited_systems(results)
     return [
-        _rate_section(systems),
-        _threshold_section(systems),
-        _trade_off_section(systems),
+        _rate_section(results, systems),
+        _curve_section(systems),
         _matrix_section(systems),
-        spread_sections.spread(systems),
-        _score_section(systems),
+        spread_sections.indices(systems),
         spread_sections.accuracy(systems),
         spread_sections.change(results),
+        _score_section(systems),
         spread_sections.adequacy(systems),
     ]
 
 
-def _rate_section(systems: Sequence[Audited]) -> Section:
+def sliders(results: Results) -> list[Slider]:
+    """One slider for each system whose groups' rates are known at every threshold."""
+    return [
+        Slider(f"threshold-{place}", system.titled("Move the threshold"), slider_data(system))
+        for place, system in enumerate(audited_systems(results))
+        if system.groups and "rates" in system.arrays
+    ]
+
+
+def _rate_section(results: Results, systems: Sequence[Audited]) -> Section:
+    """The operating points that the first screen does not show, and the threshold-free numbers."""
     parts: Parts = []
+    tables = []
     for system in systems:
-        for at, (threshold, source) in system.thresholds.items():
-            figures = forests(system, f"rate-{len(parts)}", [(r, at) for r in (*RATES, "tmr")])
-            heading = f"At threshold {threshold:.4g} ({whence(at, source)})"
-            parts.append((system.titled(heading), figures))
-        free = [(name, "") for name in ("eer", "auc", "d_prime")]
-        figures = forests(system, f"rate-{len(parts)}", free)
-        parts.append((system.titled("Without a threshold"), figures))
+        for at in system.thresholds:
+            shown = [quantity(results, system, rate, at) for rate in RATES]
+            figures: list[Figure] = []
+            for q in shown if at != shown_point(results, system) else []:
+                if q is not None and system.groups:
+                    one = card(q, f"rate-{len(parts)}-{len(figures)}")
+                    figures.append(Figure(one.figure, one.title, f"{one.note}; {one.badge}"))
+            parts.append(("", figures))
+        rows = [
+            [group, *(_with_interval(m) for m in found)]
+            for group, found in _threshold_free(system).items()
+        ]
+        if rows:
+            columns = [system.attribute, *(describe(name) for name in _FREE)]
+            title = system.titled("Without a threshold")
+            tables.append(without_empty_columns(Table(title, columns, rows, "Brackets: interval.")))
     lead = (
-        "One threshold for everyone; what each group gets at it. A dot is the group's rate, the "
-        "line its interval, the dotted line everyone. The false match rate is counted over pairs "
-        "of two people of the group, the false non-match rate over pairs of one of its people. "
-        "Hollow and dashed: fewer than 30 errors, too few to judge by. The worst of the others is "
-        "in bold. An arrow: it goes on beyond the plot."
+        "Each plot is at one threshold for everyone. The false match rate is counted over pairs of "
+        "two people of the group, the false non-match rate over pairs of one of its people. "
+        "Hatched: fewer than 30 errors, too few to judge by. An arrow: the interval goes on."
     )
-    return Section("rates", "Error rates group by group", lead, parts=parts)
+    return Section("rates", "Error rates at other thresholds", lead, parts=parts, tables=tables)
 
 
-def _threshold_section(systems: Sequence[Audited]) -> Section:
-    sliders = []
+def _threshold_free(system: Audited) -> dict[str, list[Measure | None]]:
+    """{group: its equal error rate, area under the curve and separation}, everyone last."""
+    found: dict[str, list[Measure | None]] = {}
+    for name in _FREE:
+        for m in [*system.by_group(name), system.everyone(name)]:
+            if m is not None:
+                found.setdefault(group_name(m.group), [None] * len(_FREE))[_FREE.index(name)] = m
+    return found
+
+
+def _with_interval(m: Measure | None) -> str:
+    if m is None:
+        return ""
+    return number(m.value, m.unit) + (f" [{span(m.interval, m.unit)}]" if m.interval else "")
+
+
+def _curve_section(systems: Sequence[Audited]) -> Section:
+    """Both rates over the threshold, and one against the other."""
+    parts: Parts = []
     for place, system in enumerate(systems):
-        if not system.groups or "rates" not in system.arrays:
-            continue
-        figures = [_rate_figure(system, rate, f"over-{place}-{rate}") for rate in RATES]
-        sliders.append(
-            Slider(
-                f"threshold-{place}",
-                system.titled("Threshold"),
-                slider_data(system),
-                point_tables(system),
-                [figure for figure in figures if figure],
-            )
-        )
+        figures: list[Figure] = []
+        if system.groups and "rates" in system.arrays:
+            for rate in RATES:
+                figure = _rate_figure(system, rate, f"over-{place}-{rate}", f"threshold-{place}")
+                figures += [figure] if figure else []
+        figures += _trade_off(system, f"det-{place}")
+        parts.append((system.name, figures))
     lead = (
-        "A higher threshold trades false matches for false non-matches, and not for every group "
-        "alike. Dotted lines are the operating points; a curve ends where no error is left."
+        "Dotted lines and filled markers are the operating points. Solid: at least 30 errors stand "
+        "behind the curve; dashed: fewer. A hollow marker lies between the two. A curve ends where "
+        "no error is left."
     )
-    return Section("thresholds", "Who pays at each threshold", lead, sliders=sliders)
+    return Section("curves", "Rates over all thresholds", lead, parts=parts, folded=True)
 
 
-def _rate_figure(system: Audited, rate: str, key: str) -> Figure | None:
+def _rate_figure(system: Audited, rate: str, key: str, slider: str) -> Figure | None:
     """One rate of every group over the threshold; None where no error was made at any."""
     rates = system.arrays["rates"]
     trials = rates["n_nonmated" if rate == "fmr" else "n_mated"]
@@ -123,36 +153,26 @@ def _rate_figure(system: Audited, rate: str, key: str) -> Figure | None:
         guides=points,
     )
     note = "logarithmic scale; dashed: fewer than 30 errors"
-    return Figure(Markup(svg), caption, note, axis=axis)
+    return Figure(Markup(svg), caption, note, axis=axis, slider=slider)
 
 
-def _trade_off_section(systems: Sequence[Audited]) -> Section:
-    parts: Parts = []
-    for system in systems:
-        curves = system.arrays.get("det", {}).get("groups", {})
-        figures: list[Figure] = []
-        for kind, caption, note in (
-            ("det", "Detection error trade-off (DET)", "probit axes; lower is better"),
-            ("roc", "Receiver operating characteristic (ROC)", "log FMR; higher is better"),
-        ):
-            x: tuple[str, Scale] = ("FMR", PROBIT if kind == "det" else LOG)
-            y: tuple[str, Scale] = ("FNMR", PROBIT) if kind == "det" else ("TMR", LINEAR)
-            drawn = _trade_off_curves(system, curves, as_roc=kind == "roc")
-            if any(is_drawn(curve, x[1], y[1]) for curve in drawn):
-                title = system.titled(f"{caption} by {system.attribute}")
-                svg, _ = trade_off(f"{kind}-{len(parts)}", title, drawn, x=x, y=y)
-                figures.append(Figure(Markup(svg), caption, note))
-        parts.append((system.name, figures))
-    lead = (
-        "Each curve runs through all thresholds. Filled markers are where the shared operating "
-        "thresholds put the group: groups that share a curve may still sit at different places on "
-        "it. Solid where at least 30 errors stand behind both rates, dashed elsewhere; hollow "
-        "markers are the 30-error points."
+def _trade_off(system: Audited, key: str) -> list[Figure]:
+    """The detection error trade-off of each group; none where no curve lies on the axes."""
+    curves = _trade_off_curves(system, system.arrays.get("det", {}).get("groups", {}))
+    if not any(is_drawn(curve, PROBIT, PROBIT) for curve in curves):
+        return []
+    caption = "Detection error trade-off (DET)"
+    svg, _ = trade_off(
+        key,
+        system.titled(f"{caption} by {system.attribute}"),
+        curves,
+        x=("FMR", PROBIT),
+        y=("FNMR", PROBIT),
     )
-    return Section("trade-off", "False matches against false non-matches", lead, parts=parts)
+    return [Figure(Markup(svg), caption, "probit axes; lower is better")]
 
 
-def _trade_off_curves(system: Audited, curves: Mapping[str, Any], *, as_roc: bool) -> list[Curve]:
+def _trade_off_curves(system: Audited, curves: Mapping[str, Any]) -> list[Curve]:
     """The groups in their order, then everyone."""
     made = []
     for name in sorted(curves, key=lambda name: name == EVERYONE):
@@ -161,11 +181,11 @@ def _trade_off_curves(system: Audited, curves: Mapping[str, Any], *, as_roc: boo
         for at in system.points:
             fmr, fnmr = (_of_group(system, rate, at, name) for rate in RATES)
             if fmr is not None and fnmr is not None:
-                dots.append((fmr, 1 - fnmr if as_roc else fnmr))
+                dots.append((fmr, fnmr))
         known = [
             (x, y)
             for x, y in zip(curve["fmr"], curve["fnmr"], strict=True)
-            if x is not None and y is not None and (not as_roc or x > 0)
+            if x is not None and y is not None
         ]
         least = [
             1.0 if curve[f"thirty_{rate}"] is None else curve[f"thirty_{rate}"] for rate in RATES
@@ -174,7 +194,7 @@ def _trade_off_curves(system: Audited, curves: Mapping[str, Any], *, as_roc: boo
             Curve(
                 name,
                 [x for x, _ in known],
-                [1 - y if as_roc else y for _, y in known],
+                [y for _, y in known],
                 [x >= least[0] and y >= least[1] for x, y in known],
                 dots,
             )
@@ -233,7 +253,7 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
         "group. The stronger the colour, the higher the rate, on a logarithmic scale. Hatched: "
         "fewer than 30 errors, too few to judge by; a dash: no such pair was compared."
     )
-    return Section("matrix", "Who is taken for whom", lead, parts=parts)
+    return Section("matrix", "Who is taken for whom", lead, parts=parts, folded=True)
 
 
 def _matrix_cell(
@@ -274,4 +294,4 @@ def _score_section(systems: Sequence[Audited]) -> Section:
     lead = (
         "Where the two hills overlap, errors are made. Dotted lines are the operating thresholds."
     )
-    return Section("scores", "Scores of mated and non-mated pairs", lead, parts=parts)
+    return Section("scores", "Scores of mated and non-mated pairs", lead, parts=parts, folded=True)

@@ -1,31 +1,26 @@
 """Differences between groups, accuracies, systems: the sections of an audit that sum up."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
 from fairjax.core.results import Measure, Results, Table
-from fairjax.report.attributes.summary import worst_to_best
+from fairjax.report.attributes.measures import worst_place
 from fairjax.report.drawing import plots
-from fairjax.report.sections import Figure, Parts, Section, reading, without_empty_columns
+from fairjax.report.gaps import without_empty_columns
+from fairjax.report.sections import Figure, Parts, Section, reading
 from fairjax.report.verification import plots as verification_plots
-from fairjax.report.verification.audited import Audited, changes
-from fairjax.report.verification.summary import P_VALUES, RATES, as_shown, judged_against_chance
-from fairjax.report.wording import describe, group_name, is_difference, number, parts_of, span
+from fairjax.report.verification.audited import RATES, Audited, as_shown, changes
+from fairjax.report.wording import describe, is_difference, number, parts_of, span
 
-# Summaries that share an axis and a unit: heading, their value where groups are equal, names.
-_FAMILIES = (
-    ("Differences", 0.0, ("difference", "std")),
-    (
-        "Ratios",
-        1.0,
-        ("max_over_min", "max_over_geomean", "inequity_rate", "worst_error_rate_multiplier"),
-    ),
-    ("Gini coefficients", 0.0, ("gini", "garbe")),
-    ("Sums of |log10|", 0.0, ("sum_abs_log10",)),
-    ("Degree of bias", 0.0, ("bias_degree",)),
+_OF_BOTH = (
+    "fairness_discrepancy_rate",
+    "inequity_rate",
+    "garbe",
+    "worst_error_rate_multiplier",
 )
-_CHANCE = {True: "▲\u00a0beyond", False: "○\u00a0not\u00a0beyond", None: "–"}
+MOST_POINTS = 2  # operating points side by side in a table
 _ADEQUACY = (
     "Rule of 30: with at least 30 errors the true rate lies within 30% of the measured one, with "
     "90% confidence. Rule of 3: no error in N independent trials still allows a rate of 3/N. Pairs "
@@ -40,79 +35,43 @@ def forests(system: Audited, key: str, names: Iterable[tuple[str, str]]) -> list
         rows = system.by_group(name, at)
         if all(m.value is None for m in rows):
             continue
-        order = worst_to_best([m for m in rows if not m.is_thin])
         svg = plots.forest(
             f"{key}-{len(figures)}",
             system.titled(f"{describe(name)} by {system.attribute} {at}".strip()),
             rows,
             overall=system.everyone(name, at),
-            worst=rows.index(order[0]) if order else None,
+            worst=worst_place(rows),
         )
         figures.append(Figure(Markup(svg), describe(name), reading(rows[0])))
     return figures
 
 
-def spread(systems: Sequence[Audited]) -> Section:
-    """Every summary over the groups with its interval and noise floor, drawn and tabled."""
-    parts: Parts = []
+def indices(systems: Sequence[Audited]) -> Section:
+    """Every index of inequality over the groups, beside what equal groups would show."""
     tables = []
     for system in systems:
-        for at in system.points:
-            shown = [as_shown(m) for m in system.summaries(at) if _is_summary(m)]
-            figures: list[Figure] = []
-            for heading, fair, family in _FAMILIES:
-                rows = []
-                for m in (m for m in shown if m.value is not None and _family(m) in family):
-                    floor = system.summary(f"{m.name}_noise_floor", at)
-                    rows.append((_title(m), m, floor.value if floor else None))
-                if rows:
-                    key = f"spread-{len(parts)}-{len(figures)}"
-                    title = system.titled(f"{heading} at {at}")
-                    unit = "percentage points" if rows[0][1].unit == "fraction" else ""
-                    svg = plots.gaps(key, title, rows, fair=fair)
-                    figures.append(Figure(Markup(svg), heading, unit))
-            parts.append((system.titled(f"At {at}"), figures))
-            if shown:
-                tables.append(_spread_table(system, at, shown))
+        points = [at for at in system.points if any(map(_is_summary, system.summaries(at)))]
+        for start in range(0, len(points), MOST_POINTS):
+            tables.append(_index_table(system, points[start : start + MOST_POINTS]))
     lead = (
-        "Each number says how unlike the groups are. Even equal groups show some spread: the "
-        "hatched bar is the noise floor, what chance alone gives groups of these sizes. A dot "
-        "beyond it is filled and coloured, one within it hollow. “Smoothed” counts half an error "
-        "more in every group, so that one without errors can be compared; none is dropped."
+        "Each number says how unlike the groups are. Even equal groups show some spread: “by "
+        "chance” is what they stay within 95% of the time. None of these decides. “Smoothed” "
+        "counts half an error more in every group, so that one without errors can be compared."
     )
-    return Section("spread", "How unlike the groups are", lead, parts=parts, tables=tables)
+    return Section("indices", "Indices of inequality", lead, tables=tables, folded=True)
 
 
 def accuracy(systems: Sequence[Audited]) -> Section:
-    """The protocol's accuracy and its variants by group, and their spread."""
+    """The protocol's own accuracy by group; its variants and their spread stand in the tables."""
     parts: Parts = []
-    tables = []
     for system in systems:
-        found = [m for m in system.measures if m.name.startswith("accuracy")]
-        names = dict.fromkeys(m.name for m in found if not m.across)
-        figures = forests(system, f"accuracy-{len(parts)}", [(name, "") for name in names])
+        figures = forests(system, f"accuracy-{len(parts)}", [("accuracy", "")])
         parts.append((system.name, figures))
-        rows = [
-            [
-                describe(m.name),
-                number(m.value, m.unit, difference=is_difference(m.name)),
-                span(m.interval, m.unit),
-                "" if m.ddof is None else str(m.ddof),
-                group_name(m.group) if m.group else "",
-                m.note,
-            ]
-            for m in found
-            if m.across and _is_summary(m, worst=True)
-        ]
-        if rows:
-            columns = ["measure", "value", "interval", "ddof", "group", "note"]
-            title = system.titled(f"Accuracy across {system.attribute}")
-            tables.append(without_empty_columns(Table(title, columns, rows)))
     lead = (
         "The share of pairs told rightly, with the threshold chosen by the protocol's own rule: "
         "not at the operating points above."
     )
-    return Section("accuracy", "Accuracy by the protocol", lead, parts=parts, tables=tables)
+    return Section("accuracy", "Accuracy by the protocol", lead, parts=parts)
 
 
 def change(results: Results) -> Section:
@@ -154,14 +113,15 @@ def change(results: Results) -> Section:
         "threshold. Left of the dotted line, the system named first has less. Filled and coloured: "
         "the interval leaves out zero."
     )
-    return Section("systems", "One system against another", lead, parts=parts, tables=tables)
+    return Section(
+        "systems", "One system against another", lead, parts=parts, tables=tables, folded=True
+    )
 
 
 def adequacy(systems: Sequence[Audited]) -> Section:
-    """What rates the number of subjects, pairs and errors can back."""
+    """What rates these subjects, pairs and errors can back, and how many people a gap needs."""
     tables = []
     for system in systems:
-        found = system.arrays.get("adequacy", ())
         rows = [
             [
                 str(row["group"]),
@@ -171,9 +131,8 @@ def adequacy(systems: Sequence[Audited]) -> Section:
                 _times(row["design_effect_fmr"]),
                 _times(row["design_effect_fnmr"]),
                 _percent(row["upper_if_zero"]),
-                *("–" if count is None else f"{count:,}" for count in row["at"].values()),
             ]
-            for row in found
+            for row in system.arrays.get("adequacy", ())
         ]
         columns = [
             system.attribute,
@@ -183,60 +142,76 @@ def adequacy(systems: Sequence[Audited]) -> Section:
             "lowest FMR backed",
             "design effect, FMR",
             "design effect, FNMR",
-            "95% bound on a rate of no errors",
-            *(f"errors at {point}" for point in (found[0]["at"] if found else ())),
+            "bound if no error",
         ]
         if rows:
             tables.append(Table(system.titled("Adequacy"), columns, rows, _ADEQUACY))
-    return Section("adequacy", "How much the data can carry", tables=tables)
+        tables += _plan_table(system)
+    return Section("adequacy", "How much the data can carry", tables=tables, folded=True)
 
 
-def _spread_table(system: Audited, at: str, measures: Sequence[Measure]) -> Table:
-    rows = []
-    for m in measures:
-        floor = system.summary(f"{m.name}_noise_floor", at)
-        p_values = [system.summary(f"{m.name}_{suffix}", at) for suffix in P_VALUES]
-        rows.append(
-            [
-                _title(m),
-                number(m.value, m.unit, difference=is_difference(m.name)),
-                span(m.interval, m.unit),
-                number(floor.value, m.unit, difference=is_difference(m.name)) if floor else "–",
-                *("" if p is None else _p(p.value) for p in p_values),
-                _CHANCE[judged_against_chance(m, floor)],
-                "" if m.ddof is None else str(m.ddof),
-                m.note,
-            ]
-        )
-    columns = [
-        "measure",
-        "value",
-        "interval",
-        "noise floor",
-        "p",
-        "p, Holm",
-        "p, Benjamini-Hochberg",
-        "chance",
-        "ddof",
-        "note",
+def _plan_table(system: Audited) -> list[Table]:
+    """How many people a group needs before a gap of a given ratio would show."""
+    plans = system.arrays.get("planner", ())
+    ratios = list(dict.fromkeys(ratio for plan in plans for ratio in plan["people"]))
+    rows = [
+        [
+            f"{plan['rate'].upper()} at {plan['at']}",
+            _percent(plan["value"]),
+            f"{plan['people_now']:,}",
+            *(f"{plan['people'][r]:,}" if r in plan["people"] else "–" for r in ratios),
+        ]
+        for plan in plans
     ]
+    columns = ["rate", "observed", "people now", *(f"for {ratio}×" for ratio in ratios)]
+    note = (
+        "People that each of two groups needs so that a two-sided test finds the ratio between "
+        "their rates with 80% power, with pairs a person and design effects as measured here. "
+        "People now: in the smallest group."
+    )
+    return [Table(system.titled("People needed"), columns, rows, note)] if rows else []
+
+
+def _index_table(system: Audited, points: Sequence[str]) -> Table:
+    found = {
+        at: {_title(m): as_shown(m) for m in system.summaries(at) if _is_summary(m)}
+        for at in points
+    }
+    titles = list(dict.fromkeys(title for by_title in found.values() for title in by_title))
+    rows = []
+    notes: dict[str, None] = {}
+    for title in titles:
+        row = [title]
+        for at in points:
+            m = found[at].get(title)
+            floor = system.summary(f"{m.name}_noise_floor", at) if m else None
+            row += [
+                _valued(m),
+                _valued(replace(as_shown(floor), unit=m.unit)) if floor and m else "",
+            ]
+            if m is not None and m.value is None and m.note:
+                notes[f"{title} at {at}: {m.note}"] = None
+        rows.append(row)
+    columns = ["index", *(c for at in points for c in (f"at {at}", "by chance"))]
     note = (
         "Where groups are equal the fairness discrepancy rate is 1 (and near 1 whenever the FMR is "
-        "small), a ratio 1, everything else 0."
+        f"small), a ratio 1, everything else 0. Standard deviations: ddof 1. {'. '.join(notes)}"
     )
-    title = system.titled(f"Summary measures at {at}")
-    return without_empty_columns(Table(title, columns, rows, note))
+    title = system.titled(f"Indices at {' and '.join(points)}")
+    return without_empty_columns(Table(title, columns, rows, note.strip()))
 
 
-def _is_summary(m: Measure, *, worst: bool = False) -> bool:
-    """Whether it is a summary itself, not its noise floor or p-value, nor one group's number."""
-    _, summary, tail = parts_of(m.name)
-    return tail in ("", "smoothed") and (worst or summary != "worst")
+def _valued(m: Measure | None) -> str:
+    if m is None:
+        return ""
+    interval = f" ({span(m.interval, m.unit)})" if m.interval else ""
+    return number(m.value, m.unit, difference=is_difference(m.name)) + interval
 
 
-def _family(m: Measure) -> str:
-    base, summary, _ = parts_of(m.name)
-    return summary or base
+def _is_summary(m: Measure) -> bool:
+    """Whether it is an index itself, not its noise floor or p-value, nor one group's number."""
+    base, summary, tail = parts_of(m.name)
+    return tail in ("", "smoothed") and summary != "worst" and bool(summary or base in _OF_BOTH)
 
 
 def _title(m: Measure) -> str:
@@ -245,10 +220,6 @@ def _title(m: Measure) -> str:
     return describe(m.name).replace(
         describe(base), base.upper() if base in RATES else describe(base)
     )
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
 
 
 def _percent(rate: float | None) -> str:

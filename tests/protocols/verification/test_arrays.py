@@ -36,6 +36,23 @@ def test_curves_are_thinned_and_marked_where_thirty_errors_stand(found):
         assert curve["thirty_fnmr"] == 30 / len(mated)
 
 
+def test_curves_agree_with_the_rates_at_the_operating_points(found):
+    c, results = found
+    for m in results.measures:
+        if m.name == "fnmr" and m.value is not None:
+            name = m.group["group"] if m.group else "everyone"
+            curve = results.arrays["det"]["groups"][name]
+            fmr = results.get("fmr", at=m.at, **m.group)
+            place = curve["threshold"].index(m.threshold)
+            assert (curve["fmr"][place], curve["fnmr"][place]) == (fmr.value, m.value)
+            if not m.group and m.at.startswith("FMR"):
+                # no other point of the curve promises fewer misses at this false match rate
+                same = [
+                    b for a, b in zip(curve["fmr"], curve["fnmr"], strict=True) if a == fmr.value
+                ]
+                assert min(same) == m.value
+
+
 def test_rates_by_threshold_and_the_operating_points(found):
     c, results = found
     rates = results.arrays["rates"]

@@ -308,6 +308,53 @@ def test_every_statistic_of_groups_has_its_chance_with_any_number_of_groups(grou
     assert verdict(apart).answer == "shown" and verdict(alike).answer == "not shown"
 
 
+def test_groups_without_errors_have_no_certain_rate_in_the_interval_of_a_gap():
+    fmrs = [0.0, 1 / 2000, 0.0, 0.0]
+    results = audited(
+        counted(fmrs, [0.1] * 4, nonmated=2000), fmrs=(), thresholds=(0.5,), resamples=400
+    )
+    place = {"across": "group", "at": "threshold 0.5"}
+    gini = results.get("fmr_gini", **place)
+    assert gini.value == 1.0 and gini.interval[0] < 0.2  # one error shows no gap
+    difference = results.get("fmr_difference", **place)
+    # three groups may be as high as 3.7 / 2000 and the fourth at 0.1 / 2000
+    assert difference.interval[0] == 0 and 2 / 2000 < difference.interval[1] < 6 / 2000
+    assert results.get("fmr_max_over_min_smoothed_p_value", **place).value is not None
+    assert verdict(results).get("fmr", "threshold 0.5").answer == "too few data"
+
+
+def test_a_ratio_that_equal_groups_often_leave_undefined_has_no_test():
+    results = audited(counted([0.002, 0.001, 0.003], [0.1] * 3), fmrs=(), thresholds=(0.5,))
+    place = {"across": "group", "at": "threshold 0.5"}
+    ratio = results.get("fmr_max_over_min_p_value", **place)
+    assert ratio.value is None and "no test" in ratio.note
+    assert results.get("fmr_max_over_min_noise_floor", **place).value is None
+    assert results.get("fmr_equality_p_value", **place).value > 0.2
+    assert results.get("fmr_difference_p_value", **place).value > 0.2
+
+
+def test_people_weigh_equally_in_the_person_mean_where_their_pairs_are_unequal():
+    c = scored_pairs()
+    kept = c.take(~c.mated | (c.subject[:, 0] % 4 > 0) | (np.arange(len(c)) % 3 == 0))
+    results = audited(kept, fmrs=(), thresholds=(0.45,))
+    own = kept.mated & (kept.group[:, 0] == 1)
+    missed, person = (kept.score < 0.45)[own], kept.subject[own, 0]
+    found = results.get("person_fnmr", at="threshold 0.45", group="b")
+    assert found.value == pytest.approx(np.mean([missed[person == i].mean() for i in set(person)]))
+    assert found.value != results.get("fnmr", at="threshold 0.45", group="b").value
+    assert found.n_clusters == len(set(person)) and found.interval[0] < found.value
+    alike = audited(counted(*WORKED), fmrs=(), thresholds=(0.5,))  # a pair each: it is FNMR
+    assert not [m for m in alike.measures if m.name == "person_fnmr"]
+
+
+def test_a_true_match_rate_says_that_its_threshold_is_a_non_mated_score():
+    c = scored_pairs()
+    results = audited(c, fmrs=(1e-2,), thresholds=(0.3,))
+    found = results.get("tmr", at="FMR 1e-2")
+    assert found.threshold in c.score[~c.mated] and "a non-mated score" in found.rule
+    assert "a non-mated score" not in results.get("tmr", at="threshold 0.3").rule
+
+
 def test_a_worst_rate_that_groups_share_names_them_all():
     results = audited(counted([0.1, 0.2, 0.2], [0.0, 0.0, 0.0]), fmrs=(), thresholds=(0.5,))
     place = {"across": "group", "at": "threshold 0.5"}
@@ -420,3 +467,14 @@ def test_the_planner_counts_people_as_the_formula_does_for_independent_pairs():
     assert plan["people_now"] == 100
     assert (plan["at"], plan["value"]) == ("threshold 0.5", pytest.approx(0.1))
     assert plan["people"]["1.25"] > plan["people"]["1.5"] > plan["people"]["3"]
+
+
+def test_the_planner_counts_a_small_group_without_errors():
+    c = counted([0.1, 0.1, 0.0], [0.1, 0.1, 0.0])
+    small = (c.group == 2).all(axis=1)
+    kept = c.take(~small | (np.cumsum(small & c.mated) <= 7) & c.mated)
+    results = audited(kept, fmrs=(), thresholds=(0.5,))
+    plan = next(row for row in results.arrays["planner"] if row["rate"] == "fnmr")
+    assert plan["people_now"] == 7
+    claim = verdict(results).get("fnmr", "threshold 0.5")
+    assert claim.people == 7

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fairjax.core.comparisons import Comparisons
+from fairjax.core.verdict import verdict
 from fairjax.protocols.verification import core as verification
 from fairjax.protocols.verification import stream as verification_stream
 
@@ -46,6 +49,8 @@ def test_every_rate_is_that_of_the_whole(comparisons):
     for m in found.measures:
         if m.value is None or m.name.endswith("_multiplier") and m.across:
             continue
+        if m.name.endswith(("_p_value", "_p_value_holm")):
+            continue  # here both nulls are drawn, there people exchange their groups for FNMR
         other = whole.get(m.name, across=m.across, at=m.at, **m.group)
         assert m.value == pytest.approx(other.value), m
         assert (m.threshold, m.n) == (other.threshold, other.n), m
@@ -75,3 +80,14 @@ def test_a_group_without_pairs_keeps_its_cell(comparisons):
     kept = c.take(~((c.group == 2).any(axis=1) & c.mated))
     found = streamed(kept, 1000).get("fnmr", at="threshold 1", race="c")
     assert found.value is None and found.note == "no pairs" and found.n == 0
+
+
+def test_primary_tests_need_no_resamples_and_decide(comparisons):
+    found = streamed(comparisons, 6000)
+    said = verdict(found)
+    assert {c.measure for c in said.claims} == {"fmr", "fnmr"} and len(said.claims) == 4
+    assert said.get("fmr", "threshold 1").answer == "shown"  # a third of the people score higher
+    c = comparisons
+    rng = np.random.default_rng(1)
+    alike = replace(c, score=rng.normal(np.where(c.mated, 2.0, 0.0)).round(2))
+    assert verdict(streamed(alike, 6000)).answer == "not shown"

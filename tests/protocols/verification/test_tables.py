@@ -89,7 +89,14 @@ def test_gaps_show_floor_and_both_p_values(audited):
     place = {"across": "race", "at": "FMR 1e-2"}
     assert row[2].startswith(f"{audited.get('garbe', **place).value:.4g}")
     assert row[3] == f"{audited.get('garbe_noise_floor', **place).value:.4g}"
-    assert len(row) == 6
+    assert len(row) == len(table.columns) == 7 and row[6] == "–"  # no ratio of both rates
+    ratio = audited.get("fmr_detectable_ratio", **place)
+    for name in ("fmr equality", "fmr gini"):
+        row = next(row for row in table.rows if row[:2] == ["FMR 1e-2", name])
+        assert row[6] == (f"{ratio.value:.2f}" if ratio.value else "–")
+    p = audited.get("fmr_equality_p_value", **place).value
+    row = next(row for row in table.rows if row[:2] == ["FMR 1e-2", "fmr equality"])
+    assert row[2:4] == ["–", "–"] and row[4] == (f"{p:.4f}" if p < 0.01 else f"{p:.2f}")
 
 
 def test_several_systems_have_tables_of_their_own():

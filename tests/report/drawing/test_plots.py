@@ -28,12 +28,11 @@ def examples():
     """One of each plot."""
     results = example_results()
     by_race = [m for m in results.measures if m.name == "gender_fpr" and list(m.group) == ["race"]]
-    gap = results.get("gender_fpr_difference", across="race")
     calibration = results.arrays["calibration"]["gender"]
     cells = [[Cell("1", ["n 9"], 0.5), Cell("2", ["n 1"], None)]]
     return {
         "forest": plots.forest("a", "t", by_race, overall=results.get("gender_fpr"), worst=2),
-        "gaps": plots.gaps("b", "t", [("one", gap, 0.02), ("two", gap, None)]),
+        "bars": plots.bars("b", "t", by_race, overall=results.get("gender_fpr")),
         "heat_map": plots.heat_map(
             "c", "t", cells, rows=["r"], columns=["x", "y"], row_axis="of", column_axis="as"
         ),
@@ -46,7 +45,7 @@ def shown(svg):
     return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["forest", "gaps", "heat_map", "reliability", "curves"])
+@pytest.mark.parametrize("name", ["forest", "bars", "heat_map", "reliability", "curves"])
 def test_a_plot_is_one_described_element_in_the_colours_of_the_page(name):
     svg = examples()[name]
     root = ElementTree.fromstring(svg)
@@ -107,11 +106,45 @@ def test_one_thin_group_does_not_squeeze_the_others():
     assert 0.17 <= high < 0.3
 
 
-def test_only_a_gap_beyond_its_floor_is_set_off():
-    gap = Measure("x_fpr_difference", 0.05, "fraction", 100, across="g", interval=(0.02, 0.08))
-    assert "var(--warn" in plots.gaps("k", "t", [("x", gap, 0.04)])
-    assert "var(--warn" not in plots.gaps("k", "t", [("x", gap, 0.06)])
-    assert "var(--warn" not in plots.gaps("k", "t", [("x", gap, None)])
+def bar_widths(svg):
+    """Widths of the filled bars, from their paths: a closed rectangle each."""
+    widths = []
+    for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
+        if "opacity: 0.55" in (path.get("style") or ""):
+            xs = [float(x) for x in re.findall(r"[ML] ([\d.]+) [\d.]+", path.get("d"))]
+            widths.append(max(xs) - min(xs))
+    return widths
+
+
+def test_bars_are_as_long_as_their_rates_from_zero():
+    values = [0.1, 0.2, 0.25, 0.4]
+    svg = plots.bars("k", "t", [rate(v, str(v)) for v in values], overall=None)
+    widths = np.array(bar_widths(svg))
+    np.testing.assert_allclose(widths / widths[0], np.array(values) / 0.1, rtol=1e-3)
+
+
+def test_bars_write_the_rate_its_interval_and_what_was_counted():
+    svg = plots.bars("k", "t", [rate(0.123, "A", interval=(0.1, 0.15))], overall=None)
+    assert {"A", "12.3", "10.0 to 15.0", "100 of 1,000"} <= set(shown(svg))
+    desc = ElementTree.fromstring(svg).find(f"{SVG}desc").text
+    assert desc == "A 12.3% (10.0 to 15.0), 100 of 1,000."
+
+
+def test_the_axis_of_bars_follows_the_rates_and_an_arrow_shows_the_rest():
+    none = rate(0.0, "A", n_errors=0, interval=(0.0, 0.071))
+    few = rate(0.0004, "B", n_errors=40, interval=(0.0003, 0.0006))
+    assert plots._reach([none, few]) == pytest.approx(1.04 * 1.6 * 0.0004)
+    assert plots._reach([few]) == pytest.approx(1.04 * 0.0006)
+    assert plots._reach([none]) == pytest.approx(1.05 * 0.071)
+    arrows = plots.bars("k", "t", [none, few], overall=None)
+    assert arrows != plots.bars("k", "t", [few, few], overall=None)
+    assert arrows.count("<use") == plots.bars("k", "t", [few, few], overall=None).count("<use")
+
+
+def test_the_axis_of_a_forest_follows_the_rates():
+    wide = rate(0.0009, "A", interval=(0.0, 0.071))
+    low, high = plots._limits([wide, rate(0.001, "B", interval=(0.0005, 0.0015))], "fraction")
+    assert low < 0.0009 and high < 0.003
 
 
 def test_heat_map_fills_by_strength_and_hatches_what_has_too_little_data():

@@ -3,7 +3,12 @@ from verification_example import GROUPS, verification_example
 
 from fairjax.report.verification.audited import audited_systems
 from fairjax.report.verification.plots import EVERYONE
-from fairjax.report.verification.sections import _matrix_cell, _trade_off_curves, sections
+from fairjax.report.verification.sections import (
+    _matrix_cell,
+    _trade_off_curves,
+    sections,
+    sliders,
+)
 from fairjax.report.wording import span
 
 
@@ -15,7 +20,7 @@ def system():
 
 def test_a_point_of_a_det_is_backed_by_thirty_errors_on_both_sides(system):
     det = system.arrays["det"]["groups"]
-    curves = {curve.name: curve for curve in _trade_off_curves(system, det, as_roc=False)}
+    curves = {curve.name: curve for curve in _trade_off_curves(system, det)}
     for group, mated, nonmated in (("African", 3000, 24000), ("Caucasian", 3000, 24000)):
         curve = curves[group]
         backed = [
@@ -29,20 +34,18 @@ def test_a_point_of_a_det_is_backed_by_thirty_errors_on_both_sides(system):
 
 def test_without_thirty_errors_at_all_no_point_is_backed(system):
     det = {"A": {"fmr": [0.1, 0.2], "fnmr": [0.3, 0.2], "thirty_fmr": None, "thirty_fnmr": 0.1}}
-    (curve,) = _trade_off_curves(system, det, as_roc=False)
+    (curve,) = _trade_off_curves(system, det)
     assert list(curve.backed) == [False, False]
 
 
 def test_operating_points_lie_where_the_global_threshold_puts_the_group(system):
     det = system.arrays["det"]["groups"]
-    curves = {curve.name: curve for curve in _trade_off_curves(system, det, as_roc=False)}
-    rocs = {curve.name: curve for curve in _trade_off_curves(system, det, as_roc=True)}
+    curves = {curve.name: curve for curve in _trade_off_curves(system, det)}
     expected = [
         (system.by_group("fmr", at)[0].value, system.by_group("fnmr", at)[0].value)
         for at in ("FMR 1e-2", "FMR 1e-3")
     ]
     assert curves["African"].dots == expected
-    assert rocs["African"].dots == [(x, 1 - y) for x, y in expected]
     assert curves[GROUPS[4]].dots == []  # its FMR is undefined
 
 
@@ -62,10 +65,26 @@ def test_a_cell_without_pairs_says_so():
 
 
 def test_each_system_gets_its_own_slider_and_matrix():
-    found = {s.key: s for s in sections(verification_example(systems=("A", "B")))}
-    assert [slider.title for slider in found["thresholds"].sliders] == [
-        "A: Threshold",
-        "B: Threshold",
+    results = verification_example(systems=("A", "B"))
+    found = {s.key: s for s in sections(results)}
+    assert [(slider.key, slider.title) for slider in sliders(results)] == [
+        ("threshold-0", "A: Move the threshold"),
+        ("threshold-1", "B: Move the threshold"),
     ]
     assert [heading for heading, _ in found["matrix"].parts] == ["A", "B"]
     assert bool(found["systems"])
+    marked = [f.slider for _, figures in found["curves"].parts for f in figures if f.axis]
+    assert marked == ["threshold-0"] * 2 + ["threshold-1"] * 2
+
+
+def test_the_point_of_the_first_screen_is_not_drawn_again():
+    (rates,) = (s for s in sections(verification_example()) if s.key == "rates")
+    notes = [figure.note for _, figures in rates.parts for figure in figures]
+    assert len(notes) == 2 and all("FMR 1e-3" in note for note in notes)
+
+
+def test_no_measure_is_shown_twice():
+    """The true match rate is one minus the false non-match rate, and the ROC the DET turned."""
+    shown = sections(verification_example())
+    captions = [f.caption for s in shown for _, figures in s.parts for f in figures]
+    assert not [c for c in captions if "True match" in c or "ROC" in c]

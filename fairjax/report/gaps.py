@@ -1,0 +1,69 @@
+"""Every tested gap between groups as a table, the same on the page and in the model card."""
+
+from collections.abc import Mapping
+
+from fairjax.core.results import Measure, Results, Table
+from fairjax.core.verdict import ALPHA, Claim, verdict
+from fairjax.report.wording import describe, group_name, is_difference, number, span
+
+_GAPS = ("max_over_min", "max_over_min_smoothed", "difference")  # the first that a rate has
+
+
+def gap_tables(results: Results) -> list[Table]:
+    """One table a system: each primary test's gap, what chance alone gives, and the decision."""
+    systems = list(dict.fromkeys(m.system for m in results.measures if m.across))
+    systems = [name for name in systems if not _is_change(results, name)]
+    tables = []
+    for system in systems:
+        claims = verdict(results, system=system).claims
+        index = {
+            (m.name, m.across, m.at): m for m in results.measures if m.across and m.system == system
+        }
+        rows = [_gap_row(claim, index) for claim in claims]
+        columns = ["compared", "worst", "best", "gap", "by chance", "p, adjusted", "decision"]
+        tests = max((claim.tests for claim in claims), default=0)
+        note = (
+            f"A gap is shown where p, adjusted for {tests} tests, is at most {ALPHA:g}; nothing "
+            "else decides. By chance: what the gap stays below in 95% of draws with equal groups."
+        )
+        title = f"{system}: tested gaps" if system else "Tested gaps"
+        if rows:
+            tables.append(without_empty_columns(Table(title, columns, rows, note)))
+    return tables
+
+
+def _is_change(results: Results, system: str) -> bool:
+    """Whether a system's name stands for the change from one system to another."""
+    return any(m.system == system and m.name.endswith("_change") for m in results.measures)
+
+
+def _gap_row(claim: Claim, index: Mapping[tuple[str, str, str], Measure]) -> list[str]:
+    place = claim.across, claim.at
+    gaps = [index.get((f"{claim.measure}_{kind}", *place)) for kind in _GAPS]
+    gap = next((m for m in gaps if m is not None and m.value is not None), None)
+    size = chance = ""
+    if gap is not None:
+        is_points = is_difference(gap.name)
+        ends = f" ({span(gap.interval, gap.unit)})" if gap.interval else ""
+        factor = "" if is_points else "×"
+        size = f"{number(gap.value, gap.unit, difference=is_points)}{factor}{ends}"
+        floor = index.get((f"{gap.name}_noise_floor", *place))
+        chance = number(floor.value, gap.unit, difference=is_points) if floor else ""
+    return [
+        describe(claim.measure) + (f" at {claim.at}" if claim.at else ""),
+        *(
+            f"{group_name(m.group)} {number(m.value, m.unit)}" if m else "–"
+            for m in (claim.worst, claim.best)
+        ),
+        size,
+        chance,
+        "–" if claim.p_adjusted is None else f"{claim.p_adjusted:.2g}",
+        claim.answer,
+    ]
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table less the columns in which no row says anything."""
+    used = [k for k in range(len(table.columns)) if any(row[k] for row in table.rows)]
+    rows = [[row[k] for k in used] for row in table.rows]
+    return Table(table.title, [table.columns[k] for k in used], rows, table.note)

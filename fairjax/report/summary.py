@@ -1,0 +1,148 @@
+"""What the first screen, the terminal and the model card say: the verdict and its reasons.
+
+Evaluations of either kind are turned into `Quantity`s, and `core.verdict` decides. This module
+alone puts the decisions into words, so that page, terminal and model card cannot disagree.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from fairjax.core.results import Results
+from fairjax.core.verdict import SETTLED_RATIO, Answer, Claim
+from fairjax.report.attributes import quantities as attribute_quantities
+from fairjax.report.quantities import Quantity
+from fairjax.report.verification import quantities as verification_quantities
+from fairjax.report.wording import group_name, listed
+
+MOST_CARDS = 6
+MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
+_CHANCE: Mapping[Answer, str] = {
+    "shown": "This is more than chance explains.",
+    "not shown": "Such a gap could be chance.",
+    "too few data": "Too few errors to tell whether this is chance.",
+}
+
+
+class Summary(NamedTuple):
+    """The first screen.
+
+    Attributes:
+      answer: The decision over everything that was compared.
+      headline: The verdict in a few words.
+      sentences: The groups' numbers, whether chance explains them, and how many people are needed.
+      scope: What was compared, under which protocol.
+      compared: The rates that the screen shows, those that differ first.
+      tolerances: Whether each gap lies within the tolerance that the user gave.
+      unresolved: What the data are too few to answer.
+    """
+
+    answer: Answer = "too few data"
+    headline: str = ""
+    sentences: Sequence[str] = ()
+    scope: str = ""
+    compared: Sequence[Quantity] = ()
+    tolerances: Sequence[str] = ()
+    unresolved: Sequence[str] = ()
+
+    @property
+    def text(self) -> list[str]:
+        """The verdict and its reasons, for a terminal or a model card, one paragraph each."""
+        return [part for part in (self.headline, *self.sentences) if part]
+
+
+def summarise(results: Results) -> Summary:
+    """The verdict on an evaluation of either kind, with its reasons."""
+    kind = verification_quantities if results.kind == "verification" else attribute_quantities
+    compared = kind.quantities(results)
+    if not compared:
+        return Summary(scope=kind.scope(results), unresolved=kind.unresolved(results))
+    compared = sorted(compared, key=lambda q: q.claim.answer != "shown")[:MOST_CARDS]
+    answer, headline = _verdict(compared)
+    return Summary(
+        answer,
+        headline,
+        [*map(_sentence, compared), *_people(compared)],
+        kind.scope(results),
+        compared,
+        kind.tolerances(results),
+        kind.unresolved(results),
+    )
+
+
+def evidence(claim: Claim) -> str:
+    """The test behind a decision in a few words; "" where nothing was tested."""
+    if claim.p_adjusted is None:
+        return ""
+    tests = f", adjusted for {claim.tests} tests" if claim.tests > 1 else ""
+    ratio = claim.detectable_ratio
+    finds = f"; these data would show a ratio of {ratio:.2g} or more" if ratio else ""
+    return f"p {claim.p_adjusted:.2g}{tests}{finds}"
+
+
+def _verdict(compared: Sequence[Quantity]) -> tuple[Answer, str]:
+    """The decision over everything, and the headline."""
+    differing = [q.within_sentence for q in compared if q.claim.answer == "shown"]
+    if differing:
+        return "shown", f"Shown to differ between groups: {listed(differing)}."
+    if any(q.claim.answer == "not shown" for q in compared):
+        return "not shown", "Not shown to be unfair."
+    if any(q.claim.p_adjusted is not None for q in compared):
+        return "too few data", "Too few data to tell."
+    return "too few data", "No verdict: no gap between groups was tested."
+
+
+def _sentence(q: Quantity) -> str:
+    """Every group's number, highest first, and whether chance explains the gap."""
+    known = q.known
+    if not known:
+        return f"{q.heading}: no group has anything to count over."
+    if not known[0].value:
+        return f"{q.heading}: no error was counted in any group."
+    trials = f" times in {q.per:,} {q.trials}" if q.trials else ""
+    if len(known) > 1 and known[0].value == known[-1].value:
+        return f"{q.heading}: alike in all groups, {q.amount(known[0])}{trials}."
+    first = f"{group_name(known[0].group)} {q.predicate} {q.amount(known[0])}{trials}"
+    others = [f"{group_name(m.group)} {q.amount(m)}" for m in known[1:]]
+    if len(known) > MOST_NAMED:
+        lowest = [m for m in known if m.value == known[-1].value]
+        whose = group_name(lowest[0].group) if len(lowest) == 1 else f"{len(lowest)} groups"
+        others = [*others[:2], f"at the low end {whose} {q.amount(lowest[0])}"]
+    return f"{q.heading}: {', '.join(filter(None, [first, listed(others)]))}. {_chance(q)}".strip()
+
+
+def _chance(q: Quantity) -> str:
+    if q.claim.p_adjusted is None:
+        return "Whether this is chance was not tested." if len(q.known) > 1 else ""
+    few = any(m.is_thin for m in q.known)
+    if q.claim.answer == "not shown" and few:
+        return "So few errors could be chance."
+    return _CHANCE[q.claim.answer]
+
+
+def _people(compared: Sequence[Quantity]) -> list[str]:
+    """How many people a group needs to settle a factor, for the quantity that needs most."""
+    plans = [
+        (q.claim.people_needed, q.claim.people, q)
+        for q in compared
+        if q.claim.people_needed and q.claim.people
+    ]
+    if not plans:
+        return []
+    needed, now, q = max(plans, key=lambda plan: plan[0] / plan[1])
+    about = f"{_rounded_up(needed):,}"
+    if needed > now:
+        return [
+            f"To settle a factor of {SETTLED_RATIO:g} in {q.within_sentence} you need about "
+            f"{about} people a group; the smallest has {now:,}."
+        ]
+    return [
+        f"These people are enough to settle a factor of {SETTLED_RATIO:g}: about {about} a group "
+        f"are needed, and the smallest has {now:,}."
+    ]
+
+
+def _rounded_up(people: int) -> int:
+    """Up to two significant digits: more would promise what a plan cannot keep."""
+    step = 10 ** max(0, math.floor(math.log10(people)) - 1)
+    return -(-people // step) * step
