@@ -30,7 +30,8 @@ import jax  # noqa: E402
 from ml_collections import ConfigDict  # noqa: E402
 from step_time import WARM_UP, spread  # noqa: E402
 
-from fairjax.config import classes, load, phantom, phantom_identities, regress  # noqa: E402
+from fairjax.config import dataset as data_section  # noqa: E402
+from fairjax.config import load, task  # noqa: E402
 from fairjax.data.stream.pipeline import train_batches  # noqa: E402
 from fairjax.models.layers import conv, pool  # noqa: E402
 from fairjax.run import sharding  # noqa: E402
@@ -38,18 +39,17 @@ from fairjax.run.build import build_run  # noqa: E402
 from fairjax.run.recipe import make_recipe  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FORMS = {"convolutions as matrix products": [conv], "max-pool by comparisons": [pool]}
-FORMS["both"] = [conv, pool]
+FORMS = {"conv": [conv], "pool": [pool], "both": [conv, pool]}
 
 
 def faces(file: str, **backbone: Any) -> ConfigDict:
     """A config of attributes or of pre-training, on generated faces."""
     config = load(f"{CONFIGS}/{file}")
     size = config.input.image_size
-    config.data = phantom(image_size=size, identities=100, images_per_identity=8)
+    config.data = data_section("phantom", image_size=size, identities=100, images_per_identity=8)
     if "tasks" in config.method:
-        tasks = dict(age=regress("age"), gender=classes("gender"), group=classes("group"))
-        config.method.tasks = ConfigDict(tasks)
+        tasks = {name: task("classes", name) for name in ("gender", "group")}
+        config.method.tasks = ConfigDict({"age": task("regression", "age"), **tasks})
     config.backbone.update(**backbone)
     return config
 
@@ -58,7 +58,9 @@ def people(file: str) -> ConfigDict:
     """A config of recognition, on generated people."""
     config = load(f"{CONFIGS}/{file}")
     size = config.input.image_size
-    config.data = phantom_identities(image_size=size, identities=400, images_per_identity=4)
+    config.data = data_section(
+        "phantom_identities", image_size=size, identities=400, images_per_identity=4
+    )
     return config
 
 
@@ -113,12 +115,14 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("steps", nargs="*", help=f"of: {', '.join(STEPS)}; all without")
+    parser.add_argument("--form", choices=sorted(FORMS), help="this form alone")
     parser.add_argument("--repeats", type=int, default=10, help="timed steps of each variant")
     args = parser.parse_args()
+    forms = [args.form] if args.form else list(FORMS)
     for name in args.steps or STEPS:
         config = STEPS[name]()
         runs = {"": make_step(config, [])}
-        runs |= {form: make_step(config, modules) for form, modules in FORMS.items()}
+        runs |= {form: make_step(config, FORMS[form]) for form in forms}
         elapsed, cpu = defaultdict(list), defaultdict(list)
         for turn in range(WARM_UP + args.repeats):
             for form, run in runs.items():
@@ -127,7 +131,7 @@ def main() -> None:
                 if turn >= WARM_UP:
                     elapsed[form].append((time.perf_counter() - start) * 1e3)
                     cpu[form].append((time.process_time() - start_cpu) * 1e3)
-        for form in FORMS:
+        for form in forms:
             line = {
                 "benchmark": "layers",
                 "step": name,

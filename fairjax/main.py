@@ -30,9 +30,9 @@ def leave_at_once(number: int, frame: FrameType | None) -> None:
 
 PEERS: list[Any] = []  # connections to the other processes, once there are any
 if __name__ == "__main__":  # before the imports that take seconds
-    for _asked in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(_asked) is not signal.SIG_IGN:  # as in a script's background
-            signal.signal(_asked, leave_at_once)
+    for _signal in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_signal) is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(_signal, leave_at_once)
 
 import numpy as np  # noqa: E402
 from absl import app, flags, logging  # noqa: E402

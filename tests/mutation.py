@@ -83,9 +83,11 @@ def _raises(operator: str) -> bool:
 
 
 def _is_inert(node) -> bool:
-    """Whether a node of the syntax tree is the bare `*` of a signature, or in an annotation."""
+    """Whether a node is the bare `*` of a signature, in an annotation, or the value of `strict`."""
     if node.type == "operator" and node.parent.type in ("parameters", "param"):
         return True
+    if node.parent is not None and node.parent.get_code(include_prefix=False) == "strict=True":
+        return True  # which guards what cannot be
     while node.parent is not None:
         parent = node.parent
         if (

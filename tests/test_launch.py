@@ -1,7 +1,10 @@
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,30 @@ def test_tpu_pod_runs_the_line_on_all_workers():
     (line,) = dry_run("tpu_pod.sh", "--name", "pod", "--zone", "z", "--", *RUN)
     assert "--worker=all" in line
     assert shlex.split(line[-1].removeprefix("--command="))[-5:] == ["--distributed", *RUN]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_local_passes_a_signal_on_and_waits_until_its_processes_have_saved(tmp_path, number):
+    program = tmp_path / "program"
+    program.write_text(
+        "#!/usr/bin/env bash\n"
+        'for word in "$@"; do case $word in --process=*) me=${word#--process=};; esac; done\n'
+        f"me={tmp_path}/$me\n"
+        "trap 'sleep 0.3; touch $me.saved; exit 143' TERM\n"
+        "touch $me.ready\n"
+        "while true; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    launcher = subprocess.Popen(
+        ["bash", ROOT / "launch" / "local.sh", "--processes", "2", *RUN],
+        env={**os.environ, "PYTHON": str(program)},
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 30
+    while len([*tmp_path.glob("*.ready")]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    launcher.send_signal(number)
+    launcher.communicate(timeout=30)
+    assert launcher.returncode == 128 + number
+    assert {path.name for path in tmp_path.glob("*.saved")} == {"0.saved", "1.saved"}

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Draws report.png beside this script: the first screen of an audit of made-up, fair scores.
+# Draws report.png beside this script: the first screen of an audit of made-up scores with a planted gap.
 # Needs fairjax and chromium on the path; writes nothing but the picture and a scratch folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-fairjax audit --demo fair --out "$scratch"
+fairjax audit --demo --out "$scratch"
 chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$scratch/profile" \
   --virtual-time-budget=2000 --window-size=1200,980 --screenshot="$scratch/page.png" "file://$scratch/report.html"
 python3 - "$scratch/page.png" "$here/report.png" <<'PYTHON'

@@ -147,9 +147,9 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data.formats import tree
 
     if arguments.dataset == "bupt":
-        found, told = bupt.read(arguments.path), bupt.HELP
+        found, help_text = bupt.read(arguments.path), bupt.HELP
     else:
-        found, told = (
+        found, help_text = (
             tree.read_tree(arguments.path, arguments.groups, _person_folder(arguments)),
             tree.HELP,
         )
@@ -160,7 +160,7 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
         _people_sheets(account, found.attribute),
         "train",
         lambda: recognition.refuse_bad(
-            arguments.dataset, found, Source(max_bad=arguments.max_bad), told=told
+            arguments.dataset, found, Source(max_bad=arguments.max_bad), help_text=help_text
         ),
     )
 

@@ -1,8 +1,8 @@
 """The door between the config tree and plain functions: sections, their defaults and their checks.
 
 A named section such as `method` says which entry of a room's registry is used, and with which
-settings. What an entry may be told, and what it does when it is not told, stands in its signature:
-keyword arguments of a function, or fields of a dataclass. Sections are built, completed and checked
+settings. The settings of an entry and their defaults stand in its signature: keyword arguments of a
+function, or fields of a dataclass. Sections are built, completed and checked
 from there, so that a default stands once, next to what it is a default of.
 
 Rooms are imported when one of their sections is asked for. That may import JAX; it touches no
@@ -199,40 +199,40 @@ def _defaults_inside(default: Any, chosen: type) -> dict[str, Any]:
 
 
 def _check_keys(
-    settings: Mapping[str, Any], given: Mapping[str, Any], where: str, name: str
+    settings: Mapping[str, Any], values: Mapping[str, Any], where: str, name: str
 ) -> None:
-    for key in given:
+    for key in values:
         if key not in settings:
             raise ConfigError(
                 f"{where}.{key} is not a setting of {name!r}; {nearest(key, settings)}"
                 f"known: {', '.join(sorted(settings))}."
             )
-    for key in sorted(settings.keys() - given.keys()):
+    for key in sorted(settings.keys() - values.keys()):
         if settings[key] is _REQUIRED:
             raise ConfigError(f"{where}.{key} is missing; {name!r} needs it: add it to the config.")
 
 
 def _bound(
     entry: Callable[..., Any],
-    given: Mapping[str, Any],
+    values: Mapping[str, Any],
     where: str,
     name: str,
     supplied: Collection[str],
 ) -> dict[str, Any]:
     """The keyword arguments that a section's values become."""
     settings = _defaults(entry, supplied)
-    _check_keys(settings, given, where, name)
-    return {key: _value(value, settings[key], f"{where}.{key}") for key, value in given.items()}
+    _check_keys(settings, values, where, name)
+    return {key: _value(value, settings[key], f"{where}.{key}") for key, value in values.items()}
 
 
 def _value(value: Any, default: Any, where: str) -> Any:
     """A value as its default's type: a section inside becomes a dataclass."""
     if is_dataclass(default) and isinstance(value, Mapping):
-        given, chosen, name = dict(value), type(default), type(default).__name__
+        values, chosen, name = dict(value), type(default), type(default).__name__
         if kinds := _kinds(default):
-            name = given.pop("name", None)
+            name = values.pop("name", None)
             chosen = _entry(kinds, name, where, "name")
-        return as_config_error(where, chosen)(**_bound(chosen, given, where, name, ()))
+        return as_config_error(where, chosen)(**_bound(chosen, values, where, name, ()))
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(default, float) and type(value) is int:

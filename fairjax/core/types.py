@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import optax
@@ -50,6 +50,8 @@ class Method:
       after_epoch: `(params, model_state, epoch) -> (params, model_state)`: what changes between
         epochs, from the parameters and from what the loss collected in `model_state`; `epoch` is
         the int32 number of epochs done. Pure and jitted; its result is checkpointed like any state.
+      loss_of: "image" where the loss in the predictions is of each image; "batch" where it depends
+        on the other images of the batch, so that it has no interval over images and no groups.
     """
 
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
@@ -61,6 +63,7 @@ class Method:
         default_factory=dict, hash=False
     )
     after_epoch: Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, PyTree]] | None = None
+    loss_of: Literal["image", "batch"] = "image"
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ Source: Robinson, Livitz, Henon, Qin, Fu and Timoner, "Face recognition: too bia
 (CVPR Workshops 2020), and the README of visionjo/facerec-bias-bfw.
 """
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairjax.core.names import clean, clean_path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, ListedPairs, gather
-from fairjax.data.formats.files import find_source, open_files, printable, read_text
+from fairjax.data.formats.files import find_source, is_count, open_files, printable, table_rows
 from fairjax.data.formats.pairs import Key, Line, match, refuse_problems
 
 COLUMNS = ("fold", "p1", "p2", "label", "att1", "att2")
@@ -103,21 +101,21 @@ def read(root: str, pairs: str) -> Benchmark:
 
 def _read_table(path: Path) -> tuple[list[Line], dict[str, str]]:
     """The pairs, and each person's subgroup."""
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    if missing := set(COLUMNS) - set(rows.fieldnames or ()):
+    columns, rows = table_rows(path)
+    if missing := set(COLUMNS) - set(columns):
         raise DataError(
             f"{path}: the table has no column {' and no column '.join(sorted(missing))}; it has: "
-            f"{printable(', '.join(rows.fieldnames or ()))}."
+            f"{printable(', '.join(columns))}."
         )
     lines: list[Line] = []
     group_of: dict[str, str] = {}
-    for row in rows:
-        where = f"{path.name}:{rows.line_num}"
+    for number, row in rows:
+        where = f"{path.name}:{number}"
         label, fold = (clean(row[name] or "").casefold() for name in ("label", "fold"))
-        if label not in _LABELS or not fold.isdecimal():
+        if label not in _LABELS or not is_count(fold) or int(fold) < 1:
             raise DataError(
                 f"{where}: label {row['label']!r} must be 0 or 1 (or true and false), fold "
-                f"{row['fold']!r} a number."
+                f"{row['fold']!r} a number from 1."
             )
         sides = []
         for side in "12":

@@ -45,7 +45,7 @@ class BuptSource(PeopleSettings, Source):
     def load(self, *, seed: int) -> Dataset:
         """People of four races to train on, and a benchmark to test on."""
         faces = read(self.root)
-        recognition.refuse_bad("bupt", faces, self, told=HELP)
+        recognition.refuse_bad("bupt", faces, self, help_text=HELP)
         return recognition.assemble("bupt", faces, self, seed=seed)
 
 

@@ -37,5 +37,5 @@ class IdentitiesSource(PeopleSettings, Source):
     def load(self, *, seed: int) -> Dataset:
         """The people to train on, and a benchmark to test on."""
         faces = read_tree(self.root, self.groups, self.person_folder)
-        recognition.refuse_bad("identities", faces, self, told=HELP)
+        recognition.refuse_bad("identities", faces, self, help_text=HELP)
         return recognition.assemble("identities", faces, self, seed=seed)

@@ -69,14 +69,14 @@ class PeopleSettings(DatasetSettings):
         need(self.overlap in OVERLAP, "overlap", self.overlap, f"one of {', '.join(OVERLAP)}")
 
 
-def refuse_bad(name: str, faces: Faces, source: Source, *, told: str) -> None:
+def refuse_bad(name: str, faces: Faces, source: Source, *, help_text: str) -> None:
     """Stops a run whose source is not worth training on.
 
     Args:
       name: Name of the dataset.
       faces: What was read.
       source: How many bad files are accepted.
-      told: Where to get the data, for a source without a usable image.
+      help_text: Where to get the data, for a source without a usable image.
 
     Raises:
       DataError: One line with the count, the first file and its reason, and what to do.
@@ -84,7 +84,7 @@ def refuse_bad(name: str, faces: Faces, source: Source, *, told: str) -> None:
     bad, total = faces.skipped, len(faces) + len(faces.skipped)
     first = f"the first, {printable(bad[0][0])}: {bad[0][2]}" if bad else ""
     if not len(faces):
-        raise DataError(f"{faces.source}: none of {total} files is usable; {first}. {told}")
+        raise DataError(f"{faces.source}: none of {total} files is usable; {first}. {help_text}")
     if bad and source.on_error == "raise":
         raise DataError(
             f"{faces.source}: {len(bad)} of {total} files are bad; {first}. Mend or remove them, "

@@ -23,11 +23,12 @@ from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, Faces, ListedPairs, gather
 from fairjax.data.formats.align import TEMPLATE_SIZE, align
 from fairjax.data.formats.bins import open_bins
-from fairjax.data.formats.files import ImageFiles, find_source, open_files
+from fairjax.data.formats.files import ImageFiles, find_source, is_count, open_files
 from fairjax.data.formats.pairs import Line, match, parse_pairs, refuse_problems
 from fairjax.data.formats.tree import numbered
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
+FARTHEST = 1e5  # pixels from the corner; a landmark beyond is none
 ATTRIBUTE = "race"
 ASSIGNED_BY = (
     "By the authors, in four coarse classes: nationality in Freebase for Asian and Indian, a "
@@ -146,7 +147,7 @@ def _short_of_images(person_of: dict[str, str], race: str, text: str) -> list[tu
     short = []
     for number, line in enumerate(text.splitlines(), 1):
         person, _, count = line.rpartition("\t")
-        if not count.strip().isdecimal():
+        if not is_count(count.strip()):
             raise DataError(f"{race}_people.txt:{number}: {line!r} is not `id<TAB>number`.")
         if held[f"{race}/{person}"] < int(count):
             reason = f"{held[f'{race}/{person}']} images, {int(count)} by {race}_people.txt"
@@ -163,8 +164,9 @@ def _landmarks(race: str, text: str) -> dict[str, list[float]]:
             numbers = [float(field) for field in fields[-10:]]
         except ValueError:
             numbers = []
-        spread = len(set(zip(numbers[::2], numbers[1::2], strict=True)))
-        if len(fields) < 12 or spread < 2 or not np.isfinite(numbers).all():
+        spread = len(set(zip(numbers[::2], numbers[1::2], strict=False)))
+        there = all(abs(number) <= FARTHEST for number in numbers)  # not of NaN
+        if len(fields) < 12 or len(numbers) != 10 or spread < 2 or not there:
             raise DataError(
                 f"{race}_lmk.txt:{number}: {line[:80]!r} is not a path, a label and, at "
                 "the end, ten numbers: x and y of five points."

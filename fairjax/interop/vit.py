@@ -4,6 +4,7 @@ Those three name the same things alike. A tensor there is [out, in] where ours i
 patch embedding a convolution [dim, channel, row, column] where ours is a matrix.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,15 @@ _ARRAYS = {
     "pos_embed": "backbone/positions",
     "mask_token": "mask_token",
 }
+_WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # of DataParallel, compile, trainers
+_SCALES = {  # LayerScale, by what it multiplies
+    "ls1.gamma": "attn.proj",
+    "ls2.gamma": "mlp.fc2",
+    "gamma_1": "attn.proj",
+    "gamma_2": "mlp.fc2",
+}
+# What may be left out: it comes after the features, or is a decoder's fixed table.
+_UNUSED = ("head.", "head_dist.", "classifier.", "decoder_pos_embed")
 _STACKS = {"blocks": "backbone/block_", "decoder_blocks": "decoder_block_"}
 
 
@@ -45,12 +55,15 @@ def from_timm(tensors: Tensors, *, head: str = "") -> tuple[dict[str, Any], list
 
     Returns:
       A tree with "backbone" and, where they are there, the decoder and the head; and the names of
-      tensors that have no place in it. A fixed position table has none where the model makes its
-      own: whoever puts the tree into a model finds that out.
+      tensors that have no place in it: those of other heads. A fixed position table has none where
+      the model makes its own: whoever puts the tree into a model finds that out. LayerScale is
+      folded into the layer before it; positions without one for the class token get zeros for it.
 
     Raises:
-      ValueError: If there is no Vision Transformer among the tensors.
+      ValueError: If there is no Vision Transformer among the tensors, or one that our modules
+        cannot compute: with register tokens, a norm before the blocks, and the like.
     """
+    tensors = _folded(_unwrapped(tensors))
     if "patch_embed.proj.weight" not in tensors or "cls_token" not in tensors:
         raise ValueError(
             "no Vision Transformer as timm, DeiT or MAE name it: patch_embed.proj.weight or "
@@ -68,7 +81,45 @@ def from_timm(tensors: Tensors, *, head: str = "") -> tuple[dict[str, Any], list
         for folder in folders:
             branch = branch.setdefault(folder, {})
         branch[leaf] = _turned_in(name, np.asarray(tensor, np.float32))
+    if computed := [name for name in leftovers if not name.startswith(_UNUSED)]:
+        more = f" and {len(computed) - 5} more" if len(computed) > 5 else ""
+        raise ValueError(
+            f"the checkpoint computes with {', '.join(computed[:5])}{more}, which our Vision "
+            "Transformer does not have (register tokens, a norm before the blocks, gated "
+            "perceptrons ...); without it, it would be another network. Convert another one."
+        )
     return tree, leftovers
+
+
+def _unwrapped(tensors: Tensors) -> Tensors:
+    """The tensors without the prefixes that wrappers put before every name."""
+    while hit := next((p for p in _WRAPPERS if all(n.startswith(p) for n in tensors)), ""):
+        tensors = {name.removeprefix(hit): tensor for name, tensor in tensors.items()}
+        if not tensors:
+            break
+    return tensors
+
+
+def _folded(tensors: Tensors) -> Tensors:
+    """The tensors with each LayerScale multiplied into the weight and bias before it.
+
+    Raises:
+      ValueError: If that layer is not there.
+    """
+    found = dict(tensors)
+    for name in tensors:
+        block, _, end = name.partition(".")[2].partition(".")
+        stack = name.partition(".")[0]
+        if stack not in _STACKS or end not in _SCALES:
+            continue
+        gamma = np.asarray(found.pop(name), np.float32)
+        for kind in ("weight", "bias"):
+            layer = f"{stack}.{block}.{_SCALES[end]}.{kind}"
+            if layer not in found:
+                raise ValueError(f"{name} scales {layer}, which is not there.")
+            tensor = np.asarray(found[layer], np.float32)
+            found[layer] = tensor * (gamma[:, None] if kind == "weight" else gamma)
+    return found
 
 
 def to_timm(params: Mapping[str, Any], *, patch: int, head: str = "") -> Tensors:
@@ -138,7 +189,10 @@ def _turned_in(name: str, tensor: np.ndarray) -> np.ndarray:
     if name in ("cls_token", "mask_token"):
         return tensor.reshape(-1)
     if name == "pos_embed":
-        return tensor.reshape(tensor.shape[-2:])
+        table = tensor.reshape(tensor.shape[-2:])
+        if math.isqrt(len(table)) ** 2 == len(table):  # none for the class token
+            table = np.concatenate([np.zeros_like(table[:1]), table])
+        return table
     if name == "patch_embed.proj.weight":
         return tensor.transpose(2, 3, 1, 0).reshape(-1, len(tensor))
     return tensor.T

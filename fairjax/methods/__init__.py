@@ -18,6 +18,7 @@ from fairjax.methods import (
     reweighting,
     simclr,
     time_frequency,
+    vicreg,
 )
 
 # Arguments that the program supplies; a config sets the others.
@@ -37,4 +38,5 @@ METHODS: dict[str, Callable[..., Method]] = {
     "reweighting": reweighting.build,
     "simclr": simclr.build,
     "time_frequency": time_frequency.build,
+    "vicreg": vicreg.build,
 }

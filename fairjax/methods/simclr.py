@@ -13,37 +13,8 @@ import jax.numpy as jnp
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum, nt_xent
-from fairjax.methods.two_views import columns, two_views, watched
-from fairjax.models.tfc import Projector
-
-
-class Projected(nn.Module):
-    """A backbone and a projector.
-
-    Attributes:
-      backbone: Module from images [batch, height, width, 3] to features [batch, dim].
-      projection: Width of what is compared.
-      joint_norm: Whether both views are one batch, and share batch statistics.
-    """
-
-    backbone: nn.Module
-    projection: int
-    joint_norm: bool
-
-    def setup(self) -> None:
-        self.projector = Projector(self.projection)
-
-    def __call__(
-        self, first: jax.Array, second: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, jax.Array]:
-        """Maps two views [batch, height, width, 3] to a float32 [batch, projection] of each."""
-        if not self.joint_norm:
-            return self._project(first, train), self._project(second, train)
-        both = self._project(jnp.concatenate([first, second]), train)
-        return both[: len(first)], both[len(first) :]
-
-    def _project(self, images: jax.Array, train: bool) -> jax.Array:
-        return self.projector(self.backbone(images, train=train), train=train)
+from fairjax.methods.two_views import Projected, columns, two_views, watched
+from fairjax.models.projector import Projector
 
 
 def build(
@@ -66,7 +37,7 @@ def build(
       joint_norm: Whether both views are one batch, and share batch statistics.
     """
     del targets
-    model = Projected(backbone, projection, joint_norm)
+    model = Projected(backbone, Projector(projection), joint_norm)
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         images = preprocess(batch["image"])
@@ -95,4 +66,4 @@ def build(
         values = nt_xent(first, second, batch["mask"], temperature=temperature)
         return {"loss": values, **columns({"view": (first, second)})}
 
-    return Method(init, loss, predict)
+    return Method(init, loss, predict, loss_of="batch")

@@ -178,4 +178,4 @@ def build(
         losses = {f"loss_{name}": each for name, each in terms._asdict().items()}
         return {"loss": values, **losses, **columns(spaces(first, second))}
 
-    return Method(init, loss, predict)
+    return Method(init, loss, predict, loss_of="batch")

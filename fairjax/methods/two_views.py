@@ -2,16 +2,44 @@
 
 from collections.abc import Callable, Mapping
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from fairjax.core.types import Batch
 from fairjax.losses import alignment, feature_std, masked_sum, uniformity
 from fairjax.losses.contrastive import unit
+from fairjax.models.projector import Projector
 
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
 # By the name of a space, both views' vectors in it, [batch, dim].
 Pairs = Mapping[str, tuple[jax.Array, jax.Array]]
+
+
+class Projected(nn.Module):
+    """A backbone and a projector.
+
+    Attributes:
+      backbone: Module from images [batch, height, width, 3] to features [batch, dim].
+      projector: Module from features to what is compared.
+      joint_norm: Whether both views are one batch, and share batch statistics.
+    """
+
+    backbone: nn.Module
+    projector: Projector
+    joint_norm: bool
+
+    def __call__(
+        self, first: jax.Array, second: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        """Maps two views [batch, height, width, 3] to a float32 [batch, projection] of each."""
+        if not self.joint_norm:
+            return self._project(first, train), self._project(second, train)
+        both = self._project(jnp.concatenate([first, second]), train)
+        return both[: len(first)], both[len(first) :]
+
+    def _project(self, images: jax.Array, train: bool) -> jax.Array:
+        return self.projector(self.backbone(images, train=train), train=train)
 
 
 def two_views(

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from fairjax.models.layers.attention import attention
-from fairjax.models.layers.norm import BatchNorm
+from fairjax.models.projector import Projector
 from fairjax.models.resnet import ResNet
 
 Tokens = Float[Array, "batch tokens dim"]
@@ -198,21 +198,6 @@ class PostNormLayer(nn.Module):
         y = drop(nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)))
         y = nn.Dense(dim, dtype=self.dtype, name="down")(y)
         return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm_2")(x + drop(y))
-
-
-class Projector(nn.Module):
-    """Linear, batch norm, ReLU, linear: as wide as the input, then `features`; float32."""
-
-    features: int
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch dim"], *, train: bool
-    ) -> Float[Array, "batch {self.features}"]:
-        """Maps `[batch, dim]` to `[batch, features]`."""
-        x = nn.Dense(x.shape[-1], name="in")(x)
-        x = nn.relu(BatchNorm(name="norm")(x, train=train))
-        return nn.Dense(self.features, name="out")(x)
 
 
 def fourier(rows: int, columns: int, *, over: str, norm: str) -> np.ndarray:

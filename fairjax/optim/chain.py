@@ -213,7 +213,7 @@ def layer_decayed(
             f"config.optim.layer_decay={factor} needs a backbone of blocks, such as 'vit'; use 1.0."
         )
 
-    def scale(path: tuple[Any, ...], leaf: Any) -> float:
+    def scale(path: tuple[Any, ...]) -> float:
         name = name_of(path)
         block = _block(name)
         if block is not None:
@@ -221,9 +221,10 @@ def layer_decayed(
         first = name.startswith("backbone/") and "norm" not in name
         return factor ** (blocks + 1) if first else 1.0
 
-    scales = jax.tree_util.tree_map_with_path(scale, params)
-    shrink = optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scales))
-    return optax.chain(tx, shrink)
+    def shrink(updates: PyTree, _: PyTree) -> PyTree:  # frozen parts are no leaves of the updates
+        return jax.tree_util.tree_map_with_path(lambda path, u: u * scale(path), updates)
+
+    return optax.chain(tx, optax.stateless(shrink))
 
 
 def frozen(

@@ -47,34 +47,50 @@ def measure_contrastive(
     """Measures the loss, the alignment of views and the spread of each space, by group.
 
     Args:
-      predictions: "loss" and "cluster" of each image, and the `group_by` attribute; for each space,
-        as present, "alignment_<space>" (squared distance of the unit vectors of two views) and
-        "embedding_<space>" [images, dim].
+      predictions: "cluster" of each image, and the `group_by` attribute; "loss" of each image, or
+        "batch_loss" of its evaluation batch; for each space, as present, "alignment_<space>"
+        (squared distance of the unit vectors of two views) and "embedding_<space>" [images, dim].
       settings: What is measured.
       attributes: For each attribute the names of its values in label order.
       seed: Seed of the resamples.
       limits: Sentences about the labels.
 
     Returns:
-      The results. Spreads have no interval: they are of pairs and spectra, not means over images.
+      The results. Spreads and a loss of the batch have no interval: they are not means over images.
 
     Raises:
       ValueError: If `group_by` is no classified attribute, or a column is missing or not finite.
     """
     spaces = [name.removeprefix("embedding_") for name in predictions if "embedding_" in name]
     aligned = [f"alignment_{space}" for space in spaces]
+    loss = "batch_loss" if "batch_loss" in predictions else "loss"
     per_image.require_columns(
-        predictions, attributes=attributes, group_by=settings.group_by, columns=["loss", *aligned]
+        predictions, attributes=attributes, group_by=settings.group_by, columns=[loss, *aligned]
     )
-    quantities = [
-        mean_of(
-            "contrastive_loss",
-            predictions["loss"].astype(np.float64),
-            unit="nats",
-            rule="the pre-training loss among the images of an evaluation batch",
-            lower_is_better=True,
+    rule = "the pre-training loss among the images of an evaluation batch"
+    quantities, of_the_batch = [], []
+    if loss == "batch_loss":
+        of_the_batch.append(
+            Measure(
+                name="contrastive_loss",
+                value=finite_or_none(predictions[loss].astype(np.float64).mean()),
+                unit="",
+                n=len(predictions[loss]),
+                rule=rule,
+                note="a loss of the batch, not of an image: no interval, and no groups",
+            )
         )
-    ] + [
+    else:
+        quantities.append(
+            mean_of(
+                "contrastive_loss",
+                predictions[loss].astype(np.float64),
+                unit="nats",
+                rule=rule,
+                lower_is_better=True,
+            )
+        )
+    quantities += [
         mean_of(
             f"{space}_alignment",
             predictions[name].astype(np.float64),
@@ -116,7 +132,9 @@ def measure_contrastive(
         for space in collapsed
     ]
     return replace(
-        results, measures=[*results.measures, *spread], limits=[*results.limits, *warning]
+        results,
+        measures=[*of_the_batch, *results.measures, *spread],
+        limits=[*results.limits, *warning],
     )
 
 
@@ -138,6 +156,11 @@ def tables(results: Results, *, published: str = "") -> list[Table]:
     """Loss and alignment by group, their gaps, and the spread of each space by group."""
     found = per_image.tables(results, published=published)
     by = results.protocol["group_by"]
+    loss = results.get("contrastive_loss")
+    if not loss.interval and loss.note:
+        row = [cell(loss, ratio=".3f"), f"{loss.n:,}"]
+        note = f"{loss.rule}: {loss.note}"
+        found.insert(0, Table("Pre-training loss", ["loss", "n"], [row], note))
     for space in results.protocol["spaces"]:
         rows = []
         for group in (*results.protocol["groups"], ""):

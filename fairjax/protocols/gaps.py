@@ -326,7 +326,7 @@ def _defined(
     rates = [np.where(has_rate, part.rates, np.nan) for part in parts]
     value = float(summary.value(*rates))
     if not np.isfinite(value):
-        return [Number(_noted(blank, _undefined(summary, parts)))]
+        return [Number(replace(blank, note=_undefined(summary, parts)))]
     resampled = _whole([np.where(has_rate, part.resampled, np.nan) for part in parts], has_rate)
     interval, method, note = _interval(summary, value, parts, has_rate, resampled, setting)
     found = _noted(replace(blank, value=value), note)

@@ -130,15 +130,15 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     if not plans:
         return []
     needed, now, q = max(plans, key=lambda plan: plan[0] / plan[1])
-    about = f"{_rounded_up(needed):,}"
+    about, factor = f"{_rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
     if needed > now:
         return [
-            f"To settle a factor of {SETTLED_RATIO:g} in {q.within_sentence} you need about "
-            f"{about} people a group; the smallest has {now:,}."
+            f"To settle {factor} in {q.within_sentence} you need about {about} people a group; "
+            f"the smallest has {now:,}."
         ]
     return [
-        f"These people are enough to settle a factor of {SETTLED_RATIO:g}: about {about} a group "
-        f"are needed, and the smallest has {now:,}."
+        f"These people are enough to settle {factor}: about {about} a group are needed, and the "
+        f"smallest has {now:,}."
     ]
 
 

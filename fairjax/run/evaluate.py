@@ -36,7 +36,7 @@ def predict_split(
 
     Returns:
       Columns with one row an example, in the split's order: "id", "cluster", every label, and what
-      `Method.predict` names.
+      `Method.predict` names; a loss of the batch is called "batch_loss".
 
     Raises:
       FloatingPointError: If a prediction is not finite.
@@ -66,6 +66,8 @@ def predict_split(
                 f"{examples.ids[np.argmax(wrong)]}. Lower config.optim.peak_lr, or set "
                 "config.optim.clip_norm."
             )
+    if method.loss_of == "batch":
+        outputs["batch_loss"] = outputs.pop("loss")
     return {**_known(examples), **outputs}
 
 
@@ -105,7 +107,9 @@ def validation_metrics(columns: Columns, pairs: Pairs | None) -> dict[str, float
     metrics = {} if pairs is None else verification_metrics(columns, pairs)
     for name, column in columns.items():
         kind, _, attribute = name.partition("_")
-        if kind == "loss":
+        if name == "batch_loss":
+            metrics["loss"] = float(np.mean(column))
+        elif kind == "loss":
             metrics[f"{attribute}_loss" if attribute else "loss"] = float(np.mean(column))
         elif kind == "pred" and attribute in columns:
             metrics[f"{attribute}_mae"] = float(np.mean(np.abs(column - columns[attribute])))

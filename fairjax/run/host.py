@@ -6,6 +6,7 @@ import signal
 
 PARENT = "FAIRJAX_PARENT"  # environment variable: the process without which this one is to end
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
+# Names and numbers from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 

@@ -132,14 +132,14 @@ def live_display(console: Console) -> Progress:
     Args:
       console: The terminal.
     """
-    one_line: dict[str, Any] = {"table_column": Column(no_wrap=True)}
+    one_line = Column(no_wrap=True)
     return Progress(
-        TextColumn("{task.description}", **one_line),
+        TextColumn("{task.description}", table_column=one_line),
         BarColumn(bar_width=14),
-        MofNCompleteColumn(**one_line),
-        TimeRemainingColumn(compact=True, **one_line),
-        TextColumn("{task.fields[speed]}", **one_line),
-        TextColumn("{task.fields[loss]}", **one_line),
+        MofNCompleteColumn(table_column=one_line),
+        TimeRemainingColumn(compact=True, table_column=one_line),
+        TextColumn("{task.fields[speed]}", table_column=one_line),
+        TextColumn("{task.fields[loss]}", table_column=one_line),
         console=console,
         transient=True,
     )

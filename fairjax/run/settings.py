@@ -1,4 +1,4 @@
-"""All that a run is told, in one object."""
+"""All settings of a run, in one object."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,16 +1,20 @@
 """The train state: arrays only, and how it is created."""
 
 import dataclasses
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from absl import logging
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fairjax.core.types import Batch, Method, PyTree
+from fairjax.models.vit import sincos_positions
 
 
 @flax.struct.dataclass
@@ -87,6 +91,7 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
                 f"config.init.run cannot be started from: {'/'.join(path)} is {own[path].shape} "
                 f"here and {given[path].shape} there; build the same {part}."
             )
+    _check_positions(given.keys() - shared, given)
     logging.info(
         "Started from %d arrays of %r; fresh: %s; left behind: %s.",
         len(shared),
@@ -105,6 +110,25 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
     params = variables.pop("params")
     return dataclasses.replace(state, params=params, model_state=variables, average=average)
+
+
+def _check_positions(left: Collection[tuple[str, ...]], given: Mapping[Any, Any]) -> None:
+    """Refuses learned positions that a model with sine-cosine positions would leave behind.
+
+    Raises:
+      ValueError: If a position table is not the one that the model makes itself.
+    """
+    for path in left:
+        if path[-1] != "positions":
+            continue
+        table = np.asarray(given[path], np.float32)
+        side = math.isqrt(len(table) - 1)
+        fixed = sincos_positions(side, table.shape[1]) if table.shape[1] % 4 == 0 else None
+        if fixed is None or fixed.shape != table.shape or not np.allclose(table, fixed, atol=1e-3):
+            raise ValueError(
+                f"config.init.run has learned positions ({'/'.join(path)}), but this model makes "
+                "sine-cosine positions of its own; set config.backbone.positions='learned'."
+            )
 
 
 def _names(paths: Collection[tuple[str, ...]]) -> str:

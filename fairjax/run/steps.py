@@ -72,15 +72,24 @@ def make_train_step(
         average = state.average
         if average is not None:
             decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-            average = optax.incremental_update(
-                {"params": params, **model_state}, average, 1.0 - decay
-            )
+            average = _averaged({"params": params, **model_state}, average, decay)
         # 0 / 0 says that the batch had no such rows.
         logged = {name: total / n for name, (total, n) in scalars.items()}
         logged["grad_norm"] = optax.tree.norm(grads)
         return TrainState(state.step + 1, params, model_state, opt_state, average), logged
 
     return train_step
+
+
+def _averaged(current: PyTree, average: PyTree, decay: jax.Array) -> PyTree:
+    """The moving average after one more step; what has no fraction, such as a flag, is current."""
+
+    def one(new: jax.Array, old: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(new.dtype, jnp.inexact):
+            return new
+        return optax.incremental_update(new, old, 1.0 - decay)
+
+    return jax.tree.map(one, current, average)
 
 
 def make_predict_step(method: Method) -> Callable[[PyTree, Batch], dict[str, jax.Array]]:

@@ -74,6 +74,22 @@ def test_terminal_page_and_model_card_end_on_the_same_sentences(demo):
         assert sentence in model_card
 
 
+@pytest.mark.parametrize(
+    ("flags", "points"),
+    [
+        (["--threshold", "0.3"], {"threshold 0.3"}),
+        (["--threshold", "0.3", "--fmr", "1e-2"], {"threshold 0.3", "FMR 1e-2"}),
+        (["--fmr", "1e-2"], {"FMR 1e-2"}),
+    ],
+)
+def test_rates_are_read_at_the_points_that_were_asked_for_alone(demo, tmp_path, flags, points):
+    table = str(demo[0] / "comparisons.csv")
+    out = ["--bootstrap", "20", "--out", str(tmp_path)]
+    assert cli.main(["audit", table, *flags, *out]) == 0
+    results = load_results(tmp_path / "results.json")
+    assert {measure.at for measure in results.measures if measure.name == "fmr"} == points
+
+
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
     table = str(demo[0] / "comparisons.csv")
     assert (

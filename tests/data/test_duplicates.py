@@ -1,6 +1,7 @@
 import io
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -187,14 +188,37 @@ def test_a_fault_of_the_disk_is_named_and_not_remembered(
     tmp_path, write_folder, picture, jpeg, monkeypatch
 ):
     folder = write_folder(tmp_path / "x", {"a.jpg": jpeg(picture(0)), "b.jpg": jpeg(picture(1))})
-    whole = Path.read_bytes
+    whole = Path.open
 
-    def fail(path: Path) -> bytes:
+    def fail(path: Path, *arguments: str, **settings: str) -> IO:
         if path.name == "b.jpg":
             raise OSError(5, "Input/output error")
-        return whole(path)
+        return whole(path, *arguments, **settings)
 
     with monkeypatch.context() as broken:
-        broken.setattr(Path, "read_bytes", fail)
+        broken.setattr(Path, "open", fail)
         assert "Input/output" in scan(open_files(folder)).unreadable["b.jpg"]
     assert scan(open_files(folder)).unreadable == {}
+
+
+def test_an_image_that_training_cannot_decode_is_unreadable_though_pillow_reads_it(
+    tmp_path, write_folder, picture
+):
+    whole = io.BytesIO()
+    picture(1).save(whole, "PNG")
+    content = bytearray(whole.getvalue())
+    place = content.index(b"IEND") + 4
+    content[place] ^= 0xFF  # a CRC that Pillow does not look at
+    thumbnail(bytes(content))
+    write_folder(tmp_path / "x", {"a.png": whole.getvalue(), "b.png": bytes(content)})
+    found = scan(open_files(tmp_path / "x"))
+    assert [*found.digests] == ["a.png"]
+    assert found.unreadable["b.png"].startswith("damaged: ")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [((1, 4000), "too few pixels"), ((7100, 7100), "too many pixels")]
+)
+def test_a_picture_out_of_all_proportion_is_refused(size, words):
+    with pytest.raises(ValueError, match=words):
+        thumbnail(png(Image.new("1", size)))

@@ -44,11 +44,12 @@ def test_weights_go_out_to_a_file_and_come_back(autoencoder, tmp_path, suffix):
 
 def test_what_has_no_place_is_named_and_a_head_goes_where_it_is_sent(autoencoder):
     tensors = to_timm(autoencoder[1], patch=PATCH)
-    tensors |= {"head.weight": np.ones((3, DIM)), "head.bias": np.ones(3), "dist_token": np.ones(1)}
+    tensors |= {"head.weight": np.ones((3, DIM)), "head.bias": np.ones(3)}
+    tensors |= {"head_dist.bias": np.ones(1)}
     tree, leftovers = from_timm(tensors)
-    assert leftovers == ["dist_token", "head.bias", "head.weight"]
+    assert leftovers == ["head.bias", "head.weight", "head_dist.bias"]
     tree, leftovers = from_timm(tensors, head="race")
-    assert leftovers == ["dist_token"]
+    assert leftovers == ["head_dist.bias"]
     assert tree["head_race"]["kernel"].shape == (DIM, 3)
     assert to_timm(tree, patch=PATCH, head="race")["head.weight"].shape == (3, DIM)
 
@@ -164,3 +165,79 @@ def test_a_torch_rendering_of_a_classifier_reads_our_class_token(tmp_path):
     )
     ours = jnp.asarray(model.apply({"params": params}, images, train=False))
     np.testing.assert_allclose(ours, x[:, 0].detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def small_checkpoint(seed: int = 0) -> dict[str, np.ndarray]:
+    """The tensors of a ViT of one block of width 8 on 2 x 2 patches, as timm names them."""
+    rng = np.random.default_rng(seed)
+    shapes = {
+        "cls_token": (1, 1, 8),
+        "pos_embed": (1, 5, 8),
+        "patch_embed.proj.weight": (8, 3, 4, 4),
+        "patch_embed.proj.bias": (8,),
+        "blocks.0.norm1.weight": (8,),
+        "blocks.0.norm1.bias": (8,),
+        "blocks.0.attn.qkv.weight": (24, 8),
+        "blocks.0.attn.qkv.bias": (24,),
+        "blocks.0.attn.proj.weight": (8, 8),
+        "blocks.0.attn.proj.bias": (8,),
+        "blocks.0.norm2.weight": (8,),
+        "blocks.0.norm2.bias": (8,),
+        "blocks.0.mlp.fc1.weight": (16, 8),
+        "blocks.0.mlp.fc1.bias": (16,),
+        "blocks.0.mlp.fc2.weight": (8, 16),
+        "blocks.0.mlp.fc2.bias": (8,),
+        "norm.weight": (8,),
+        "norm.bias": (8,),
+    }
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def features(tree, x):
+    model = ViT(patch=4, dim=8, depth=1, heads=2)
+    return model.apply({"params": tree["backbone"]}, jnp.asarray(x), train=False)
+
+
+def test_layer_scale_is_folded_into_the_layer_before_it():
+    plain = small_checkpoint()
+    gamma = [np.linspace(0.1, 2, 8, dtype=np.float32), np.linspace(-1, 1, 8, dtype=np.float32)]
+    scaled = plain | {"blocks.0.ls1.gamma": gamma[0], "blocks.0.ls2.gamma": gamma[1]}
+    tree, leftovers = from_timm(scaled)
+    assert leftovers == []
+    by_hand = dict(plain)  # gamma * (W x + b) = (gamma W) x + gamma b
+    for name, scale in (("attn.proj", gamma[0]), ("mlp.fc2", gamma[1])):
+        by_hand[f"blocks.0.{name}.weight"] = scale[:, None] * plain[f"blocks.0.{name}.weight"]
+        by_hand[f"blocks.0.{name}.bias"] = scale * plain[f"blocks.0.{name}.bias"]
+    known, _ = from_timm(by_hand)
+    for ours, theirs in zip(jax.tree.leaves(tree), jax.tree.leaves(known), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    assert np.abs(features(tree, images) - features(from_timm(plain)[0], images)).max() > 0.01
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_the_prefixes_of_wrappers_are_taken_off(prefix):
+    plain = small_checkpoint()
+    tree, leftovers = from_timm({prefix + name: tensor for name, tensor in plain.items()})
+    assert leftovers == []
+    np.testing.assert_array_equal(tree["backbone"]["cls"], plain["cls_token"].ravel())
+
+
+def test_positions_of_patches_alone_get_a_row_of_zeros_for_the_class_token():
+    plain = small_checkpoint()
+    plain["pos_embed"] = plain["pos_embed"][:, 1:]
+    positions = from_timm(plain)[0]["backbone"]["positions"]
+    np.testing.assert_array_equal(positions[0], np.zeros(8))
+    np.testing.assert_array_equal(positions[1:], plain["pos_embed"][0])
+
+
+@pytest.mark.parametrize(
+    "name", ["reg_token", "norm_pre.weight", "dist_token", "blocks.0.attn.q_norm.weight"]
+)
+def test_a_network_that_ours_is_not_is_refused(name):
+    with pytest.raises(ValueError, match=f"computes with {name}"):
+        from_timm(small_checkpoint() | {name: np.ones((1, 1, 8), np.float32)})
+
+
+def test_other_heads_are_left_out_and_named():
+    assert from_timm(small_checkpoint() | {"head.weight": np.ones((2, 8))})[1] == ["head.weight"]

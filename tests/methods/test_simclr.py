@@ -5,8 +5,9 @@ import pytest
 
 from fairjax.losses import nt_xent
 from fairjax.methods import METHODS
-from fairjax.methods.simclr import Projected
+from fairjax.methods.two_views import Projected
 from fairjax.models.preprocess import normalise
+from fairjax.models.projector import Projector
 from fairjax.models.vit import ViT
 
 BACKBONE = ViT(dim=8, depth=1, heads=2, patch=8, pool="mean")
@@ -40,7 +41,7 @@ def test_predictions_are_the_contrast_of_projections_of_any_backbone(scene):
     variables = {"params": params, **state}
     columns = build().predict(variables, batch)
     views = preprocess(batch["image"]), preprocess(batch["image_2"])
-    one, other = Projected(BACKBONE, 4, False).apply(variables, *views, train=False)
+    one, other = Projected(BACKBONE, Projector(4), False).apply(variables, *views, train=False)
     expected = nt_xent(one, other, batch["mask"], temperature=0.2)
     np.testing.assert_allclose(columns["loss"], expected, rtol=1e-5)
     np.testing.assert_allclose(jnp.linalg.norm(columns["embedding_view"], axis=1), 1.0, rtol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from fairjax.metrics.clustered import clustered_rate, common_design_effects
-from fairjax.metrics.equality import Known, equality
+from fairjax.metrics.equality import Known, _first_shown, equality
 
 
 def test_the_statistic_worked_by_hand() -> None:
@@ -52,6 +52,14 @@ def test_a_gap_of_the_detectable_ratio_is_found_four_times_in_five(trials: float
         for _ in range(400)
     ]
     assert 0.73 < np.mean(found) < 0.87
+
+
+def test_the_value_of_the_wanted_power_lies_between_those_tried() -> None:
+    # from 0.6 at 2 to 0.9 at 8: two thirds of the way, in logarithms, to 0.8
+    power = {1.0: 0.1, 2.0: 0.6, 8.0: 0.9, 16.0: 1.0}
+    assert _first_shown(np.array([*power]), power.get) == pytest.approx(2 * 4 ** (2 / 3))
+    assert _first_shown(np.array([8.0, 16.0]), power.get) == 8
+    assert _first_shown(np.array([1.0, 2.0]), power.get) is None
 
 
 def test_people_needed_make_the_ratio_detectable() -> None:

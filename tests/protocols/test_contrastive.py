@@ -61,3 +61,16 @@ def test_predictions_of_another_method_are_refused():
     del wrong["alignment_time"]
     with pytest.raises(ValueError, match="lack a finite column 'alignment_time'"):
         evaluate(wrong)
+
+
+def test_a_loss_of_the_batch_has_no_interval_and_no_groups():
+    predictions = columns()
+    predictions["batch_loss"] = predictions.pop("loss")
+    results = evaluate(predictions)
+    (loss,) = [m for m in results.measures if m.name.startswith("contrastive_loss")]
+    np.testing.assert_allclose(loss.value, predictions["batch_loss"].mean(), rtol=1e-9)
+    assert loss.interval is None and not loss.group and not loss.across
+    assert "a loss of the batch" in loss.note
+    first = contrastive.tables(results)[0]
+    assert first.title == "Pre-training loss" and len(first.rows) == 1
+    assert results.get("time_alignment").interval is not None

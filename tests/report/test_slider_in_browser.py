@@ -123,7 +123,9 @@ def test_the_slider_says_by_keys_and_buttons_who_pays(browser):
     assert browser.run("document.querySelectorAll('[data-marks=threshold-0] .mark').length") == 2
     left = browser.run(MARK)
     says = browser.run(SAYS)
-    assert "False matches fall most on African: 286 in 10,000 non-mated comparisons" in says
+    assert (
+        "False matches were counted most for African: 286 in 10,000 non-mated comparisons" in says
+    )
     assert "Fewer than 30 errors stand behind" in says
 
     browser.run("document.querySelector('input[type=range]').focus()")

@@ -1,7 +1,10 @@
 """Freed memory stays with the process."""
 
+import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +33,35 @@ def test_a_freed_block_is_reused_without_faulting_its_pages_in_again():
     first, second = map(int, done.stdout.split())
     assert first > 32  # the kernel may hand out pages of 2 MiB
     assert second < 16
+
+
+ORPHAN = """
+import os, sys, time
+from fairjax.run.host import PARENT, end_with_parent
+os.environ[PARENT] = str(os.getppid())
+end_with_parent()
+assert PARENT not in os.environ
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone can tell a child")
+def test_a_process_ends_with_the_one_that_started_it():
+    parent = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent, ORPHAN], stdout=subprocess.PIPE, text=True
+    )
+    child = int(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        if "\nState:\tZ" in Path(f"/proc/{child}/status").read_text():  # nobody collects it here
+            return
+        time.sleep(0.05)
+    pytest.fail("the child outlived its parent")

@@ -5,7 +5,8 @@ import numpy as np
 import optax
 import pytest
 
-from fairjax.run.state import TrainState, start_from
+from fairjax.models.vit import sincos_positions
+from fairjax.run.state import TrainState, _check_positions, start_from
 
 
 def fresh(averaged=False):
@@ -59,3 +60,10 @@ def test_what_does_not_fit_is_refused_by_its_path(part, said):
 def test_a_model_that_shares_nothing_is_refused():
     with pytest.raises(ValueError, match="shares no array of 'head'"):
         start_from(fresh(), {"params": {"trunk": {"kernel": np.ones(3)}}}, part="head")
+
+
+def test_learned_positions_are_not_dropped_for_a_model_that_makes_its_own():
+    path = ("params", "backbone", "positions")
+    _check_positions([path], {path: sincos_positions(3, 8)})  # the same table is no loss
+    with pytest.raises(ValueError, match="learned positions"):
+        _check_positions([path], {path: np.ones((10, 8), np.float32)})

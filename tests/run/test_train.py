@@ -177,6 +177,49 @@ def test_a_non_finite_loss_names_step_images_and_checkpoint(tmp_path):
         run(config, tmp_path)
 
 
+def test_logged_means_are_over_all_steps_since_the_last_line_however_often_it_was_saved(
+    finished, tmp_path
+):
+    config = tiny_config(**{"train.log_every": 5, "train.checkpoint_every": 0.0})
+    thread = interrupt_after(tmp_path, 1)  # in the second window, as a rule
+    assert not run(config, tmp_path).finished
+    thread.join()
+    assert run(config, tmp_path).finished
+    by_step = losses(finished[0])
+    windows = {5: range(1, 6), 10: range(6, 11), 15: range(11, 16), 16: [16]}
+    found = losses(tmp_path)
+    assert found.keys() == windows.keys()
+    for step, steps in windows.items():
+        assert found[step] == pytest.approx(np.mean([by_step[s] for s in steps]), rel=1e-6)
+
+
+def test_the_speed_leaves_out_pauses_and_steps_of_an_earlier_process(monkeypatch):
+    now = iter([0.0, 2.0, 5.0, 6.0])
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(now))
+    window = train.Window(SimpleNamespace(waited_s=0.0), [{"loss": 1.0}])  # at 0
+    window.add({"loss": 2.0})
+    window.pause()  # from 2 to 5
+    window.go_on()
+    window.add({"loss": 3.0})
+    speed = window.speed(30)  # at 6: two steps of 30 in three seconds
+    assert speed["images_per_second"] == pytest.approx(20.0)
+    assert window.means() == {"loss": 2.0}
+
+
+def test_a_signal_that_is_ignored_stays_so_and_the_first_one_gives_way_to_the_second():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        with train.stop_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.number == 0
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.number == signal.SIGTERM
+            assert signal.getsignal(signal.SIGTERM) == own
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_mean_is_over_the_steps_that_had_rows_for_it():
     window = train.Window(SimpleNamespace(waited_s=0.0))
     for seen, never in ((1.0, math.nan), (math.nan, math.nan), (3.0, math.nan)):

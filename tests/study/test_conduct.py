@@ -1,9 +1,17 @@
 """A study as a user runs it: what fails is named, what is done is not repeated."""
 
 import json
+import signal
+import sys
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from test_main import ROOT, main
+
+from fairjax.config import Column, Row, Study, base_config, study
+from fairjax.study import conduct as conduct_module
+from fairjax.study import expand
 
 STUDY = ROOT / "tests" / "configs" / "tiny_study.py"
 
@@ -37,3 +45,81 @@ def test_one_run_of_a_single_run_config_is_refused(tmp_path):
     done = main(tmp_path, "--only=base-seed0")
     assert done.returncode == 2
     assert "--only is for studies" in done.stderr
+
+
+@pytest.fixture
+def conducted(tmp_path, monkeypatch):
+    """`(endings) -> (exit status, runs that were started, runs that failed)`; no run is trained.
+
+    The endings are for each run's name what its process ends with: an exit status, minus a signal
+    that ended it, or ("stop", signal) where the study was asked to stop.
+    """
+    rows = (Row("Base"), Row("Plain"), Row("After", needs={"init.run": "Base"}))
+    tree = study(
+        base_config(), Study("T", "", rows, (Column("Accuracy", "gender_accuracy"),), seeds=(0, 1))
+    )
+    runs = expand(tree, tmp_path, overrides={})
+
+    def call(endings, done=()):
+        started, failures = [], []
+
+        def run_apart(run, workdir):
+            assert workdir == tmp_path
+            started.append(run.name)
+            ending = endings.get(run.name, 0)
+            return (0, ending[1]) if isinstance(ending, tuple) else (ending, 0)
+
+        def summarise(workdir, console, *, failed):
+            failures.extend(failed)
+            return workdir / "report.html"
+
+        for run in runs:
+            if run.name in done:
+                run.folder.mkdir()
+                for name in ("results.json", "report.html"):
+                    (run.folder / name).touch()
+        monkeypatch.setattr(conduct_module, "_run_apart", run_apart)
+        monkeypatch.setattr(conduct_module, "summarise", summarise)
+        monkeypatch.setattr(sys, "argv", ["main.py", "--workdir=some where"])
+        status = conduct_module.conduct(tree.study, runs, tmp_path, Console(quiet=True))
+        return SimpleNamespace(status=status, started=started, failed=failures)
+
+    return call
+
+
+ALL = [f"{row}-seed{seed}" for seed in (0, 1) for row in ("base", "plain", "after")]
+
+
+def test_every_run_is_started_once_in_order(conducted, tmp_path, capsys):
+    outcome = conducted({})
+    assert (outcome.status, outcome.started, outcome.failed) == (0, ALL, [])
+    assert f"Report: {tmp_path / 'report.html'}" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "study.json").read_text())
+    assert "python -m fairjax.main '--workdir=some where'" in json.dumps(kept)
+
+
+def test_finished_runs_are_not_started_again(conducted):
+    outcome = conducted({}, done=("base-seed0", "after-seed1"))
+    assert outcome.started == [name for name in ALL if name not in ("base-seed0", "after-seed1")]
+    assert outcome.status == 0
+
+
+def test_a_failed_run_stops_only_those_that_need_it(conducted, caplog):
+    outcome = conducted({"base-seed0": 1, "plain-seed1": -9})
+    assert outcome.started == [name for name in ALL if name != "after-seed0"]
+    assert outcome.failed == ["base-seed0", "after-seed0", "plain-seed1"]
+    assert outcome.status == 1
+    said = " ".join(caplog.messages)
+    assert "base-seed0 failed: exit status 1; its messages stand above. Alone: python -m" in said
+    assert "--only=base-seed0" in said
+    assert "after-seed0 failed: it needs base-seed0, which failed" in said
+    assert "plain-seed1 failed: signal 9 ended it; was there enough memory?" in said
+
+
+def test_a_signal_ends_the_study_after_the_run_and_says_how_to_resume(conducted, capsys):
+    outcome = conducted({"plain-seed0": ("stop", signal.SIGTERM)})
+    assert outcome.started == ALL[:2]
+    assert outcome.status == 128 + signal.SIGTERM
+    said = capsys.readouterr().out
+    assert "Stopped in run 2 of 6 (plain-seed0); all is saved. To resume:" in said
+    assert "python -m fairjax.main '--workdir=some where'" in said and "Report" not in said

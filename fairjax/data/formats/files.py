@@ -1,11 +1,13 @@
 """Files of a folder or an uncompressed .tar: listed once, read in place from any thread."""
 
+import csv
 import errno
 import hashlib
+import io
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -131,6 +133,45 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: no text in UTF-8: {error.reason}.") from error
+
+
+def is_count(text: str | None) -> bool:
+    """Whether a text is a whole number, 0 or more, of at most 18 digits: one that fits 64 bits."""
+    return text is not None and text.isdecimal() and len(text) <= 18
+
+
+def table_rows(
+    path: Path, *, delimiters: str = ","
+) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
+    """The columns of a CSV file, and its rows with their lines' numbers.
+
+    Args:
+      path: The file, in UTF-8.
+      delimiters: Characters that may part the fields; the most frequent in the first line does.
+
+    Raises:
+      DataError: If it is no such table, from here or from the rows; one line.
+    """
+    text = read_text(path)
+    header = text.partition("\n")[0]
+    delimiter = max(delimiters, key=header.count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+    def refuse(error: csv.Error) -> DataError:
+        return DataError(f"{path}:{rows.line_num}: no row of a table: {error}.")
+
+    def each() -> Iterator[tuple[int, dict[str, str | None]]]:
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except csv.Error as error:
+            raise refuse(error) from error
+
+    try:
+        rows.fieldnames = [clean(name) for name in rows.fieldnames or ()]
+        return list(rows.fieldnames), each()
+    except csv.Error as error:
+        raise refuse(error) from error
 
 
 def printable(name: str) -> str:

@@ -10,7 +10,7 @@ from fairjax.core.comparisons import Pairs
 from fairjax.core.names import clean, clean_path
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Benchmark, Faces, Problem
-from fairjax.data.formats.files import printable
+from fairjax.data.formats.files import is_count, printable
 from fairjax.data.stream.order import uniforms
 
 FOLDS = 10  # of a list that does not say it
@@ -91,13 +91,13 @@ def _is_path(field: str) -> bool:
 
 def _lines_of_lfw(rows: list[_Row], name: str) -> list[Line]:
     head = rows.pop(0).fields if rows and len(rows[0].fields) <= 2 else []
-    if not all(field.isdecimal() for field in head):
+    if not all(map(is_count, head)):
         raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair; {_FORMS}")
     parsed = []
     for row in rows:
         fields = row.fields
         numbers = fields[1:] if len(fields) == 3 else fields[1::2]
-        if len(fields) not in (3, 4) or not all(field.isdecimal() for field in numbers):
+        if len(fields) not in (3, 4) or not all(map(is_count, numbers)):
             people = ", a list of people and not of pairs" if len(fields) == 2 and numbers else ""
             raise DataError(
                 f"{name}:{row.number}: {' '.join(fields)!r} is no pair{people}; {_FORMS}"

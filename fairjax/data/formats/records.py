@@ -26,7 +26,14 @@ from jaxtyping import Float64, Int64
 
 from fairjax.core.names import clean_path
 from fairjax.data.dataset import DataError
-from fairjax.data.formats.files import ImageFiles, printable, read_text, require_unchanged, stamp_of
+from fairjax.data.formats.files import (
+    ImageFiles,
+    is_count,
+    printable,
+    read_text,
+    require_unchanged,
+    stamp_of,
+)
 
 MAGIC = 0xCED7230A
 _MAGIC = struct.pack("<I", MAGIC)
@@ -284,7 +291,7 @@ def _people(path: Path) -> int | None:
     if not path.exists():
         return None
     first = read_text(path).strip().split(",")[0]
-    if not first.isdecimal() or len(first) > 18:
+    if not is_count(first):
         raise DataError(f"{path}: {first[:40]!r} is no number of people.")
     return int(first)
 

@@ -1,7 +1,5 @@
 """A tree of one folder a person, and tables of groups."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -9,7 +7,14 @@ from pathlib import Path, PurePosixPath
 from fairjax.core.names import alike, clean, clean_path, is_unknown
 from fairjax.data.dataset import DataError
 from fairjax.data.faces import Faces, gather
-from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable, read_text
+from fairjax.data.formats.files import (
+    ImageFiles,
+    find_source,
+    is_count,
+    open_files,
+    printable,
+    table_rows,
+)
 from fairjax.data.formats.pairs import Key
 from fairjax.data.formats.records import find_records, open_listed, require_one_to_one
 
@@ -163,7 +168,7 @@ def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
         stem = PurePosixPath(name).stem
         behind = _NUMBER.fullmatch(stem.removeprefix(person.rpartition("/")[2]))
         digits = behind[1] if behind else stem.rpartition("_")[2]
-        if digits.isdecimal() and found.setdefault((person, int(digits)), name) != name:
+        if is_count(digits) and found.setdefault((person, int(digits)), name) != name:
             raise DataError(
                 f"{printable(name)} and {printable(found[person, int(digits)])} are both image "
                 f"{int(digits)} of {printable(person)}; move one of them away."
@@ -231,27 +236,23 @@ def read_table(path: Path) -> dict[str, str]:
     Raises:
       DataError: If a column is missing, a person has two groups, or the file is no table.
     """
-    text = read_text(path)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    rows.fieldnames = [clean(name) for name in rows.fieldnames or ()]
-    if missing := {"identity", "group"} - set(rows.fieldnames or ()):
+    columns, rows = table_rows(path, delimiters=",;\t")
+    if missing := {"identity", "group"} - set(columns):
         raise DataError(
             f"{path}: the table has no column {' and no column '.join(sorted(missing))}; its first "
-            f"line is {','.join(rows.fieldnames or ())!r}."
+            f"line is {','.join(columns)!r}."
         )
     group_of: dict[str, str] = {}
-    for row in rows:
+    for number, row in rows:
         name, group = row["identity"], row["group"]
         if name is None or group is None:
-            raise DataError(f"{path}:{rows.line_num}: the row has too few fields.")
+            raise DataError(f"{path}:{number}: the row has too few fields.")
         name, group = clean_path(name), "" if is_unknown(clean(group)) else clean(group)
         if not name and not group:
             continue  # an empty row that a spreadsheet left behind
         if group_of.setdefault(name, group) != group:
             raise DataError(
-                f"{path}:{rows.line_num}: {name!r} is in group {group!r}, "
+                f"{path}:{number}: {name!r} is in group {group!r}, "
                 f"and in {group_of[name]!r} further up; a person has one group."
             )
     return group_of

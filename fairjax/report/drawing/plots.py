@@ -123,7 +123,7 @@ def bars(key: str, title: str, measures: Sequence[Measure], *, overall: Measure 
       key: Unique on the page; the element ids begin with it.
       title: What is shown, for those who can't see it.
       measures: One a group, all of one unit; a value of None is written as undefined.
-      overall: The same measure over everyone, below the groups; None leaves it out.
+      overall: The measure over everyone, below the groups; None leaves it out.
     """
     rows = [*measures, *([overall] if overall else [])]
     unit = measures[0].unit

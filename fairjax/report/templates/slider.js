@@ -15,7 +15,7 @@
     { rate: "fnmr", trials: "mated", errors: "False non-matches", pairs: "mated comparisons" },
   ];
 
-  // Who pays most on one side, in a sentence.
+  // What was counted on one side, in a sentence; ties are named together.
   const burden = (side, data, place) => {
     const known = data.groups.filter((g) => g[side.rate][place] !== null);
     if (known.length < 2) return `${side.errors}: too few groups have pairs to compare.`;
@@ -25,12 +25,12 @@
     const names = (groups) => groups.map((g) => g.name).join(" and ");
     if (high === 0) return `${side.errors}: none was counted in any group.`;
     const per = data.per.toLocaleString("en-US");
-    if (high === low) return `${side.errors} fall on every group alike, ${count(data.per * high)} in ${per} ${side.pairs}.`;
-    const times = low > 0 ? `, ${(high / low).toPrecision(2)} times as many as` : "; none was counted for";
+    if (high === low) return `${side.errors} were counted alike in every group, ${count(data.per * high)} in ${per} ${side.pairs}.`;
+    const times = low > 0 ? `, ${(high / low).toPrecision(2)} times as many as for` : "; none was counted for";
     const thin = [...most, ...least].filter((g) => Math.round(g[side.rate][place] * g[side.trials]) < data.few);
     const caution = thin.length
       ? ` Fewer than ${data.few} errors stand behind the number of ${names(thin)}.` : "";
-    return `${side.errors} fall most on ${names(most)}: ${count(data.per * high)} in ${per} ${side.pairs}${times} ${names(least)}.${caution}`;
+    return `${side.errors} were counted most for ${names(most)}: ${count(data.per * high)} in ${per} ${side.pairs}${times} ${names(least)}.${caution}`;
   };
 
   const start = (root) => {

@@ -221,3 +221,23 @@ def test_text_is_read_without_its_mark_and_refused_where_it_is_none(tmp_path):
     for name, words in (("b.txt", "no text in UTF-8"), ("c.txt", "cannot be read")):
         with pytest.raises(DataError, match=words):
             read_text(tmp_path / name)
+
+
+def test_an_image_that_is_replaced_after_it_was_listed_is_named(tmp_path, write_folder):
+    files = open_files(write_folder(tmp_path, {"a/1.jpg": b"x" * 9, "b/1.jpg": b"y" * 9}))
+    (tmp_path / "a" / "1.jpg").write_bytes(b"z" * 9)
+    os.utime(tmp_path / "a" / "1.jpg", ns=(1, 1))
+    with pytest.raises(OSError, match="changed, replaced or cut short .*a/1.jpg"):
+        files.read("a/1.jpg")
+    assert files.read("b/1.jpg") == b"y" * 9
+
+
+def test_a_file_too_large_to_be_an_image_is_skipped_by_its_size_alone(tmp_path, write_folder):
+    write_folder(tmp_path, {"a/1.jpg": b"x"})
+    with (tmp_path / "a" / "2.jpg").open("wb") as file:
+        file.truncate(40 * 10**9)  # takes no room on the disk
+    files = open_files(tmp_path)
+    assert files.names == ("1.jpg",)
+    assert files.skipped == (
+        ("a/2.jpg", "40,000,000,000 bytes, too large to be a face picture (at most 100,000,000)"),
+    )

@@ -225,7 +225,7 @@ def test_a_file_cut_after_it_was_listed_is_an_error_not_short_bytes(tmp_path):
     path = write(tmp_path / "x", insightface([2], payload_of))
     found = open_records(path)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(OSError, match="damaged or cut short"):
+    with pytest.raises(OSError, match="replaced or cut short"):
         found.files.read("00000002")
 
 

@@ -89,3 +89,50 @@ def test_a_biased_quantity_has_a_recentred_interval() -> None:
     )
     assert biased.interval[0] > biased.value == 0
     assert recentred.interval[0] == 0 < recentred.interval[1] < biased.interval[1]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_every_statistic_has_its_chance_with_any_number_of_groups(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    group = np.repeat(np.arange(groups), 150)
+    names = [{"g": "abcdefgh"[k]} for k in range(groups)]
+    drawn = sampling(np.arange(len(group)), resamples=199)
+    found = {}
+    for kind, rate in (("alike", np.full(groups, 0.3)), ("apart", np.linspace(0.2, 0.6, groups))):
+        right = rng.random(len(group)) > rate[group]
+        if kind == "alike":  # as many errors in every group
+            right = np.tile(np.arange(150) >= 45, groups)
+        quantity = grouped.mean_of("said_accuracy", right, errors=~right, lower_is_better=False)
+        part = grouped.measure_groups(quantity, group, names, drawn, permute=True)
+        found[kind] = {
+            m.name.removeprefix("said_accuracy_"): m
+            for m in grouped.summaries(part, across="g", sampling=drawn)
+        }
+    apart, alike = found["apart"], found["alike"]
+    for name in ("mean", "std", "std_over_mean", "difference", "ratio", "ser", "worst"):
+        low, high = apart[name].interval
+        assert low <= apart[name].value <= high, name
+    for name in ("std", "difference"):
+        assert apart[name].value > apart[f"{name}_noise_floor"].value > 0, name
+        assert apart[f"{name}_p_value"].value == pytest.approx(1 / 200), name
+        assert alike[f"{name}_p_value"].value == 1.0, name
+    assert apart["equality_p_value"].value == pytest.approx(1 / 200)
+    assert alike["equality_p_value"].value == 1.0
+    assert 1 < alike["detectable_ratio"].value < 2
+    assert alike["people_needed"].value > 0
+    assert apart["worst"].group == names[-1]
+
+
+def test_the_detectable_ratio_is_of_errors_where_more_is_better() -> None:
+    group = np.repeat(np.arange(3), 400)
+    wrong = np.tile(np.arange(400) < 40, 3)
+    names = [{"g": name} for name in "abc"]
+    drawn = sampling(np.arange(1200))
+    ratios = {}
+    for name, values, lower in (("said_accuracy", ~wrong, False), ("said_fpr", wrong, True)):
+        quantity = grouped.mean_of(name, values, errors=wrong, lower_is_better=lower)
+        part = grouped.measure_groups(quantity, group, names, drawn, permute=True)
+        made = grouped.summaries(part, across="g", sampling=drawn)
+        ratios[name] = next(m for m in made if m.name.endswith("_detectable_ratio"))
+    assert ratios["said_accuracy"].value == pytest.approx(ratios["said_fpr"].value)
+    assert "error" in ratios["said_accuracy"].rule

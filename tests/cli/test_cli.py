@@ -1,0 +1,112 @@
+"""The command's door: verbs, exit codes, and one line for whatever a user can put right."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from fairjax import cli
+from fairjax.audit.tables import InputError
+from fairjax.cli import diff, report, similarity
+from fairjax.config import ConfigError
+from fairjax.data.dataset import DataError
+from fairjax.run.workdir import WorkdirError
+
+VERBS = ("audit", "config", "data", "diff", "plan", "report", "similarity")
+
+
+def test_the_help_names_every_verb(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    said = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert all(f"\n    {verb} " in said for verb in VERBS)
+    assert "To train, evaluate and report: python -m fairjax.main --help" in said
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_what_it_does_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([verb, "--help"])
+    said = capsys.readouterr().out
+    assert caught.value.code == 0 and said.startswith(f"usage: fairjax {verb}")
+    assert len(said.split("\n\n")) > 2 and "xample" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: VERB (see fairjax --help)"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["diff", "one"], "the following arguments are required: B (see fairjax diff --help)"),
+        (["diff", "a", "b", "c"], "unrecognized arguments: c"),
+        (["report", "a", "--config.seed=3"], "unrecognized arguments: --config.seed=3"),
+        (["audit", "a", "--config.seed=3", "-x"], "unrecognized arguments: "),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_ends_with_two(words, said, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    error = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert error.startswith("fairjax: ") and error.count("\n") == 1 and said in error
+
+
+def raising(error):
+    def run(arguments):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigError("wrong key"), 2, "fairjax: wrong key\n"),
+        (InputError("t.csv: no"), 1, "fairjax: t.csv: no\n"),
+        (DataError("two\nlines"), 1, "fairjax: two lines\n"),
+        (WorkdirError("gone"), 1, "fairjax: gone\n"),
+        (FileNotFoundError(2, "No such file", "x.npz"), 1, "fairjax: x.npz: No such file.\n"),
+    ],
+)
+def test_what_a_user_can_put_right_is_one_line_and_a_code(monkeypatch, capsys, error, code, said):
+    monkeypatch.setattr(diff, "_diff", raising(error))
+    assert cli.main(["diff", "a", "b"]) == code
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("error", [ValueError("our fault"), ModuleNotFoundError(name="turtles")])
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, error):
+    monkeypatch.setattr(similarity, "_similarity", raising(error))
+    with pytest.raises(type(error)):
+        cli.main(["similarity", "a", "b"])
+
+
+def test_a_package_that_an_extra_brings_is_one_line_with_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(report, "_report", raising(ModuleNotFoundError("no", name="jax.numpy")))
+    assert cli.main(["report", "a"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "fairjax report" in error and "[train]" in error
+
+
+def test_keys_of_a_config_are_handed_over_to_verbs_that_have_one(monkeypatch):
+    seen = {}
+
+    def add(verbs):
+        verb = verbs.add_parser("look")
+        verb.add_argument("--config")
+        verb.set_defaults(run=lambda arguments: seen.update(vars(arguments)))
+
+    monkeypatch.setattr(cli, "VERBS", (argparse.Namespace(add=add),))
+    assert cli.main(["look", "--config", "x.py", "--config.seed=3", "--config.train.steps=4"]) == 0
+    assert seen["overrides"] == ["--config.seed=3", "--config.train.steps=4"]
+    with pytest.raises(SystemExit):
+        cli.main(["look", "--config", "x.py", "--config.seed=3", "--other"])
+
+
+def test_python_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "fairjax.cli", "fly"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.startswith("fairjax: ")

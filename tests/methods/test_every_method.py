@@ -1,0 +1,207 @@
+"""What every method promises, whatever it learns; see `fairjax.core.types.Method`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from every_entry import ROWS, batch, build_method, settings_of_method, tiny_dataset
+
+from fairjax.core.types import Method
+from fairjax.methods import METHODS
+from fairjax.run import sharding
+from fairjax.run.checkpoint import Checkpoints
+from fairjax.run.recipe import Recipe, make_recipe
+
+KEY = jax.random.key(7)
+every_method = pytest.mark.parametrize("name", METHODS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_quickly():
+    """Without most of XLA's passes, as the suite's time goes into compiling."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@functools.cache
+def made(name: str) -> tuple[Method, dict]:
+    """A tiny method and its variables."""
+    method = build_method(name)
+    params, model_state = jax.jit(method.init)(KEY, batch())
+    return method, {"params": params, **model_state}
+
+
+@functools.cache
+def loss_of(name: str):
+    """`(variables, batch, key) -> ((loss, aux), gradients)` of a method, compiled."""
+    method, _ = made(name)
+
+    def loss(params, model_state, rows, key):
+        return method.loss(params, model_state, rows, key)
+
+    compiled = jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+    def call(variables, rows, key=KEY):
+        model_state = dict(variables)
+        return compiled(model_state.pop("params"), model_state, rows, key)
+
+    return call
+
+
+@functools.cache
+def predict_of(name: str):
+    """`(variables, batch) -> columns` of a method, compiled."""
+    return jax.jit(made(name)[0].predict)
+
+
+@functools.cache
+def recipe_of(name: str) -> Recipe:
+    """The method's recipe for a run over all four devices."""
+    return make_recipe(
+        settings_of_method(name),
+        tiny_dataset(),
+        sharding.make_mesh(),
+        total_steps=100,
+        steps_per_epoch=1.0,
+    )
+
+
+def steps(name, state, batches, *, frozen=()):
+    """The state and the scalars after a step with each batch, over all four devices."""
+    recipe, mesh = recipe_of(name), sharding.make_mesh()
+    key = jax.device_put(KEY, sharding.replicated(mesh))
+    scalars = {}
+    with jax.set_mesh(mesh):
+        for rows in batches:
+            state, scalars = recipe.step_with_frozen(frozen)(
+                state, sharding.global_batch(mesh, rows), key
+            )
+    return state, scalars
+
+
+def start(name):
+    """A state at step 0, every array its own: a step takes the state that it is given."""
+    recipe = recipe_of(name)
+    return jax.jit(recipe.create, out_shardings=recipe.shardings)(KEY)
+
+
+def assert_same(one, other, **tolerance):
+    jax.tree.map(functools.partial(np.testing.assert_allclose, **tolerance), one, other)
+
+
+@every_method
+def test_the_loss_is_a_scalar_that_its_log_agrees_with_and_its_gradients_are_finite(name):
+    _, variables = made(name)
+    (loss, aux), gradients = loss_of(name)(variables, batch())
+    assert loss.shape == () and loss.dtype == jnp.float32 and jnp.isfinite(loss)
+    total, count = aux.scalars["loss"]
+    np.testing.assert_allclose(total / count, loss, rtol=1e-5)
+    for part, tree in gradients.items():
+        leaves = jax.tree.leaves(tree)
+        assert all(jnp.isfinite(leaf).all() for leaf in leaves), part
+        assert any(leaf.any() for leaf in leaves), f"{part} learns nothing"
+    assert jax.tree.structure(aux.model_state) == jax.tree.structure(
+        {key: tree for key, tree in variables.items() if key != "params"}
+    )
+
+
+@every_method
+def test_black_images_that_are_all_alike_have_finite_gradients(name):
+    _, variables = made(name)
+    black = {key: 0 * rows if "image" in key else rows for key, rows in batch().items()}
+    (loss, _), gradients = loss_of(name)(variables, black)
+    assert jnp.isfinite(loss)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+@every_method
+def test_padding_changes_neither_loss_nor_gradient_nor_log(name):
+    """Labels of padding never count; its pictures do in batch statistics alone."""
+    _, variables = made(name)
+    rows, other = batch(), batch(seed=1)
+    rows["mask"] = np.arange(ROWS) < 5
+    swapped = {key: np.concatenate([rows[key][:5], other[key][5:]]) for key in rows}
+    swapped["mask"] = rows["mask"]
+    if "batch_stats" in variables:
+        swapped |= {key: rows[key] for key in rows if "image" in key}
+    (loss, aux), gradients = loss_of(name)(variables, rows)
+    (again, aux_again), gradients_again = loss_of(name)(variables, swapped)
+    np.testing.assert_allclose(loss, again, rtol=1e-6)
+    assert_same(gradients, gradients_again, rtol=1e-5, atol=1e-7)
+    assert_same(aux.scalars, aux_again.scalars, rtol=1e-5, atol=1e-6)
+    (whole, _), _ = loss_of(name)(variables, batch())
+    assert loss != whole, "the mask is not read"
+
+
+@every_method
+def test_without_a_row_the_loss_is_zero_and_teaches_nothing(name):
+    _, variables = made(name)
+    (loss, _), gradients = loss_of(name)(variables, {**batch(), "mask": np.zeros(ROWS, bool)})
+    assert loss == 0
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradients))
+
+
+@every_method
+def test_predictions_are_finite_one_row_an_image_and_padding_changes_none(name):
+    _, variables = made(name)
+    rows, other = batch(), batch(seed=1)
+    rows["mask"] = np.arange(ROWS) < 5
+    padded = {key: np.concatenate([rows[key][:5], other[key][5:]]) for key in rows}
+    padded["mask"] = rows["mask"]
+    columns, again = predict_of(name)(variables, rows), predict_of(name)(variables, padded)
+    assert columns
+    for column, values in columns.items():
+        assert len(values) == ROWS, column
+        assert np.isfinite(values).all(), column
+        np.testing.assert_allclose(values[:5], again[column][:5], rtol=1e-5, atol=1e-6)
+
+
+@every_method
+def test_a_step_on_four_devices_is_that_on_one(name):
+    assert sharding.make_mesh().size == 4
+    before = jax.device_get(start(name))
+    variables = {"params": before.params, **before.model_state}
+    after, scalars = steps(name, start(name), [batch()])
+    folded = jax.random.fold_in(jax.random.fold_in(KEY, 0), 0)
+    (loss, aux), gradients = loss_of(name)(variables, batch(), folded)
+    np.testing.assert_allclose(scalars["loss"], loss, rtol=1e-4)
+    decayed = jax.tree.map(
+        lambda p, g: p - 0.05 * (g + 0.01 * p * (p.ndim > 1)), before.params, gradients
+    )
+    assert_same(jax.device_get(after.params), decayed, rtol=1e-4, atol=1e-5)
+    assert_same(jax.device_get(after.model_state), aux.model_state, rtol=1e-4, atol=1e-5)
+
+
+@every_method
+def test_two_steps_saved_and_two_more_are_four(name, tmp_path):
+    batches = [batch(seed) for seed in range(4)]
+    whole, _ = steps(name, start(name), batches)
+    half, _ = steps(name, start(name), batches[:2])
+    recipe = recipe_of(name)
+    with Checkpoints(tmp_path, keep_last=1, keep_best=0, best_metric="loss") as checkpoints:
+        checkpoints.save(half, step=2, config={}, position={}, metrics=None)
+        checkpoints.wait()
+        restored, _ = checkpoints.restore(recipe.abstract_state)
+    resumed, _ = steps(name, restored, batches[2:])
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(resumed))
+
+
+@every_method
+def test_what_is_frozen_stays_as_it_is_and_the_rest_learns(name):
+    before = jax.device_get(start(name))
+    part = next(iter(sorted(before.params)))
+    after = jax.device_get(steps(name, start(name), [batch()], frozen=(part,))[0])
+    decayed = jax.tree.map(lambda p: p - 0.05 * 0.01 * p * (p.ndim > 1), before.params[part])
+    assert_same(after.params[part], decayed, rtol=1e-6)  # weight decay is the optimiser's
+    for collection in before.model_state.keys() & after.model_state.keys():
+        kept = before.model_state[collection].get(part, {})
+        jax.tree.map(
+            np.testing.assert_array_equal, kept, after.model_state[collection].get(part, {})
+        )
+    others = [key for key in before.params if key != part]
+    for other in others:
+        leaves = zip(*(jax.tree.leaves(s.params[other]) for s in (before, after)), strict=True)
+        assert any(not np.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in leaves), other

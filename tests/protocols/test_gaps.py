@@ -1,0 +1,89 @@
+"""The machine behind every gap: what it says of groups without errors, of ties, of equal groups."""
+
+import numpy as np
+import pytest
+
+from fairjax.core.results import Measure
+from fairjax.metrics.equality import Known
+from fairjax.protocols import gaps
+from fairjax.protocols.gaps import GroupRates, Setting
+
+SETTING = Setting(level=0.9, seed=0, unit="cluster", alpha=0.05)
+BLANK = Measure("fpr_difference", None, "", 300, across="g")
+
+
+def rates(values, n=100, *, lower_is_better=True, known=True) -> GroupRates:
+    """Independent trials of three groups with these rates, resampled as binomials."""
+    values = np.asarray(values, float)
+    rng = np.random.default_rng(0)
+    drawn = rng.binomial(n, np.nan_to_num(values), (500, len(values))) / n
+    there = ~np.isnan(values)
+    measures = [
+        Measure("fpr", v if t else None, "fraction", n, {"g": g}, n_clusters=n, n_errors=None)
+        for v, t, g in zip(values, there, "abc", strict=True)
+    ]
+    pooled = float(values[there].mean())
+    found = Known(pooled, np.full(there.sum(), float(n))) if known else None
+    null = rng.binomial(n, pooled, (999, len(values))) / n
+    null[:, ~there] = np.nan
+    return GroupRates(
+        name="fpr",
+        unit="fraction",
+        lower_is_better=lower_is_better,
+        names="abc",
+        measures=measures,
+        rates=values,
+        resampled=np.where(there, drawn, np.nan),
+        null=null,
+        null_method="draws",
+        known=found,
+    )
+
+
+def test_a_difference_has_value_interval_floor_and_p_value():
+    found, floor, p = (
+        n.measure for n in gaps.summarise(BLANK, gaps.DIFFERENCE, [rates([0.1, 0.2, 0.5])], SETTING)
+    )
+    assert found.value == pytest.approx(0.4) and found.interval[0] > 0.1
+    assert (floor.name, p.name) == ("fpr_difference_noise_floor", "fpr_difference_p_value")
+    assert 0 < floor.value < 0.25 and p.value == 1 / 1000
+    assert found.method == "cluster bootstrap, deviation of rates, 500 resamples"
+
+
+def test_a_group_without_errors_is_drawn_as_far_as_its_trials_leave_it_unknown():
+    part = rates([0.0, 0.0, 0.01])
+    plain = gaps.summarise(BLANK, gaps.DIFFERENCE, [part], SETTING)[0].measure
+    fixed = gaps.summarise(BLANK, gaps.DIFFERENCE, [rates([0.0, 0.0, 0.01], known=False)], SETTING)
+    assert plain.interval[1] > fixed[0].measure.interval[1]
+    nobody = gaps.summarise(BLANK, gaps.DIFFERENCE, [rates([0.0, 0.0, 0.0])], SETTING)[0].measure
+    # Jeffreys' posterior of three groups of 100: one of them is above 2.4 % in 10 % of draws
+    assert nobody.value == 0 and nobody.interval == (0.0, pytest.approx(0.024, abs=0.006))
+
+
+def test_a_group_without_a_rate_is_left_out_and_named():
+    found = gaps.summarise(BLANK, gaps.DIFFERENCE, [rates([0.1, np.nan, 0.3])], SETTING)[0].measure
+    assert found.value == pytest.approx(0.2) and "without b: undefined there" in found.note
+    alone = gaps.summarise(BLANK, gaps.DIFFERENCE, [rates([0.1, np.nan, np.nan])], SETTING)
+    assert len(alone) == 1 and "fewer than two groups" in alone[0].measure.note
+
+
+def test_the_worst_group_is_the_end_that_is_bad_and_ties_are_named():
+    high = gaps.worst_group(BLANK, rates([0.1, 0.3, 0.3]), SETTING)[0].measure
+    assert high.group == {"g": "b"} and high.value == 0.3 and "shared by c" in high.note
+    low = gaps.worst_group(BLANK, rates([0.9, 0.6, 0.8], lower_is_better=False), SETTING)
+    assert low[0].measure.group == {"g": "b"}
+    ends = low[0].measure.interval
+    assert 0.4 < ends[0] < 0.6 < ends[1] < 0.8 and "shared" not in low[0].measure.note
+
+
+def test_the_primary_test_says_what_it_would_find_and_nothing_without_errors():
+    p, ratio, people = (
+        n.measure for n in gaps.equality_test(BLANK, rates([0.2, 0.2, 0.2]), SETTING)
+    )
+    assert p.name == "fpr_equality_p_value" and p.value == 1
+    assert ratio.name == "fpr_detectable_ratio" and 1.5 < ratio.value < 3
+    # people x (log ratio / log 2)^2, but for the difference between large and small ratios
+    assert people.value == pytest.approx(100 * (np.log(ratio.value) / np.log(2)) ** 2, rel=0.3)
+    (nothing,) = gaps.equality_test(BLANK, rates([0.0, 0.0, 0.0]), SETTING)
+    assert nothing.measure.value is None and "no group has an error" in nothing.measure.note
+    assert gaps.equality_test(BLANK, rates([0.1, 0.2, 0.3], known=False), SETTING) == []
