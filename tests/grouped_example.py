@@ -22,15 +22,17 @@ TARGETS = {
 
 
 class Stage(nn.Module):
-    """One convolution, exposed as "stage_4", and a linear layer to an embedding."""
+    """One convolution, exposed as "stage_4", a linear layer, and a norm if asked."""
 
     dim: int = 8
+    norm: bool = False
 
     @nn.compact
     def __call__(self, x, *, train):
         """Maps images `[batch, height, width, 3]` to `[batch, dim]`."""
         x = expose(self, "stage_4", nn.relu(nn.Conv(6, (3, 3), strides=2)(x)))
-        return nn.Dense(self.dim)(x.reshape(len(x), -1))
+        x = nn.Dense(self.dim)(x.reshape(len(x), -1))
+        return nn.BatchNorm(use_running_average=not train)(x) if self.norm else x
 
 
 def preprocess(images):

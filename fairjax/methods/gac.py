@@ -209,12 +209,13 @@ def build(
         for path, masks in flat.items():
             if path[-1] != "masks":
                 continue
-            alike = due & (mask_distance(masks) <= tau)
+            mark = (*path[:-1], "shared")
+            # Once fused, one mask is trained and the others are stale: no mean with them.
+            alike = due & ~shared[mark] & (mask_distance(masks) <= tau)
             mean = jnp.broadcast_to(masks.mean(axis=0, keepdims=True), masks.shape)
             flat[path] = jnp.where(alike, mean, masks)
             if fusion == "permanent":
-                place = (*path[:-1], "shared")
-                shared[place] = shared[place] | alike
+                shared[mark] = shared[mark] | alike
         return unflatten_dict(flat), {**model_state, "fusion": unflatten_dict(shared)}
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:

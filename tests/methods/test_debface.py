@@ -2,9 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from fairjax.methods import METHODS
-from tests.grouped_example import (
+from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
@@ -13,6 +11,8 @@ from tests.grouped_example import (
     train,
     value_and_gradient,
 )
+
+from fairjax.methods import METHODS
 
 
 def build(dim=8, **settings):

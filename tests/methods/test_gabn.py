@@ -2,11 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from fairjax.losses import CosFace
-from fairjax.methods import METHODS
-from fairjax.models.attention_map import attention_map
-from tests.grouped_example import (
+from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
@@ -15,6 +11,10 @@ from tests.grouped_example import (
     train,
     value_and_gradient,
 )
+
+from fairjax.losses import CosFace
+from fairjax.methods import METHODS
+from fairjax.models.attention_map import attention_map
 
 
 def build(targets=TARGETS, **settings):
