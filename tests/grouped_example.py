@@ -68,6 +68,15 @@ def is_finite(tree):
     return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))
 
 
+def losses_without_rows(aux):
+    """Logged losses of no row: a run that met one would stop, since 0 / 0 is not finite."""
+    return [
+        name
+        for name, (_, count) in aux.scalars.items()
+        if name.endswith("loss") and not float(count)
+    ]
+
+
 def train(method, batch, key, *, steps, lr=0.1, steps_per_epoch=10.0):
     """Trains by SGD with momentum; returns the state and the logged scalars of each step."""
     params = jax.eval_shape(method.init, key, batch)[0]

@@ -24,7 +24,8 @@ class Aux(NamedTuple):
     Attributes:
       model_state: The variables that the forward pass moves, such as running batch statistics.
       scalars: For each logged quantity its (sum, count) over the global batch; the log shows
-        sum / count, so a padded or weighted batch is averaged rightly.
+        sum / count, so a padded or weighted batch is averaged rightly. A run stops where one whose
+        name ends in "loss" is not finite; what a batch may lack rows of is named otherwise.
     """
 
     model_state: PyTree

@@ -95,7 +95,7 @@ def build(
         total, count = masked_sum(values, members)
         right = (logits.argmax(axis=1) == labels).astype(jnp.float32)
         logged = {
-            "adversary_loss": (total, count),
+            "loss_adversary": (total, count),
             "adversary_accuracy": masked_sum(right, members),
         }
         main, rows = masked_sum(view.losses, mask)

@@ -188,7 +188,7 @@ def build(
         value += add("independence_loss", joint_or_permuted_loss(logits), twice)
         for name, values in own_attribute_losses(blocks, clipped, heads_of(weights)).items():
             counted = mask & (labels[name] >= 0)
-            value += add("loss" if name == label else f"{name}_loss", values, counted)
+            value += add("loss" if name == label else f"loss_{name}", values, counted)
         # The heads and the discriminator are constant in what makes blocks uninformative.
         fixed = jax.lax.stop_gradient(weights)
         for (block, head), values in foreign_attribute_losses(

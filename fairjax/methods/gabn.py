@@ -239,7 +239,7 @@ def build(
 
             erased_sum, moved = jax.lax.cond(epoch >= erase_after_epochs, erased, untouched, moved)
             value += erase_weight * erased_sum / jnp.maximum(count, 1.0)
-            scalars["erased_loss"] = (erased_sum, count * (epoch >= erase_after_epochs))
+            scalars["loss_erased"] = (erased_sum, count * (epoch >= erase_after_epochs))
         if state:
             moved = {**moved, "margin": state}
         return value, Aux(moved, jax.lax.stop_gradient(scalars))

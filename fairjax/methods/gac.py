@@ -197,7 +197,7 @@ def build(
             value += wrong / jnp.maximum(labelled, 1.0)
             right = (logits.argmax(axis=1) == batch[group]).astype(jnp.float32)
             scalars |= {
-                "group_loss": (wrong, labelled),
+                "loss_group": (wrong, labelled),
                 "group_accuracy": masked_sum(right, members),
             }
         return value, Aux(moved, jax.lax.stop_gradient(scalars))

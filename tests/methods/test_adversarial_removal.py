@@ -6,6 +6,7 @@ from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
+    losses_without_rows,
     make_batch,
     preprocess,
     train,
@@ -30,7 +31,7 @@ def at(epoch, batch=None):
 def test_the_loss_is_the_tasks_plus_the_adversarys(key):
     loss, aux, gradient, _ = value_and_gradient(build(), at(0), key)
     mean = {name: float(total / count) for name, (total, count) in aux.scalars.items()}
-    np.testing.assert_allclose(loss, mean["gender_loss"] + mean["adversary_loss"], rtol=1e-5)
+    np.testing.assert_allclose(loss, mean["gender_loss"] + mean["loss_adversary"], rtol=1e-5)
     assert is_finite(gradient)
 
 
@@ -54,7 +55,7 @@ def test_the_backbone_gets_the_adversarys_gradient_reversed_and_ramped(key):
         params, model_state = method.init(key, at(0))
         params["backbone"]["Conv_0"]["kernel"] = kernel
         aux = method.loss(params, model_state, at(0), key)[1]
-        total, count = aux.scalars["adversary_loss"]
+        total, count = aux.scalars["loss_adversary"]
         return float(total / count)
 
     kernel = build().init(key, at(0))[0]["backbone"]["Conv_0"]["kernel"]
@@ -68,9 +69,10 @@ def test_unknown_and_absent_groups_give_no_nan(key):
     batch["group"] = jnp.where(batch["group"] == 2, -1, batch["group"])
     loss, aux, gradient, _ = value_and_gradient(build(), at(9, batch), key)
     assert is_finite((loss, gradient))
-    assert float(aux.scalars["adversary_loss"][1]) == 8
+    assert float(aux.scalars["loss_adversary"][1]) == 8
     batch["group"] = jnp.full_like(batch["group"], -1)
-    loss, _, gradient, _ = value_and_gradient(build(), at(9, batch), key)
+    loss, aux, gradient, _ = value_and_gradient(build(), at(9, batch), key)
+    assert not losses_without_rows(aux)
     assert is_finite((loss, gradient))
 
 
@@ -115,5 +117,5 @@ def test_the_reversed_gradient_takes_the_adversary_towards_chance(key):
     told, removed = last(0.0), last(1.0)
     assert told["adversary_accuracy"] > 0.95
     assert removed["adversary_accuracy"] < 0.75  # chance is 0.5
-    assert removed["adversary_loss"] > np.log(2)
+    assert removed["loss_adversary"] > np.log(2)
     assert removed["gender_loss"] < 0.3

@@ -6,6 +6,7 @@ from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
+    losses_without_rows,
     make_batch,
     preprocess,
     train,
@@ -33,7 +34,7 @@ def mean(scalars, name):
 TERMS = (
     "independence_loss",
     "loss",
-    "group_loss",
+    "loss_group",
     "confusion_identity_in_group",
     "confusion_group_in_identity",
     "confusion",
@@ -76,7 +77,7 @@ def test_terms_of_the_blocks_by_hand(key):
     head = np.asarray(params["head_group_kernel"], np.float64)
     rows, groups = np.arange(12), np.asarray(batch["group"])
     own = -log_softmax(group_block @ head)[rows, groups].mean()
-    np.testing.assert_allclose(mean(aux.scalars, "group_loss"), own, rtol=1e-3)
+    np.testing.assert_allclose(mean(aux.scalars, "loss_group"), own, rtol=1e-3)
     told = -log_softmax(identity_block @ head).mean()
     np.testing.assert_allclose(mean(aux.scalars, "confusion_group_in_identity"), told, rtol=1e-3)
     weights = np.asarray(params["identity_kernel"], np.float64)
@@ -119,10 +120,11 @@ def test_unknown_and_absent_groups_give_no_nan_and_count_for_the_other_terms(key
     batch["group"] = jnp.where(batch["group"] == 2, -1, batch["group"])
     loss, aux, gradient, _ = value_and_gradient(build(), batch, key)
     assert is_finite((loss, gradient))
-    assert float(aux.scalars["group_loss"][1]) == 8
+    assert float(aux.scalars["loss_group"][1]) == 8
     assert float(aux.scalars["loss"][1]) == 12
     batch["group"] = jnp.full_like(batch["group"], -1)
-    loss, _, gradient, _ = value_and_gradient(build(), batch, key)
+    loss, aux, gradient, _ = value_and_gradient(build(), batch, key)
+    assert not losses_without_rows(aux)
     assert is_finite((loss, gradient))
 
 
@@ -157,4 +159,4 @@ def test_the_group_head_learns_less_from_the_identity_block(key):
     chance = np.log(3)
     free_gap = free["confusion_group_in_identity"] - chance
     assert confused["confusion_group_in_identity"] - chance < 0.5 * free_gap
-    assert confused["group_loss"] < 0.5 * chance  # its own block still tells the group
+    assert confused["loss_group"] < 0.5 * chance  # its own block still tells the group

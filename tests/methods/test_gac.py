@@ -118,7 +118,7 @@ def test_a_classifier_tells_the_group_where_the_label_is_missing(key):
     )
     assert columns["embedding"].shape == (12, 8)
     _, aux = jax.eval_shape(by_image.loss, params, state, batch, key)
-    assert {"group_loss", "group_accuracy"} <= aux.scalars.keys()
+    assert {"loss_group", "group_accuracy"} <= aux.scalars.keys()
     params, state = jax.eval_shape(by_label.init, key, batch)
     with pytest.raises(KeyError, match="group"):
         jax.eval_shape(by_label.predict, {"params": params, **state}, {"image": batch["image"]})

@@ -5,6 +5,7 @@ from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
+    losses_without_rows,
     make_batch,
     preprocess,
     train,
@@ -66,6 +67,7 @@ def test_unknown_and_absent_groups_give_no_nan(key):
     batch = with_ages(make_batch())
     batch["group"] = jnp.full_like(batch["group"], -1)
     loss, aux, gradient, _ = value_and_gradient(build(), batch, key)
+    assert not losses_without_rows(aux)
     assert is_finite((loss, gradient))
     assert float(aux.scalars["gap_penalty"][0]) == 0
     batch["group"] = jnp.zeros_like(batch["group"])

@@ -6,6 +6,7 @@ from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
+    losses_without_rows,
     make_batch,
     preprocess,
     train,
@@ -55,6 +56,7 @@ def test_unknown_and_absent_groups_are_left_out(key):
     assert float(aux.scalars["group_loss_C"][1]) == 0
     batch["group"] = jnp.full_like(batch["group"], -1)
     loss, aux, gradient, _ = value_and_gradient(method, batch, key)
+    assert not losses_without_rows(aux)
     assert float(loss) == 0
     assert is_finite(gradient)
     np.testing.assert_allclose(aux.model_state["objective"]["weights"], [1 / 3] * 3, rtol=1e-6)

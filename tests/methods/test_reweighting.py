@@ -5,6 +5,7 @@ from grouped_example import (
     TARGETS,
     Stage,
     is_finite,
+    losses_without_rows,
     make_batch,
     preprocess,
     train,
@@ -64,6 +65,7 @@ def test_without_known_groups_rows_weigh_one(key):
     method, batch = build(), make_batch()
     batch["group"] = jnp.full_like(batch["group"], -1)
     loss, aux, gradient, _ = value_and_gradient(method, batch, key)
+    assert not losses_without_rows(aux)
     np.testing.assert_allclose(loss, aux.scalars["loss"][0], rtol=1e-5)
     assert is_finite(gradient)
 
