@@ -50,6 +50,7 @@ from fairjax.core.errors import (  # noqa: E402
     UNUSABLE,
     USAGE,
     missing_extra,
+    print_anywhere,
     report_error,
 )
 from fairjax.data.dataset import DataError  # noqa: E402
@@ -80,6 +81,12 @@ COORDINATOR = flags.DEFINE_string(
 )
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes take part.")
 PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
+CHANGED_DATA = flags.DEFINE_string(
+    "changed_data",
+    None,
+    "Hash of data that a begun run goes on with, as its refusal prints it: after bad images were "
+    "taken out.",
+)
 ONLY = flags.DEFINE_string(
     "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
 )
@@ -184,7 +191,11 @@ def _require_same(what: str, text: str) -> None:
 
 
 def run(
-    config: ConfigDict, workdir: Path, *, join: Callable[[ConfigDict], None] | None = None
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    join: Callable[[ConfigDict], None] | None = None,
+    changed_data: str = "",
 ) -> int:
     """Trains, evaluates and reports; returns the exit status.
 
@@ -192,6 +203,7 @@ def run(
       config: The config; it is checked before a device or a file is touched.
       workdir: The run's folder.
       join: Joins the other processes; called between those checks and the first use of a device.
+      changed_data: Hash of changed data to go on with; "" refuses any change.
 
     Raises:
       ConfigError, DataError, WorkdirError: For what a user can put right.
@@ -237,7 +249,7 @@ def run(
             prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
             manifest = prepare.manifest_of(dataset)
-            settle_data(workdir, manifest)
+            settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
@@ -279,7 +291,8 @@ def main(argv: Sequence[str]) -> int:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
-        return run(config, Path(workdir), join=join_processes)
+        accepted = CHANGED_DATA.value or ""
+        return run(config, Path(workdir), join=join_processes, changed_data=accepted)
     return _study(config, Path(workdir))
 
 
@@ -292,7 +305,8 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()
-        return run(chosen.config, chosen.folder, join=join_processes)
+        accepted = CHANGED_DATA.value or ""
+        return run(chosen.config, chosen.folder, join=join_processes, changed_data=accepted)
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError(
             "a study is one process that starts its runs one by one; to train a run with several "
@@ -305,6 +319,7 @@ def guarded(argv: Sequence[str]) -> int:
     """`main`, a user's mistake being one line and an exit code that `core.errors` lists."""
     end_with_parent()
     why = ""
+    print_anywhere()
     try:
         return main(argv)
     except config_lib.ConfigError as error:

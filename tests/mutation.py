@@ -14,6 +14,7 @@ no result, are left out.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import resource
@@ -163,7 +164,7 @@ def killed(mutant: Mutant, usual: float) -> tuple[bool, str]:
 
 
 def main() -> None:
-    """Prints every survivor, and the score of each room."""
+    """Prints what became of every mutant, and the score of each room."""
     parser = argparse.ArgumentParser(description="Mutation score of rooms.")
     parser.add_argument("rooms", nargs="+", help="folders or files in fairjax/, such as losses")
     parser.add_argument("--sample", type=int, default=60, help="mutants a room at most")
@@ -196,13 +197,13 @@ def score(room: str, flags: argparse.Namespace) -> None:
     if not passed:
         raise SystemExit(f"{Path('pytest.log').read_text()}\n{whole[0]} fails without a mutant.")
     deaths, runs, begun = 0, 0, _children_seconds()
-    for mutant in chosen:
-        if _children_seconds() - begun > 60 * flags.minutes:
-            break
-        dead, look = killed(mutant, usual)
-        deaths, runs = deaths + dead, runs + 1
-        if not dead:
-            print(f"survived  {look}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # the score so far is printed
+        for mutant in chosen:
+            if _children_seconds() - begun > 60 * flags.minutes:
+                break
+            dead, look = killed(mutant, usual)
+            deaths, runs = deaths + dead, runs + 1
+            print(f"{'killed' if dead else 'SURVIVED'}  {look}", flush=True)
     minutes = (_children_seconds() - begun) / 60
     print(
         f"{room}: {deaths} of {runs} mutants killed ({deaths / max(runs, 1):.0%}); "

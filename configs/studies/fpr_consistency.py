@@ -8,7 +8,7 @@ Data: people=tree, a tree of people with pairs a group (FAIRJAX_DATA holds faces
   faces_id.csv and faces_id_pairs/); people=phantom, generated people of whom one group's, in
   training and in the test, look alike, so that its false positive rate is higher in truth.
 Run: python -m fairjax.main --config configs/studies/fpr_consistency.py --workdir runs/consistency
-  The README has its tables.
+  docs/results has its tables.
 Smoke test: :smoke, one seed on generated faces.
 """
 

@@ -9,7 +9,7 @@ Runs, for each seed: a race classifier leaves its sensitivity map; three masked 
   by race.
 Run: python -m fairjax.main --config configs/studies/utkface_masking.py --workdir runs/masking \
   --config.data.root=DIR
-Reduced: :small, 64 pixels, patches of 8, tiny networks, three seeds; the README has its table.
+Reduced: :small, 64 pixels, patches of 8, tiny networks, three seeds; docs/results has its table.
 Smoke test: :smoke, one seed on generated faces.
 """
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from fairjax.core.errors import install_line
+
 _EPOCH = datetime.time(0)
 
 
@@ -27,8 +29,8 @@ def read_workbook(path: Path) -> pa.Table:
         import openpyxl
     except ModuleNotFoundError:
         raise WorkbookError(
-            f"{path}: reading .xlsx needs openpyxl; pip install 'fairjax[xlsx]', or save the sheet "
-            "as CSV."
+            f"{path}: reading .xlsx needs openpyxl; save the sheet as CSV, or install it: "
+            f"{install_line('xlsx')}"
         ) from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)

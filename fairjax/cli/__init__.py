@@ -8,7 +8,7 @@ import fairjax
 from fairjax.audit.tables import InputError
 from fairjax.cli import audit, config, data, diff, plan, report, similarity
 from fairjax.config import ConfigError
-from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, report_error
+from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, print_anywhere, report_error
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       The exit code; `fairjax.core.errors` lists them.
     """
+    print_anywhere()
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
     arguments.overrides = [word for word in more if word.startswith("--config.")]

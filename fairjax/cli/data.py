@@ -56,7 +56,10 @@ class DataReport:
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     data = verbs.add_parser(
-        "data", help="look at data sets on disk", description="Look at data sets on disk."
+        "data",
+        help="look at data sets on disk",
+        description="Look at data sets on disk.",
+        epilog="Example: fairjax data check utkface utkface.tar",
     )
     deeds = data.add_subparsers(title="verbs", metavar="VERB", required=True)
     check = deeds.add_parser(

@@ -10,6 +10,9 @@ from fairjax.config.bind import NAMED, with_defaults
 from fairjax.config.errors import nearest
 from fairjax.config.tree import FREE_TO_CHANGE, base_config
 
+# Settings that apply to saved predictions: with others a run is measured anew, not trained anew.
+MEASURED_ANEW = ("eval.protocol.", "eval.published", "title")
+
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Lines `key: old -> new` for what differs and matters to a run's numbers.
@@ -26,7 +29,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
         for key in sorted(left.keys() | right.keys())
-        if left.get(key, _ABSENT) != right.get(key, _ABSENT) and key not in FREE_TO_CHANGE
+        if left.get(key, _ABSENT) != right.get(key, _ABSENT)
+        and key not in FREE_TO_CHANGE
+        and not key.startswith(MEASURED_ANEW)
     ]
 
 

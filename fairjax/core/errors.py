@@ -5,6 +5,7 @@ run's folder cannot be used, or the answer of a check is no; 2 the command line 
 wrong; 3 `fairjax audit --self-test` failed; 128 plus the signal's number where a signal ended it.
 """
 
+import io
 import json
 import os
 import sys
@@ -69,8 +70,13 @@ def missing_extra(error: ModuleNotFoundError, what: str) -> str:
     extra = EXTRAS[package]
     return (
         f"{what} needs {package}, which is not installed; it comes with the extra {extra!r}: "
-        f"{sys.executable} -m pip install {_requirement(extra)}"
+        f"{install_line(extra)}"
     )
+
+
+def install_line(extra: str) -> str:
+    """The command that adds an extra to this FairJAX, ready to be pasted."""
+    return f"{sys.executable} -m pip install {_requirement(extra)}"
 
 
 def _requirement(extra: str) -> str:
@@ -85,3 +91,10 @@ def _requirement(extra: str) -> str:
     if origin.get("url"):  # a folder or a wheel that pip was given
         return f"'fairjax[{extra}] @ {origin['url']}'"
     return f"'fairjax[{extra}]'"
+
+
+def print_anywhere() -> None:
+    """Lets a terminal that is not UTF-8 show "?" for what it cannot write, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

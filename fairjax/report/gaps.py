@@ -1,6 +1,6 @@
 """Every tested gap between groups as a table, the same on the page and in the model card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fairjax.core.results import Measure, Results, Table
 from fairjax.core.verdict import ALPHA, Claim, verdict
@@ -19,7 +19,8 @@ def gap_tables(results: Results) -> list[Table]:
         index = {
             (m.name, m.across, m.at): m for m in results.measures if m.across and m.system == system
         }
-        rows = [_gap_row(claim, index) for claim in claims]
+        groups = [m for m in results.measures if m.system == system and len(m.group) == 1]
+        rows = [_gap_row(claim, index, groups) for claim in claims]
         columns = ["compared", "worst", "best", "gap", "by chance", "p, adjusted", "decision"]
         tests = max((claim.tests for claim in claims), default=0)
         note = (
@@ -37,7 +38,9 @@ def _is_change(results: Results, system: str) -> bool:
     return any(m.system == system and m.name.endswith("_change") for m in results.measures)
 
 
-def _gap_row(claim: Claim, index: Mapping[tuple[str, str, str], Measure]) -> list[str]:
+def _gap_row(
+    claim: Claim, index: Mapping[tuple[str, str, str], Measure], groups: Sequence[Measure]
+) -> list[str]:
     place = claim.across, claim.at
     gaps = [index.get((f"{claim.measure}_{kind}", *place)) for kind in _GAPS]
     gap = next((m for m in gaps if m is not None and m.value is not None), None)
@@ -51,15 +54,23 @@ def _gap_row(claim: Claim, index: Mapping[tuple[str, str, str], Measure]) -> lis
         chance = number(floor.value, gap.unit, difference=is_points) if floor else ""
     return [
         describe(claim.measure) + (f" at {claim.at}" if claim.at else ""),
-        *(
-            f"{group_name(m.group)} {number(m.value, m.unit)}" if m else "–"
-            for m in (claim.worst, claim.best)
-        ),
+        *(_end(m, groups) for m in (claim.worst, claim.best)),
         size,
         chance,
         "–" if claim.p_adjusted is None else f"{claim.p_adjusted:.2g}",
         claim.answer,
     ]
+
+
+def _end(end: Measure | None, groups: Sequence[Measure]) -> str:
+    """The worst or the best group with its number; groups that tie for it are not ranked."""
+    if end is None:
+        return "–"
+    place = end.name, end.at, list(end.group), end.across
+    ties = [m for m in groups if (m.name, m.at, list(m.group), m.across) == place]
+    tied = sum(m.value == end.value for m in ties)
+    whose = group_name(end.group) if tied < 2 else f"{tied} groups"
+    return f"{whose} {number(end.value, end.unit)}"
 
 
 def without_empty_columns(table: Table) -> Table:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from fairjax.core.results import Measure
 from fairjax.core.verdict import Claim
-from fairjax.report.wording import comparisons_per, group_name, lower, number, times
+from fairjax.report.wording import comparisons_per, lower, number, times
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,6 @@ def as_errors(m: Measure) -> Measure:
     value = None if m.value is None else 1 - m.value
     interval = (1 - m.interval[1], 1 - m.interval[0]) if m.interval else None
     return replace(m, value=value, interval=interval)
-
-
-def extremes(measures: Sequence[Measure]) -> tuple[list[str], list[str]]:
-    """Names of the groups with the highest and with the lowest number; none where all are equal.
-
-    Args:
-      measures: One a group; those without a value are left out.
-    """
-    values = [m.value for m in measures if m.value is not None]
-    if not values or max(values) == min(values):
-        return [], []
-    highest, lowest = (
-        [group_name(m.group) for m in measures if m.value == end]
-        for end in (max(values), min(values))
-    )
-    return highest, lowest
 
 
 def untested(measure: str, at: str, across: str, system: str) -> Claim:

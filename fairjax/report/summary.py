@@ -114,10 +114,12 @@ def _sentence(q: Quantity) -> str:
 def _chance(q: Quantity) -> str:
     if q.claim.p_adjusted is None:
         return "Whether this is chance was not tested." if len(q.known) > 1 else ""
-    few = any(m.is_thin for m in q.known)
-    if q.claim.answer == "not shown" and few:
-        return "So few errors could be chance."
-    return _CHANCE[q.claim.answer]
+    if q.claim.answer != "not shown":
+        return _CHANCE[q.claim.answer]
+    ends = (q.known[0], q.known[-1])  # the groups that the gap is between
+    return (
+        "So few errors could be chance." if all(m.is_thin for m in ends) else _CHANCE["not shown"]
+    )
 
 
 def _people(compared: Sequence[Quantity]) -> list[str]:

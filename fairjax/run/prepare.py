@@ -155,7 +155,8 @@ def dry_run(settings: RunSettings, dataset: Dataset) -> None:
                 "model is none: write 'all'."
             )
     scoring = settings.scoring
-    brief = replace(scoring, settings=replace(scoring.settings, resamples=1))
+    resamples = min(1, scoring.settings.resamples)  # 0 is refused here, before training
+    brief = replace(scoring, settings=replace(scoring.settings, resamples=resamples))
     columns = _embedded(dataset) if scoring.compares_pairs else _predicted(dataset)
     _refused_as("eval.protocol", functools.partial(score_columns, brief, columns))(
         dataset.pairs.get("test"), attributes_of_test(dataset)

@@ -84,10 +84,12 @@ def in_use(workdir: Path) -> bool:
 def settle_config(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes `config.json`, or checks that the run begun there had the same config.
 
-    A run that was refused before its data were settled has not begun, and binds nobody.
+    A run that was refused before its data were settled has not begun, and binds nobody. In the
+    folder of a finished run nothing is written.
 
     Raises:
-      WorkdirError: If they differ in a key that changes numbers; each is named.
+      WorkdirError: If they differ in a key that changes numbers, or, where the run is finished, in
+        the data that are named; each is named.
     """
     path = workdir / "config.json"
     if path.exists() and (workdir / "data.json").exists():
@@ -100,11 +102,41 @@ def settle_config(workdir: Path, config: Mapping[str, Any]) -> None:
                 f"--workdir {workdir} holds a run with another config ({shown}); "
                 "choose another folder, or give the old values to resume."
             )
+        if is_finished(workdir):
+            _refuse_other_data(workdir, read_json(path), config)
+            return
     write_json(path, config)
 
 
-def settle_data(workdir: Path, manifest: Mapping[str, Any]) -> None:
+def _refuse_other_data(workdir: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses a finished run whose tables would be taken for those of other data.
+
+    Raises:
+      WorkdirError: If the config names another place of the data.
+    """
+    sections = (("data", ()), ("data.benchmark", ("benchmark",)))
+    for where, keys in sections:
+        old, new = (tree.get("data", {}) for tree in (before, now))
+        for key in keys:
+            old, new = old.get(key) or {}, new.get(key) or {}
+        for key in ("root", "pairs", "groups"):
+            if old.get(key) != new.get(key):
+                raise WorkdirError(
+                    f"--workdir {workdir} holds a finished run on config.{where}.{key}="
+                    f"{old.get(key)!r}, and {new.get(key)!r} would not be looked at; choose "
+                    "another folder for other data, or leave the key as it was."
+                )
+
+
+def settle_data(workdir: Path, manifest: Mapping[str, Any], *, accepted: str = "") -> None:
     """Writes `data.json`, or checks that the run begun there had the same data.
+
+    Args:
+      workdir: The run's folder.
+      manifest: What the data are now.
+      accepted: The beginning of the hash of changed data that the user knows of, such as those
+        without an image that could not be decoded: the run goes on with them, and `data.json`
+        lists the hashes that it has had under "hashes_before".
 
     Raises:
       WorkdirError: If an image, a label or a split has changed since.
@@ -112,12 +144,20 @@ def settle_data(workdir: Path, manifest: Mapping[str, Any]) -> None:
     path = workdir / "data.json"
     if path.exists():
         before = read_checked(path)
+        history = list(before.get("hashes_before", ()))
+        if accepted and manifest["hash"].startswith(accepted):
+            if before["hash"] != manifest["hash"]:
+                history.append(before["hash"])
+            before = {**before, "hash": manifest["hash"], "splits_hash": manifest["splits_hash"]}
+        if history:
+            manifest = {**manifest, "hashes_before": history}
         for key, what in (("hash", "images or labels"), ("splits_hash", "splits")):
             if before.get(key) != manifest[key]:
                 raise WorkdirError(
                     f"--workdir {workdir} holds a run on other data (its {what} differ: "
                     f"{str(before.get(key))[:12]} -> {manifest[key][:12]}); choose another "
-                    "folder, or give the same data to resume."
+                    "folder, or give the same data to resume. If you took out images that could "
+                    f"not be read, go on with --changed_data={manifest['hash'][:12]}."
                 )
     write_json(path, manifest)
 

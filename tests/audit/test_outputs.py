@@ -4,10 +4,11 @@ import csv
 from dataclasses import replace
 
 import pytest
-from verification_example import verification_example
+from scored_pairs import scored_pairs
 
 from fairjax.audit import outputs
 from fairjax.core.results import Measure, load_results
+from fairjax.protocols.verification.core import measure_comparisons
 
 
 def of(results, title):
@@ -17,7 +18,15 @@ def of(results, title):
 
 @pytest.fixture(scope="module")
 def results():
-    return verification_example()
+    return measure_comparisons(
+        {"": scored_pairs(people=10, pairs=60, cross=20)},
+        attribute="race",
+        fmrs=(1e-1,),
+        resamples=10,
+        level=0.95,
+        seed=0,
+        limits=["Nobody is real."],
+    )
 
 
 def test_every_file_is_written_whole_and_again(tmp_path, results):

@@ -20,10 +20,10 @@ def test_a_table_of_people_has_one_group_a_person_for_each_other_column(tmp_path
 
 
 def test_a_column_of_images_makes_it_a_table_of_images(tmp_path):
-    found = read(tmp_path, "image,person,race\n1.jpg,a,X\n./2.jpg,a,X\n3.jpg,b,Y\n")
+    found = read(tmp_path, "image,person,race\nx\\1.jpg,a,X\nx/2.jpg,a,X\n 3.jpg,b,Y\n")
     assert found.key == "image"
-    assert found.subject == {"1.jpg": "a", "2.jpg": "a", "3.jpg": "b"}
-    assert found.groups == {"race": {"1.jpg": "X", "2.jpg": "X", "3.jpg": "Y"}}
+    assert found.subject == {"x/1.jpg": "a", "x/2.jpg": "a", "3.jpg": "b"}
+    assert found.groups == {"race": {"x/1.jpg": "X", "x/2.jpg": "X", "3.jpg": "Y"}}
 
 
 def test_columns_may_be_called_anything_if_they_are_named(tmp_path):
@@ -45,10 +45,10 @@ def test_columns_may_be_called_anything_if_they_are_named(tmp_path):
         ("id,person\n1,a\n", {}, "has 'id', 'person'; say which with --groups-subject"),
         ("id,race\n1,X\n", {"own_subject": "who"}, "no column 'who'"),
         ("id,race\n1,X\n", {"own_image": "file"}, "no column 'file'"),
-        ("id,race\n1,X\n,Y\n", {}, "data row 2: subject is empty"),
-        ("id,race\n1,X\nnan,Y\n", {}, "data row 2: subject is 'nan', which says nothing"),
-        ("id,race\n1,X\n2,X\n1,Y\n", {}, "subject '1' is in data rows 1 and 3"),
-        ("image,race\n1,X\n./1,Y\n", {}, "image '1' is in data rows 1 and 2"),
+        ("id,race\n1,X\n,Y\n", {}, "data row 2: id is empty"),
+        ("id,race\n1,X\nnan,Y\n", {}, "data row 2: id is 'nan', which says nothing"),
+        ("id,race\n1,X\n2,X\n1,Y\n", {}, "id '1' is in data rows 1 and 3"),
+        ("image,race\nx/1,X\nx\\1,Y\n", {}, "image 'x/1' is in data rows 1 and 2"),
     ],
 )
 def test_a_table_that_does_not_say_who_is_who_is_refused(tmp_path, text, columns, said):

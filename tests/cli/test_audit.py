@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,15 @@ def test_rates_are_read_at_the_points_that_were_asked_for_alone(demo, tmp_path, 
     assert cli.main(["audit", table, *flags, *out]) == 0
     results = load_results(tmp_path / "results.json")
     assert {measure.at for measure in results.measures if measure.name == "fmr"} == points
+
+
+@pytest.mark.parametrize(("resamples", "noted"), [("20", True), ("39", False)])
+def test_resamples_that_cannot_show_a_difference_are_a_limit(demo, tmp_path, resamples, noted):
+    # Two tests, FMR and FNMR at one point: 2 / 21 is above 0.05, 2 / 40 is not.
+    table, out = str(demo[0] / "comparisons.csv"), ["--out", str(tmp_path)]
+    assert cli.main(["audit", table, "--fmr", "1e-2", "--bootstrap", resamples, *out]) == 0
+    limits = load_results(tmp_path / "results.json").limits
+    assert any(f"{resamples} resamples cannot show" in limit for limit in limits) is noted
 
 
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
@@ -240,3 +250,17 @@ def test_importing_the_audit_takes_under_a_second_and_loads_neither_jax_nor_tens
     seconds, loaded = done.stdout.split(" ", 1)
     assert loaded.strip() == "[]", done.stderr
     assert float(seconds) < 1
+
+
+def test_a_terminal_that_is_not_utf_8_gets_every_output(tmp_path):
+    text = "subject1,subject2,group1,group2,score\nä,ä,Zoë,Zoë,.9\nb,b,Y,Y,.8\nä,b,Zoë,Y,.1\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    for encoding in ("ascii", "latin-1", "cp1252"):
+        done = subprocess.run(
+            [*RUN, "audit", str(tmp_path / "t.csv"), "--fmr", "0.5", "--bootstrap", "5"],
+            capture_output=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"Error rates" in done.stdout

@@ -194,8 +194,10 @@ def small_checkpoint(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def features(tree, x):
-    model = ViT(patch=4, dim=8, depth=1, heads=2)
-    return model.apply({"params": tree["backbone"]}, jnp.asarray(x), train=False)
+    model = ViT(patch=4, dim=8, depth=1, heads=2, mlp_ratio=2.0)
+    return model.apply(
+        {"params": jax.tree.map(jnp.asarray, tree["backbone"])}, jnp.asarray(x), train=False
+    )
 
 
 def test_layer_scale_is_folded_into_the_layer_before_it():

@@ -70,6 +70,27 @@ def test_an_interval_reaches_as_far_as_the_lopsided_may_be_off() -> None:
     assert (low, high) == pytest.approx((1, 10 ** (2 / 3)))
 
 
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("difference", (0, 1)),
+        ("std", (0, 1)),
+        ("gini", (0, 1)),
+        ("garbe", (0, 1)),
+        ("fairness_discrepancy_rate", (0, 1)),
+        ("max_over_min", (1, 30**3)),
+        ("inequity_rate", (1, 30**3)),
+    ],
+)
+def test_an_interval_ends_where_no_gap_can_be_larger(name: str, ends: tuple[float, float]) -> None:
+    # one group at 0.9 and one at 0.03, and in half of the resamples the other way round
+    rates = np.array([0.9, 0.03])
+    resampled = np.tile([[0.9, 0.03], [0.03, 0.9]], (20, 1))
+    both = one_or_both(name, rates, rates)
+    found = t.GAPS[name].interval(both, one_or_both(name, resampled, resampled), level=0.95)
+    np.testing.assert_allclose(found, ends, rtol=1e-9)
+
+
 def test_an_interval_needs_two_groups_and_errors_in_each() -> None:
     rng = np.random.default_rng(0)
     rates, resampled = np.array([0.1, 0.2, 0.0]), rng.binomial(50, [0.1, 0.2, 0.0], (99, 3)) / 50

@@ -107,6 +107,14 @@ def test_a_group_without_an_error_is_told_and_not_called_best():
     assert "a people are taken for each other 40 times in 10,000 comparisons, b 0 and c 0." in said
 
 
+def test_the_table_of_gaps_names_the_ends_and_does_not_rank_ties():
+    (table,) = gap_tables(audit({"a": 0.004, "b": 0.001, "c": 0.001}, p=0.2))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (row["worst"], row["best"]) == ("a 0.4%", "2 groups 0.1%")
+    (table,) = gap_tables(audit({"a": 0.004, "b": 0.004}, p=0.2))
+    assert [*table.rows[0][1:3]] == ["–", "–"]
+
+
 def test_of_many_groups_the_highest_and_the_lowest_are_named():
     rates = {f"g{k}": 0.001 * (k + 1) for k in range(7)}
     assert (

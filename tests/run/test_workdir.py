@@ -8,8 +8,10 @@ from fairjax.run.workdir import (
     WorkdirError,
     claim,
     environment,
+    in_use,
     read_json,
     settle_config,
+    settle_data,
     write_json,
 )
 
@@ -67,7 +69,55 @@ def test_keys_that_change_no_number_may_change(tmp_path):
     assert read_json(tmp_path / "config.json")["data"]["root"] == "b"
 
 
+def test_a_run_is_measured_anew_with_other_settings_of_the_evaluation(tmp_path):
+    before = {"seed": 0, "eval": {"weights": "last", "protocol": {"name": "x", "resamples": 0}}}
+    after = {"seed": 0, "eval": {"weights": "last", "protocol": {"name": "x", "resamples": 20}}}
+    settle_config(tmp_path, before)
+    write_json(tmp_path / "data.json", {"hash": "0", "attributes": {}})
+    settle_config(tmp_path, after)
+    assert read_json(tmp_path / "config.json") == after
+    other = {"seed": 0, "eval": {"weights": "best", "protocol": after["eval"]["protocol"]}}
+    with pytest.raises(WorkdirError, match="eval.weights: 'last' -> 'best'"):
+        settle_config(tmp_path, other)
+
+
+def test_who_holds_a_folder_can_be_asked(tmp_path):
+    assert not in_use(tmp_path)
+    with claim(tmp_path):
+        assert in_use(tmp_path)
+    assert not in_use(tmp_path)
+
+
 def test_the_environment_names_versions_and_is_json():
     told = environment({"platform": "cpu"})
     assert json.loads(json.dumps(told))["packages"]["jax"] != "absent"
     assert told["packages"]["tensorflow"] != "absent", "tensorflow-cpu counts"
+
+
+def finished(folder, root):
+    """A finished run's files, as far as settling reads them."""
+    settle_config(folder, {"seed": 0, "data": {"root": root}})
+    for name in ("data.json", "outcome.json"):
+        write_json(folder / name, {"hash": "old", "splits_hash": "s", "attributes": {}})
+    (folder / "predictions.npz").write_bytes(b"")
+
+
+def test_a_finished_run_is_not_taken_for_one_on_other_data_and_nothing_is_rewritten(tmp_path):
+    finished(tmp_path, "a")
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    settle_config(tmp_path, {"seed": 0, "data": {"root": "a"}})
+    with pytest.raises(WorkdirError, match="a finished run on config.data.root='a', and 'b'"):
+        settle_config(tmp_path, {"seed": 0, "data": {"root": "b"}})
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_goes_on_without_bad_images_where_their_hash_is_given(tmp_path):
+    now = {"hash": "newhash", "splits_hash": "t", "attributes": {}}
+    settle_data(tmp_path, {"hash": "old", "splits_hash": "s", "attributes": {}})
+    with pytest.raises(WorkdirError, match="go on with --changed_data=newhash"):
+        settle_data(tmp_path, now)
+    with pytest.raises(WorkdirError, match="holds a run on other data"):
+        settle_data(tmp_path, now, accepted="other")
+    settle_data(tmp_path, now, accepted="newh")
+    settle_data(tmp_path, now)  # the next start needs no flag
+    assert read_json(tmp_path / "data.json")["hashes_before"] == ["old"]

@@ -13,11 +13,13 @@ from fairjax.config import (
     Study,
     Thesis,
     base_config,
+    load,
     method,
     study,
 )
+from fairjax.run.workdir import read_json, write_json
 from fairjax.study import chosen, expand
-from fairjax.study.runs import folder_name
+from fairjax.study.runs import folder_name, settle, unusable_data
 
 COLUMNS = (Column("Accuracy", "gender_accuracy"),)
 CLAIM = Claim("x", "A", "A", "Accuracy", "lower")
@@ -117,3 +119,29 @@ def test_a_run_that_is_not_of_the_study_is_refused_with_those_that_are():
 
 def test_folder_names_are_plain():
     assert folder_name("  R50: 1e-4 / p=2!", 7) == "r50-1e-4-p-2-seed7"
+
+
+def tiny_runs(workdir, *rows):
+    config = load(str(Path(__file__).parents[1] / "configs" / "tiny.py"))
+    whole = study(config, Study(title="T", source="", rows=rows, columns=COLUMNS, seeds=(0,)))
+    return expand(whole, workdir, overrides={})
+
+
+def test_data_that_cannot_be_used_is_named_for_each_run_before_any_is_trained(tmp_path):
+    rows = (Row("Whole"), Row("Unbalanced", {"input.balance": "hair"}))
+    reasons = unusable_data(tiny_runs(tmp_path, *rows))
+    assert [*reasons] == ["unbalanced-seed0"]
+    assert "config.input.balance='hair' is no class of this dataset" in reasons["unbalanced-seed0"]
+
+
+def test_a_study_that_was_moved_goes_on(tmp_path):
+    rows = (Row("Base"), Row("Next", needs={"init.run": "Base"}))
+    before = tiny_runs(tmp_path / "before", *rows)[1]
+    before.folder.mkdir(parents=True)
+    write_json(before.folder / "config.json", before.config.to_dict())
+    write_json(before.folder / "data.json", {"hash": "0", "attributes": {}})
+    (tmp_path / "before").rename(tmp_path / "after")
+    after = tiny_runs(tmp_path / "after", *rows)
+    settle(after)
+    kept = read_json(after[1].folder / "config.json")
+    assert kept["init"]["run"] == str(tmp_path / "after" / "base-seed0")

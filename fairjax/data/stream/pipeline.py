@@ -6,6 +6,7 @@ stream from step k on gives what skipping k batches gives, down to the byte, and
 leave as uint8; the device normalises them.
 """
 
+import os
 import sys
 import threading
 import time
@@ -476,6 +477,8 @@ def _local_batch(
 @cache
 def import_tensorflow() -> Any:
     """TensorFlow, imported when it is needed and kept off the GPUs, which are JAX's."""
+    # Errors reach us as exceptions; what is left are warnings of queues that end as they should.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow
 
     tensorflow.config.set_visible_devices([], "GPU")

@@ -182,7 +182,10 @@ def _known(
     pooled = float(np.mean(quantity.values[used]))
     if is_rate and not quantity.lower_is_better:
         pooled = 1 - pooled
-    variance = np.nanvar(resampled[:, there], axis=0)
+    drawn = resampled[:, there]
+    known = ~np.isnan(drawn).all(axis=0)  # a small group may be in no resample
+    variance = np.full(known.shape, np.nan)
+    variance[known] = np.nanvar(drawn[:, known], axis=0)
     alone = rates[there] * (1 - rates[there]) if is_rate else rates[there] ** 2
     trials = divide(alone, variance)
     trials = np.where(np.isfinite(trials) & (trials > 0), trials, n_clusters[there])

@@ -20,6 +20,7 @@ _OF_BOTH = (
     "garbe",
     "worst_error_rate_multiplier",
 )
+_NO_INDEX = ("worst", "detectable_ratio", "people_needed")  # summaries of another sort
 MOST_POINTS = 2  # operating points side by side in a table
 _ADEQUACY = (
     "Rule of 30: with at least 30 errors the true rate lies within 30% of the measured one, with "
@@ -211,7 +212,8 @@ def _valued(m: Measure | None) -> str:
 def _is_summary(m: Measure) -> bool:
     """Whether it is an index itself, not its noise floor or p-value, nor one group's number."""
     base, summary, tail = parts_of(m.name)
-    return tail in ("", "smoothed") and summary != "worst" and bool(summary or base in _OF_BOTH)
+    is_index = bool(summary or base in _OF_BOTH) and summary not in _NO_INDEX
+    return tail in ("", "smoothed") and is_index
 
 
 def _title(m: Measure) -> str:

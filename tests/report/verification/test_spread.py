@@ -29,6 +29,21 @@ def test_every_index_is_tabled_with_its_interval_and_what_chance_gives(systems):
     assert "Standard deviations: ddof 1." in table.note
 
 
+def test_what_a_test_could_find_is_no_index():
+    place = {"n": 9, "across": "group", "at": "x"}
+    measures = [
+        Measure(f"fmr_{name}", 2.0, unit, **place)
+        for name, unit in (
+            ("gini", "ratio"),
+            ("worst", "fraction"),
+            ("detectable_ratio", "ratio"),
+            ("people_needed", "count"),
+        )
+    ]
+    (table,) = indices(audited_systems(Results("verification", {}, measures, {}, [], {}))).tables
+    assert [row[0] for row in table.rows] == ["FMR: Gini coefficient"]
+
+
 def test_three_points_stand_in_two_tables():
     place = {"unit": "ratio", "n": 9, "across": "group"}
     measures = [Measure("fmr_max_over_min", 2.0, at=at, **place) for at in ("x", "y", "z")]
