@@ -1,6 +1,5 @@
 """Discriminators: small networks that an adversarial method trains against its backbone."""
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -47,19 +46,3 @@ class MapDiscriminator(nn.Module):
         x = nn.leaky_relu(nn.Dense(128, name="hidden_1")(x), 0.2)
         x = nn.leaky_relu(nn.Dense(64, name="hidden_2")(x), 0.2)
         return nn.Dense(self.groups, name="out")(x)
-
-
-def spectral_weight(
-    weight: Float[Array, "out rest"], u: Float[Array, " out"], v: Float[Array, " rest"]
-) -> Float[Array, "out rest"]:
-    """A matrix over its largest singular value, as estimated by the vectors of a power iteration.
-
-    Args:
-      weight: Matrix `[out, in]`.
-      u: Left vector, of length 1; constant.
-      v: Right vector, of length 1; constant.
-
-    Source: Miyato et al. 2018 (arXiv 1802.05957), equations 8 and 9.
-    """
-    u, v = jax.lax.stop_gradient((u, v))
-    return weight / (u @ weight @ v)
