@@ -10,7 +10,7 @@ from fairjax.config import base_config, dataset, parse_arg, schedule
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: smoke (two steps), seed=0."""
+    """Arguments: smoke (three steps), seed=0."""
     options = parse_arg(arg, smoke=False, seed=0)
     config = base_config()
     config.title = "Quick start on phantom faces"

@@ -8,7 +8,8 @@ Source: Xu et al., "Consistent Instance False Positive Improves Fairness in Face
 Data: BUPT as folders or records, RFW as folders or .bin; three people in both are left out.
 Run: python -m fairjax.main --config configs/recognition/margin.py:method=fpr_penalty,depth=34 \
   --workdir runs/fpr --config.data.root=BUPT --config.data.benchmark.root=RFW
-  Methods: cosface, arcface, fpr_penalty, fpr_tface; depths 34, 50, 100; train=balanced or global.
+  Methods: cosface, arcface, fpr_penalty, fpr_tface, gabn, gac, debface; depths 34, 50,
+  100; train=balanced or global.
   auto_gamma_u allows an image 2.8 false positives, as in the paper, however many people there are.
   Has not been run at full size.
 Reduced: :small, 64 pixels, a narrow R18, on any tree of people with LFW-style pairs a group:
@@ -38,6 +39,9 @@ METHODS = {
     "arcface": method("cosine_margin", margin=margin("arcface")),
     "fpr_penalty": method("fpr_penalty"),
     "fpr_tface": method("fpr_penalty", variant="tface", gamma_u=0.0),
+    "gabn": method("gabn"),
+    "gac": method("gac"),
+    "debface": method("debface"),
 }
 SCHEDULES = {"balanced": (40.0, (20.0, 32.0, 36.0)), "global": (24.0, (10.0, 18.0, 22.0))}
 
@@ -65,6 +69,10 @@ def get_config(arg: str = "") -> ConfigDict:
     config.input.update(image_size=112, normalise="half")
     config.input.augment.flip = 0.5
     config.backbone = backbone("iresnet", depth=options.depth)
+    if options.method in ("gac", "debface"):
+        config.backbone = backbone("gac", depth=options.depth)
+    if options.method == "debface":  # a block for the group, and one for the identity
+        config.backbone.dim = 1024
     config.compute_dtype = "bfloat16"
     config.method = METHODS[options.method]
     config.optim.algorithm = algorithm("sgd")
@@ -87,7 +95,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.compute_dtype = "float32"
         config.input.image_size = 64
-        config.backbone = backbone("iresnet", depth=18, width=16, dim=128)
+        config.backbone.update(depth=18, width=16, dim=128)
         config.optim.update(peak_lr=0.05, schedule=schedule("steps", at_epochs=(14.0, 20.0)))
         config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, tensorboard=False)
         config.eval.protocol = protocol("lfw", fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
@@ -111,11 +119,16 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.compute_dtype = "float32"
         config.input.image_size = 32
-        config.backbone = backbone("iresnet", depth=18, width=4, dim=16)
+        config.backbone.update(depth=18, width=4, dim=16)
         config.train.update(epochs=1.0, batch_size=16)
         config.optim.schedule = schedule("steps", at_epochs=(0.5,))
         config.eval.batch_size = 16
         config.eval.protocol = protocol("lfw", fmrs=(1e-1,), resamples=20)
+        if options.method == "gabn":
+            config.method.update(erase_after_epochs=0.5, adversary_ramp_epochs=0.5)
+            config.method.update(erase_regions=1)  # of the last map's four positions
+        if options.method == "gac":
+            config.method.first_check = 1
     if "fpr" in options.method and (options.small or options.smoke):
         # A rate that leaves hundreds of cosines of so small a batch above the threshold, where
         # 1e-4 would leave a handful.

@@ -501,9 +501,14 @@ def _say(
 ) -> None:
     """Prints the verdict and writes the files, in a folder of their own if there are several."""
     from fairjax.audit import outputs
+    from fairjax.core.verdict import resample_limits
     from fairjax.report import print_summary, print_tables
 
-    results = replace(results, provenance={**results.provenance, **facts})
+    results = replace(
+        results,
+        provenance={**results.provenance, **facts},
+        limits=[*results.limits, *resample_limits(results)],
+    )
     if arguments.tables:
         print_tables(outputs.tables(results), console)
     for limit in results.limits:

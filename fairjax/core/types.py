@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
+import optax
 from jax.sharding import PartitionSpec
 
 DATA_AXIS = "data"  # the batch is split over this mesh axis
 MODEL_AXIS = "model"  # and over this one, over which a class head may lie in shards
 
 # image: uint8 [batch, height, width, 3]; image_2: another view of each, where config.input.views
-# is 2; one [batch] array a label; mask: bool [batch], False on padding.
+# is 2; one [batch] array a label; mask: bool [batch], False on padding. In training also epoch: a
+# float32 scalar, the epochs done so far, for settings that change over training.
 Batch = Mapping[str, jax.Array]
 PyTree = Any
 
@@ -22,7 +24,8 @@ class Aux(NamedTuple):
     Attributes:
       model_state: The variables that the forward pass moves, such as running batch statistics.
       scalars: For each logged quantity its (sum, count) over the global batch; the log shows
-        sum / count, so a padded or weighted batch is averaged rightly.
+        sum / count, so a padded or weighted batch is averaged rightly. A run stops where one whose
+        name ends in "loss" is not finite; what a batch may lack rows of is named otherwise.
     """
 
     model_state: PyTree
@@ -43,6 +46,11 @@ class Method:
       pictures: `(variables, images) -> {caption: images}`: what the report shows of a few generated
         faces, uint8 as they are; None shows nothing.
       split: How parameters that are not whole on every device lie on the mesh, by their paths.
+      own_optimizers: Parts of the parameters, as `optim.freeze` names parts, that the run's
+        optimiser leaves alone, and for each `schedule -> optimiser`: an adversary's, say.
+      after_epoch: `(params, model_state, epoch) -> (params, model_state)`: what changes between
+        epochs, from the parameters and from what the loss collected in `model_state`; `epoch` is
+        the int32 number of epochs done. Pure and jitted; its result is checkpointed like any state.
       loss_of: "image" where the loss in the predictions is of each image; "batch" where it depends
         on the other images of the batch, so that it has no interval over images and no groups.
     """
@@ -52,6 +60,10 @@ class Method:
     predict: Callable[[PyTree, Batch], dict[str, jax.Array]]
     pictures: Callable[[PyTree, jax.Array], dict[str, jax.Array]] | None = None
     split: Mapping[str, PartitionSpec] = field(default_factory=dict, hash=False)
+    own_optimizers: Mapping[str, Callable[[optax.Schedule], optax.GradientTransformation]] = field(
+        default_factory=dict, hash=False
+    )
+    after_epoch: Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, PyTree]] | None = None
     loss_of: Literal["image", "batch"] = "image"
 
 

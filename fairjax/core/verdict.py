@@ -130,6 +130,24 @@ def verdict(results: Results, *, system: str | None = None) -> Verdict:
     return Verdict(answer, tuple(claims), leading)
 
 
+def resample_limits(results: Results) -> list[str]:
+    """A sentence where the resamples are too few for any test to show a difference, else nothing.
+
+    A p-value from N resamples is at least 1 / (N + 1), and k tests multiply it by k.
+
+    Args:
+      results: Results of either kind.
+    """
+    resamples = results.protocol.get("resamples") or 0
+    tests = max((claim.tests for claim in verdict(results).claims), default=0)
+    if not tests or not resamples or tests / (1 + resamples) <= ALPHA:
+        return []
+    return [
+        f"{resamples} resamples cannot show a difference: the smallest p-value of {tests} tests is "
+        f"{tests / (1 + resamples):.2g} after adjustment. Use 2,000."
+    ]
+
+
 def is_primary(name: str) -> bool:
     """Whether a measure's name is that of a primary test's p-value."""
     base = name.removesuffix(f"_{PRIMARY[0]}_p_value")

@@ -13,6 +13,7 @@ from fairjax.losses.fpr import FprPenalty as FprPenalty
 from fairjax.losses.fpr import Penalty as Penalty
 from fairjax.losses.fpr import fpr_penalty as fpr_penalty
 from fairjax.losses.margin import MARGINS as MARGINS
+from fairjax.losses.margin import ArcFace as ArcFace
 from fairjax.losses.margin import CosFace as CosFace
 from fairjax.losses.margin import Margin as Margin
 from fairjax.losses.margin import TwoSided as TwoSided

@@ -15,7 +15,7 @@ def cross_entropy(
     r"""Softmax cross-entropy: $-\sum_c t_c \log \mathrm{softmax}(z)_c$.
 
     Args:
-      logits: Unnormalised; taken to float32 first.
+      logits: Unnormalised scores; computed in float32 or wider.
       labels: Class numbers in [0, classes). A number outside gives NaN rather than a wrong loss.
       label_smoothing: The share e in [0, 1) of the target spread evenly over all classes:
         t = (1 - e) onehot + e / classes (Szegedy et al., 2016, section 7).
@@ -23,7 +23,7 @@ def cross_entropy(
     Returns:
       Nats, 0 or more.
     """
-    logits = logits.astype(jnp.float32)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     inside = (labels >= 0) & (labels < logits.shape[-1])
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
     return jnp.where(inside, optax.softmax_cross_entropy(logits, targets), jnp.nan)

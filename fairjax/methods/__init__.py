@@ -4,10 +4,17 @@ from collections.abc import Callable
 
 from fairjax.core.types import Method
 from fairjax.methods import (
+    adversarial_removal,
     classify,
     cosine_margin,
+    debface,
     fpr_penalty,
+    gabn,
+    gac,
+    gap_penalty,
+    group_dro,
     masked_autoencoder,
+    reweighting,
     simclr,
     time_frequency,
     vicreg,
@@ -16,10 +23,17 @@ from fairjax.methods import (
 # Arguments that the program supplies; a config sets the others.
 SUPPLIED = ("backbone", "targets", "preprocess")
 METHODS: dict[str, Callable[..., Method]] = {
+    "adversarial_removal": adversarial_removal.build,
     "classify": classify.build,
     "cosine_margin": cosine_margin.build,
+    "debface": debface.build,
     "fpr_penalty": fpr_penalty.build,
+    "gabn": gabn.build,
+    "gac": gac.build,
+    "gap_penalty": gap_penalty.build,
+    "group_dro": group_dro.build,
     "masked_autoencoder": masked_autoencoder.build,
+    "reweighting": reweighting.build,
     "simclr": simclr.build,
     "time_frequency": time_frequency.build,
     "vicreg": vicreg.build,

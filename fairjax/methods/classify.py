@@ -6,12 +6,13 @@ One task alone, or bins of a number as classes, are the same recipe with another
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import cross_entropy, masked_sum, regression
@@ -205,15 +206,99 @@ def build(
         from Beta(mixup, mixup), one for the batch (Zhang et al. 2018, arXiv 1710.09412); 0 is off.
       save_features: Whether predictions hold the "features" [batch, dim].
     """
-    heads = make_tasks(tasks, targets, label_smoothing=label_smoothing)
-    if not heads:
+    model, heads = model_and_tasks(
+        backbone, targets, tasks, label_smoothing=label_smoothing, dropout=dropout, hidden=hidden
+    )
+    return attribute_method(model, heads, preprocess, mixup=mixup, save_features=save_features)
+
+
+def model_and_tasks(
+    backbone: nn.Module,
+    targets: Mapping[str, Target],
+    tasks: Mapping[str, Mapping[str, Any]],
+    *,
+    label_smoothing: float,
+    dropout: float,
+    hidden: int,
+) -> tuple[Heads, dict[str, Task]]:
+    """The network and what its heads are asked; arguments as for `build`.
+
+    Raises:
+      ValueError: If no task is named, or one does not fit the data.
+    """
+    made = make_tasks(tasks, targets, label_smoothing=label_smoothing)
+    if not made:
         raise ValueError("config.method.tasks is empty; name at least one task.")
-    widths = {name: task.width for name, task in heads.items()}
-    model = Heads(backbone, widths, hidden, dropout)
+    widths = {name: task.width for name, task in made.items()}
+    return Heads(backbone, widths, hidden, dropout), made
+
+
+class View(NamedTuple):
+    """What an `Objective` sees of a training step.
+
+    Attributes:
+      losses: Weighted sum of the tasks' losses, one value a row.
+      outputs: Output of each head [batch, width].
+      features: Features [batch, dim].
+      batch: Labels, mask and epoch.
+      params: Parameters of the objective itself.
+      state: State of the objective itself.
+    """
+
+    losses: jax.Array
+    outputs: dict[str, jax.Array]
+    features: jax.Array
+    batch: Batch
+    params: PyTree
+    state: PyTree
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a fairness method makes of the tasks' losses.
+
+    Attributes:
+      loss: `View -> (loss, scalars, state)`: the scalar that is minimised, what is logged, and the
+        objective's next state.
+      init: `(key, features [rows, dim]) -> (params, state)`: its own parameters and state.
+      own_optimizers: Optimisers of parts of its own parameters; see `Method.own_optimizers`.
+    """
+
+    loss: Callable[[View], tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]], PyTree]]
+    init: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]] = lambda key, features: ({}, {})
+    own_optimizers: Mapping[str, Callable[[optax.Schedule], optax.GradientTransformation]] = field(
+        default_factory=dict
+    )
+
+
+OBJECTIVE = "objective"  # where an objective's own parameters and state are kept
+
+
+def attribute_method(
+    model: Heads,
+    heads: Mapping[str, Task],
+    preprocess: Callable[[jax.Array], jax.Array],
+    *,
+    objective: Objective | None = None,
+    mixup: float = 0.0,
+    save_features: bool = False,
+) -> Method:
+    """The method of attribute models; without an objective it minimises the mean loss."""
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
-        variables = dict(model.init(key, preprocess(batch["image"]), train=False))
-        return variables.pop("params"), variables
+        images = preprocess(batch["image"])
+        variables = dict(model.init(key, images, train=False))
+        params = variables.pop("params")
+        if objective is None:
+            return params, variables
+        _, features = jax.eval_shape(
+            lambda p, v: model.apply({"params": p, **v}, images, train=False), params, variables
+        )
+        own_key = jax.random.fold_in(key, 1)
+        own, state = objective.init(own_key, jnp.zeros(features.shape, features.dtype))
+        return params | ({OBJECTIVE: own} if own else {}), (
+            variables | ({OBJECTIVE: state} if state else {})
+        )
 
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
@@ -223,14 +308,17 @@ def build(
         if mixup:
             share = jax.random.beta(mixup_key, mixup, mixup)
             images, mask = share * images + (1 - share) * images[::-1], mask & mask[::-1]
-        (outputs, _), model_state = model.apply(
-            {"params": params, **model_state},
+        network = {name: tree for name, tree in params.items() if name != OBJECTIVE}
+        variables = {name: tree for name, tree in model_state.items() if name != OBJECTIVE}
+
+        (outputs, features), moved = model.apply(
+            {"params": network, **variables},
             images,
             train=True,
-            mutable=list(model_state),
+            mutable=list(variables),
             rngs={"dropout": dropout_key},
         )
-        total, scalars = jnp.float32(0.0), {}
+        total, scalars, losses = jnp.float32(0.0), {}, jnp.zeros(mask.shape, jnp.float32)
         for name, task in heads.items():
             labels = batch[task.attribute]
             values = task.loss(outputs[name], labels)
@@ -239,11 +327,29 @@ def build(
             scalars[f"{name}_loss"] = masked_sum(values, mask)
             summed, count = scalars[f"{name}_loss"]
             total += task.weight * summed / jnp.maximum(count, 1.0)
+            losses += task.weight * values
         scalars["loss"] = (total, jnp.float32(1.0))
-        return total, Aux(model_state, scalars)
+        if objective is None:
+            return total, Aux(moved, scalars)
+        view = View(
+            losses=losses,
+            outputs=outputs,
+            features=features,
+            batch={**batch, "mask": mask},
+            params=params.get(OBJECTIVE, {}),
+            state=model_state.get(OBJECTIVE, {}),
+        )
+        value, logged, state = objective.loss(view)
+        moved = {**moved, OBJECTIVE: state} if state else moved
+        return value, Aux(moved, jax.lax.stop_gradient({**scalars, **logged}))
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        predicted: Any = model.apply(variables, preprocess(batch["image"]), train=False)
+        network = {
+            **variables,
+            "params": {k: tree for k, tree in variables["params"].items() if k != OBJECTIVE},
+        }
+        network.pop(OBJECTIVE, None)
+        predicted: Any = model.apply(network, preprocess(batch["image"]), train=False)
         outputs, features = predicted
         total = jnp.zeros(batch["mask"].shape)
         columns: dict[str, jax.Array] = {"features": features} if save_features else {}
@@ -254,4 +360,10 @@ def build(
                 total += task.weight * columns[f"loss_{name}"]
         return {**columns, "loss": total}
 
-    return Method(init, loss, predict)
+    own = objective.own_optimizers if objective else {}
+    return Method(
+        init,
+        loss,
+        predict,
+        own_optimizers={f"{OBJECTIVE}/{part}": make for part, make in own.items()},
+    )

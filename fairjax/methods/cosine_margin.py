@@ -4,7 +4,7 @@ The embedding and the class weights are normalised, and the margin acts on their
 `fairjax.losses.margin`. At test time a face is its embedding.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -92,8 +92,6 @@ def margin_method(
     log: Log,
 ) -> Method:
     """Margin softmax, with or without a penalty, that logs `log(output, batch)` besides."""
-    if tta not in ("sum", "concat", "none"):
-        raise ValueError(f"config.method.tta={tta!r} is not known; known: sum, concat, none.")
     model = MarginModel(backbone, classes, head.rows(classes))
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
@@ -138,8 +136,39 @@ def margin_method(
         }
         return total / jnp.maximum(count, 1.0), Aux(moved, scalars)
 
+    return Method(
+        init,
+        loss,
+        embedding_predictor(model, preprocess, tta),
+        split={"head/kernel": head.partition},
+    )
+
+
+def embedding_predictor(
+    model: nn.Module,
+    preprocess: Callable[[jax.Array], jax.Array],
+    tta: str,
+    *,
+    drop: Sequence[str] = (),
+) -> Callable[[PyTree, Batch], dict[str, jax.Array]]:
+    """`Method.predict` of face recognition: unit embeddings, float32 [batch, dim or 2 dim].
+
+    Args:
+      model: Module whose method `embed` maps images to embeddings of any length.
+      preprocess: uint8 images to the model's input.
+      tta: What is done with the mirror image: "sum", "concat" or "none".
+      drop: Parameters that are not the model's, such as a discriminator's.
+
+    Raises:
+      ValueError: If `tta` is none of these.
+    """
+    if tta not in ("sum", "concat", "none"):
+        raise ValueError(f"config.method.tta={tta!r} is not known; known: sum, concat, none.")
+
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         images = preprocess(batch["image"])
+        params = {name: tree for name, tree in variables["params"].items() if name not in drop}
+        variables = {**variables, "params": params}
 
         def embed(images: jax.Array) -> jax.Array:
             embedding = model.apply(variables, images, train=False, method="embed")
@@ -152,7 +181,7 @@ def margin_method(
             embedding = jnp.concatenate([embedding, embed(images[:, :, ::-1])], axis=1)
         return {"embedding": unit(embedding).direction}
 
-    return Method(init, loss, predict, split={"head/kernel": head.partition})
+    return predict
 
 
 def count_classes(targets: Mapping[str, Target], label: str) -> int:

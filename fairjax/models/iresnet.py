@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from fairjax.models.attention_map import expose
 from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv, he_normal
 from fairjax.models.layers.norm import BatchNorm
@@ -66,7 +67,7 @@ class IResNet(nn.Module):
         `train=True` normalises with the batch's statistics and moves the running ones, so
         "batch_stats" must be mutable, and draws from the "dropout" key; `train=False` does neither.
         The map after stage k, `[batch, height, width, channels]`, is sown as "stage_k" in
-        "intermediates".
+        "intermediates"; see `attention_map.expose`.
         """
         if self.depth not in UNITS:
             raise ValueError(f"depth={self.depth} is not an IResNet; try one of {[*UNITS]}.")
@@ -92,7 +93,7 @@ class IResNet(nn.Module):
                     norm=norm,
                     name=f"stage_{stage}_unit_{i + 1}",
                 )(x, train=train)
-            self.sow("intermediates", f"stage_{stage}", x)
+            x = expose(self, f"stage_{stage}", x)
         x = norm(name="map_norm")(x, train=train)
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = nn.Dense(

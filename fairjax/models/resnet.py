@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from fairjax.models.attention_map import expose
 from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
@@ -80,7 +81,7 @@ class ResNet(nn.Module):
                     last_scale=last_scale,
                     name=f"stage_{stage}_block_{i + 1}",
                 )(x, train=train)
-            self.sow("intermediates", f"stage_{stage}", x)
+            x = expose(self, f"stage_{stage}", x)
         return x if self.pool == "none" else x.astype(jnp.float32).mean(axis=(1, 2))
 
 

@@ -13,3 +13,4 @@ from fairjax.optim.chain import layer_decayed as layer_decayed
 from fairjax.optim.chain import released as released
 from fairjax.optim.chain import sgd as sgd
 from fairjax.optim.chain import steps as steps
+from fairjax.optim.chain import with_own_optimizers as with_own_optimizers

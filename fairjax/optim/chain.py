@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -213,7 +213,7 @@ def layer_decayed(
             f"config.optim.layer_decay={factor} needs a backbone of blocks, such as 'vit'; use 1.0."
         )
 
-    def scale(path: tuple[Any, ...], leaf: Any) -> float:
+    def scale(path: tuple[Any, ...]) -> float:
         name = name_of(path)
         block = _block(name)
         if block is not None:
@@ -221,9 +221,10 @@ def layer_decayed(
         first = name.startswith("backbone/") and "norm" not in name
         return factor ** (blocks + 1) if first else 1.0
 
-    scales = jax.tree_util.tree_map_with_path(scale, params)
-    shrink = optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scales))
-    return optax.chain(tx, shrink)
+    def shrink(updates: PyTree, _: PyTree) -> PyTree:  # frozen parts are no leaves of the updates
+        return jax.tree_util.tree_map_with_path(lambda path, u: u * scale(path), updates)
+
+    return optax.chain(tx, optax.stateless(shrink))
 
 
 def frozen(
@@ -247,6 +248,32 @@ def frozen(
         raise ValueError("config.optim.freeze leaves no parameter to train.")
     to_zero = dict.fromkeys(parts, optax.set_to_zero())
     return optax.multi_transform({OTHERS: tx, **to_zero}, labels)
+
+
+def with_own_optimizers(
+    tx: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    params: PyTree,
+    *,
+    own: Mapping[str, Callable[[optax.Schedule], optax.GradientTransformation]],
+) -> optax.GradientTransformation:
+    """`tx`, but for the parameters of some parts, which have an optimiser of their own.
+
+    Args:
+      tx: The run's optimiser; it neither sees nor clips the gradients of those parts.
+      schedule: Steps taken -> learning rate of the run.
+      params: The parameters, or their shapes.
+      own: `Method.own_optimizers`.
+
+    Raises:
+      ValueError: If a part is of no parameter.
+    """
+    if not own:
+        return tx
+    labels = _labelled(params, tuple(own), where="own_optimizers")
+    return optax.multi_transform(
+        {OTHERS: tx, **{part: make(schedule) for part, make in own.items()}}, labels
+    )
 
 
 def released(

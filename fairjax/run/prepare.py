@@ -119,6 +119,9 @@ def abstract_batch(settings: InputSettings, examples: Examples, *, rows: int) ->
     return shapes
 
 
+EPOCH = jax.ShapeDtypeStruct((), np.float32)  # which the training step adds to a batch
+
+
 def dry_run(settings: RunSettings, dataset: Dataset) -> None:
     """Goes through training in shapes alone, and scores the test split as if it were predicted.
 
@@ -136,7 +139,7 @@ def dry_run(settings: RunSettings, dataset: Dataset) -> None:
     init = _refused_as("backbone", functools.partial(jax.eval_shape, method.init))
     params, model_state = init(key, batch)
     loss = _refused_as("method", functools.partial(jax.eval_shape, method.loss))
-    loss(params, model_state, batch, key)
+    loss(params, model_state, {**batch, "epoch": EPOCH}, key)
     looks, attribute = settings.eval.sensitivity, settings.eval.sensitivity.attribute
     classes = {name for name, known in attributes_of_test(dataset).items() if known.values}
     if attribute and (not hasattr(settings.backbone, "maps") or attribute not in classes):

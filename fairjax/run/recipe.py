@@ -1,7 +1,7 @@
 """What a run is made of before anything is allocated: method, optimiser, state's shapes, step."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -64,7 +64,8 @@ def make_recipe(
     size = settings.input.image_size
     blank = {"image": jnp.zeros((1, size, size, 3), jnp.uint8)}  # only its shape matters
     key = jax.eval_shape(lambda: jax.random.key(0))
-    tx = make_optimizer(settings, schedule, freezing, jax.eval_shape(method.init, key, blank)[0])
+    params = jax.eval_shape(method.init, key, blank)[0]
+    tx = make_optimizer(settings, schedule, freezing, params, method.own_optimizers)
     create = functools.partial(init_state, method, tx, batch=blank, averaged=train.ema_decay > 0)
     shapes = jax.eval_shape(create, key)
     shardings = sharding.state_shardings(mesh, shapes, method.split)
@@ -79,6 +80,7 @@ def make_recipe(
                 tx,
                 accumulate=train.accumulate,
                 ema_decay=train.ema_decay,
+                steps_per_epoch=steps_per_epoch,
             ),
             in_shardings=(shardings, by_batch, whole),  # state, batch, key
             out_shardings=(shardings, whole),  # state, scalars
@@ -107,7 +109,11 @@ def make_freezing(settings: OptimSettings, *, steps_per_epoch: float) -> FreezeS
 
 
 def make_optimizer(
-    settings: RunSettings, schedule: optax.Schedule, freezing: FreezeSchedule, params: PyTree
+    settings: RunSettings,
+    schedule: optax.Schedule,
+    freezing: FreezeSchedule,
+    params: PyTree,
+    own: Mapping[str, Callable[[optax.Schedule], optax.GradientTransformation]],
 ) -> optax.GradientTransformation:
     """The optax chain: clipping, decay, momentum, rate; layers apart, and frozen parts.
 
@@ -116,6 +122,7 @@ def make_optimizer(
       schedule: Steps taken -> learning rate.
       freezing: Which parts are frozen at which step.
       params: The parameters' shapes.
+      own: Optimisers of parts that the run's leaves alone; see `Method.own_optimizers`.
 
     Raises:
       ConfigError: If the parameters have no such layers or parts.
@@ -140,6 +147,7 @@ def make_optimizer(
         )
         tx = optim.clipped(tx, clip_norm=optimisation.clip_norm)
         tx = optim.layer_decayed(tx, params, factor=optimisation.layer_decay)
-        return optim.frozen(tx, params, parts=freezing.always)
+        tx = optim.frozen(tx, params, parts=freezing.always)
+        return optim.with_own_optimizers(tx, schedule, params, own=own)
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -91,6 +91,15 @@ def test_rates_are_read_at_the_points_that_were_asked_for_alone(demo, tmp_path, 
     assert {measure.at for measure in results.measures if measure.name == "fmr"} == points
 
 
+@pytest.mark.parametrize(("resamples", "noted"), [("20", True), ("39", False)])
+def test_resamples_that_cannot_show_a_difference_are_a_limit(demo, tmp_path, resamples, noted):
+    # Two tests, FMR and FNMR at one point: 2 / 21 is above 0.05, 2 / 40 is not.
+    table, out = str(demo[0] / "comparisons.csv"), ["--out", str(tmp_path)]
+    assert cli.main(["audit", table, "--fmr", "1e-2", "--bootstrap", resamples, *out]) == 0
+    limits = load_results(tmp_path / "results.json").limits
+    assert any(f"{resamples} resamples cannot show" in limit for limit in limits) is noted
+
+
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
     table = str(demo[0] / "comparisons.csv")
     assert (
@@ -248,7 +257,7 @@ def test_a_terminal_that_is_not_utf_8_gets_every_output(tmp_path):
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
     for encoding in ("ascii", "latin-1", "cp1252"):
         done = subprocess.run(
-            [*RUN, "audit", str(tmp_path / "t.csv"), "--fmr", "0.5", "--bootstrap", "5"],
+            [*RUN, "audit", str(tmp_path / "t.csv"), "--fmr=0.5", "--bootstrap=5", "--tables"],
             capture_output=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},

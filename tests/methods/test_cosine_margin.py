@@ -81,7 +81,7 @@ def test_the_loss_is_the_cross_entropy_of_margined_cosines(key):
 def test_twenty_steps_lower_the_loss(key):
     method, batch, tx = build(), make_batch(), optax.sgd(0.05, momentum=0.9)
     state = init_state(method, tx, key, batch, averaged=False)
-    step = jax.jit(make_train_step(method, tx, accumulate=1, ema_decay=0.0))
+    step = jax.jit(make_train_step(method, tx, accumulate=1, ema_decay=0.0, steps_per_epoch=4.0))
     losses = []
     for _ in range(20):
         state, scalars = step(state, batch, key)

@@ -215,3 +215,49 @@ def test_parts_further_down_move_less():
     assert steps["head_age"]["kernel"] == 1.0
     with pytest.raises(ValueError, match=r"unfreeze.parts: 'back' is no part"):
         optim.released(optax.sgd, lambda _: 1.0, VIT, parts=("back",), starts=(1,), factor=1.0)
+
+
+TWO_PARTS = {"backbone": {"block_0": {"kernel": jnp.ones(2)}}, "adversary": {"kernel": jnp.ones(2)}}
+
+
+def with_adversary(tx, *, lr=1.0, part="adversary"):
+    own = {part: lambda schedule: optax.sgd(lambda step: lr * schedule(step))}
+    return optim.with_own_optimizers(tx, lambda step: 0.5, TWO_PARTS, own=own)
+
+
+def test_an_own_optimizer_moves_its_part_alone_and_sees_no_clipping():
+    grads = {
+        "backbone": {"block_0": {"kernel": jnp.array([3.0, 4.0])}},
+        "adversary": {"kernel": jnp.array([300.0, 400.0])},
+    }
+    tx = with_adversary(optim.clipped(optax.sgd(0.1), clip_norm=1.0))
+    updates, _ = tx.update(grads, tx.init(TWO_PARTS), TWO_PARTS)
+    # The norm that is clipped is 5: the adversary's gradient is not counted.
+    np.testing.assert_allclose(updates["backbone"]["block_0"]["kernel"], [-0.06, -0.08], rtol=1e-6)
+    np.testing.assert_allclose(updates["adversary"]["kernel"], [-150.0, -200.0], rtol=1e-6)
+
+
+def test_an_own_optimizer_goes_with_layer_decay_and_weight_decay():
+    tx = optim.OPTIMIZERS["sgd"](
+        lr=lambda step: 1.0,
+        weight_decay=0.1,
+        mask=functools.partial(optim.decay_mask, norms=True),
+    )
+    tx = with_adversary(optim.layer_decayed(tx, TWO_PARTS, factor=0.5))
+    zeros = jax.tree.map(jnp.zeros_like, TWO_PARTS)
+    updates, _ = tx.update(zeros, tx.init(TWO_PARTS), TWO_PARTS)
+    # One block of one: half the step. The adversary does not decay.
+    np.testing.assert_allclose(updates["backbone"]["block_0"]["kernel"], [-0.05] * 2, rtol=1e-6)
+    np.testing.assert_allclose(updates["adversary"]["kernel"], [0.0] * 2)
+
+
+def test_layer_decay_goes_with_frozen_parts():
+    tx = optim.layer_decayed(optax.sgd(1.0), TWO_PARTS, factor=0.5)
+    updates = step(optim.frozen(tx, TWO_PARTS, parts=("adversary",)), TWO_PARTS, TWO_PARTS)
+    np.testing.assert_allclose(updates["backbone"]["block_0"]["kernel"], [0.5] * 2, rtol=1e-6)
+    np.testing.assert_allclose(updates["adversary"]["kernel"], [1.0] * 2)
+
+
+def test_an_own_optimizer_of_no_part_is_refused():
+    with pytest.raises(ValueError, match="'judge' is no part of the parameters"):
+        with_adversary(optax.sgd(0.1), part="judge")

@@ -43,7 +43,9 @@ def batch(rows=8):
 def run(steps, *, accumulate=1, ema_decay=0.0, rows=8, key, wrap=lambda step: step):
     method, tx = linear_method(), optax.sgd(0.1)
     state = init_state(method, tx, key, {}, averaged=ema_decay > 0)
-    step = wrap(make_train_step(method, tx, accumulate=accumulate, ema_decay=ema_decay))
+    step = wrap(
+        make_train_step(method, tx, accumulate=accumulate, ema_decay=ema_decay, steps_per_epoch=4.0)
+    )
     scalars = None
     for _ in range(steps):
         state, scalars = step(state, batch(rows), key)
@@ -74,7 +76,9 @@ def test_a_scalar_of_which_the_batch_has_no_rows_is_nan(key):
         return value, aux._replace(scalars={"nobody": (jnp.float32(0), jnp.float32(0))})
 
     tx = optax.sgd(0.1)
-    step = make_train_step(replace(method, loss=loss), tx, accumulate=1, ema_decay=0.0)
+    step = make_train_step(
+        replace(method, loss=loss), tx, accumulate=1, ema_decay=0.0, steps_per_epoch=4.0
+    )
     _, scalars = step(init_state(method, tx, key, {}, averaged=False), batch(), key)
     assert np.isnan(scalars["nobody"])
     assert np.isfinite(scalars["grad_norm"])
@@ -88,7 +92,7 @@ def test_jit_equals_eager(key):
 
 def test_each_step_draws_anew_and_a_resumed_step_draws_the_same(key):
     method, tx = linear_method(), optax.sgd(0.1)
-    step = make_train_step(method, tx, accumulate=1, ema_decay=0.0)
+    step = make_train_step(method, tx, accumulate=1, ema_decay=0.0, steps_per_epoch=4.0)
     first = init_state(method, tx, key, {}, averaged=False)
     second, one = step(first, batch(), key)
     _, two = step(second, batch(), key)
@@ -126,6 +130,80 @@ def test_four_devices_equal_one(key, accumulate):
     np.testing.assert_allclose(
         spread.model_state["stats"]["mean"], alone.model_state["stats"]["mean"], rtol=1e-5
     )
+
+
+def counting_method():
+    """Logs the epoch that the loss sees, and counts the calls of `after_epoch` in its state."""
+
+    def init(key, batch):
+        state = {"calls": jnp.int32(0), "last": jnp.int32(-1), "passed": jnp.bool_(False)}
+        return {"w": jnp.ones(())}, {"epochs": state}
+
+    def loss(params, model_state, batch, key):
+        value = params["w"] * jnp.mean(batch["x"])
+        return value, Aux(model_state, {"epoch": (batch["epoch"], jnp.float32(1))})
+
+    def after_epoch(params, model_state, epoch):
+        calls = model_state["epochs"]["calls"] + 1
+        state = {"calls": calls, "last": epoch, "passed": jnp.bool_(True)}
+        return {"w": params["w"] + 100.0}, {"epochs": state}
+
+    return Method(init, loss, lambda variables, batch: {}, after_epoch=after_epoch)
+
+
+def count_epochs(key, *, steps, steps_per_epoch, accumulate=1, ema_decay=0.0, resume_at=()):
+    """For each step the epoch seen by the loss, calls so far, and the number given last."""
+    method, tx = counting_method(), optax.sgd(0.0)
+    state, rows = init_state(method, tx, key, {}, averaged=ema_decay > 0), []
+    step = None
+    for number in range(steps):
+        if step is None or number in resume_at:
+            state = jax.tree.map(jnp.asarray, jax.device_get(state))
+            step = jax.jit(
+                make_train_step(
+                    method,
+                    tx,
+                    accumulate=accumulate,
+                    ema_decay=ema_decay,
+                    steps_per_epoch=steps_per_epoch,
+                )
+            )
+        state, scalars = step(state, batch(), key)
+        counted = state.model_state["epochs"]
+        rows.append((float(scalars["epoch"]), int(counted["calls"]), int(counted["last"])))
+    return rows, state
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_after_epoch_runs_once_at_the_end_of_each_epoch(key, accumulate):
+    rows, state = count_epochs(key, steps=6, steps_per_epoch=2.0, accumulate=accumulate)
+    assert [calls for _, calls, _ in rows] == [0, 1, 1, 2, 2, 3]
+    assert [last for _, _, last in rows] == [-1, 1, 1, 2, 2, 3]
+    if accumulate == 1:
+        assert [epoch for epoch, _, _ in rows] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    np.testing.assert_allclose(state.params["w"], 301.0)  # its parameters are kept, too
+
+
+def test_an_epoch_that_is_no_whole_number_of_steps_ends_with_the_step_that_completes_it(key):
+    rows, _ = count_epochs(key, steps=8, steps_per_epoch=2.5)
+    assert [last for _, _, last in rows] == [-1, -1, 1, 1, 2, 2, 2, 3]
+    rows, _ = count_epochs(key, steps=3, steps_per_epoch=0.5)  # a batch larger than the data
+    assert [last for _, _, last in rows] == [2, 4, 6]
+
+
+def test_a_run_resumed_within_an_epoch_or_at_its_end_goes_on_alike(key):
+    whole, _ = count_epochs(key, steps=7, steps_per_epoch=3.0)
+    resumed, _ = count_epochs(key, steps=7, steps_per_epoch=3.0, resume_at=(2, 3, 4))
+    assert whole == resumed
+
+
+def test_the_moving_average_keeps_flags_and_whole_numbers_as_they_are(key):
+    _, state = count_epochs(key, steps=2, steps_per_epoch=2.0, ema_decay=0.9)
+    kept = state.average["epochs"]
+    assert kept["passed"].dtype == bool
+    assert bool(kept["passed"])
+    assert kept["calls"].dtype == jnp.int32
+    assert int(kept["calls"]) == 1
 
 
 def test_global_batch_spreads_rows_over_the_devices():

@@ -1,0 +1,276 @@
+"""GABN-style: gradient attention maps that no discriminator can tell the group from.
+
+A margin softmax whose backbone also learns that the area it relies on is alike for every group
+(adversarially), and to recognise people without the regions it relies on most (erasing). Training
+needs group labels.
+
+Source: "Gradient Attention Balance Network" (2023, arXiv 2304.02284), of which only the abstract
+was at hand: the form of the map, the losses and all numbers are ours, and none of its results is
+claimed. What is differentiated through: the map is a function of the activations and of the
+gradient of the target cosine with respect to them; with `second_order` the backbone's gradient
+passes through both, else through the activations alone. Class weights are constant in the map.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from fairjax.core.types import Aux, Batch, Method, PyTree, Target
+from fairjax.heads import Head, class_losses
+from fairjax.losses import CosFace, Margin, cross_entropy, masked_sum
+from fairjax.losses.adversarial import reverse_gradient, uniform_cross_entropy
+from fairjax.methods.cosine_margin import MarginModel, count_classes, embedding_predictor
+from fairjax.methods.groups import group_scalars, require_groups
+from fairjax.models.attention_map import (
+    OFFSETS,
+    MapKind,
+    attention_map,
+    distance_to_reference,
+    entropy,
+    erase_top,
+    with_map,
+)
+from fairjax.models.cosine_head import unit
+from fairjax.models.discriminator import MapDiscriminator
+
+Adversary = Literal["reversal", "uniform", "to_reference"]
+
+
+def build(
+    *,
+    backbone: nn.Module,
+    targets: Mapping[str, Target],
+    preprocess: Callable[[jax.Array], jax.Array],
+    margin: Margin = CosFace(),  # noqa: B008  frozen
+    head: Head = Head(),  # noqa: B008  frozen
+    label: str = "identity",
+    group: str = "group",
+    reference: str = "",
+    tta: str = "sum",
+    layer: str = "stage_4",
+    attention: MapKind = "gradcam",
+    adversary: Adversary = "reversal",
+    adversary_weight: float = 0.1,
+    adversary_ramp_epochs: float = 2.0,
+    discriminator_lr: float = 1e-4,
+    second_order: bool = True,
+    erase_regions: int = 8,
+    erase_weight: float = 1.0,
+    erase_after_epochs: float = 4.0,
+    erase_where: Literal["input", "map"] = "input",
+) -> Method:
+    """GABN-style training.
+
+    Args:
+      backbone: From images to embeddings [batch, dim]; exposes its maps, as IResNet does.
+      targets: What the dataset offers.
+      preprocess: uint8 images to the backbone's input.
+      margin: The margin, one of MARGINS.
+      head: How the class weights lie over devices, and are walked.
+      label: Attribute whose values are the people of the training split.
+      group: Attribute whose groups are made alike; negative labels are left out.
+      reference: Group whose map the others are compared with; "" is the first.
+      tta: What "embedding" is made of; see `cosine_margin.build`.
+      layer: Map of the backbone that attention is read from: "stage_4", or "stage_3" for twice the
+        resolution.
+      attention: Form of the map; see `attention_map`.
+      adversary: What the backbone wants of the discriminator: "reversal" maximises its
+        cross-entropy, "uniform" makes it equally unsure of all groups, "to_reference" makes it
+        take every other group for the reference.
+      adversary_weight: Weight of that, 0 or more, once ramped up.
+      adversary_ramp_epochs: Epochs over which the weight grows from 0, linearly.
+      discriminator_lr: Learning rate of the discriminator's own Adam.
+      second_order: Whether the gradient passes through the map's own gradient.
+      erase_regions: Positions of the map that are erased; 0 turns erasing off.
+      erase_weight: Weight of the loss on erased images.
+      erase_after_epochs: Epochs before erasing starts.
+      erase_where: Whether pixels of the image or activations of `layer` are erased.
+
+    Raises:
+      ValueError: If the data has no such groups, or a setting is out of range.
+    """
+    groups = require_groups(targets, group)
+    if reference and reference not in groups:
+        raise ValueError(
+            f"config.method.reference={reference!r} is no {group}; it has: {', '.join(groups)}."
+        )
+    ranges = (
+        ("adversary_weight", adversary_weight >= 0, "0 or more"),
+        ("adversary_ramp_epochs", adversary_ramp_epochs >= 0, "0 or more"),
+        ("erase_regions", erase_regions >= 0, "0 or more"),
+        ("erase_after_epochs", erase_after_epochs >= 0, "0 or more"),
+        ("layer", layer in ("stage_3", "stage_4"), "stage_3 or stage_4"),
+        (
+            "adversary",
+            adversary in ("reversal", "uniform", "to_reference"),
+            "reversal, uniform or to_reference",
+        ),
+        (
+            "attention",
+            attention in ("gradcam", "abs_grad", "grad_x_input"),
+            "gradcam, abs_grad or grad_x_input",
+        ),
+        ("erase_where", erase_where in ("input", "map"), "input or map"),
+    )
+    for name, fits, rule in ranges:
+        if not fits:
+            raise ValueError(f"config.method.{name} must be {rule}.")
+    anchor = groups.index(reference) if reference else 0
+    classes = count_classes(targets, label)
+    model = MarginModel(backbone, classes, head.rows(classes))
+    discriminator = MapDiscriminator(len(groups))
+
+    def run(
+        params: PyTree, variables: PyTree, images: jax.Array, key: jax.Array, **extra: PyTree
+    ) -> tuple[Any, PyTree, jax.Array]:
+        """The margin model in training: its output, moved variables, activations of `layer`."""
+        output, moved = model.apply(
+            {"params": params, **variables, **extra},
+            images,
+            train=True,
+            mutable=[*variables, "intermediates"],
+            rngs={"dropout": key},
+        )
+        moved = dict(moved)
+        sown = moved.pop("intermediates")["backbone"]
+        if layer not in sown:
+            raise ValueError(f"this backbone exposes no map {layer!r}; gabn needs an iresnet.")
+        return output, moved, sown[layer][0]
+
+    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        model_key, map_key = jax.random.split(key)
+        images = preprocess(batch["image"])
+        variables = dict(model.init(model_key, images, train=False))
+        params = variables.pop("params")
+        activations = jax.eval_shape(run, params, variables, images, key)[2]
+        blank = jnp.zeros(activations.shape[:3])
+        params = {**params, "discriminator": discriminator.init(map_key, blank)["params"]}
+        state = margin.init_state()
+        return params, variables | ({"margin": state} if state else {})
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        people, mask, epoch = batch[label], batch["mask"], batch["epoch"]
+        members = mask & (batch[group] >= 0)
+        images = preprocess(batch["image"])
+        weights = {name: tree for name, tree in params.items() if name != "discriminator"}
+        variables = dict(model_state)
+        state = variables.pop("margin", {})
+        first_key, second_key, head_key = jax.random.split(key, 3)
+
+        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
+            extra = {OFFSETS: {"backbone": {layer: offset}}}
+            output, moved, activations = run(weights, variables, images, first_key, **extra)
+            return (*output, moved), activations
+
+        def target_cosine(output: Any) -> jax.Array:
+            embeddings, kernel, _ = output
+            own = jax.lax.stop_gradient(unit(kernel[jnp.clip(people, 0, classes - 1)]).direction)
+            return jnp.where(mask, (embeddings.direction * own).sum(axis=1), 0.0)
+
+        like = jax.eval_shape(run, weights, variables, images, first_key)[2]
+        output, activations, gradient = with_map(embed, target_cosine, like)
+        embeddings, kernel, moved = output
+        maps = attention_map(activations, gradient, kind=attention, second_order=second_order)
+
+        def identify(embeddings: Any, kernel: jax.Array, state: PyTree) -> Any:
+            return class_losses(
+                head,
+                kernel,
+                embeddings,
+                people,
+                mask,
+                state,
+                head_key,
+                margin=margin,
+                penalty=None,
+                classes=classes,
+            )
+
+        outcome = identify(embeddings, kernel, state)
+        state = outcome.state
+        inside = (people >= 0) & (people < classes)
+        total, count = masked_sum(jnp.where(inside, outcome.loss, jnp.nan), mask)
+        value = total / jnp.maximum(count, 1.0)
+
+        ramp = jnp.clip(epoch / adversary_ramp_epochs, 0, 1) if adversary_ramp_epochs else 1.0
+        strength = adversary_weight * ramp
+        adversarial, logits = confuse(params["discriminator"], maps, batch[group], strength)
+        adversarial_sum, known = masked_sum(jnp.where(members, adversarial, 0.0), members)
+        value += adversarial_sum / jnp.maximum(known, 1.0)
+
+        scalars = {
+            "loss": (total, count),
+            "target_cosine": masked_sum(outcome.target, mask),
+            "adversary_strength": (jnp.float32(strength), jnp.float32(1)),
+            "discriminator_accuracy": masked_sum(
+                (logits.argmax(axis=1) == batch[group]).astype(jnp.float32), members
+            ),
+            **group_scalars("map_entropy", entropy(maps), batch[group], mask, groups),
+        }
+        distance, present = distance_to_reference(
+            maps, batch[group], mask, groups=len(groups), reference=anchor
+        )
+        scalars |= {
+            f"map_distance_{name}": (distance[i], present[i].astype(jnp.float32))
+            for i, name in enumerate(groups)
+            if i != anchor
+        }
+
+        if erase_regions and erase_weight:
+
+            def erased(moved: PyTree) -> tuple[jax.Array, PyTree]:
+                if erase_where == "input":
+                    covered, extra = erase_top(images, maps, regions=erase_regions), {}
+                else:
+                    covered = images
+                    offset = erase_top(activations, maps, regions=erase_regions) - activations
+                    extra = {OFFSETS: {"backbone": {layer: offset}}}
+                (embeddings, kernel), moved, _ = run(weights, moved, covered, second_key, **extra)
+                return masked_sum(identify(embeddings, kernel, state).loss, mask)[0], moved
+
+            def untouched(moved: PyTree) -> tuple[jax.Array, PyTree]:
+                return jnp.float32(0), moved
+
+            erased_sum, moved = jax.lax.cond(epoch >= erase_after_epochs, erased, untouched, moved)
+            value += erase_weight * erased_sum / jnp.maximum(count, 1.0)
+            scalars["loss_erased"] = (erased_sum, count * (epoch >= erase_after_epochs))
+        if state:
+            moved = {**moved, "margin": state}
+        return value, Aux(moved, jax.lax.stop_gradient(scalars))
+
+    def discriminate(weights: PyTree, maps: jax.Array) -> Any:
+        return discriminator.apply({"params": weights}, maps)
+
+    def confuse(
+        weights: PyTree, maps: jax.Array, labels: jax.Array, strength: jax.Array | float
+    ) -> tuple[jax.Array, jax.Array]:
+        """The discriminator's loss and the backbone's, one value a row; the logits."""
+        truth = jnp.where(labels >= 0, labels, 0)
+        if adversary == "reversal":
+            logits = discriminate(weights, reverse_gradient(maps, strength))
+            return cross_entropy(logits, truth, label_smoothing=0.0), logits
+        logits = discriminate(weights, jax.lax.stop_gradient(maps))
+        seen = discriminate(jax.lax.stop_gradient(weights), maps)
+        if adversary == "uniform":
+            wanted = uniform_cross_entropy(seen)
+        else:
+            wanted = jnp.where(
+                truth == anchor,
+                0.0,
+                cross_entropy(seen, jnp.full_like(truth, anchor), label_smoothing=0.0),
+            )
+        return cross_entropy(logits, truth, label_smoothing=0.0) + strength * wanted, logits
+
+    return Method(
+        init,
+        loss,
+        embedding_predictor(model, preprocess, tta, drop=("discriminator",)),
+        split={"head/kernel": head.partition},
+        own_optimizers={"discriminator": lambda schedule: optax.adam(discriminator_lr)},
+    )
