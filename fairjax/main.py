@@ -196,6 +196,7 @@ def run(
     *,
     join: Callable[[ConfigDict], None] | None = None,
     changed_data: str = "",
+    show_tables: bool = False,
 ) -> int:
     """Trains, evaluates and reports; returns the exit status.
 
@@ -204,6 +205,7 @@ def run(
       workdir: The run's folder.
       join: Joins the other processes; called between those checks and the first use of a device.
       changed_data: Hash of changed data to go on with; "" refuses any change.
+      show_tables: Whether the protocol's tables are printed before the verdict.
 
     Raises:
       ConfigError, DataError, WorkdirError: For what a user can put right.
@@ -264,7 +266,7 @@ def run(
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )
-        path = report(settings.scoring, workdir, Console(), show_tables=TABLES.value)
+        path = report(settings.scoring, workdir, Console(), show_tables=show_tables)
     print(f"\nReport: {path}")
     return 0
 
@@ -291,9 +293,13 @@ def main(argv: Sequence[str]) -> int:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
-        accepted = CHANGED_DATA.value or ""
-        return run(config, Path(workdir), join=join_processes, changed_data=accepted)
+        return run(config, Path(workdir), join=join_processes, **_asked())
     return _study(config, Path(workdir))
+
+
+def _asked() -> dict[str, Any]:
+    """What flags ask of a run besides its config."""
+    return {"changed_data": CHANGED_DATA.value or "", "show_tables": TABLES.value}
 
 
 def _study(config: ConfigDict, workdir: Path) -> int:
@@ -305,8 +311,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()
-        accepted = CHANGED_DATA.value or ""
-        return run(chosen.config, chosen.folder, join=join_processes, changed_data=accepted)
+        return run(chosen.config, chosen.folder, join=join_processes, **_asked())
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError(
             "a study is one process that starts its runs one by one; to train a run with several "

@@ -42,7 +42,7 @@ def test_the_page_of_a_config_has_its_words_its_arguments_and_every_key(capsys):
     assert cli.main(["config", "quickstart:smoke"]) == 0
     out = capsys.readouterr().out
     assert "Quick start: a small ResNet" in out
-    assert "smoke (two steps), seed=0" in out
+    assert "smoke (three steps), seed=0" in out
     config = load("quickstart:smoke")
     lines = {line.split()[0]: line for line in out.splitlines() if line.split()}
     assert all(key in lines for key in keys(config))

@@ -15,7 +15,18 @@ from fairjax.run.checkpoint import Checkpoints
 from fairjax.run.recipe import Recipe, make_recipe
 
 KEY = jax.random.key(7)
-every_method = pytest.mark.parametrize("name", METHODS)
+# Their "loss" in the log is one of several terms, and training steps give them the epoch; they have
+# tests of their own.
+SEVERAL_TERMS = {
+    "adversarial_removal",
+    "debface",
+    "gabn",
+    "gac",
+    "gap_penalty",
+    "group_dro",
+    "reweighting",
+}
+every_method = pytest.mark.parametrize("name", sorted(METHODS.keys() - SEVERAL_TERMS))
 
 
 @pytest.fixture(autouse=True, scope="module")
