@@ -41,7 +41,7 @@ from fairjax.run.progress import read_metrics
 from fairjax.run.score import attributes_of, read_predictions
 from fairjax.run.workdir import FIELDS, WorkdirError, read_checked
 
-CASES = int(os.environ.get("FAIRJAX_FUZZ_CASES", "150"))  # a parser
+CASES = int(os.environ.get("FAIRJAX_FUZZ_CASES", "60"))  # a parser
 WORDS = (
     *(b"", b"\n", b"\r", b"\0", b"\t", b",", b'"', b"\xff", b"\xc3", b"\x1b[31m", b"/", b"../"),
     *(b"-1", b"1" * 5000, b"9223372036854775808", b"1e308", b"nan", b"inf", b"null", b"[", b"{"),
