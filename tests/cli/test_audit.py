@@ -190,6 +190,7 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'"),
         (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'"),
         (["TABLE", "TABLE"], "put the systems into columns of one table"),
+        (["TABLE", "--scorer", "mls"], "--scorer compares embeddings; for a table of scores say"),
         (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to"),
         (["x.npz"], "x.npz does not exist"),
         (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table"),
