@@ -19,6 +19,11 @@ DONE = 0
 UNUSABLE = 1
 USAGE = 2
 
+
+class UsageError(ValueError):
+    """A command line that asks for nothing, or for what does not go together; exit code `USAGE`."""
+
+
 ERROR_FILE = "FAIRJAX_ERROR_FILE"  # environment variable: where the line is written, too
 
 # Packages that `pip install .` leaves out, by the extra that brings them.
