@@ -50,11 +50,11 @@ from fairjax.core.errors import (  # noqa: E402
     DONE,
     UNUSABLE,
     USAGE,
+    UserError,
     missing_extra,
     print_anywhere,
     report_error,
 )
-from fairjax.data.dataset import DataError  # noqa: E402
 from fairjax.run.host import end_with_parent, keep_freed_memory  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
 from fairjax.run.workdir import (  # noqa: E402
@@ -141,8 +141,8 @@ exit codes: 0 done; 1 the data, a file or the run's folder can't be used, or the
 and one line says why; 2 the command line or the config is wrong; 128 + N a signal N stopped it, and
 the same line resumes it."""
 
-# What a user can put right; anything else is our fault and keeps its traceback.
-USER_ERRORS = (DataError, FloatingPointError, WorkdirError)  # beside ConfigError
+# What a user can put right, beside UserError; anything else is our fault and keeps its traceback.
+USER_ERRORS = (FloatingPointError, OSError)
 
 
 def join_processes(config: ConfigDict) -> None:
@@ -363,11 +363,11 @@ def guarded(argv: Sequence[str]) -> int:
     print_anywhere()
     try:
         return main(argv)
-    except config_lib.ConfigError as error:
+    except UserError as error:
         why = str(error)
         report_error(error)
-        return USAGE
-    except (*USER_ERRORS, OSError) as error:
+        return error.code
+    except USER_ERRORS as error:
         why = str(error)
         report_error(error)
         return UNUSABLE

@@ -39,7 +39,7 @@ SMALL = {
     "stages": 1,
     "width": 4,
 }
-_DEPTHS = (1, 18)  # of a Transformer, and of what comes in no smaller size
+_DEPTHS = (1, 10, 18)  # of a Transformer, and of what comes in no smaller size
 _GAMMA_U = 0.1  # a rate that the few cosines of a tiny batch resolve
 _REQUIRED = {  # of settings that have no default
     "tasks": {name: config_lib.task(kind, name) for name, kind in config_lib.tree.TASKS.items()}

@@ -119,7 +119,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.compute_dtype = "float32"
         config.input.image_size = 32
-        config.backbone.update(depth=18, width=4, dim=16)
+        config.backbone.update(depth=10, width=4, dim=16)
         config.train.update(epochs=1.0, batch_size=16)
         config.optim.schedule = schedule("steps", at_epochs=(0.5,))
         config.eval.batch_size = 16

@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import fairjax
-from fairjax.audit.tables import InputError
 from fairjax.cli import audit, config, data, diff, plan, report, similarity
-from fairjax.config import ConfigError
 from fairjax.core.errors import (
     DONE,
     UNUSABLE,
     USAGE,
-    UsageError,
+    UserError,
     missing_extra,
     print_anywhere,
     report_error,
 )
-from fairjax.data.dataset import DataError
-from fairjax.run.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
 VERBS = (audit, config, data, diff, plan, report, similarity)
@@ -57,10 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.parser.error(_unrecognized(unknown, arguments.parser))
     try:
         arguments.run(arguments)
-    except (ConfigError, UsageError) as error:
+    except UserError as error:
         report_error(error)
-        return USAGE
-    except (DataError, InputError, OSError, WorkdirError) as error:
+        return error.code
+    except OSError as error:
         report_error(error)
         return UNUSABLE
     except ModuleNotFoundError as error:

@@ -5,14 +5,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from fairjax.data.dataset import DataError
-from fairjax.data.formats.files import printable
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _LISTED = 20  # names shown of a long list; --json has them all
 _KINDS = {
@@ -116,6 +112,8 @@ def add(verbs: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 120
@@ -171,6 +169,7 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
 
 
 def _person_folder(arguments: argparse.Namespace) -> str:
+    from fairjax.data.dataset import DataError
     from fairjax.data.identities import IdentitiesSource
 
     try:
@@ -304,8 +303,10 @@ def _pairs_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
     ]
 
 
-def _print_report(console: Console, found: DataReport) -> None:
+def _print_report(console: "Console", found: DataReport) -> None:
     """The one way in which any data set's account is printed."""
+    from fairjax.data.formats.files import printable
+
     account, skipped = found.account, found.account["skipped"]
     console.print(
         f"{account['source']}: {found.size}, {len(skipped):,} skipped. "
@@ -325,8 +326,11 @@ def _print_report(console: Console, found: DataReport) -> None:
         _print_sheet(console, sheet)
 
 
-def _print_sheet(console: Console, sheet: Sheet) -> None:
+def _print_sheet(console: "Console", sheet: Sheet) -> None:
     """Numbers to the right, lines only in a terminal; nothing where there are no rows."""
+    from rich import box
+    from rich.table import Table
+
     if not sheet.rows:
         return
     look = box.ROUNDED if console.is_terminal else None

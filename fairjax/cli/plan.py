@@ -4,9 +4,10 @@ import argparse
 import ast
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_collections import ConfigDict
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 GIB = 2**30
 
@@ -84,7 +85,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     print_tables([_table(settings, needed, limit)], console)
 
 
-def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+def _overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
     """The config with these `--config.key=value` applied.
 
     Raises:

@@ -4,10 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from fairjax.run.workdir import read_checked
-
 
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
@@ -27,6 +23,8 @@ def add(verbs: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
     if (arguments.folder / "study.json").exists():
         from fairjax.study import summarise
 
@@ -34,7 +32,8 @@ def _report(arguments: argparse.Namespace) -> None:
         print(f"\nReport: {path}")
         return
     from fairjax.run.build import build_scoring
-    from fairjax.run.score import report  # matplotlib is not every verb's business
+    from fairjax.run.score import report
+    from fairjax.run.workdir import read_checked
 
     scoring = build_scoring(read_checked(arguments.folder / "config.json"))
     path = report(scoring, arguments.folder, Console(), show_tables=arguments.tables)
