@@ -4,11 +4,11 @@ Trains, evaluates and reports what the config describes. The same line again res
 stopped; a finished run prints its tables again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-import shlex
 import signal
 import sys
 import time
@@ -17,14 +17,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fairjax.run.host import end_with_parent, how_to_resume, keep_freed_memory
+
 
 def leave_at_once(number: int, frame: FrameType | None) -> None:
-    """Ends the process on a signal, in one line; training itself saves first, and says so."""
+    """Ends the process on a signal and says how to resume; training itself saves first."""
     for peers in PEERS:
         peers.leave(f"signal {number} ended it")
-    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live display hides it
-    line = f"\n{cursor}fairjax: ended by signal {number}; the same line starts or resumes it.\n"
-    os.write(2, line.encode())
+    cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a live display hides it
+    text = (
+        f"\n{cursor}Stopped by signal {number}; all that was trained is saved. {how_to_resume()}\n"
+    )
+    with contextlib.suppress(OSError):  # nobody may read any more
+        os.write(1, text.encode())
     os._exit(128 + number)  # no exception: an import or a callback would swallow it
 
 
@@ -54,7 +59,6 @@ from fairjax.core.errors import (  # noqa: E402
     report_error,
 )
 from fairjax.data.dataset import DataError  # noqa: E402
-from fairjax.run.host import end_with_parent, keep_freed_memory  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
 from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
@@ -127,35 +131,45 @@ def join_processes(config: ConfigDict) -> None:
     process = _number(PROCESS.value, "JAX_PROCESS_ID")
     given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
-    # Longer than our own, so that the line that names the process comes first.
-    waits: dict[str, Any] = {
-        "initialization_timeout": int(JOIN_TIMEOUT.value) + 1,
-        "heartbeat_timeout_seconds": 2 * int(HEARTBEAT_TIMEOUT.value) + 10,
-    }
-    if not missing:
-        from fairjax.run import peers
+    local_devices = None
+    if missing and DISTRIBUTED.value:
+        from fairjax.run.cluster import find_cluster
 
         try:
-            joined = peers.meet(
-                str(coordinator),
-                int(processes or 0),
-                int(process or 0),
-                started_with=_started_with(config),
-                join_s=float(JOIN_TIMEOUT.value),
-                heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
-            )
+            cluster = find_cluster(timeout_s=float(JOIN_TIMEOUT.value))
         except ValueError as error:
             raise config_lib.ConfigError(str(error)) from None
-        PEERS.append(joined)
-        jax.distributed.initialize(coordinator, processes, process, **waits)
-    elif DISTRIBUTED.value:
-        jax.distributed.initialize(**waits)
-        _require_same("config or code", json.dumps(_started_with(config), sort_keys=True))
-    elif len(missing) < len(given):
+        coordinator, processes, process, local_devices = cluster
+    elif len(missing) == len(given):
+        return
+    elif missing:
         raise config_lib.ConfigError(
             f"{', '.join(missing)} is missing: several processes need --coordinator, --processes "
             "and --process (or --distributed, where Slurm, Open MPI or a TPU pod starts them)."
         )
+    from fairjax.run import peers
+
+    try:
+        joined = peers.meet(
+            str(coordinator),
+            int(processes or 0),
+            int(process or 0),
+            started_with=_started_with(config),
+            join_s=float(JOIN_TIMEOUT.value),
+            heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
+        )
+    except ValueError as error:
+        raise config_lib.ConfigError(str(error)) from None
+    PEERS.append(joined)
+    jax.distributed.initialize(
+        coordinator,
+        processes,
+        process,
+        local_devices,
+        # Longer than our own, so that the line that names the process comes first.
+        initialization_timeout=int(JOIN_TIMEOUT.value) + 1,
+        heartbeat_timeout_seconds=2 * int(HEARTBEAT_TIMEOUT.value) + 10,
+    )
 
 
 def _started_with(config: ConfigDict) -> dict[str, Any]:
@@ -255,8 +269,7 @@ def run(
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
-                line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
-                print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
+                print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
             write_json(
                 workdir / "outcome.json",
@@ -350,7 +363,20 @@ def guarded(argv: Sequence[str]) -> int:
 
 
 def _number(flag: int | None, variable: str) -> int | None:
-    return flag if flag is not None or variable not in os.environ else int(os.environ[variable])
+    """A flag's number, else that of an environment variable.
+
+    Raises:
+      ConfigError: If the variable is no whole number.
+    """
+    if flag is not None or variable not in os.environ:
+        return flag
+    try:
+        return int(os.environ[variable])
+    except ValueError:
+        raise config_lib.ConfigError(
+            f"{variable}={os.environ[variable]!r} in the environment must be a whole number; "
+            f"correct it or type: unset {variable}"
+        ) from None
 
 
 def parse(argv: list[str]) -> list[str]:

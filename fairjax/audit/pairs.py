@@ -292,9 +292,14 @@ class PairTable:
         said = []
         for name in self.layout.distances:
             said.append(
-                f"{name} is a distance: all {total:,} values were turned into minus themselves, so "
-                "that larger means more alike; in the results a threshold of -t accepts distances "
-                "up to t."
+                f"{name} is a distance (all {total:,} values): smaller means more alike, and a "
+                "threshold accepts distances up to it."
+            )
+        for name in self.layout.unread:
+            said.append(
+                f"The column {name!r} is not read: the scores are those of "
+                f"{listed(self.layout.systems)}. To audit both, say --score "
+                f"{shlex.quote(self.layout.systems[0])} --distance {shlex.quote(name)}."
             )
         if self.asked.zero_is_same:
             said.append(
