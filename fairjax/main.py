@@ -298,6 +298,8 @@ def main(argv: Sequence[str]) -> int:
         )
     if not isinstance(config, ConfigDict):  # the flag keeps the error of a missing file
         config = config_lib.load(config_flags.get_config_filename(flags.FLAGS["config"]))
+    with config.ignore_type():
+        config.update_from_flattened_dict(WORDS)
     logging.set_verbosity(logging.INFO)
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
@@ -319,7 +321,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     """All runs of a study and its table, or the one run of it that --only names."""
     from fairjax import study
 
-    given = config_flags.get_override_values(flags.FLAGS["config"])
+    given = {**config_flags.get_override_values(flags.FLAGS["config"]), **WORDS}
     runs = study.expand(config, workdir, overrides=given)
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
@@ -386,7 +388,7 @@ def parse(argv: list[str]) -> list[str]:
         raise SystemExit(DONE)
     argv = _with_config_files(argv)
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(_without_words(argv))
     except (
         flags.Error,
         AttributeError,
@@ -404,6 +406,36 @@ def parse(argv: list[str]) -> list[str]:
             raise
         report_error(message)
         raise SystemExit(UNUSABLE) from None
+
+
+WORDS: dict[str, float | str] = {}  # by key: flags of settings that take numbers and words
+
+
+def _without_words(argv: Sequence[str]) -> list[str]:
+    """The command line without the flags of settings that are numbers or words, put into `WORDS`.
+
+    ml_collections takes the type of a setting from its present value and refuses the other.
+    """
+    joined = "\0".join(argv[1:])
+    flag = r"(?:^|(?<=\0))--?config\.([^=\0]+)[=\0]([^\0]*)(?:\0|$)"
+    found = re.search(r"(?:^|\0)--?config[=\0]([^\0]*)", joined)
+    if not found or not re.search(flag, joined):
+        return list(argv)
+    try:
+        config = config_lib.load(found[1])
+    except config_lib.ConfigError:  # said when the flags are read
+        return list(argv)
+
+    def take(hit: re.Match[str]) -> str:
+        path, text = hit[1], hit[2]
+        known = path in config_lib.keys(config)
+        if not known or not config_lib.takes_words(config_lib.annotation_at(config, path)):
+            return hit[0]
+        WORDS[path] = config_lib.number_or_word(text)
+        return ""
+
+    rest = re.sub(flag, take, joined).strip("\0")
+    return [argv[0], *(rest.split("\0") if rest else [])]
 
 
 def _with_config_files(argv: Sequence[str]) -> list[str]:

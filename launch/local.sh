@@ -60,10 +60,10 @@ while [[ ${#running[@]} -gt 0 ]]; do
     wait "${pids[process]}" 2>/dev/null || code=$?
     if [[ $code -eq 0 ]]; then continue; fi
     if [[ $status -eq 0 ]]; then status=$code; fi
-    # One that was asked to stop saves, and so do the others; after a fault they leave by
+    # A process that was asked to stop saves, and so do the others. After a fault they leave by
     # themselves, unless they still wait for it to come.
     if [[ $asked -eq 0 && $deadline -eq 0 && ! $code =~ ^(129|130|143)$ ]]; then
-      deadline=$((SECONDS + 10))
+      deadline=$((SECONDS + ${FAIRJAX_GRACE:-10}))
       first="process $process ended with exit code $code"
     fi
   done

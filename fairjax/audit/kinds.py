@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fairjax.audit.tables import InputError
+from fairjax.core.names import counted
 from fairjax.protocols.verification import accuracy
 
 _SLACK = 1e-4  # of the range: rounding in somebody's float32 or in printed digits
@@ -117,7 +118,8 @@ def check_kind(
         row = int(np.argmax(bad))
         raise InputError(
             f"{where}, data row {row + 1}: {column} is {values[row]:g}, but {known.name} lie "
-            f"between {known.low:g} and {known.high:g} ({bad.sum():,} such rows); say what the "
+            f"between {known.low:g} and {known.high:g} "
+            f"({counted(int(bad.sum()), 'such row')}); say what the "
             f"scores are with --kind.{hint and ' ' + hint}"
         )
 

@@ -8,7 +8,15 @@ import fairjax
 from fairjax.audit.tables import InputError
 from fairjax.cli import audit, config, data, diff, plan, report, similarity
 from fairjax.config import ConfigError
-from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, print_anywhere, report_error
+from fairjax.core.errors import (
+    DONE,
+    INTERRUPTED,
+    UNUSABLE,
+    USAGE,
+    missing_extra,
+    print_anywhere,
+    report_error,
+)
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
@@ -47,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataError, InputError, OSError, WorkdirError) as error:
         report_error(error)
         return UNUSABLE
+    except KeyboardInterrupt:
+        report_error(f"{arguments.verb} was stopped by Ctrl-C.")
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         message = missing_extra(error, f"fairjax {arguments.verb}")
         if not message:

@@ -350,5 +350,5 @@ def test_the_command_takes_numbers_and_words_for_failures(tmp_path):
 def test_the_note_on_distances_names_no_threshold_that_nobody_gave(tmp_path):
     path = table(tmp_path, lambda cosine: 1 - cosine, name="distance")
     (said,) = load_comparisons(path, Asked())["group"].limits()
-    assert said.startswith("distance is a distance: all 300 values were turned")
-    assert said.endswith("a threshold of -t accepts distances up to t.")
+    assert said.startswith("distance is a distance (all 300 values): smaller means more alike")
+    assert said.endswith("a threshold accepts distances up to it.")
