@@ -79,6 +79,31 @@ def test_tpu_pod_runs_the_line_on_all_workers():
     assert shlex.split(line[-1].removeprefix("--command="))[-5:] == ["--distributed", *RUN]
 
 
+def test_local_names_a_process_that_ended_while_the_others_wait_for_it(tmp_path):
+    program = tmp_path / "program"
+    program.write_text(
+        "#!/usr/bin/env bash\n"
+        'case "$*" in *--process=1*) exit 7;; esac\n'
+        f"trap 'touch {tmp_path}/asked; exit 143' TERM\n"
+        "while true; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", ROOT / "launch" / "local.sh", "--processes", "2", *RUN],
+        env={**os.environ, "PYTHON": str(program), "FAIRJAX_GRACE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 7
+    assert (tmp_path / "asked").exists()
+    assert done.stderr.endswith(
+        "process 1 ended with exit code 7; the others are still there and are asked to stop.\n"
+    )
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_local_passes_a_signal_on_and_waits_until_its_processes_have_saved(tmp_path, number):
     program = tmp_path / "program"

@@ -25,7 +25,7 @@ from fairjax.audit.pairs import PairTable, spelled_nearly
 from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
 from fairjax.core.comparisons import Embeddings, Pairs, compare
 from fairjax.core.files import read_arrays
-from fairjax.core.names import clean, clean_path
+from fairjax.core.names import clean, clean_path, counted
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 _VECTORS = ("embedding", "embeddings", "feature", "features")
@@ -258,7 +258,7 @@ def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.n
         row = int(np.argmax(bad))
         raise InputError(
             f"{path}, data row {row + 1}: the embedding has {width[row]} numbers, the first one "
-            f"{width[0]} ({bad.sum():,} such rows)."
+            f"{width[0]} ({counted(int(bad.sum()), 'such row')})."
         )
     vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
     words: dict[str, list[str]] = {name: [] for name in text}

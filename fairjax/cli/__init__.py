@@ -10,6 +10,7 @@ import fairjax
 from fairjax.cli import audit, config, data, diff, plan, report, similarity
 from fairjax.core.errors import (
     DONE,
+    INTERRUPTED,
     UNUSABLE,
     USAGE,
     UserError,
@@ -59,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         report_error(error)
         return UNUSABLE
+    except KeyboardInterrupt:
+        report_error(f"{arguments.verb} was stopped by Ctrl-C.")
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         message = missing_extra(error, f"fairjax {arguments.verb}")
         if not message:

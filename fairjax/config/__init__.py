@@ -8,6 +8,7 @@ from fairjax.config.bind import bind_section as bind_section
 from fairjax.config.check import validate as validate
 from fairjax.config.describe import describe as describe
 from fairjax.config.errors import ConfigError as ConfigError
+from fairjax.config.keys import annotation_at as annotation_at
 from fairjax.config.keys import differences as differences
 from fairjax.config.keys import keys as keys
 from fairjax.config.keys import leaf as leaf
@@ -35,3 +36,5 @@ from fairjax.config.tree import parse_arg as parse_arg
 from fairjax.config.tree import shipped as shipped
 from fairjax.config.tree import split_argument as split_argument
 from fairjax.config.tree import study as study
+from fairjax.config.values import number_or_word as number_or_word
+from fairjax.config.values import takes_words as takes_words

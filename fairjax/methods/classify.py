@@ -7,7 +7,7 @@ One task alone, or bins of a number as classes, are the same recipe with another
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -66,7 +66,12 @@ class Task:
 
 
 def _regression(
-    target: Target, smoothing: float, *, attribute: str, weight: float = 1.0, loss: str = "mse"
+    target: Target,
+    smoothing: float,
+    *,
+    attribute: str,
+    weight: float = 1.0,
+    loss: Literal["mse", "l1", "huber"] = "mse",
 ) -> Task:
     """A number, standardised by the training split; predicted in its own unit.
 

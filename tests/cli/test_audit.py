@@ -218,6 +218,19 @@ def test_a_wrong_command_line_ends_with_two(arguments, capsys):
     assert caught.value.code == 2
 
 
+def test_a_refused_audit_says_that_the_folder_holds_an_earlier_one(demo, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = ["audit", str(demo[0] / "comparisons.csv"), "--bootstrap", "5", "--out", str(out)]
+    refused = [*line, "--threshold", "77"]
+    assert cli.main(refused) == 1
+    assert "earlier" not in capsys.readouterr().err
+    assert cli.main(line) == 0
+    assert cli.main(refused) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(f"(What is in {out / 'results.json'} is an earlier audit's.)\n")
+    assert said.count("\n") == 1
+
+
 def test_the_self_test_prints_its_rates(capsys):
     assert cli.main(["audit", "--self-test", "4"]) == 0
     out = capsys.readouterr().out
