@@ -236,11 +236,20 @@ def _add_columns(group: Any) -> None:
 
 
 def _add_pairs(group: Any) -> None:
+    from fairjax.core.comparisons import SCORERS
+
     group.add_argument(
         "--embedding",
         metavar="PREFIX",
         default="",
         help="in a table of embeddings, what the columns begin with: e for e0, e1, ...",
+    )
+    group.add_argument(
+        "--scorer",
+        choices=SCORERS,
+        default="",
+        help="how embeddings are compared: by cosine, or by mutual likelihood (mls), which needs "
+        "an .npz with variances or log_variances (default: mls where all files have them)",
     )
     which = group.add_mutually_exclusive_group()
     which.add_argument(
@@ -610,6 +619,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
             "several tables of scores: put the systems into columns of one table and name each "
             "with --score."
         )
+    elif arguments.scorer:
+        raise _usage("--scorer compares embeddings; for a table of scores say --kind.")
     else:
         loaded = load_comparisons(arguments.files[0], asked, people=people)
     calibration = {}
@@ -642,6 +653,7 @@ def _asked(arguments: argparse.Namespace) -> Any:
         decision=arguments.decision,
         accept=arguments.accept,
         embedding=arguments.embedding,
+        scorer=arguments.scorer,
     )
 
 

@@ -190,6 +190,11 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'", 1),
         (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'", 1),
         (["TABLE", "TABLE"], "put the systems into columns of one table", 2),
+        (
+            ["TABLE", "--scorer", "mls"],
+            "--scorer compares embeddings; for a table of scores say",
+            2,
+        ),
         (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to", 1),
         (["x.npz"], "x.npz does not exist", 1),
         (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table", 2),
