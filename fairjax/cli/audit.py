@@ -620,7 +620,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
             "with --score."
         )
     elif arguments.scorer:
-        raise _usage("--scorer compares embeddings; for a table of scores say --kind.")
+        raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:
         loaded = load_comparisons(arguments.files[0], asked, people=people)
     calibration = {}
