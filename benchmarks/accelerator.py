@@ -346,6 +346,8 @@ def main() -> None:
         ],
     )
     print_tables([table], Console(highlight=False, markup=False, width=100))
+    if arguments.tiny:
+        print("The aims are for the full sizes; with --tiny they only show that they are computed:")
     for aim in aims(rows):
         print(aim)
 
