@@ -4,11 +4,11 @@ Trains, evaluates and reports what the config describes. The same line again res
 stopped; for a finished run it prints the verdict again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-import shlex
 import signal
 import sys
 import textwrap
@@ -18,14 +18,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fairjax.run.host import end_with_parent, how_to_resume, keep_freed_memory
+
 
 def leave_at_once(number: int, frame: FrameType | None) -> None:
-    """Ends the process on a signal, in one line; training itself saves first, and says so."""
+    """Ends the process on a signal and says how to resume; training itself saves first."""
     for peers in PEERS:
         peers.leave(f"signal {number} ended it")
-    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live display hides it
-    line = f"\n{cursor}fairjax: ended by signal {number}; the same line starts or resumes it.\n"
-    os.write(2, line.encode())
+    cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a live display hides it
+    text = (
+        f"\n{cursor}Stopped by signal {number}; all that was trained is saved. {how_to_resume()}\n"
+    )
+    with contextlib.suppress(OSError):  # nobody may read any more
+        os.write(1, text.encode())
     os._exit(128 + number)  # no exception: an import or a callback would swallow it
 
 
@@ -55,7 +60,6 @@ from fairjax.core.errors import (  # noqa: E402
     print_anywhere,
     report_error,
 )
-from fairjax.run.host import end_with_parent, keep_freed_memory  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
 from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
@@ -163,35 +167,45 @@ def join_processes(config: ConfigDict) -> None:
     process = _number(PROCESS.value, "JAX_PROCESS_ID")
     given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
-    # Longer than our own, so that the line that names the process comes first.
-    waits: dict[str, Any] = {
-        "initialization_timeout": int(JOIN_TIMEOUT.value) + 1,
-        "heartbeat_timeout_seconds": 2 * int(HEARTBEAT_TIMEOUT.value) + 10,
-    }
-    if not missing:
-        from fairjax.run import peers
+    local_devices = None
+    if missing and DISTRIBUTED.value:
+        from fairjax.run.cluster import find_cluster
 
         try:
-            joined = peers.meet(
-                str(coordinator),
-                int(processes or 0),
-                int(process or 0),
-                started_with=_started_with(config),
-                join_s=float(JOIN_TIMEOUT.value),
-                heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
-            )
+            cluster = find_cluster(timeout_s=float(JOIN_TIMEOUT.value))
         except ValueError as error:
             raise config_lib.ConfigError(str(error)) from None
-        PEERS.append(joined)
-        jax.distributed.initialize(coordinator, processes, process, **waits)
-    elif DISTRIBUTED.value:
-        jax.distributed.initialize(**waits)
-        _require_same("config or code", json.dumps(_started_with(config), sort_keys=True))
-    elif len(missing) < len(given):
+        coordinator, processes, process, local_devices = cluster
+    elif len(missing) == len(given):
+        return
+    elif missing:
         raise config_lib.ConfigError(
             f"{', '.join(missing)} is missing: several processes need --coordinator, --processes "
             "and --process (or --distributed, where Slurm, Open MPI or a TPU pod starts them)."
         )
+    from fairjax.run import peers
+
+    try:
+        joined = peers.meet(
+            str(coordinator),
+            int(processes or 0),
+            int(process or 0),
+            started_with=_started_with(config),
+            join_s=float(JOIN_TIMEOUT.value),
+            heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
+        )
+    except ValueError as error:
+        raise config_lib.ConfigError(str(error)) from None
+    PEERS.append(joined)
+    jax.distributed.initialize(
+        coordinator,
+        processes,
+        process,
+        local_devices,
+        # Longer than our own, so that the line that names the process comes first.
+        initialization_timeout=int(JOIN_TIMEOUT.value) + 1,
+        heartbeat_timeout_seconds=2 * int(HEARTBEAT_TIMEOUT.value) + 10,
+    )
 
 
 def _started_with(config: ConfigDict) -> dict[str, Any]:
@@ -291,8 +305,7 @@ def run(
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
-                line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
-                print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
+                print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
             write_json(
                 workdir / "outcome.json",
@@ -321,6 +334,8 @@ def main(argv: Sequence[str]) -> int:
         )
     if not isinstance(config, ConfigDict):  # the flag keeps the error of a missing file
         config = config_lib.load(config_flags.get_config_filename(flags.FLAGS["config"]))
+    with config.ignore_type():
+        config.update_from_flattened_dict(WORDS)
     logging.set_verbosity(logging.INFO)
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
@@ -342,7 +357,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     """All runs of a study and its table, or the one run of it that --only names."""
     from fairjax import study
 
-    given = config_flags.get_override_values(flags.FLAGS["config"])
+    given = {**config_flags.get_override_values(flags.FLAGS["config"]), **WORDS}
     runs = study.expand(config, workdir, overrides=given)
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
@@ -386,7 +401,20 @@ def guarded(argv: Sequence[str]) -> int:
 
 
 def _number(flag: int | None, variable: str) -> int | None:
-    return flag if flag is not None or variable not in os.environ else int(os.environ[variable])
+    """A flag's number, else that of an environment variable.
+
+    Raises:
+      ConfigError: If the variable is no whole number.
+    """
+    if flag is not None or variable not in os.environ:
+        return flag
+    try:
+        return int(os.environ[variable])
+    except ValueError:
+        raise config_lib.ConfigError(
+            f"{variable}={os.environ[variable]!r} in the environment must be a whole number; "
+            f"correct it or type: unset {variable}"
+        ) from None
 
 
 def usage() -> str:
@@ -424,7 +452,7 @@ def parse(argv: list[str]) -> list[str]:
         raise SystemExit(DONE)
     argv = _with_config_files(argv)
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(_without_words(argv))
     except (
         flags.Error,
         AttributeError,
@@ -442,6 +470,36 @@ def parse(argv: list[str]) -> list[str]:
             raise
         report_error(message)
         raise SystemExit(UNUSABLE) from None
+
+
+WORDS: dict[str, float | str] = {}  # by key: flags of settings that take numbers and words
+
+
+def _without_words(argv: Sequence[str]) -> list[str]:
+    """The command line without the flags of settings that are numbers or words, put into `WORDS`.
+
+    ml_collections takes the type of a setting from its present value and refuses the other.
+    """
+    joined = "\0".join(argv[1:])
+    flag = r"(?:^|(?<=\0))--?config\.([^=\0]+)[=\0]([^\0]*)(?:\0|$)"
+    found = re.search(r"(?:^|\0)--?config[=\0]([^\0]*)", joined)
+    if not found or not re.search(flag, joined):
+        return list(argv)
+    try:
+        config = config_lib.load(found[1])
+    except config_lib.ConfigError:  # said when the flags are read
+        return list(argv)
+
+    def take(hit: re.Match[str]) -> str:
+        path, text = hit[1], hit[2]
+        known = path in config_lib.keys(config)
+        if not known or not config_lib.takes_words(config_lib.annotation_at(config, path)):
+            return hit[0]
+        WORDS[path] = config_lib.number_or_word(text)
+        return ""
+
+    rest = re.sub(flag, take, joined).strip("\0")
+    return [argv[0], *(rest.split("\0") if rest else [])]
 
 
 def _with_config_files(argv: Sequence[str]) -> list[str]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import fairjax
-from fairjax.cli import audit, config, data, diff, plan, report, similarity
+from fairjax.cli import audit, config, data, diff, gradcam, plan, report, similarity
 from fairjax.core.errors import (
     DONE,
+    INTERRUPTED,
     UNUSABLE,
     USAGE,
     UserError,
@@ -19,7 +20,7 @@ from fairjax.core.errors import (
 )
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, config, data, diff, plan, report, similarity)
+VERBS = (audit, config, data, diff, gradcam, plan, report, similarity)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         report_error(error)
         return UNUSABLE
+    except KeyboardInterrupt:
+        report_error(f"{arguments.verb} was stopped by Ctrl-C.")
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         message = missing_extra(error, f"fairjax {arguments.verb}")
         if not message:

@@ -236,11 +236,20 @@ def _add_columns(group: Any) -> None:
 
 
 def _add_pairs(group: Any) -> None:
+    from fairjax.core.comparisons import SCORERS
+
     group.add_argument(
         "--embedding",
         metavar="PREFIX",
         default="",
         help="in a table of embeddings, what the columns begin with: e for e0, e1, ...",
+    )
+    group.add_argument(
+        "--scorer",
+        choices=SCORERS,
+        default="",
+        help="how embeddings are compared: by cosine, or by mutual likelihood (mls), which needs "
+        "an .npz with variances or log_variances (default: mls where all files have them)",
     )
     which = group.add_mutually_exclusive_group()
     which.add_argument(
@@ -381,19 +390,38 @@ def _add_measuring(group: Any) -> None:
 def _audit(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
+    from fairjax.audit.tables import InputError
+
     console = Console(highlight=False, markup=False)
     if arguments.self_test:
         return _self_test(arguments, console)
     _check_out(arguments.out)
     if arguments.demo and arguments.files:
         raise UsageError("--demo brings its own scores; leave FILE out.")
-    if arguments.demo:
-        return _demo(arguments, console)
-    if not arguments.files:
+    if not arguments.files and not arguments.demo:
         raise UsageError("nothing to audit: give FILE, --demo or --self-test.")
-    if arguments.label:
-        return _audit_predictions(arguments, console)
-    return _audit_files(arguments, console)
+    before = _results_in(arguments.out)
+    try:
+        if arguments.demo:
+            _demo(arguments, console)
+        elif arguments.label:
+            _audit_predictions(arguments, console)
+        else:
+            _audit_files(arguments, console)
+    except InputError as error:
+        after = _results_in(arguments.out)
+        old = [str(path) for path, written in before.items() if after.get(path) == written]
+        if not old:
+            raise
+        raise InputError(f"{error} (What is in {', '.join(old)} is an earlier audit's.)") from error
+
+
+def _results_in(out: Path | None) -> dict[Path, int]:
+    """The results that a folder holds, and when each was written."""
+    if out is None:
+        return {}
+    found = [*out.glob("results.json"), *out.glob("*/results.json")]
+    return {path: path.stat().st_mtime_ns for path in sorted(found)}
 
 
 def _check_out(out: Path | None) -> None:
@@ -591,6 +619,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
             "several tables of scores: put the systems into columns of one table and name each "
             "with --score."
         )
+    elif arguments.scorer:
+        raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:
         loaded = load_comparisons(arguments.files[0], asked, people=people)
     calibration = {}
@@ -623,6 +653,7 @@ def _asked(arguments: argparse.Namespace) -> Any:
         decision=arguments.decision,
         accept=arguments.accept,
         embedding=arguments.embedding,
+        scorer=arguments.scorer,
     )
 
 

@@ -91,13 +91,25 @@ def _overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
     Raises:
       ConfigError: If there is no such key, or its value is of another type.
     """
-    from fairjax.config import ConfigError, keys, leaf, suggest_key
+    from fairjax.config import (
+        ConfigError,
+        annotation_at,
+        keys,
+        leaf,
+        number_or_word,
+        suggest_key,
+        takes_words,
+    )
 
     for word in overrides:
         path, _, text = word.removeprefix("--config.").partition("=")
         if path not in keys(config):
             raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
         old = leaf(config, path)
+        if takes_words(annotation_at(config, path)):
+            with config.ignore_type():
+                config.update_from_flattened_dict({path: number_or_word(text)})
+            continue
         try:
             text = {"true": "True", "false": "False"}.get(text, text)
             value = text if isinstance(old, str) else ast.literal_eval(text)

@@ -18,6 +18,7 @@ import fairjax
 DONE = 0
 UNUSABLE = 1
 USAGE = 2
+INTERRUPTED = 130  # 128 + SIGINT
 
 
 class UserError(Exception):

@@ -190,6 +190,11 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'", 1),
         (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'", 1),
         (["TABLE", "TABLE"], "put the systems into columns of one table", 2),
+        (
+            ["TABLE", "--scorer", "mls"],
+            "--scorer compares embeddings; for a table of scores say",
+            2,
+        ),
         (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to", 1),
         (["x.npz"], "x.npz does not exist", 1),
         (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table", 2),
@@ -216,6 +221,19 @@ def test_a_wrong_command_line_ends_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["audit", "t.csv", *arguments])
     assert caught.value.code == 2
+
+
+def test_a_refused_audit_says_that_the_folder_holds_an_earlier_one(demo, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = ["audit", str(demo[0] / "comparisons.csv"), "--bootstrap", "5", "--out", str(out)]
+    refused = [*line, "--threshold", "77"]
+    assert cli.main(refused) == 1
+    assert "earlier" not in capsys.readouterr().err
+    assert cli.main(line) == 0
+    assert cli.main(refused) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(f"(What is in {out / 'results.json'} is an earlier audit's.)\n")
+    assert said.count("\n") == 1
 
 
 def test_the_self_test_prints_its_rates(capsys):

@@ -86,6 +86,12 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, error):
         cli.main(["similarity", "a", "b"])
 
 
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(diff, "_diff", raising(KeyboardInterrupt()))
+    assert cli.main(["diff", "a", "b"]) == 130
+    assert capsys.readouterr().err == "fairjax: diff was stopped by Ctrl-C.\n"
+
+
 def test_a_package_that_an_extra_brings_is_one_line_with_the_command(monkeypatch, capsys):
     monkeypatch.setattr(report, "_report", raising(ModuleNotFoundError("no", name="jax.numpy")))
     assert cli.main(["report", "a"]) == 1
