@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+_UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the name of a folder, on some system
 _DESCRIPTION = """\
 How do a face system's errors differ between groups of people, and how sure is that?
 
@@ -536,7 +538,7 @@ def _say(
         console.print(f"\nBy {part}:", soft_wrap=True)
     print_summary(results, console)
     if arguments.out:
-        folder = arguments.out / part
+        folder = arguments.out / _UNFIT.sub("-", part)
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
