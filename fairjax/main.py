@@ -1,7 +1,7 @@
-"""The main door: `python -m fairjax.main --config FILE[:arg] --workdir DIR [--config.k=v ...]`.
+"""The main door: `python -m fairjax.main --config FILE[:ARG] --workdir DIR [--config.KEY=VALUE]`.
 
 Trains, evaluates and reports what the config describes. The same line again resumes a run that was
-stopped; a finished run prints its tables again.
+stopped; for a finished run it prints the verdict again.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,11 +56,11 @@ from fairjax.core.errors import (  # noqa: E402
     DONE,
     UNUSABLE,
     USAGE,
+    UserError,
     missing_extra,
     print_anywhere,
     report_error,
 )
-from fairjax.data.dataset import DataError  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
 from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
@@ -74,28 +75,28 @@ from fairjax.run.workdir import (  # noqa: E402
 CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "The experiment: a Python file with get_config(arg); what follows a colon is its argument, "
-    "such as configs/quickstart.py:smoke or FILE:small,seed=3. A config that FairJAX ships goes by "
-    "its name, too: quickstart:smoke. Override any key with --config.section.key=value.",
+    "The experiment: the name of a config that FairJAX ships, such as quickstart, or a Python file "
+    "with a function get_config(arg). What follows a colon is its argument: quickstart:smoke, "
+    "my_config.py:small,seed=3.",
 )
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run's folder: checkpoints, logs, predictions, results.json, report.html."
+    "workdir",
+    None,
+    "The run's folder, made if need be: checkpoints, logs, predictions, results.json, report.html.",
 )
-COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "host:port of process 0, for a run of several processes."
+TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
+ONLY = flags.DEFINE_string(
+    "only", None, "Train only this run of a study, such as cosface-seed0; the others wait."
 )
-PROCESSES = flags.DEFINE_integer("processes", None, "How many processes take part.")
-PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
 CHANGED_DATA = flags.DEFINE_string(
     "changed_data",
     None,
-    "Hash of data that a begun run goes on with, as its refusal prints it: after bad images were "
-    "taken out.",
+    "Resume although the data changed, for example after bad images were taken out. The refusal to "
+    "resume prints the hash of the data to put here.",
 )
-ONLY = flags.DEFINE_string(
-    "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
-)
-TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "Address of process 0.")
+PROCESSES = flags.DEFINE_integer("processes", None, "Number of processes of the run.")
+PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
 )
@@ -109,9 +110,44 @@ HEARTBEAT_TIMEOUT = flags.DEFINE_float(
     "noticed at once.",
     lower_bound=1.0,
 )
+METAVARS = {
+    "config": "FILE[:ARG]",
+    "workdir": "DIR",
+    "only": "RUN",
+    "changed_data": "HASH",
+    "coordinator": "HOST:PORT",
+    "processes": "N",
+    "process": "K",
+    "join_timeout": "SECONDS",
+    "heartbeat_timeout": "SECONDS",
+}
+HELP_FLAGS = {"-h", "-help", "--help", "-helpshort", "--helpshort", "-helpfull", "--helpfull"}
 
-# What a user can put right; anything else is our fault and keeps its traceback.
-USER_ERRORS = (DataError, FloatingPointError, WorkdirError)  # beside ConfigError
+_HELP = """\
+usage: python -m fairjax.main --config FILE[:ARG] --workdir DIR [--config.KEY=VALUE ...]
+
+Trains the model that a config describes, evaluates it by group of people, and writes a report.
+Type the same line again to resume a stopped run. Of a finished run it prints the verdict again.
+A config may also be a study: many runs that fill one table.
+
+examples:
+  python -m fairjax.main --config quickstart:smoke --workdir runs/first   # seconds on a CPU
+  python -m fairjax.main --config quickstart --workdir runs/seed1 --config.seed=1
+  python -m fairjax.main --config studies/fpr_consistency:smoke --workdir runs/study
+
+see also:
+  fairjax config              the configs that FairJAX ships
+  fairjax config quickstart   the arguments of one, and every key with its value and meaning
+  fairjax plan --help         the memory that a run needs
+  fairjax report --help       the numbers and the report of a run again, without training
+"""
+_EXIT_CODES = """
+exit codes: 0 done; 1 the data, a file or the run's folder can't be used, or the loss is not finite,
+and one line says why; 2 the command line or the config is wrong; 128 + N a signal N stopped it, and
+the same line resumes it."""
+
+# What a user can put right, beside UserError; anything else is our fault and keeps its traceback.
+USER_ERRORS = (FloatingPointError, OSError)
 
 
 def join_processes(config: ConfigDict) -> None:
@@ -345,11 +381,11 @@ def guarded(argv: Sequence[str]) -> int:
     print_anywhere()
     try:
         return main(argv)
-    except config_lib.ConfigError as error:
+    except UserError as error:
         why = str(error)
         report_error(error)
-        return USAGE
-    except (*USER_ERRORS, OSError) as error:
+        return error.code
+    except USER_ERRORS as error:
         why = str(error)
         report_error(error)
         return UNUSABLE
@@ -384,8 +420,36 @@ def _number(flag: int | None, variable: str) -> int | None:
         ) from None
 
 
+def usage() -> str:
+    """What `--help` prints: how to call the command, examples, every flag, the exit codes."""
+    ours = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(__name__)}
+    run_flags = ("config", "workdir", "tables", "only", "changed_data")
+    sections = [
+        _HELP,
+        "flags:",
+        *(_flag_help(ours[name]) for name in run_flags),
+        "  --config.KEY=VALUE\n      Change a key of the config; `fairjax config NAME` lists them.",
+        "  --version\n      Print the version.",
+        "\nflags for several processes (launch/README.md has examples):",
+        *(_flag_help(flag) for name, flag in sorted(ours.items()) if name not in run_flags),
+        _EXIT_CODES,
+    ]
+    return "\n".join(sections)
+
+
+def _flag_help(flag: flags.Flag) -> str:
+    """One flag: its name, what it takes, and its meaning in wrapped lines."""
+    value = "" if flag.boolean else f" {METAVARS.get(flag.name, 'VALUE')}"
+    default = "" if flag.default in (None, False) else f" (default: {flag.default})"
+    lines = textwrap.wrap(f"{flag.help}{default}", 88)
+    return "\n".join([f"  --{flag.name}{value}", *(f"      {line}" for line in lines)])
+
+
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags; a wrong one gives a line instead of a traceback."""
+    if HELP_FLAGS & set(argv[1:]):
+        print(usage())
+        raise SystemExit(DONE)
     if "--version" in argv[1:]:
         print(f"fairjax {fairjax.__version__}")
         raise SystemExit(DONE)

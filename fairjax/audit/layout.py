@@ -80,6 +80,8 @@ class Asked:
       decision: A column of decisions, instead of scores.
       accept: The words in it that accept a pair.
       embedding: What columns of an embedding's dimensions begin with; "" finds the only series.
+      scorer: How embeddings are compared, one of `core.comparisons.SCORERS`; "" is "mls" where all
+        of them have variances, else "cosine".
     """
 
     scores: Sequence[str] = ()
@@ -102,6 +104,7 @@ class Asked:
     decision: str = ""
     accept: Sequence[str] = ()
     embedding: str = ""
+    scorer: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,14 @@ from fairjax.core.results import Results
 from fairjax.protocols.verification import accuracy
 from fairjax.protocols.verification import core as verification
 from fairjax.protocols.verification import stream as verification_stream
+from fairjax.protocols.verification.embedded import of_likelihood
 from fairjax.protocols.verification.gaps import BiasDegree
 from fairjax.protocols.verification.scene import Point
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
 ACCURACY_VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
-    "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw", "exact"),
+    "rfw": tuple(accuracy.VARIANTS),
     "bfw": (),
     "lfw": ("insightface", "exact"),
 }
@@ -137,6 +138,8 @@ def measure(
     }
     if degree:
         said |= {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+    if set(loaded.kinds.values()) == {"mls"}:
+        results = of_likelihood(results)
     if loaded.decided:
         results = _without_scores(results)
     results = with_failures(results, loaded)

@@ -26,6 +26,7 @@ from fairjax.config.sections import vit as vit
 from fairjax.config.study import Claim as Claim
 from fairjax.config.study import Column as Column
 from fairjax.config.study import Row as Row
+from fairjax.config.study import Spread as Spread
 from fairjax.config.study import Study as Study
 from fairjax.config.study import Thesis as Thesis
 from fairjax.config.tree import FREE_TO_CHANGE as FREE_TO_CHANGE

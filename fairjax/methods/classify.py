@@ -346,7 +346,8 @@ def attribute_method(
         )
         value, logged, state = objective.loss(view)
         moved = {**moved, OBJECTIVE: state} if state else moved
-        return value, Aux(moved, jax.lax.stop_gradient({**scalars, **logged}))
+        scalars |= {"loss_tasks": scalars["loss"], "loss": (value, jnp.float32(1.0)), **logged}
+        return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         network = {
