@@ -154,7 +154,7 @@ class InputSettings(Checked):
     def __post_init__(self) -> None:
         even = self.image_size >= 2 and self.image_size % 2 == 0
         need(even, "image_size", self.image_size, "above 0 and even")
-        self.need_above_zero("image_size", "together")
+        self.need_above_zero("together")
         need(
             self.together == 1 or bool(self.balance), "together", self.together, "1 without balance"
         )
