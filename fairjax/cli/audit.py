@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from typing import Any
 
 from fairjax.core.errors import UsageError
 
+_UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the name of a folder, on some system
 _DESCRIPTION = """\
 Measures how the errors of a face system differ between groups of people, and how sure that is.
 
@@ -587,7 +589,7 @@ def _say(
         console.print(f"\nBy {part}:", soft_wrap=True)
     print_summary(results, console)
     if arguments.out:
-        folder = arguments.out / part
+        folder = arguments.out / _UNFIT.sub("-", part)
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
