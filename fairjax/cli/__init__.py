@@ -6,14 +6,14 @@ from typing import NoReturn
 
 import fairjax
 from fairjax.audit.tables import InputError
-from fairjax.cli import audit, config, data, diff, plan, report, similarity
+from fairjax.cli import audit, config, data, diff, margins, plan, report, similarity
 from fairjax.config import ConfigError
 from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, print_anywhere, report_error
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, config, data, diff, plan, report, similarity)
+VERBS = (audit, config, data, diff, margins, plan, report, similarity)
 
 
 class _Parser(argparse.ArgumentParser):
