@@ -3,7 +3,8 @@
 Source: none of its own; docs/methods names each method's.
 Runs, for each seed: every method of configs/recognition/margin.py on the same people, network,
   optimiser and epochs; GAC and DebFace on the network that they need. RL-RBN needs a policy, which
-  `fairjax margins` learns: give policy=FILE, else it is left out.
+  `fairjax margins` learns: give policy=FILE, else it is left out. PFE is not in it: it is a second
+  stage on a frozen network, with scores of its own.
 Data: people=phantom, generated people of whom one group's, in training and in the test, look alike,
   so that its false positive rate is higher in truth; people=tree, a tree of people with pairs a
   group (FAIRJAX_DATA holds faces_id.tar, faces_id.csv and faces_id_pairs/).
@@ -31,6 +32,7 @@ METHODS = {
     "MixFairFace": ("mixfairface", False),
     "USS": ("uss", False),
     "LabellessFace-style": ("labelless_face", False),
+    "InvReg": ("invreg", False),
     "GABN-style": ("gabn", True),
     "GAC": ("gac", True),
     "DebFace": ("debface", True),

@@ -119,6 +119,7 @@ class HideSettings:
     value: str = "mean"
 
     def __post_init__(self) -> None:
+        need(0 <= self.ratio < 1, "ratio", self.ratio, "at least 0 and below 1")
         need_one_of("direction", self.direction, ("sensitive", "nonsensitive"))
         need_one_of("value", self.value, ("mean", "black"))
 
@@ -151,7 +152,8 @@ class InputSettings(Checked):
     hide: HideSettings = HideSettings()
 
     def __post_init__(self) -> None:
-        self.need_above_zero("image_size")
+        even = self.image_size >= 2 and self.image_size % 2 == 0
+        need(even, "image_size", self.image_size, "above 0 and even")
         self.need_zero_or_more("cache_mb")
         need(self.views in (1, 2), "views", self.views, "1 or 2")
         each = self.images_per_identity
@@ -178,7 +180,8 @@ class InitSettings:
     Attributes:
       run: Another run's folder, or a file of a ViT or MAE as timm, DeiT and MAE name it; "" starts
         from random weights.
-      part: Module that is taken: "backbone" (or another module), or "all".
+      part: Module that is taken: "backbone" (or another module), or "all"; "scorer=backbone" takes
+        the other model's backbone for this model's scorer.
     """
 
     run: str = ""
@@ -325,3 +328,4 @@ class EvalSettings(Checked):
     def __post_init__(self) -> None:
         self.need_above_zero("batch_size")
         need_one_of("weights", self.weights, ("last", "best"))
+        need_one_of("published", self.published, ("", "resnet50", "tfc"))

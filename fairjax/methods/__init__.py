@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fairjax.core.types import Method
 from fairjax.methods import (
     adversarial_removal,
+    automae,
     classify,
     cosine_margin,
     debface,
@@ -16,9 +17,11 @@ from fairjax.methods import (
     gap_penalty,
     group_dro,
     ic_ffr,
+    invreg,
     labelless_face,
     masked_autoencoder,
     mixfairface,
+    pfe,
     reweighting,
     rl_rbn,
     simclr,
@@ -31,6 +34,7 @@ from fairjax.methods import (
 SUPPLIED = ("backbone", "targets", "preprocess")
 METHODS: dict[str, Callable[..., Method]] = {
     "adversarial_removal": adversarial_removal.build,
+    "automae": automae.build,
     "classify": classify.build,
     "cosine_margin": cosine_margin.build,
     "debface": debface.build,
@@ -42,9 +46,11 @@ METHODS: dict[str, Callable[..., Method]] = {
     "gap_penalty": gap_penalty.build,
     "group_dro": group_dro.build,
     "ic_ffr": ic_ffr.build,
+    "invreg": invreg.build,
     "labelless_face": labelless_face.build,
     "masked_autoencoder": masked_autoencoder.build,
     "mixfairface": mixfairface.build,
+    "pfe": pfe.build,
     "reweighting": reweighting.build,
     "rl_rbn": rl_rbn.build,
     "simclr": simclr.build,

@@ -212,7 +212,7 @@ def margin_method(
         value, logged = total / jnp.maximum(count, 1.0), {"loss": (total, count)}
         if added.loss is not None:
             value += added.loss
-            logged = {"loss": (value * count, count), "loss_margin": (total, count)}
+            logged = {"loss": (value * count, count), "loss_identity": (total, count)}
         scalars = {
             **logged,
             "target_cosine": masked_sum(output.target, mask),

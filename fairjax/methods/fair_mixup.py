@@ -91,7 +91,7 @@ def build(
             return jax.nn.softmax(view.forward(images, dropout_key)[task])
 
         blend = share * first + (1 - share) * second
-        _, slopes = jax.jvp(probabilities, (blend,), (second - first,))
+        slopes = slopes_along(probabilities, blend, second - first)
         cell = pair_cells(pairs, who, groups=len(groups))
         penalty = slope_penalty(
             slopes, cell, labels, pairs.drawn, cells=len(groups) ** 2, classes=classes
@@ -110,6 +110,23 @@ def build(
     return attribute_method(
         model, heads, preprocess, objective=Objective(loss), save_features=save_features
     )
+
+
+def slopes_along(function: Callable[[Array], Array], at: Array, direction: Array) -> Array:
+    """Change of a function's outputs `[batch, outputs]` at a point along a direction.
+
+    Raises:
+      ValueError: If the function has no such derivative.
+    """
+    try:
+        return jax.jvp(function, (at,), (direction,))[1]
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        raise ValueError(
+            "fair_mixup needs a second derivative, which cuDNN's fused attention lacks; set "
+            "config.compute_dtype='float32'."
+        ) from None
 
 
 class Pairs(NamedTuple):

@@ -62,7 +62,7 @@ def test_the_contrastive_term_is_the_mean_over_groups_by_numpy(key, negatives):
     expected = np.mean([np.mean(rows) for rows in by_group.values()])
     total, count = aux.scalars["loss_contrastive"]
     np.testing.assert_allclose(total / count, expected, rtol=1e-4)
-    margin_total, rows = aux.scalars["loss_margin"]
+    margin_total, rows = aux.scalars["loss_identity"]
     np.testing.assert_allclose(loss, margin_total / rows + expected, rtol=1e-4)
     total, count = aux.scalars["loss_contrastive_C"]
     assert count == 4
@@ -78,7 +78,7 @@ def test_without_groups_pairs_or_rows_it_is_arcface(key, negatives):
     nothing = {**batch, "mask": jnp.zeros(24, bool)}
     for rows in (nobody, single, nothing):
         loss, aux, gradient, _ = step_of(build(negatives=negatives), rows, key)
-        total, count = aux.scalars["loss_margin"]
+        total, count = aux.scalars["loss_identity"]
         np.testing.assert_allclose(loss, total / max(count, 1), rtol=1e-6)
         assert is_finite(gradient)
         assert not count or not losses_without_rows(aux)

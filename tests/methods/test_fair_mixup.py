@@ -13,8 +13,15 @@ from grouped_example import (
     value_and_gradient,
 )
 
+from fairjax.losses.adversarial import reverse_gradient
 from fairjax.methods import METHODS
-from fairjax.methods.fair_mixup import Pairs, draw_pairs, pair_cells, slope_penalty
+from fairjax.methods.fair_mixup import (
+    Pairs,
+    draw_pairs,
+    pair_cells,
+    slope_penalty,
+    slopes_along,
+)
 
 TASKS = {
     "gender": {"kind": "classes", "attribute": "gender"},
@@ -172,3 +179,10 @@ def test_the_gap_in_demographic_parity_shrinks(key):
     free, penalised = gap(0.0), gap(8.0)
     assert free > 0.4
     assert penalised < 0.5 * free
+
+
+def test_a_layer_without_a_second_derivative_is_refused_in_one_line():
+    x = jnp.ones((2, 3))
+    np.testing.assert_allclose(slopes_along(jnp.sin, x, 2 * x), 2 * np.cos(1.0) * x, rtol=1e-6)
+    with pytest.raises(ValueError, match="fused attention lacks; set config.compute_dtype"):
+        slopes_along(lambda x: reverse_gradient(x, 1.0), x, x)

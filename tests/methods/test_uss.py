@@ -62,7 +62,7 @@ def test_the_pairs_loss_is_that_of_the_equation_and_starts_at_the_impostors_thre
     total, count = aux.scalars["loss_pairs"]
     assert count == 6
     np.testing.assert_allclose(total / count, (genuine + impostor).mean(), rtol=1e-4)
-    margin_total, rows = aux.scalars["loss_margin"]
+    margin_total, rows = aux.scalars["loss_identity"]
     np.testing.assert_allclose(loss, margin_total / rows + total / count, rtol=1e-5)
     np.testing.assert_allclose(aux.scalars["loss"][0] / aux.scalars["loss"][1], loss, rtol=1e-6)
     np.testing.assert_allclose(aux.scalars["pair_threshold"][0], start / 16, rtol=1e-4)
@@ -81,7 +81,7 @@ def test_people_with_one_image_and_padding_have_no_pair(key):
     assert aux.scalars["loss_pairs"] == (0, 0)
     assert not aux.model_state["extension"]["started"]
     assert gradient["extension"]["threshold"] == 0 and is_finite(gradient)
-    np.testing.assert_allclose(loss, aux.scalars["loss_margin"][0] / 6, rtol=1e-6)
+    np.testing.assert_allclose(loss, aux.scalars["loss_identity"][0] / 6, rtol=1e-6)
 
 
 def test_the_memory_holds_the_last_image_of_each_person_and_is_compared_with(key):

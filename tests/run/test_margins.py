@@ -28,7 +28,7 @@ STATES = make_states(
 @pytest.fixture(autouse=True)
 def one_unit(monkeypatch):
     """A network of one stage of one unit, which compiles in seconds."""
-    monkeypatch.setitem(UNITS, 18, (1,))
+    monkeypatch.setitem(UNITS, 10, (1,))
 
 
 def planted_moves(*, rows=600):

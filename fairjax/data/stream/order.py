@@ -107,8 +107,9 @@ def balanced_rows_at(
 ) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
     """Where the endless stream stands in which every class comes equally often.
 
-    The stream is round after round: in each, every class comes once, in an order of its own. In the
-    rounds a class goes through its rows, each once, and then again in another order.
+    The stream is round after round: in each, every class comes once, in an order of its own, with
+    `together` rows. In the rounds a class goes through its rows, each once, and then again in
+    another order.
 
     Args:
       positions: Counted from 0 at the start of training.
