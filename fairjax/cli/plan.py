@@ -49,7 +49,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     from fairjax.config import ConfigError, load, validate
     from fairjax.report import print_tables
 
-    config = _overridden(load(arguments.config), arguments.overrides)
+    config = overridden(load(arguments.config), arguments.overrides)
     if "study" in config:
         raise ConfigError(f"{arguments.config} is a study; plan one of its runs' configs.")
     for name, above in (("classes", 1), ("devices", 0), ("memory", 0)):
@@ -85,7 +85,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     print_tables([_table(settings, needed, limit)], console)
 
 
-def _overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
+def overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
     """The config with these `--config.key=value` applied.
 
     Raises:

@@ -133,8 +133,8 @@ class InputSettings(Checked):
       normalise: "imagenet": channel mean and deviation; "half": (x/255 - 0.5)/0.5.
       cache_mb: Decoded images stay in memory up to this size, in MiB.
       balance: A label whose classes come equally often, such as identity or group; "" is none.
-      together: Images of a class that follow one another where `balance` is set, so that a batch
-        holds several images of a person.
+      images_per_identity: Images of a person that a batch has together, 2 or more, for methods that
+        compare a person's images; people then come equally often. 0 shuffles images alone.
       augment: Random changes of a training image.
       views: Views of an image: 2 for methods that compare two.
       second_augment: Random changes of the second view.
@@ -145,7 +145,7 @@ class InputSettings(Checked):
     normalise: str = "imagenet"
     cache_mb: int = 4096
     balance: str = ""
-    together: int = 1
+    images_per_identity: int = 0
     augment: Augment = Augment()
     views: int = 1
     second_augment: Augment = Augment()
@@ -154,13 +154,18 @@ class InputSettings(Checked):
     def __post_init__(self) -> None:
         even = self.image_size >= 2 and self.image_size % 2 == 0
         need(even, "image_size", self.image_size, "above 0 and even")
-        self.need_above_zero("together")
-        need(
-            self.together == 1 or bool(self.balance), "together", self.together, "1 without balance"
-        )
         self.need_zero_or_more("cache_mb")
         need(self.views in (1, 2), "views", self.views, "1 or 2")
+        each = self.images_per_identity
+        need(each == 0 or each >= 2, "images_per_identity", each, "0, or 2 or more")
+        fits = not each or self.balance in ("", "identity")
+        need(fits, "balance", self.balance, "'' or 'identity' beside images_per_identity")
         need_one_of("normalise", self.normalise, ("imagenet", "half"))
+
+    @property
+    def balanced(self) -> str:
+        """The label whose classes come equally often; "" is none."""
+        return "identity" if self.images_per_identity else self.balance
 
     @property
     def second(self) -> Augment | None:

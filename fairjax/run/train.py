@@ -43,12 +43,14 @@ class RunOutcome:
       finished: False when a signal stopped it early; the state is saved all the same.
       signal_number: Number of the signal that stopped the run, or 0.
       checkpoint: The step whose weights were evaluated; -1 when unfinished.
+      parameters: Number of trained parameters.
     """
 
     step: int
     finished: bool
     signal_number: int
     checkpoint: int
+    parameters: int
 
 
 def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
@@ -111,9 +113,10 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 except ValueError as error:
                     raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
+        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
         logging.info(
             "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",
-            f"{sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)):,}",
+            f"{parameters:,}",
             len(examples),
             total_steps,
             options.batch_size,
@@ -139,8 +142,8 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 second=images.second,
                 seed=settings.seed,
                 start_step=start,
-                balance=images.balance,
-                together=images.together,
+                balance=images.balanced,
+                images_per_class=max(images.images_per_identity, 1),
                 cache_mb=images.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
@@ -214,7 +217,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                     )
                     saved_at = time.monotonic()
                 if halt:
-                    return RunOutcome(step, finished=False, signal_number=halt, checkpoint=-1)
+                    return RunOutcome(step, False, halt, checkpoint=-1, parameters=parameters)
                 window.go_on()
 
         checkpoints.wait()
@@ -224,7 +227,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             chosen = checkpoints.best_step
             state, _ = checkpoints.restore(recipe.abstract_state, step=chosen) or (state, None)
         evaluate(settings, workdir, dataset, method, state.variables)
-        return RunOutcome(position["step"], finished=True, signal_number=0, checkpoint=chosen)
+        return RunOutcome(position["step"], True, 0, checkpoint=chosen, parameters=parameters)
 
 
 @dataclass
