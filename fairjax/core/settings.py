@@ -164,13 +164,19 @@ class InitSettings:
     """The `init` section: weights that training starts from.
 
     Attributes:
-      run: Another run's folder, or a file of a ViT or MAE as timm, DeiT and MAE name it; "" starts
-        from random weights.
+      run: Another run's folder, or a checkpoint (.safetensors, .pth, .npz) of an IResNet, ResNet,
+        ViT or MAE under the names of its public programs; "" starts from random weights.
       part: Module that is taken: "backbone" (or another module), or "all".
+      channels: Order of colours that a checkpoint's network was trained with: "rgb" or "bgr". The
+        first layer of a "bgr" network is turned, for our images are RGB. Runs are RGB.
     """
 
     run: str = ""
     part: str = "backbone"
+    channels: str = "rgb"
+
+    def __post_init__(self) -> None:
+        need_one_of("channels", self.channels, ("rgb", "bgr"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from fairjax.core.types import Batch, Method, PyTree
 from fairjax.models.vit import sincos_positions
 
+# Where a Vision Transformer ends otherwise than it was trained to; never part of its blocks
+_ENDS = ("norm", "pooled_norm")
+
 
 @flax.struct.dataclass
 class TrainState:
@@ -57,7 +60,7 @@ def init_state(
     return TrainState(jnp.int32(0), params, model_state, tx.init(params), average)
 
 
-def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
+def start_from(state: TrainState, other: PyTree, *, part: str, settings: str = "") -> TrainState:
     """A fresh state with another model's weights and statistics in place of its own.
 
     Weights go by their paths. What only one of the two models has stays fresh here, or is left
@@ -67,30 +70,36 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
       state: A state that `init_state` made.
       other: `{"params": ..., **model_state}` of the other model.
       part: A module at the top of both models, such as "backbone", or "all".
+      settings: The config's keys that build the network of a checkpoint of another library: that
+        network must be whole on both sides, but for a Vision Transformer's last norm. "" for a run.
 
     Raises:
-      ValueError: If there is no such part, nothing in it is on both sides, or an array's shapes
-        differ; names the first path and what is wrong.
+      ValueError: If there is no such part, nothing in it is on both sides, an array's shapes
+        differ, or a checkpoint's network is another one; names paths and what is wrong.
     """
     own, given = (
         {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
         for tree in ({"params": state.params, **state.model_state}, other)
     )
     parts = ", ".join(repr(name) for name in ["all", *state.params])
+    built = f" ({settings})" if settings else ""
     if not own:
         raise ValueError(f"config.init.part={part!r} is no part of this model; it has {parts}.")
     shared = own.keys() & given.keys()
     if not shared:
         raise ValueError(
-            f"config.init.run shares no array of {part!r} with this model; build the same {part}, "
-            f"or choose another config.init.part of {parts}."
+            f"config.init.run shares no array of {part!r} with this model; build the same {part}"
+            f"{built}, or choose another config.init.part of {parts}."
         )
     for path in sorted(shared):
         if own[path].shape != given[path].shape:
             raise ValueError(
                 f"config.init.run cannot be started from: {'/'.join(path)} is {own[path].shape} "
-                f"here and {given[path].shape} there; build the same {part}."
+                f"here and {given[path].shape} there; build the same {part}"
+                f"{built}."
             )
+    if settings:
+        _check_whole(own.keys() - shared, given.keys() - shared, settings)
     _check_positions(given.keys() - shared, given)
     logging.info(
         "Started from %d arrays of %r; fresh: %s; left behind: %s.",
@@ -110,6 +119,30 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
     params = variables.pop("params")
     return dataclasses.replace(state, params=params, model_state=variables, average=average)
+
+
+def _check_whole(
+    fresh: Collection[tuple[str, ...]], left: Collection[tuple[str, ...]], settings: str
+) -> None:
+    """Refuses a checkpoint of which this model would take a part only.
+
+    Raises:
+      ValueError: Naming arrays that only one of the two has.
+    """
+
+    def named(paths: Collection[tuple[str, ...]]) -> str:
+        names = sorted("/".join(path) for path in paths)
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"{', '.join(names[:3])}{more}"
+
+    fresh, left = ([path for path in paths if path[2] not in _ENDS] for paths in (fresh, left))
+    if fresh or left:
+        missing = f"; it lacks {named(fresh)}" if fresh else ""
+        over = f"; this model has no {named(left)}" if left else ""
+        raise ValueError(
+            f"config.init.run holds another network than this one{missing}{over}. To build it: "
+            f"{settings}."
+        )
 
 
 def _check_positions(left: Collection[tuple[str, ...]], given: Mapping[Any, Any]) -> None:

@@ -20,7 +20,7 @@ from fairjax.core.types import PyTree
 from fairjax.data.dataset import Dataset
 from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
-from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_variables
+from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_weights
 from fairjax.run.evaluate import (
     evaluate,
     group_spread,
@@ -105,9 +105,14 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
         else:
             state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
             if settings.init.run:
-                other = read_variables(Path(settings.init.run))
+                other = read_weights(Path(settings.init.run), channels=settings.init.channels)
                 try:
-                    state = start_from(state, other, part=settings.init.part)
+                    state = start_from(
+                        state,
+                        other.variables,
+                        part=settings.init.part,
+                        settings=other.settings,
+                    )
                 except ValueError as error:
                     raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
