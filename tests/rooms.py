@@ -76,7 +76,7 @@ ROOMS = (
     ),
     Room("models", "Linen modules; `layers/` exists for a backend's sake", ("core",)),
     Room("losses", "margins, FPR penalty, contrastive, reconstruction", ("core",)),
-    Room("interop", "weights of timm, DeiT and MAE in and out", ("core",)),
+    Room("interop", "public weights in and out: IResNet, ResNet, ViT, MAE", ("core",)),
     Room(
         "protocols",
         "what a paper fixes: pairs in `verification/`, images in `by_image/`",

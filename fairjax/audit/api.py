@@ -48,9 +48,9 @@ def audit(
     tolerance: Mapping[str, float] | None = None,
     kind: str = "",
     regression: bool = False,
-    no_answer: Sequence[str] = (),
+    no_answer: str | Sequence[str] = (),
     failures: bool = False,
-    failure_score: Sequence[float | str] = (),
+    failure_score: float | int | str | Sequence[float | int | str] = (),
     zero_is_same: bool = False,
     any_direction: bool = False,
     names_as_written: bool = False,
@@ -162,7 +162,7 @@ def audit(
         image=columns.one(image, "image"),
         fold=columns.one(fold, "fold"),
         by=columns.attributes(sensitive_features),
-        group_names=tuple(map(str, group_names)),
+        group_names=_words(group_names),
         unknown_groups=unknown_groups,
         subjects_by_group=subjects_by_group,
         any_direction=any_direction,
@@ -171,7 +171,7 @@ def audit(
         names_as_written=names_as_written,
         many_groups=many_groups,
         failures=failures,
-        failure_scores=tuple(failure_score),
+        failure_scores=tuple(_several(failure_score)),
         decision=columns.one(y_pred, "prediction"),
         accept=_words(pos_label) or (("1", "true") if y_pred is not None else ()),
         embedding=embedding,
@@ -478,12 +478,12 @@ class _Columns:
             return value
         both = None if default in ("label", "fold", "prediction", "score") else two_sides(value)
         if both:
-            self._added |= {f"{default}1": both[0], f"{default}2": both[1]}
+            self._add({f"{default}1": both[0], f"{default}2": both[1]})
             return default
         own = getattr(value, "name", None)
         name = str(own) if own not in (None, "") and not self.vectors else default
-        name = default if name in self._added else name
-        self._added[name] = value
+        name = default if name in self._added else name  # predictions named like the labels
+        self._add({name: value})
         return "" if self.vectors else name  # a table of embeddings is read by customary names
 
     def scores(self, value: Any, default: str) -> tuple[str, ...]:
@@ -496,7 +496,7 @@ class _Columns:
         if self._is_names(value):
             return tuple(value)
         if (columns := named_columns(value)) is not None:
-            self._added |= columns
+            self._add(columns)
             return tuple(columns)
         shape = getattr(value, "shape", (0,))
         if len(shape) > 1:
@@ -521,7 +521,7 @@ class _Columns:
             columns = {str(own) if own not in (None, "") else "group": value}
         for name, column in columns.items():
             both = two_sides(column)
-            self._added |= {f"{name}1": both[0], f"{name}2": both[1]} if both else {name: column}
+            self._add({f"{name}1": both[0], f"{name}2": both[1]} if both else {name: column})
         return ("+".join(columns),)
 
     def sources(self) -> list["Source"]:
@@ -546,6 +546,19 @@ class _Columns:
             first = with_columns(first, self._added)
             sources[0] = _with_row_numbers(first) if first.vectors else first
         return sources
+
+    def _add(self, columns: Mapping[str, Any]) -> None:
+        """Takes columns; two arguments may bring one name only if they bring the same values."""
+        from fairjax.audit.frames import same_values
+        from fairjax.audit.tables import InputError
+
+        for name, column in columns.items():
+            if name in self._added and not same_values(self._added[name], column):
+                raise InputError(
+                    f"two arguments bring a column named {name!r} with other values; rename one of "
+                    "the series."
+                )
+            self._added[name] = column
 
     def _is_names(self, value: Any) -> bool:
         """Whether a value is a list of names of columns, and not a column of words."""
@@ -586,7 +599,7 @@ def _label_columns(
     asked: "Asked",
     pos_label: Any,
     labels: Sequence[Any],
-    no_answer: Sequence[str],
+    no_answer: str | Sequence[str],
     regression: bool,
 ) -> "Columns":
     from fairjax.audit.predictions import Columns
@@ -599,8 +612,8 @@ def _label_columns(
         prediction=asked.decision,
         probability=next(iter(asked.scores), ""),
         positive=next(iter(_words(pos_label)), ""),
-        classes=tuple(word for label in labels for word in _words(label)),
-        no_answer=tuple(no_answer),
+        classes=_words(labels),
+        no_answer=_words(no_answer),
         regression=regression,
     )
 
@@ -628,7 +641,7 @@ def _words(value: Any) -> tuple[str, ...]:
     """A label as a table of text spells it: 1 and 1.0 are "1", True is "true"."""
     if value is None:
         return ()
-    if isinstance(value, list | tuple | set):
+    if not isinstance(value, str) and hasattr(value, "__iter__"):
         return tuple(word for one in value for word in _words(one))
     text = str(value)
     if text in ("True", "False"):
@@ -638,7 +651,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _several(value: Any) -> Sequence[Any]:
     """One number or several, as several."""
-    return value if isinstance(value, list | tuple) or hasattr(value, "__iter__") else [value]
+    return [value] if isinstance(value, str) or not hasattr(value, "__iter__") else value
 
 
 def _is_about(m: "Measure", group: str | Sequence[str] | Mapping[str, str] | None) -> bool:

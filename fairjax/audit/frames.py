@@ -38,7 +38,7 @@ def as_source(data: Any, name: str = "the table") -> Source:
 
 
 def with_columns(source: InMemory, columns: Mapping[str, Any]) -> InMemory:
-    """A table with more columns; one of a name that is there takes its place.
+    """A table with more columns; one of a name that is there must have its values.
 
     Args:
       source: The table; without a row it takes the length of the first column.
@@ -58,13 +58,22 @@ def with_columns(source: InMemory, columns: Mapping[str, Any]) -> InMemory:
             )
         if isinstance(column, np.ndarray):
             vectors[name] = column
+        elif name in table.column_names:
+            if not same_values(table.column(name), column):
+                raise InputError(
+                    f"{source} has a column {name!r} with other values than the series of that "
+                    "name; rename the series."
+                )
+        elif table.num_columns:
+            table = table.append_column(name, column)
         else:
-            place = table.column_names.index(name) if name in table.column_names else None
-            kept = table if place is None else table.remove_column(place)
-            table = (
-                kept.append_column(name, column) if kept.num_columns else pa.table({name: column})
-            )
+            table = pa.table({name: column})
     return InMemory(table, vectors, source.name)
+
+
+def same_values(one: Any, other: Any) -> bool:
+    """Whether two columns hold the same values."""
+    return np.array_equal(np.asarray(one).astype(str), np.asarray(other).astype(str))
 
 
 def named_columns(value: Any) -> dict[str, Any] | None:

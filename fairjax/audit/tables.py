@@ -252,7 +252,7 @@ def _memory_fingerprint(source: InMemory) -> str:
         stream.write_table(source.table.combine_chunks())
     digest = hashlib.sha256(sink.getvalue())
     for name in sorted(source.vectors):
-        digest.update(np.ascontiguousarray(source.vectors[name]))
+        digest.update(source.vectors[name].tobytes())
     return f"sha256:{digest.hexdigest()}"
 
 

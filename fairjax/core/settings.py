@@ -30,6 +30,9 @@ def need_one_of(key: str, value: str, known: Sequence[str]) -> None:
     need(value in known, key, value, "one of " + ", ".join(map(repr, known)))
 
 
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+
+
 class Checked:
     """Bounds that the settings of a section share."""
 
@@ -245,7 +248,8 @@ class TrainSettings(Checked):
       best_metric: Metric of the validation split; *loss and *mae are minimised.
       patience: Early stopping: evaluations without a better `best_metric` after which training
         stops; 0 is off.
-      tensorboard: Whether scalars are also written for TensorBoard.
+      track: Where scalars are written besides metrics.jsonl: "tensorboard", "wandb", "mlflow".
+        All three write to the run's folder; WANDB_MODE and MLFLOW_TRACKING_URI name a server.
     """
 
     epochs: float = 60.0
@@ -260,7 +264,7 @@ class TrainSettings(Checked):
     keep_best: int = 1
     best_metric: str = "loss"
     patience: int = 0
-    tensorboard: bool = True
+    track: tuple[str, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
         self.need_above_zero(
@@ -274,6 +278,9 @@ class TrainSettings(Checked):
         )
         self.need_zero_or_more("checkpoint_every", "keep_best", "patience")
         need(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
+        for name in self.track:
+            need_one_of("track", name, TRACKERS)
+        need(len(set(self.track)) == len(self.track), "track", self.track, "names that differ")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,16 @@ import numpy as np
 
 from fairjax.interop.tensors import Tensors, leaves
 
-_UNITS = {  # of a stage, by depth
+_UNITS: dict[tuple[int, ...], int] = {  # of a stage, by depth
     (2, 2, 2, 2): 18,
     (3, 4, 6, 3): 34,
     (3, 4, 14, 3): 50,
     (3, 13, 30, 3): 100,
     (6, 26, 60, 6): 200,
 }
-_RESNETS = {  # by the blocks of a stage and the convolutions of a block
+_RESNETS: dict[
+    tuple[tuple[int, ...], int], int
+] = {  # by the blocks of a stage and the convolutions of a block
     ((2, 2, 2, 2), 2): 18,
     ((3, 4, 6, 3), 2): 34,
     ((3, 4, 6, 3), 3): 50,

@@ -77,11 +77,48 @@ def start_from(state: TrainState, other: PyTree, *, part: str, settings: str = "
       ValueError: If there is no such part, nothing in it is on both sides, an array's shapes
         differ, or a checkpoint's network is another one; names paths and what is wrong.
     """
-    own, given = (
-        {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
-        for tree in ({"params": state.params, **state.model_state}, other)
+    variables = {"params": state.params, **state.model_state}
+    shared = check_variables(variables, other, part=part, settings=settings)
+    own = _arrays_of(variables, part)
+    given = flatten_dict(other)
+    logging.info(
+        "Started from %d arrays of %r; fresh: %s; left behind: %s.",
+        len(shared),
+        part,
+        _names(own.keys() - shared),
+        _names(given.keys() - shared),
     )
-    parts = ", ".join(repr(name) for name in ["all", *state.params])
+    placed = {
+        path: jax.device_put(given[path].astype(leaf.dtype), leaf.sharding)
+        for path, leaf in own.items()
+        if path in shared
+    }
+    variables = unflatten_dict({**flatten_dict(variables), **placed})
+    # The step donates its state, so that the average must not share its arrays.
+    average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
+    params = variables.pop("params")
+    return dataclasses.replace(state, params=params, model_state=variables, average=average)
+
+
+def check_variables(
+    variables: PyTree, other: PyTree, *, part: str, settings: str = ""
+) -> set[tuple[str, ...]]:
+    """Refuses another model's weights that do not fit into this one.
+
+    Args:
+      variables: `{"params": ..., **model_state}` of this model, or their shapes.
+      other: Weights of the other model.
+      part: A module at the top of both models, or "all".
+      settings: The config's keys that build the network of a checkpoint; "" for a run.
+
+    Returns:
+      The paths of the arrays that both have.
+
+    Raises:
+      ValueError: See `start_from`.
+    """
+    own, given = (_arrays_of(tree, part) for tree in (variables, other))
+    parts = ", ".join(repr(name) for name in ["all", *variables["params"]])
     built = f" ({settings})" if settings else ""
     if not own:
         raise ValueError(f"config.init.part={part!r} is no part of this model; it has {parts}.")
@@ -95,30 +132,17 @@ def start_from(state: TrainState, other: PyTree, *, part: str, settings: str = "
         if own[path].shape != given[path].shape:
             raise ValueError(
                 f"config.init.run cannot be started from: {'/'.join(path)} is {own[path].shape} "
-                f"here and {given[path].shape} there; build the same {part}"
-                f"{built}."
+                f"here and {given[path].shape} there; build the same {part}{built}."
             )
     if settings:
         _check_whole(own.keys() - shared, given.keys() - shared, settings)
     _check_positions(given.keys() - shared, given)
-    logging.info(
-        "Started from %d arrays of %r; fresh: %s; left behind: %s.",
-        len(shared),
-        part,
-        _names(own.keys() - shared),
-        _names(flatten_dict(other).keys() - shared),
-    )
-    placed = {
-        path: jax.device_put(given[path].astype(leaf.dtype), leaf.sharding)
-        for path, leaf in own.items()
-        if path in shared
-    }
-    whole = flatten_dict({"params": state.params, **state.model_state})
-    variables = unflatten_dict({**whole, **placed})
-    # The step donates its state, so that the average must not share its arrays.
-    average = jax.tree.map(jnp.copy, variables) if state.average is not None else None
-    params = variables.pop("params")
-    return dataclasses.replace(state, params=params, model_state=variables, average=average)
+    return shared
+
+
+def _arrays_of(tree: PyTree, part: str) -> dict[tuple[str, ...], Any]:
+    """The arrays of a part by their paths, ("params", part, ...)."""
+    return {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
 
 
 def _check_whole(

@@ -23,7 +23,7 @@ from fairjax.run import sharding
 from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_weights
 from fairjax.run.evaluate import (
     evaluate,
-    group_spread,
+    group_metrics,
     metric_names,
     predict_split,
     validation_metrics,
@@ -132,7 +132,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             workdir,
             total_steps=total_steps,
             start_step=start,
-            tensorboard=options.tensorboard,
+            track=options.track,
             writes=jax.process_index() == 0,
             config=settings.tree,
         ) as log:
@@ -195,13 +195,15 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     log.scalars(step, "validation", metrics)
-                    if options.tensorboard and "group_by" in settings.tree["eval"]["protocol"]:
+                    group_by = settings.tree["eval"]["protocol"].get("group_by", "")
+                    if options.track and group_by:
                         log.groups(
                             step,
-                            group_spread(
+                            group_metrics(
                                 columns,
                                 dataset.pairs.get("validation"),
-                                settings.tree["eval"]["protocol"]["group_by"],
+                                group_by,
+                                names=dataset.attributes[group_by].values,
                             ),
                         )
                     position = update_early_stopping(

@@ -196,6 +196,40 @@ def test_several_sensitive_features_are_intersected_as_in_fairlearn(predictions)
     assert found.measure("accuracy", group="Asian left").value == right.mean()
 
 
+def test_series_of_one_name_are_not_taken_for_each_other(predictions):
+    said = predictions.said.rename("gender")
+    found = fairjax.audit(
+        y_true=predictions.gender,
+        y_pred=said,
+        pos_label="female",
+        sensitive_features=predictions.race,
+        n_boot=2,
+    )
+    right = (predictions.gender == predictions.said).mean()
+    assert found.measure("gender_accuracy").value == right
+    brought = {"y_true": predictions.gender, "y_pred": predictions.said}
+    with pytest.raises(InputError, match="two arguments bring a column named 'gender' with other"):
+        fairjax.audit(**brought, sensitive_features=predictions.race.rename("gender"))
+    with pytest.raises(InputError, match="has a column 'race' with other values"):
+        fairjax.audit(predictions, **brought, sensitive_features=predictions.file.rename("race"))
+    same = fairjax.audit(predictions, **brought, pos_label="female", sensitive_features="gender")
+    assert same.results.protocol["group_by"] == "gender"
+
+
+def test_one_word_is_a_list_of_one(predictions):
+    silent = predictions.assign(said=predictions.said.where(predictions.index > 4, "no face"))
+    found = fairjax.audit(
+        silent,
+        y_true="gender",
+        y_pred="said",
+        pos_label="female",
+        no_answer="no face",
+        sensitive_features="race",
+        n_boot=2,
+    )
+    assert "5 of 200 rows have no answer" in found.results.limits[0]
+
+
 def test_two_sides_make_a_pair_and_decisions_are_counted(pairs):
     same = (pairs.subject1 == pairs.subject2).to_numpy()
     accepted = (pairs.score > 0.3).to_numpy()

@@ -1,6 +1,6 @@
 """Public residual networks as torch computes them, narrow and with made-up weights.
 
-`python tests/interop/torch_rendering.py` writes the outputs that the tests read where torch is not
+`python tests/torch_rendering.py` writes the outputs that the tests read where torch is not
 installed. The weights follow from a seed, so that only outputs are stored.
 """
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "residual.npz"
+VECTORS = Path(__file__).parent / "vectors" / "residual.npz"
 KINDS = ("insightface", "tface", "torchvision_18", "torchvision_50")
 UNITS = (2, 2, 2, 2)  # of an IResNet 18 and a ResNet 18
 WIDTH, DIM, SIDE = 4, 6, 32
