@@ -289,7 +289,7 @@ def test_a_mistake_is_an_exception_with_the_commands_line(tmp_path, pairs, capsy
         ({"data": np.ones((2, 4))}, "embeddings need --pairs"),
         ({"y_true": [1, 0], "y_pred": [1, 0], "n_boot": 0}, "n_boot=0"),
         ({"y_true": [1, 0], "y_pred": [1, 0], "task": "faces"}, "task='faces': expected"),
-        ({"data": "none.csv", "fmr": 2}, "fmr=2: a rate is a fraction"),
+        ({"data": np.ones((2, 4)), "fmr": 2}, "fmr=2: a rate is a fraction"),
     ],
 )
 def test_what_cannot_be_audited_is_said_in_one_line(arguments, message, tmp_path, monkeypatch):

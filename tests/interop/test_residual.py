@@ -5,6 +5,7 @@ import pickle
 import zipfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch_rendering
@@ -22,8 +23,9 @@ def built(found):
 
 def applied(found, pixels):
     network = built(found)
-    variables = {name: tree["backbone"] for name, tree in found.variables.items()}
-    return np.asarray(network.apply(variables, pixels, train=False))
+    given = {name: tree["backbone"] for name, tree in found.variables.items()}
+    variables = jax.tree.map(jnp.asarray, given)
+    return np.asarray(network.apply(variables, jnp.asarray(pixels), train=False))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,7 +51,7 @@ def test_every_array_of_our_network_comes_from_the_file(kind):
     found = from_checkpoint(checkpoint(kind))
     network = built(found)
     shapes = jax.eval_shape(
-        lambda: network.init({"params": jax.random.key(0)}, images(), train=False)
+        lambda: network.init({"params": jax.random.key(0)}, jnp.asarray(images()), train=False)
     )
     given = {name: tree["backbone"] for name, tree in found.variables.items()}
     assert jax.tree.map(np.shape, given) == jax.tree.map(np.shape, shapes)
