@@ -41,6 +41,7 @@ def audit(
     all_pairs: bool = False,
     sample_pairs: int | None = None,
     embedding: str = "",
+    scorer: str = "",
     calibrate_on: Any = None,
     fmr: float | int | Sequence[float] | None = None,
     threshold: float | int | Sequence[float] = (),
@@ -99,6 +100,7 @@ def audit(
       all_pairs: Compare every pair of embeddings.
       sample_pairs: Compare at most so many mated and non-mated pairs a group.
       embedding: What columns of an embedding's dimensions begin with, where several are numbered.
+      scorer: How embeddings are compared: "cosine" or "mls"; "" is "mls" where all have variances.
       calibrate_on: A table of other scored pairs to find thresholds on.
       fmr: False match rates in (0, 1) whose thresholds are taken. Default: 1e-3 and 1e-4, or none
         where `threshold` or decisions are given.
@@ -175,6 +177,7 @@ def audit(
         decision=columns.one(y_pred, "prediction"),
         accept=_words(pos_label) or (("1", "true") if y_pred is not None else ()),
         embedding=embedding,
+        scorer=scorer,
     )
     sources = columns.sources()
     predictions = None

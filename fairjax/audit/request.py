@@ -13,7 +13,8 @@ from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
 from fairjax.audit.predictions import Columns, audit_predictions
-from fairjax.audit.tables import InMemory, InputError, Source, size
+from fairjax.audit.tables import InMemory, Source, size
+from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
 from fairjax.core.verdict import resample_limits
 
@@ -86,7 +87,8 @@ def measure(
       The attribute as asked for ("race", "race+gender") and the results, with their provenance.
 
     Raises:
-      InputError: If the data or a choice is unfit.
+      InputError: If the data are unfit.
+      UsageError: If choices do not go together.
     """
     facts = _facts(request)  # first: it refuses a file that is missing
     for by, results in _measured(request, watch):
@@ -115,7 +117,7 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
         if len(request.files) > 1 or request.calibrate_on or request.of_embeddings:
-            raise InputError("a stream takes one table of scores, and finds thresholds on it.")
+            raise UsageError("a stream takes one table of scores, and finds thresholds on it.")
         with watch(f"Streaming {request.files[0]} in four passes ..."):
             found = streaming.measure(
                 request.files[0], request.asked, request.settings, people=_people(request)
@@ -138,9 +140,9 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
 
 def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[tuple[str, Results]]:
     if len(request.files) > 1:
-        raise InputError("--label takes one table of predictions.")
+        raise UsageError("--label takes one table of predictions.")
     if request.groups is not None:
-        raise InputError("--groups is for pairs; put the groups into the table of predictions.")
+        raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
     for by in request.asked.by or ["group"]:
         with watch(f"Measuring by {by} ..."):
             results = audit_predictions(
@@ -175,7 +177,7 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     if request.of_embeddings:
         names = [path.stem if isinstance(path, Path) else path.name for path in request.files]
         if len(set(names)) < len(names):
-            raise InputError(
+            raise UsageError(
                 "two files of embeddings have the same name; systems are named after it."
             )
         loaded = load_embeddings(
@@ -187,12 +189,14 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
             seed=request.settings.seed,
         )
     elif first.vectors if isinstance(first, InMemory) else first.suffix in (".npz", ".npy"):
-        raise InputError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+        raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     elif len(request.files) > 1:
-        raise InputError(
+        raise UsageError(
             "several tables of scores: put the systems into columns of one table and name each "
             "with --score."
         )
+    elif asked.scorer:
+        raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:
         loaded = load_comparisons(first, asked, people=people)
     calibration = {}

@@ -69,7 +69,8 @@ def start_from(state: TrainState, other: PyTree, *, part: str, settings: str = "
     Args:
       state: A state that `init_state` made.
       other: `{"params": ..., **model_state}` of the other model.
-      part: A module at the top of both models, such as "backbone", or "all".
+      part: A module at the top of both models, such as "backbone", or "all"; "scorer=backbone"
+        takes the other model's module "backbone" for the module "scorer" here.
       settings: The config's keys that build the network of a checkpoint of another library: that
         network must be whole on both sides, but for a Vision Transformer's last norm. "" for a run.
 
@@ -78,15 +79,16 @@ def start_from(state: TrainState, other: PyTree, *, part: str, settings: str = "
         differ, or a checkpoint's network is another one; names paths and what is wrong.
     """
     variables = {"params": state.params, **state.model_state}
+    own, given = _parts(variables, other, part)
     shared = check_variables(variables, other, part=part, settings=settings)
-    own = _arrays_of(variables, part)
-    given = flatten_dict(other)
+    part, _, source = part.partition("=")
+    taken = {(path[0], source or path[1], *path[2:]) for path in shared}
     logging.info(
         "Started from %d arrays of %r; fresh: %s; left behind: %s.",
         len(shared),
         part,
         _names(own.keys() - shared),
-        _names(given.keys() - shared),
+        _names(flatten_dict(other).keys() - taken),
     )
     placed = {
         path: jax.device_put(given[path].astype(leaf.dtype), leaf.sharding)
@@ -117,7 +119,8 @@ def check_variables(
     Raises:
       ValueError: See `start_from`.
     """
-    own, given = (_arrays_of(tree, part) for tree in (variables, other))
+    own, given = _parts(variables, other, part)
+    part = part.partition("=")[0]
     parts = ", ".join(repr(name) for name in ["all", *variables["params"]])
     built = f" ({settings})" if settings else ""
     if not own:
@@ -140,9 +143,18 @@ def check_variables(
     return shared
 
 
-def _arrays_of(tree: PyTree, part: str) -> dict[tuple[str, ...], Any]:
-    """The arrays of a part by their paths, ("params", part, ...)."""
-    return {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
+def _parts(
+    variables: PyTree, other: PyTree, part: str
+) -> tuple[dict[tuple[str, ...], Any], dict[tuple[str, ...], Any]]:
+    """The arrays of a part of both models by their paths here, ("params", part, ...)."""
+    part, _, source = part.partition("=")
+    own, given = (
+        {path: leaf for path, leaf in flatten_dict(tree).items() if taken in ("all", path[1])}
+        for taken, tree in ((part, variables), (source or part, other))
+    )
+    if source:
+        given = {(path[0], part, *path[2:]): leaf for path, leaf in given.items()}
+    return own, given
 
 
 def _check_whole(

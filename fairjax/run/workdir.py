@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 import fairjax
 from fairjax.config import differences
 from fairjax.core import files
+from fairjax.core.errors import UserError
 from fairjax.core.files import write_whole
 
 NEEDED_BYTES = 64 * 2**20  # less free space than this cannot hold a run's logs and predictions
@@ -34,7 +35,7 @@ FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
 }
 
 
-class WorkdirError(RuntimeError):
+class WorkdirError(UserError, RuntimeError):
     """The run's folder cannot be used; the message says why and what to do."""
 
 

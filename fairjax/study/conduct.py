@@ -18,6 +18,7 @@ from fairjax.core.errors import ERROR_FILE
 from fairjax.data.dataset import DataError
 from fairjax.run.host import PARENT
 from fairjax.run.workdir import claim, in_use
+from fairjax.study import power
 from fairjax.study.runs import Run, settle, unusable_data
 from fairjax.study.summary import save_study, summarise
 
@@ -45,6 +46,8 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     with claim(workdir):
         settle(runs)
         save_study(workdir, study, shlex.join(line))
+        for line in power.lines(power.forecast(study)):
+            logging.info("%s", line)
         logging.info("Checking the data of all runs.")
         if failed := unusable_data([run for run in runs if not run.done]):
             path = summarise(workdir, console, failed=failed)

@@ -294,7 +294,7 @@ def test_a_mistake_is_an_exception_with_the_commands_line(tmp_path, pairs, capsy
 )
 def test_what_cannot_be_audited_is_said_in_one_line(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=message) as raised:
+    with pytest.raises(ValueError, match=message) as raised:
         fairjax.audit(**arguments)
     assert "\n" not in str(raised.value)
 

@@ -1,5 +1,7 @@
 """A state that starts from another model's weights."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -98,3 +100,14 @@ def test_the_last_norm_of_a_transformer_may_be_another():
     }
     state = start_from(fresh(), made, part="backbone", settings="backbone: name='vit'")
     np.testing.assert_array_equal(state.params["backbone"]["stem"]["kernel"], [0, 1, 2])
+
+
+def test_a_part_may_take_another_parts_weights():
+    state = fresh()
+    scorer = {"stem": {"kernel": jnp.zeros(3)}}
+    state = dataclasses.replace(state, params={**state.params, "scorer": scorer})
+    started = start_from(state, other(), part="scorer=backbone")
+    np.testing.assert_array_equal(started.params["scorer"]["stem"]["kernel"], [0, 1, 2])
+    np.testing.assert_array_equal(started.params["backbone"]["stem"]["kernel"], 0)
+    with pytest.raises(ValueError, match="shares no array of 'scorer'"):
+        start_from(state, other(), part="scorer=head")
