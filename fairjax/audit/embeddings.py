@@ -121,7 +121,7 @@ def _is_spread(name: str, column: np.ndarray) -> bool:
 
 
 def _variance(
-    path: Path, spread: Mapping[str, np.ndarray], embedding: np.ndarray
+    path: Source, spread: Mapping[str, np.ndarray], embedding: np.ndarray
 ) -> np.ndarray | None:
     """The variances of the embeddings; None where there are none.
 
