@@ -39,7 +39,7 @@ SMALL = {
     "stages": 1,
     "width": 4,
 }
-_DEPTHS = (1, 18)  # of a Transformer, and of what comes in no smaller size
+_DEPTHS = (1, 10, 18)  # of a Transformer, and of what comes in no smaller size
 _GAMMA_U = 0.1  # a rate that the few cosines of a tiny batch resolve
 # What a method needs at this size; a map of few positions, for one.
 _FITTING: dict[str, dict[str, Any]] = {

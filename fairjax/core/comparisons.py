@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fairjax.core.names import counted
+
 UNKNOWN = -1  # stands for the group of somebody whose group is not known
 _SAFE = (1e-15, 1e15)  # lengths whose squares float32 holds
 _BLOCK = 1 << 16  # pairs scored at a time: bounds the memory
@@ -123,7 +125,8 @@ def unit_length(
     if not (bad := ~(np.isfinite(length) & (length > 0))[:, 0]).any():
         return np.asarray(embedding / length)
     raise ValueError(
-        f"embedding row {np.argmax(bad)} is zero or not finite ({bad.sum()} such rows)."
+        f"embedding row {np.argmax(bad)} is zero or not finite "
+        f"({counted(int(bad.sum()), 'such row')})."
     )
 
 
