@@ -139,7 +139,7 @@ def build(
         )
         return masked_patch_error(guess, true, chosen.mask)
 
-    def judge(
+    def discriminate(
         weights: PyTree, state: PyTree, maps: jax.Array, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         value, moved = discriminator.apply(
@@ -170,10 +170,12 @@ def build(
         other = probability if draws == 1 else soft_probability(own_key, logs)
         rectangles = block_masks(real_key, len(images), images.shape[1] // patch)
         maps = jnp.concatenate([rectangles, jax.lax.stop_gradient(other)])
-        judged, spectral = judge(params["discriminator"], model_state["spectral"], maps, train=True)
-        real, made = jnp.split(judged, 2)
+        outputs, spectral = discriminate(
+            params["discriminator"], model_state["spectral"], maps, train=True
+        )
+        real, made = jnp.split(outputs, 2)
         fixed = jax.lax.stop_gradient(params["discriminator"])
-        taken, _ = judge(fixed, spectral, probability, train=False)
+        taken, _ = discriminate(fixed, spectral, probability, train=False)
         chosen, weights = select(probability, noise_key)
         hidden = selected_patches(probability, kept=chosen.keep_ids.shape[1])
         share = (hidden * chosen.mask).sum(axis=1) / hidden.sum(axis=1)
@@ -188,8 +190,8 @@ def build(
             value += weight * total / jnp.maximum(count, 1.0)
         scalars |= {
             "loss": (value * count, count),
-            "judged_real": masked_sum(real, mask),
-            "judged_generated": masked_sum(made, mask),
+            "discriminator_real": masked_sum(real, mask),
+            "discriminator_generated": masked_sum(made, mask),
             "map_entropy": masked_sum(entropy, mask),
             "selected_and_masked": masked_sum(share, mask),
         }
