@@ -79,3 +79,28 @@ def test_unfit_predictions_are_one_line(tmp_path, text, columns, words):
         results_of(tmp_path, text, **columns)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_without_a_group_count_among_everyone_only(tmp_path):
+    """Their groups' numbers are those of the table without such rows."""
+    path, lines = tmp_path / "p.csv", GOOD.splitlines()
+    mixed = [line.replace(",X,", ",,") if k % 6 == 1 else line for k, line in enumerate(lines)]
+    columns = Columns("label", probability="chance")
+
+    def audited(text, **asked):
+        path.write_text("\n".join(text))
+        return audit_predictions(
+            path, columns, Asked(**asked), "race", resamples=20, level=0.95, seed=0
+        )
+
+    results = audited(mixed, unknown_groups=True, any_direction=True)
+    known = audited([line for line in mixed if ",," not in line], any_direction=True)
+    everyone = audited(lines, any_direction=True)
+    for name in ("label_accuracy", "label_fpr"):
+        assert results.get(name).value == everyone.get(name).value
+        for race in "XYZ":
+            assert results.get(name, race=race).value == known.get(name, race=race).value
+    confusion = results.arrays["confusion"]["label"]
+    assert confusion["overall"] == everyone.arrays["confusion"]["label"]["overall"]
+    assert confusion["by_group"] == known.arrays["confusion"]["label"]["by_group"]
+    assert any("rows have no known race" in limit for limit in results.limits)
