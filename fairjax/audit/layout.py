@@ -316,6 +316,8 @@ def find_attribute(
     columns, bins = {}, {}
     parts = [_Part.parse(part) for part in wanted.split("+")]
     for name, edges, given in parts:
+        if [part.name for part in parts].count(name) > 1:
+            raise InputError(f"--by {wanted} names {name!r} twice.")
         if edges:
             bins[name] = edges
         if people is not None and not given and known_as(name, people.groups):

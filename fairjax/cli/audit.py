@@ -1,6 +1,7 @@
 """`fairjax audit`: somebody's scores, embeddings or predictions, and how errors differ by group."""
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -360,7 +361,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--level",
         metavar="SHARE",
-        type=_share,
+        type=_level,
         default=0.95,
         help="coverage of the confidence intervals (default: %(default)s)",
     )
@@ -501,6 +502,11 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
     )
     if arguments.stream or _is_large(arguments):
         return _stream(arguments, console, settings, facts)
+    if (other := arguments.calibrate_on) and other.resolve() == arguments.files[0].resolve():
+        raise UsageError(
+            f"--calibrate-on {other} is the audited table itself; without it thresholds are found "
+            "on the audited pairs, and the results say so."
+        )
     with console.status("Reading ..."):
         loaded, calibration = _load(arguments)
     for by, pairs in loaded.items():
@@ -706,10 +712,10 @@ def _natural(text: str) -> int:
     return value
 
 
-def _share(text: str) -> float:
+def _level(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be between 0 and 1, as 0.95")
+    if not 0.5 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0.5 and below 1, as 0.95")
     return value
 
 
@@ -734,7 +740,10 @@ def _pair(text: str) -> tuple[str, str]:
 def _tolerance(text: str) -> list[tuple[str, float]]:
     if "=" in text:
         name, value = _pair(text)
-        return [(name, float(value))]
-    if float(text) < 1:
+        gap, least = float(value), 1.0 if "_over_" in name else 0.0
+        if not least <= gap < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: this gap is a number from {least:g} on")
+        return [(name, gap)]
+    if not 1 <= float(text) < math.inf:
         raise argparse.ArgumentTypeError(f"{text}: a bare tolerance is a ratio of 1 or more")
     return [(f"{rate}_max_over_min", float(text)) for rate in ("fmr", "fnmr")]
