@@ -104,6 +104,11 @@ class PairTable:
         except NotANumberError as error:
             if re.search(r"\d", error.word):
                 raise
+            if not error.word:
+                raise InputError(
+                    f"{str(error).rstrip('.')}; if no face was found there, --failures counts such "
+                    "pairs by group."
+                ) from error
             raise InputError(
                 f"{str(error).rstrip('.')}; if it marks a pair without a score, say "
                 f"--failure-score {shlex.quote(error.word)}."

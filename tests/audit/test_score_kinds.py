@@ -372,3 +372,13 @@ def test_fractions_and_percentages_in_one_column_are_questioned(tmp_path):
     assert not questions(lambda k, s: s) and not questions(lambda k, s: 100 * s)
     assert not questions(lambda k, s: 100 * s if s > 0.7 else 0.01)  # a percentage that is mostly 0
     assert "score is 0.5 in all rows: it cannot tell people apart." in notes(lambda k, s: 0.5)
+
+
+@pytest.mark.parametrize("blank", ["", "nan"])
+def test_a_missing_score_is_refused_with_the_flag_that_counts_it(tmp_path, blank):
+    path = table(tmp_path, name="score")
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + "," + blank
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="data row 3: score is .*--failures counts such pairs"):
+        load_comparisons(path, Asked())
