@@ -13,7 +13,7 @@ from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
-VERBS = ("audit", "config", "data", "diff", "plan", "report", "similarity")
+VERBS = ("audit", "config", "data", "diff", "margins", "plan", "report", "similarity")
 
 
 def test_the_help_names_every_verb(capsys):
