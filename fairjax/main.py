@@ -29,8 +29,9 @@ def leave_at_once(number: int, frame: FrameType | None) -> None:
     text = (
         f"\n{cursor}Stopped by signal {number}; all that was trained is saved. {how_to_resume()}\n"
     )
+    first = not any(re.fullmatch(r"--?process=[1-9]\d*", word) for word in sys.argv)
     with contextlib.suppress(OSError):  # nobody may read any more
-        os.write(1, text.encode())
+        os.write(1, text.encode() if first else b"")  # one of several processes speaks
     os._exit(128 + number)  # no exception: an import or a callback would swallow it
 
 
@@ -197,6 +198,8 @@ def join_processes(config: ConfigDict) -> None:
     except ValueError as error:
         raise config_lib.ConfigError(str(error)) from None
     PEERS.append(joined)
+    if joined.others:
+        peers.end_in_one_line_on_abort()
     jax.distributed.initialize(
         coordinator,
         processes,

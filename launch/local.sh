@@ -48,6 +48,7 @@ for ((process = 0; process < processes; process++)); do
   "${command[@]}" &
   pids+=("$!")
 done
+exec 3>&2 2>/dev/null # or bash itself reports a process that was killed
 status=0
 deadline=0
 running=("${!pids[@]}")
@@ -55,9 +56,9 @@ while [[ ${#running[@]} -gt 0 ]]; do
   sleep 0.2
   still=()
   for process in "${running[@]}"; do
-    if kill -0 "${pids[process]}" 2>/dev/null; then still+=("$process"); continue; fi
+    if kill -0 "${pids[process]}"; then still+=("$process"); continue; fi
     code=0
-    wait "${pids[process]}" 2>/dev/null || code=$?
+    wait "${pids[process]}" || code=$?
     if [[ $code -eq 0 ]]; then continue; fi
     if [[ $status -eq 0 ]]; then status=$code; fi
     # A process that was asked to stop saves, and so do the others. After a fault they leave by
@@ -69,8 +70,8 @@ while [[ ${#running[@]} -gt 0 ]]; do
   done
   running=(${still[@]+"${still[@]}"})
   if [[ $deadline -ne 0 && $SECONDS -ge $deadline && ${#running[@]} -gt 0 ]]; then
-    echo "$0: $first; the others are still there and are asked to stop." >&2
-    kill -TERM "${pids[@]}" 2>/dev/null || true
+    echo "$0: $first; the others are still there and are asked to stop." >&3
+    kill -TERM "${pids[@]}" || true
     deadline=$((SECONDS + 600))
   fi
 done

@@ -133,7 +133,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.input.image_size = 64
         config.backbone.update(depth=18, width=16, dim=128)
         config.optim.update(peak_lr=0.05, schedule=schedule("steps", at_epochs=(14.0, 20.0)))
-        config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, tensorboard=False)
+        config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, track=())
         config.eval.protocol = protocol("lfw", fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
         if options.method == "ic_ffr":
             config.method.update(gamma_u=5e-3, tpr_at_fpr=1e-3)

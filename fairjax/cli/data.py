@@ -120,7 +120,7 @@ def _check(arguments: argparse.Namespace) -> None:
     with console.status(f"Reading {arguments.path} ..."):
         found = REPORTS[arguments.dataset](arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(found.account, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(found.account, indent=1) + "\n", encoding="utf-8")
     _print_report(console, found)
     found.refuse()
     console.print(f"{found.account['source']}: fit to {found.use} on.", soft_wrap=True)

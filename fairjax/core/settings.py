@@ -30,6 +30,9 @@ def need_one_of(key: str, value: str, known: Sequence[str]) -> None:
     need(value in known, key, value, "one of " + ", ".join(map(repr, known)))
 
 
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+
+
 class Checked:
     """Bounds that the settings of a section share."""
 
@@ -178,14 +181,20 @@ class InitSettings:
     """The `init` section: weights that training starts from.
 
     Attributes:
-      run: Another run's folder, or a file of a ViT or MAE as timm, DeiT and MAE name it; "" starts
-        from random weights.
+      run: Another run's folder, or a checkpoint (.safetensors, .pth, .npz) of an IResNet, ResNet,
+        ViT or MAE under the names of its public programs; "" starts from random weights.
       part: Module that is taken: "backbone" (or another module), or "all"; "scorer=backbone" takes
         the other model's backbone for this model's scorer.
+      channels: Order of colours that a checkpoint's network was trained with: "rgb" or "bgr". The
+        first layer of a "bgr" network is turned, for our images are RGB. Runs are RGB.
     """
 
     run: str = ""
     part: str = "backbone"
+    channels: str = "rgb"
+
+    def __post_init__(self) -> None:
+        need_one_of("channels", self.channels, ("rgb", "bgr"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +263,8 @@ class TrainSettings(Checked):
       best_metric: Metric of the validation split; *loss and *mae are minimised.
       patience: Early stopping: evaluations without a better `best_metric` after which training
         stops; 0 is off.
-      tensorboard: Whether scalars are also written for TensorBoard.
+      track: Where scalars are written besides metrics.jsonl: "tensorboard", "wandb", "mlflow".
+        All three write to the run's folder; WANDB_MODE and MLFLOW_TRACKING_URI name a server.
     """
 
     epochs: float = 60.0
@@ -269,7 +279,7 @@ class TrainSettings(Checked):
     keep_best: int = 1
     best_metric: str = "loss"
     patience: int = 0
-    tensorboard: bool = True
+    track: tuple[str, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
         self.need_above_zero(
@@ -283,6 +293,9 @@ class TrainSettings(Checked):
         )
         self.need_zero_or_more("checkpoint_every", "keep_best", "patience")
         need(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
+        for name in self.track:
+            need_one_of("track", name, TRACKERS)
+        need(len(set(self.track)) == len(self.track), "track", self.track, "names that differ")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,6 +157,15 @@ def dry_run(settings: RunSettings, dataset: Dataset) -> None:
                 f"config.eval.sensitivity.images='correct' needs a classifier of {attribute}; this "
                 "model is none: write 'all'."
             )
+    check_protocol(settings, dataset)
+
+
+def check_protocol(settings: RunSettings, dataset: Dataset) -> None:
+    """Scores the test split as if it were predicted.
+
+    Raises:
+      ConfigError: If the protocol does not fit the data.
+    """
     scoring = settings.scoring
     resamples = min(1, scoring.settings.resamples)  # 0 is refused here, before training
     brief = replace(scoring, settings=replace(scoring.settings, resamples=resamples))

@@ -20,10 +20,10 @@ from fairjax.core.types import PyTree
 from fairjax.data.dataset import Dataset
 from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
-from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_variables
+from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_weights
 from fairjax.run.evaluate import (
     evaluate,
-    group_spread,
+    group_metrics,
     metric_names,
     predict_split,
     validation_metrics,
@@ -107,9 +107,14 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
         else:
             state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
             if settings.init.run:
-                other = read_variables(Path(settings.init.run))
+                other = read_weights(Path(settings.init.run), channels=settings.init.channels)
                 try:
-                    state = start_from(state, other, part=settings.init.part)
+                    state = start_from(
+                        state,
+                        other.variables,
+                        part=settings.init.part,
+                        settings=other.settings,
+                    )
                 except ValueError as error:
                     raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
@@ -130,7 +135,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             workdir,
             total_steps=total_steps,
             start_step=start,
-            tensorboard=options.tensorboard,
+            track=options.track,
             writes=jax.process_index() == 0,
             config=settings.tree,
         ) as log:
@@ -194,13 +199,15 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     log.scalars(step, "validation", metrics)
-                    if options.tensorboard and "group_by" in settings.tree["eval"]["protocol"]:
+                    group_by = settings.tree["eval"]["protocol"].get("group_by", "")
+                    if options.track and group_by:
                         log.groups(
                             step,
-                            group_spread(
+                            group_metrics(
                                 columns,
                                 dataset.pairs.get("validation"),
-                                settings.tree["eval"]["protocol"]["group_by"],
+                                group_by,
+                                names=dataset.attributes[group_by].values,
                             ),
                         )
                     position = update_early_stopping(

@@ -51,7 +51,7 @@ def claim(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         held = lock.acquire(timeout=0)
     except Timeout:
-        process = owner.read_text().strip() if owner.exists() else "unknown"
+        process = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
         raise WorkdirError(
             f"--workdir {workdir} is in use by another run (process {process}); "
             "wait for it, stop it, or choose another folder."
@@ -61,7 +61,7 @@ def claim(workdir: Path) -> Iterator[None]:
             f"--workdir {workdir} cannot be written ({error.strerror}); choose another folder."
         ) from None
     with held:
-        owner.write_text(f"{os.getpid()}\n")
+        owner.write_text(f"{os.getpid()}\n", encoding="utf-8")
         free = shutil.disk_usage(workdir).free
         if free < NEEDED_BYTES:
             raise WorkdirError(

@@ -117,7 +117,8 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
             asked = number
             process.send_signal(number)
 
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        signals = [signal.SIGINT, signal.SIGTERM]
+        signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
         heard = [n for n in signals if signal.getsignal(n) is not signal.SIG_IGN]  # as by nohup
         before = {n: signal.signal(n, pass_on) for n in heard}
         try:
@@ -125,4 +126,4 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    return process.returncode, asked, reason.read_text() if reason.exists() else ""
+    return process.returncode, asked, reason.read_text(encoding="utf-8") if reason.exists() else ""
