@@ -220,6 +220,7 @@ def run(
     from jax.experimental import multihost_utils
 
     from fairjax.run import prepare
+    from fairjax.run.loading import MODEL_FILE, describe_model
     from fairjax.run.train import train
 
     started = time.monotonic()
@@ -253,6 +254,7 @@ def run(
             manifest = prepare.manifest_of(dataset)
             settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
+            write_json(workdir / MODEL_FILE, describe_model(settings, dataset))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
                 line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])

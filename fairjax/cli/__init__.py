@@ -6,14 +6,26 @@ from typing import NoReturn
 
 import fairjax
 from fairjax.audit.tables import InputError
-from fairjax.cli import audit, config, data, diff, plan, report, similarity
+from fairjax.cli import (
+    align,
+    audit,
+    config,
+    data,
+    diff,
+    embed,
+    plan,
+    predict,
+    report,
+    similarity,
+)
 from fairjax.config import ConfigError
 from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, print_anywhere, report_error
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
+from fairjax.serve.model import ModelError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, config, data, diff, plan, report, similarity)
+VERBS = (align, audit, config, data, diff, embed, plan, predict, report, similarity)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         report_error(error)
         return USAGE
-    except (DataError, InputError, OSError, WorkdirError) as error:
+    except (DataError, InputError, ModelError, OSError, WorkdirError) as error:
         report_error(error)
         return UNUSABLE
     except ModuleNotFoundError as error:

@@ -42,6 +42,7 @@ examples:
   fairjax audit decisions.csv --decision verdict --accept match --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
+  fairjax audit --model vendor.onnx --data rfw:DIR --out audit/
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
 
 The verdict is printed; --tables prints every table before it. Without --out nothing is written.
@@ -51,6 +52,14 @@ measures.csv and one CSV a table; with several --by, one folder each.
 exit codes: 0 the audit was made, whatever it found; 1 an input can't be used, and one line says
 why; 2 the command line is wrong; 3 with --self-test: the audit failed its own test.
 """
+
+# What `fairjax diff` compares, and where a file of `fairjax embed` says it.
+_MADE = {
+    "model": "model_hash",
+    "preprocessing": "preprocessing",
+    "alignment": "alignment",
+    "flip": "flip",
+}
 
 
 def add(verbs: Any) -> None:
@@ -70,6 +79,7 @@ def add(verbs: Any) -> None:
     _add_pairs(audit.add_argument_group("pairs of embeddings"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
+    _add_model(audit.add_argument_group("a model and its images, in one line"))
     trial = audit.add_argument_group("trying it")
     trial.add_argument(
         "--demo",
@@ -89,6 +99,27 @@ def add(verbs: Any) -> None:
         "audits each (default: 100)",
     )
     audit.set_defaults(run=_audit)
+
+
+def _add_model(group: Any) -> None:
+    from fairjax.cli.embed import add_input
+
+    group.add_argument(
+        "--model",
+        metavar="MODEL",
+        type=Path,
+        help="embed with this run or .onnx first; see fairjax embed --help",
+    )
+    group.add_argument(
+        "--data", metavar="IMAGES", help="what it embeds: rfw:DIR, bfw:DIR, lfw:DIR or phantom:"
+    )
+    group.add_argument(
+        "--flip", choices=["none", "sum", "concat"], default="", help="of the mirror image"
+    )
+    group.add_argument(
+        "--landmarks", metavar="TABLE", default="", help="align the images by five points first"
+    )
+    add_input(group)
 
 
 def _add_columns(group: Any) -> None:
@@ -290,8 +321,8 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--protocol",
         choices=list(ACCURACY_VARIANTS),
-        default="plain",
-        help="adds the accuracies that a benchmark's papers report",
+        help="adds the accuracies that a benchmark's papers report (default: plain; with --model, "
+        "its benchmark's)",
     )
     group.add_argument(
         "--tolerance",
@@ -345,12 +376,15 @@ def _audit(arguments: argparse.Namespace) -> None:
     if arguments.self_test:
         return _self_test(arguments, console)
     _check_out(arguments.out)
+    if arguments.model or arguments.data:
+        arguments.files = [_embedded(arguments)]
+    arguments.protocol = arguments.protocol or "plain"
     if arguments.demo and arguments.files:
         raise _usage("--demo brings its own scores; leave FILE out.")
     if arguments.demo:
         return _demo(arguments, console)
     if not arguments.files:
-        raise _usage("nothing to audit: give FILE, --demo or --self-test.")
+        raise _usage("nothing to audit: give FILE, --model with --data, --demo or --self-test.")
     if arguments.label:
         return _audit_predictions(arguments, console)
     return _audit_files(arguments, console)
@@ -363,6 +397,36 @@ def _check_out(out: Path | None) -> None:
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise _usage(f"--out {out}: {nearest} is not a folder that can be written to.")
+
+
+def _embedded(arguments: argparse.Namespace) -> Path:
+    """The file of embeddings in --out that --model makes of --data; its protocol is the default."""
+    from fairjax.audit.run import ACCURACY_VARIANTS
+    from fairjax.cli import embed
+
+    if not (arguments.model and arguments.data and arguments.out):
+        raise _usage("--model, --data and --out go together: a model, its images, and a folder.")
+    if arguments.files:
+        raise _usage("--model makes the embeddings; leave FILE out.")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "embeddings.npz"
+    embed.write(
+        argparse.Namespace(
+            model=arguments.model,
+            images=arguments.data,
+            out=path,
+            batch_size=embed.BATCH,
+            threads=0,
+            step=None,
+            flip=arguments.flip,
+            landmarks=arguments.landmarks,
+            **{name: getattr(arguments, name) for name in embed.INPUT},
+        )
+    )
+    benchmark = _made(path).get("protocol", "")
+    if not arguments.protocol and benchmark in ACCURACY_VARIANTS:
+        arguments.protocol = benchmark
+    return path
 
 
 def _demo(arguments: argparse.Namespace, console: Any) -> None:
@@ -425,7 +489,7 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
         resamples=arguments.bootstrap,
         level=arguments.level,
         seed=arguments.seed,
-        limits=limits,
+        limits=[*limits, *_left_out(arguments.files)],
     )
     if arguments.stream or _is_large(arguments):
         return _stream(arguments, console, settings, facts)
@@ -492,8 +556,38 @@ def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
         for role in ("groups", "pairs", "calibrate_on")
         if (path := getattr(arguments, role))
     }
-    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
+    stated = {**_stated(arguments.files), **dict(arguments.stated)}
+    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), stated)
     return {"dataset": "phantom", **facts} if arguments.demo else facts
+
+
+def _made(path: Path) -> Mapping[str, Any]:
+    """How `fairjax embed` made a file; {} for any other."""
+    from fairjax.audit.embeddings import read_made
+
+    return read_made(path) if path.suffix == ".npz" and path.is_file() else {}
+
+
+def _left_out(files: Sequence[Path]) -> list[str]:
+    """Sentences on images that `fairjax embed` could not read."""
+    return [
+        f"{path.name}: {lost:,} images could not be read and are left out, and with them "
+        f"{made.get('pairs_left_out', 0):,} pairs of the benchmark."
+        for path in files
+        if (lost := (made := _made(path)).get("unreadable", 0))
+    ]
+
+
+def _stated(files: Sequence[Path]) -> dict[str, str]:
+    """What files of `fairjax embed` say of the model and its input, for `fairjax diff`."""
+    said: dict[str, str] = {}
+    for key, source in _MADE.items():
+        values = {path.stem: str(made[source]) for path in files if source in (made := _made(path))}
+        if len(set(values.values())) == 1:
+            said[key] = next(iter(values.values()))
+        elif values:
+            said[key] = "; ".join(f"{name}: {value}" for name, value in values.items())
+    return said
 
 
 def _say(
@@ -528,7 +622,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
     from fairjax.audit.pairs import load_comparisons
 
     asked, people = _asked(arguments), _people(arguments)
-    if _pairing(arguments):
+    own = not _pairing(arguments) and bool(_made(arguments.files[0]).get("protocol"))
+    if _pairing(arguments) or own:
         names = [path.stem for path in arguments.files]
         if len(set(names)) < len(names):
             raise _usage("two files of embeddings have the same name; systems are named after it.")
@@ -539,6 +634,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
             pairs=arguments.pairs,
             sample=arguments.sample_pairs,
             seed=arguments.seed,
+            own=own,
         )
     elif arguments.files[0].suffix in (".npz", ".npy"):
         raise _usage("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")

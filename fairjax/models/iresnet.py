@@ -103,7 +103,7 @@ class IResNet(nn.Module):
             if tface
             else nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
             name="embedding",
-        )(x.reshape(len(x), -1))
+        )(x.reshape(x.shape[0], -1))
         last_norm = norm(
             dtype=jnp.float32, use_scale=False, use_bias=not tface, name="embedding_norm"
         )

@@ -329,12 +329,13 @@ def _wait_for_process_0(what: str) -> None:
         multihost_utils.sync_global_devices(what)
 
 
-def read_variables(run: Path) -> PyTree:
+def read_variables(run: Path, *, step: int | None = None) -> PyTree:
     """The weights with which a finished run was evaluated, or those of a file, on the host.
 
     Args:
       run: The run's folder; or a ViT or MAE as timm, DeiT and MAE name it, .safetensors, .npz or
         .pth, of which nothing but tensors is read.
+      step: Checkpoint of a run that is read instead; it may be unfinished.
 
     Returns:
       What `TrainState.variables` was: `{"params": ..., **model_state}`.
@@ -349,7 +350,8 @@ def read_variables(run: Path) -> PyTree:
             raise CheckpointError(str(error)) from error
         logging.info("%s: no place for %s.", run, ", ".join(leftovers) or "nothing")
         return {"params": params}
-    step = read_checked(run / "outcome.json")["evaluated_step"]
+    if step is None:
+        step = read_checked(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
     with ocp.PyTreeCheckpointer() as reader:
         try:
