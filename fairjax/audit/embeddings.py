@@ -24,15 +24,25 @@ from fairjax.audit.layout import (
 )
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import PairTable, spelled_nearly
-from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
-from fairjax.core.comparisons import Embeddings, Pairs, compare
+from fairjax.audit.tables import (
+    InMemory,
+    InputError,
+    Names,
+    Source,
+    column_names,
+    listed,
+    read_batches,
+)
+from fairjax.core.comparisons import Embeddings, Pairs, check_variance, compare
 from fairjax.core.files import read_arrays
-from fairjax.core.names import clean, clean_path
+from fairjax.core.names import clean, clean_path, counted
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 MADE = "made"  # array of an .npz: how `fairjax embed` made it, as JSON
 PAIR = "pairs."  # begins the names of the arrays that have one row a pair
 _VECTORS = ("embedding", "embeddings", "feature", "features")
+_VARIANCES = ("variance", "variances")
+_LOG_VARIANCES = ("log_variance", "log_variances")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _PREFIXES = ("", "e", "emb", "embedding", "f", "feat", "feature", "dim", "d", "x")
 _FEW_DIMENSIONS = 8  # a series of another name with fewer columns is no embedding
@@ -49,6 +59,7 @@ class Images:
       people: What the file says of its images besides; None if nothing.
       pairs: Rows that a benchmark compares, where `fairjax embed` wrote them.
       made: How `fairjax embed` made them: model, preprocessing, flip; {} for other files.
+      variance: A variance for each number of the embeddings; None where the file has none.
     """
 
     source: str
@@ -57,29 +68,34 @@ class Images:
     people: People | None
     pairs: Pairs | None = None
     made: Mapping[str, Any] = field(default_factory=dict)
+    variance: Float[np.ndarray, "images dim"] | None = None
 
 
-def load_images(path: Path, *, prefix: str = "") -> Images:
+def load_images(path: Source, *, prefix: str = "") -> Images:
     """Reads embeddings from .npz, .npy, or a table.
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
-    hold `subject` and groups of any other name. A .npy holds the embeddings alone. A table has a
+    hold `subject`, groups of any other name, and `variances` or `log_variances` [images, dim]. A
+    .npy holds the embeddings alone. A table has a
     column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
 
     Args:
-      path: The file.
+      path: The file, or a table in memory.
       prefix: What the columns of dimensions begin with; "" finds the only gapless series.
 
     Raises:
-      InputError: If there are no embeddings, or they differ in width.
+      InputError: If there are no embeddings, they differ in width, or variances do not fit them.
     """
-    if path.suffix in (".npz", ".npy"):
+    if isinstance(path, InMemory) and path.vectors:
+        columns = {**_words(path, path.table.column_names), **path.vectors}
+    elif isinstance(path, Path) and path.suffix in (".npz", ".npy"):
         if not path.is_file():
             raise InputError(f"{path} does not exist.")
         columns = _arrays(path)
     else:
         columns = _table(path, prefix)
     made, pairs = _made(path, columns), _own_pairs(path, columns)
+    spread = {name: columns.pop(name) for name in [*columns] if _is_spread(name, columns[name])}
     vectors = [name for name in columns if columns[name].ndim == 2]
     named = [name for name in vectors if name.lower() in _VECTORS] or vectors
     if len(named) != 1:
@@ -107,7 +123,9 @@ def load_images(path: Path, *, prefix: str = "") -> Images:
     words = {clean(n): [clean(str(x)) for x in c.tolist()] for n, c in columns.items()}
     if pairs is not None and max(pairs.first.max(), pairs.second.max()) >= len(embedding):
         raise InputError(f"{path}: its pairs name images that are not there.")
-    return replace(_described(path, embedding, words), pairs=pairs, made=made)
+    variance = _variance(path, spread, embedding)
+    described = _described(path, embedding, words)
+    return replace(described, variance=variance, pairs=pairs, made=made)
 
 
 def read_made(path: Path) -> dict[str, Any]:
@@ -122,12 +140,38 @@ def read_made(path: Path) -> dict[str, Any]:
         raise InputError(str(error)) from error
 
 
+def _is_spread(name: str, column: np.ndarray) -> bool:
+    """Whether an array holds the variances of embeddings, or their logarithms."""
+    return name.lower() in _VARIANCES + _LOG_VARIANCES and column.ndim == 2
+
+
+def _variance(
+    path: Source, spread: Mapping[str, np.ndarray], embedding: np.ndarray
+) -> np.ndarray | None:
+    """The variances of the embeddings; None where there are none.
+
+    Raises:
+      InputError: If there are several arrays of them, or they do not fit the embeddings.
+    """
+    if len(spread) > 1:
+        raise InputError(f"{path} has {listed(list(spread))}; keep one.")
+    for name, values in spread.items():
+        with np.errstate(over="ignore", under="ignore"):
+            values = values.astype(np.float64)
+            values = np.exp(values) if name.lower() in _LOG_VARIANCES else values
+        try:
+            return check_variance(values, embedding)
+        except ValueError as error:
+            raise InputError(f"{path}, {name!r}: {error}") from error
+    return None
+
+
 def load_embeddings(
-    paths: Mapping[str, Path],
+    paths: Mapping[str, Source],
     asked: Asked,
     *,
     people: People | None,
-    pairs: Path | None,
+    pairs: Source | None,
     sample: int | None,
     seed: int,
     own: bool = False,
@@ -148,9 +192,8 @@ def load_embeddings(
     Raises:
       InputError: If anything is unfit.
     """
-    if asked.kind not in ("", "cosine"):
-        raise InputError(f"--kind {asked.kind}: embeddings are compared by their cosines.")
     systems = {name: load_images(path, prefix=asked.embedding) for name, path in paths.items()}
+    scorer = _scorer(asked, list(systems.values()))
     first, *others = systems.values()
     ids = list(first.ids) or _ids_of(first, people)
     if len(set(ids)) < len(ids):
@@ -158,11 +201,11 @@ def load_embeddings(
         raise InputError(
             f"{first.source}: an image is there twice{f': {names[0]!r}' if names else ''}."
         )
-    vectors = {name: _in_order(one, ids, first) for name, one in systems.items()}
+    order = {name: _in_order(one, ids, first) for name, one in systems.items()}
     people = people or first.people
     if people is None or people.key != "image":
         people = _through_subjects(first, people)
-    path = pairs or Path(first.source)
+    path = pairs or next(iter(paths.values()))
     if pairs is not None:
         table = PairTable(pairs, find_layout(pairs, asked, people, scored=False), asked, people)
         if table.layout.image is None:
@@ -201,14 +244,45 @@ def load_embeddings(
     rows = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
     none = np.zeros(len(ids), np.int64)
     embeddings = {
-        name: Embeddings(np.array(ids), none, none, (), vector) for name, vector in vectors.items()
+        name: Embeddings(
+            np.array(ids),
+            none,
+            none,
+            (),
+            systems[name].embedding[rows_of],
+            None if scorer == "cosine" else systems[name].variance[rows_of],
+        )
+        for name, rows_of in order.items()
     }
     with_groups = {name: replace(e, group=none - 1) for name, e in embeddings.items()}
     scores = {name: compare(e, rows).score for name, e in with_groups.items()}
     return {
-        a.name: replace(table.grouped(columns, a, scores, pairs=rows), embeddings=with_groups)
+        a.name: replace(
+            table.grouped(columns, a, scores, pairs=rows),
+            embeddings=with_groups,
+            kinds=dict.fromkeys(scores, scorer),
+        )
         for a in table.layout.attributes
     }
+
+
+def _scorer(asked: Asked, systems: Sequence[Images]) -> str:
+    """How the systems' embeddings are compared, all by one rule.
+
+    Raises:
+      InputError: If that needs variances which a file lacks, or `--kind` says otherwise.
+    """
+    lacking = [one.source for one in systems if one.variance is None]
+    if asked.scorer == "mls" and lacking:
+        raise InputError(
+            f"--scorer mls: {lacking[0]} has no 'variances' or 'log_variances' [images, dim]; add "
+            "them, or use --scorer cosine."
+        )
+    scorer = asked.scorer or ("cosine" if lacking else "mls")
+    if asked.kind not in ("", scorer):
+        by = "their cosines" if scorer == "cosine" else "mutual likelihood (--scorer mls)"
+        raise InputError(f"--kind {asked.kind}: embeddings are compared by {by}.")
+    return scorer
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -219,7 +293,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return {name or "embedding": array for name, array in arrays.items()}
 
 
-def _made(path: Path, columns: dict[str, np.ndarray]) -> dict[str, Any]:
+def _made(path: Source, columns: dict[str, np.ndarray]) -> dict[str, Any]:
     """Takes out of the columns how the embeddings were made."""
     if MADE not in columns or columns[MADE].ndim:
         return {}
@@ -230,7 +304,7 @@ def _made(path: Path, columns: dict[str, np.ndarray]) -> dict[str, Any]:
     return made if isinstance(made, dict) else {}
 
 
-def _own_pairs(path: Path, columns: dict[str, np.ndarray]) -> Pairs | None:
+def _own_pairs(path: Source, columns: dict[str, np.ndarray]) -> Pairs | None:
     """Takes out of the columns the pairs of a benchmark."""
     found = {n.removeprefix(PAIR): columns.pop(n) for n in [*columns] if n.startswith(PAIR)}
     if not found:
@@ -243,10 +317,10 @@ def _own_pairs(path: Path, columns: dict[str, np.ndarray]) -> Pairs | None:
     return Pairs(**found)
 
 
-def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
+def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:
     names = column_names(path)
     listing = [name for name in names if name.lower() in _VECTORS]
-    if listing and path.suffix in (".parquet", ".pq"):
+    if listing and isinstance(path, Path) and path.suffix in (".parquet", ".pq"):
         return _with_lists(path, names, listing[0])
     numbers = _dimensions(path, names, prefix)
     text = [name for name in names if name not in numbers]
@@ -261,7 +335,16 @@ def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
     return found | ({"embedding": np.concatenate(vectors)} if vectors else {})
 
 
-def _dimensions(path: Path, names: Sequence[str], prefix: str) -> list[str]:
+def _words(path: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of text."""
+    words: dict[str, list[str]] = {name: [] for name in names}
+    for batch in read_batches(path, text=names, numbers=[]) if names else ():
+        for name in names:
+            words[name] += batch.columns[name].to_pylist()
+    return {name: np.array(column) for name, column in words.items()}
+
+
+def _dimensions(path: Source, names: Sequence[str], prefix: str) -> list[str]:
     """The columns of dimensions in order: one gapless series e0, e1 ... or e1, e2 ...
 
     Raises:
@@ -316,18 +399,13 @@ def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.n
         row = int(np.argmax(bad))
         raise InputError(
             f"{path}, data row {row + 1}: the embedding has {width[row]} numbers, the first one "
-            f"{width[0]} ({bad.sum():,} such rows)."
+            f"{width[0]} ({counted(int(bad.sum()), 'such row')})."
         )
     vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-    words: dict[str, list[str]] = {name: [] for name in text}
-    if text:
-        for batch in read_batches(path, text=text, numbers=[]):
-            for name in text:
-                words[name] += batch.columns[name].to_pylist()
-    return {**{name: np.array(column) for name, column in words.items()}, column: vectors}
+    return {**_words(path, text), column: vectors}
 
 
-def _described(path: Path, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
+def _described(path: Source, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
     """Takes the columns for what their names say."""
 
     def one(customary: Sequence[str]) -> str | None:
@@ -363,22 +441,22 @@ def _ids_of(images: Images, people: People | None) -> list[str]:
     return names
 
 
-def _in_order(images: Images, ids: Sequence[str], first: Images) -> np.ndarray:
-    """The embeddings in the order of `ids`."""
+def _in_order(images: Images, ids: Sequence[str], first: Images) -> slice | list[int]:
+    """Rows of the embeddings in the order of `ids`."""
     if not images.ids or list(images.ids) == list(ids):
         if len(images.embedding) != len(ids):
             raise InputError(
                 f"{images.source} has {len(images.embedding):,} embeddings and {first.source} "
                 f"{len(ids):,}: name the images, or give files of the same ones."
             )
-        return images.embedding
+        return slice(None)
     row = {name: k for k, name in enumerate(images.ids)}
     if lost := [name for name in ids if name not in row] or [n for n in row if n not in set(ids)]:
         raise InputError(
             f"{images.source} and {first.source} are not of the same images: "
             f"{listed(lost, most=3)} is in one of them only."
         )
-    return images.embedding[[row[name] for name in ids]]
+    return [row[name] for name in ids]
 
 
 def _through_subjects(images: Images, people: People | None) -> People | None:
@@ -409,7 +487,7 @@ def _all_or_some(
     group_of: Sequence[str],
     sample: int | None,
     seed: int,
-    path: Path,
+    path: Source,
 ) -> Int[np.ndarray, "pairs 2"]:
     """All pairs i < j of the images, or a sample of them by group."""
     if people is None or not people.subject:

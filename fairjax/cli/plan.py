@@ -1,12 +1,13 @@
-"""`fairjax plan`: what a run would ask of the devices."""
+"""`fairjax plan`: what a run would ask of the devices, and how long it would take."""
 
 import argparse
 import ast
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_collections import ConfigDict
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 GIB = 2**30
 
@@ -15,19 +16,33 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     plan = verbs.add_parser(
         "plan",
-        help="say what memory a run needs, and how large its batch may be",
-        description="Prints the parameters of a run, the memory of its class head and of a step, "
-        "and the largest batch that fits, from shapes and the compiled step: nothing is allocated "
-        "and nothing is trained. --config.KEY=VALUE changes the config as it does in training.",
+        help="say what memory and how many hours a run needs, and how large its batch may be",
+        description="Prints how many parameters a run has, how much memory its class head and a "
+        "training step take, and the largest batch that fits, from the compiled step. If a step "
+        "fits the devices of this machine, it then times a few steps on random pixels and prints "
+        "the hours of all of them. --config.KEY=VALUE changes the config as in training.",
         epilog="Example: fairjax plan --config configs/recognition/margin.py:depth=50 "
         "--config.method.head.name=streamed --config.train.head_shards=8 --classes 1000000 "
         "--devices 8 --memory 80",
     )
-    plan.add_argument("--config", metavar="FILE[:ARG]", required=True, help="the run's config")
-    plan.add_argument("--classes", type=int, help="people to tell apart; else the data is read")
-    plan.add_argument("--devices", type=int, help="simulate so many on the CPU; else those at hand")
+    plan.add_argument("--config", metavar="FILE[:ARG]", required=True, help="the config of the run")
     plan.add_argument(
-        "--memory", type=float, metavar="GIB", help="of each device; else what it has"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="number of people to tell apart (default: read the data)",
+    )
+    plan.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="simulate N devices on the CPU (default: the devices of this machine)",
+    )
+    plan.add_argument(
+        "--memory", type=float, metavar="GIB", help="memory of each device (default: what it has)"
+    )
+    plan.add_argument(
+        "--memory-only", action="store_true", help="allocate nothing: time no step, tell no hours"
     )
     plan.set_defaults(run=_plan)
 
@@ -38,7 +53,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     from fairjax.config import ConfigError, load, validate
     from fairjax.report import print_tables
 
-    config = _overridden(load(arguments.config), arguments.overrides)
+    config = overridden(load(arguments.config), arguments.overrides)
     if "study" in config:
         raise ConfigError(f"{arguments.config} is a study; plan one of its runs' configs.")
     for name, above in (("classes", 1), ("devices", 0), ("memory", 0)):
@@ -71,22 +86,40 @@ def _plan(arguments: argparse.Namespace) -> None:
             needed = capacity.measure(settings, dataset, limit=limit, look=look)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-    print_tables([_table(settings, needed, limit)], console)
+        tables = [_table(settings, needed, limit)]
+        at_hand = not (arguments.devices or arguments.memory)  # or the plan is for other devices
+        if at_hand and not arguments.memory_only and needed.largest >= settings.train.batch_size:
+            status.update("Timing a step...")
+            seconds = capacity.time_step(settings, dataset)
+            tables.append(_time_table(settings, len(dataset.splits["train"]), seconds))
+    print_tables(tables, console)
 
 
-def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+def overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
     """The config with these `--config.key=value` applied.
 
     Raises:
       ConfigError: If there is no such key, or its value is of another type.
     """
-    from fairjax.config import ConfigError, keys, leaf, suggest_key
+    from fairjax.config import (
+        ConfigError,
+        annotation_at,
+        keys,
+        leaf,
+        number_or_word,
+        suggest_key,
+        takes_words,
+    )
 
     for word in overrides:
         path, _, text = word.removeprefix("--config.").partition("=")
         if path not in keys(config):
             raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
         old = leaf(config, path)
+        if takes_words(annotation_at(config, path)):
+            with config.ignore_type():
+                config.update_from_flattened_dict({path: number_or_word(text)})
+            continue
         try:
             text = {"true": "True", "false": "False"}.get(text, text)
             value = text if isinstance(old, str) else ast.literal_eval(text)
@@ -110,6 +143,28 @@ def _memory(device: Any) -> int:
         raise ConfigError("the memory of this machine is not known; give it with --memory GIB.")
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return known.get("bytes_limit", host // device.client.device_count())
+
+
+def _time_table(settings: Any, images: int, seconds: float) -> Any:
+    """How long training takes: a step, and all of them."""
+    from fairjax.core.results import Table
+
+    train = settings.train
+    rows = [
+        [f"a step of {train.batch_size:,} images", f"{seconds:.3g} s"],
+        ["images a second", f"{train.batch_size / seconds:,.0f}"],
+    ]
+    if images:  # --classes reads no data
+        steps = max(1, round(train.epochs * images / train.batch_size))
+        hours = steps * seconds / 3600
+        rows.append([f"{train.epochs:g} epochs: {steps:,} steps", f"{hours:,.2f} h"])
+    return Table(
+        title="Time on the devices at hand",
+        columns=["", "time"],
+        rows=rows,
+        note="Steps alone, on random pixels: validation and checkpoints come on top, and reading "
+        "images where it cannot keep up.",
+    )
 
 
 def _table(settings: Any, needed: Any, limit: int) -> Any:

@@ -7,12 +7,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from fairjax.core.errors import UserError
+
 Flip = Literal["none", "sum", "concat"]
 FLIPS = ("none", "sum", "concat")
 BATCH = 64  # images that are computed at a time unless somebody says otherwise
 
 
-class ModelError(ValueError):
+class ModelError(UserError, ValueError):
     """A model cannot be read, used or written; the message says what, where and what to do."""
 
 

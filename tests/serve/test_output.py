@@ -194,5 +194,5 @@ def test_one_line_embeds_and_audits(path, people, tmp_path, capsys, monkeypatch)
     assert (tmp_path / "audit" / "report.html").exists()
     results = json.loads((tmp_path / "audit" / "results.json").read_text())
     assert results["provenance"]["stated"]["model"] == load(path).hash
-    assert main(["audit", "--model", str(path), "--out", str(tmp_path / "b")]) == 1
+    assert main(["audit", "--model", str(path), "--out", str(tmp_path / "b")]) == 2
     assert "go together" in capsys.readouterr().err
