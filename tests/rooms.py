@@ -25,7 +25,7 @@ ROOMS = (
     Room(
         "main",
         "`python -m fairjax.main`: train, evaluate, report",
-        ("study", "run", "config", "data", "core"),
+        ("study", "run", "config", "core"),
     ),
     Room(
         "cli",
