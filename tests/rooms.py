@@ -30,7 +30,7 @@ ROOMS = (
     Room(
         "cli",
         "the `fairjax` command, one module per verb",
-        ("study", "audit", "run", "config", "data", "protocols", "report", "core"),
+        ("study", "audit", "serve", "run", "config", "data", "protocols", "report", "core"),
     ),
     Room(
         "study",
@@ -41,6 +41,11 @@ ROOMS = (
         "audit",
         "audits of scores, embeddings and predictions of any system; the self-test",
         ("protocols", "report", "metrics", "core"),
+    ),
+    Room(
+        "serve",
+        "models in use: embed, predict, align, export",
+        ("run", "report", "data", "core"),
     ),
     Room(
         "run",

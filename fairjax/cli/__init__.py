@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import fairjax
-from fairjax.cli import audit, config, data, diff, gradcam, margins, plan, report, similarity
+from fairjax.cli import (
+    align,
+    audit,
+    config,
+    data,
+    diff,
+    embed,
+    gradcam,
+    margins,
+    plan,
+    predict,
+    report,
+    similarity,
+)
 from fairjax.core.errors import (
     DONE,
     INTERRUPTED,
@@ -20,7 +33,20 @@ from fairjax.core.errors import (
 )
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, config, data, diff, gradcam, margins, plan, report, similarity)
+VERBS = (
+    align,
+    audit,
+    config,
+    data,
+    diff,
+    embed,
+    gradcam,
+    margins,
+    plan,
+    predict,
+    report,
+    similarity,
+)
 
 
 class _Parser(argparse.ArgumentParser):
