@@ -70,13 +70,13 @@ def rows_at(
     Returns:
       The epoch of each position, and its row in [0, n).
     """
-    epochs, places = np.divmod(positions, n)
+    epochs, offsets = np.divmod(positions, n)
     if not shuffle:
-        return epochs, places
-    rows = np.empty_like(places)
+        return epochs, offsets
+    rows = np.empty_like(offsets)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        rows[here] = permutation(seed, int(epoch), n)[places[here]]
+        rows[here] = permutation(seed, int(epoch), n)[offsets[here]]
     return epochs, rows
 
 
@@ -118,9 +118,9 @@ def balanced_rows_at(
     Returns:
       How often each row has come before, and the row: together as good as (epoch, row) for draws.
     """
-    rounds, place = np.divmod(positions, len(classes.size))
+    rounds, position = np.divmod(positions, len(classes.size))
     key = _stream(_key(seed, "order of classes"), rounds)
-    which = scattered(place, size=np.full_like(place, len(classes.size)), key=key)
+    which = scattered(position, size=np.full_like(position, len(classes.size)), key=key)
     turn, nth = np.divmod(rounds, classes.size[which])
     key = _stream(_stream(_key(seed, "rows of a class"), which), turn)
     nth = scattered(nth, size=classes.size[which], key=key)

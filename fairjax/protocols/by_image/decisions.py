@@ -265,24 +265,34 @@ def _reliability_rows(one: Scored) -> np.ndarray:
 
 
 def arrays(scored: Mapping[str, Scored], scene: Scene) -> dict[str, Any]:
-    """Plot data: confusion matrices and reliability diagrams, over everyone and by group."""
+    """Plot data: confusion matrices and reliability diagrams, over everyone and by group.
+
+    Images without a known group count among everyone only.
+    """
     confusion, reliability = {}, {}
     for name, one in scored.items():
         rows = classification.confusion_rows(one.labels, one.decisions, classes=len(one.classes))
-        counts = by_group.group_sums(rows, scene.group, groups=len(scene.names)).astype(int)
+        counts, nobody = _group_sums(rows.astype(int), scene)
         confusion[name] = {
             "classes": list(one.classes),
-            "overall": counts.sum(axis=0).tolist(),
+            "overall": (counts.sum(axis=0) + nobody).tolist(),
             "by_group": dict(zip(scene.names, counts.tolist(), strict=True)),
         }
         if one.probabilities is not None:
-            sums = by_group.group_sums(_reliability_rows(one), scene.group, groups=len(scene.names))
+            sums, nobody = _group_sums(_reliability_rows(one), scene)
             reliability[name] = {
                 "edges": np.linspace(0, 1, CALIBRATION_BINS + 1).tolist(),
-                "overall": _diagram(sums.sum(axis=0)),
+                "overall": _diagram(sums.sum(axis=0) + nobody),
                 "by_group": {g: _diagram(s) for g, s in zip(scene.names, sums, strict=True)},
             }
     return {"confusion": confusion, "calibration": reliability}
+
+
+def _group_sums(rows: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the rows of each group, and of those whose group is not known."""
+    known = scene.group >= 0
+    sums = by_group.group_sums(rows[known], scene.group[known], groups=len(scene.names))
+    return sums.astype(rows.dtype), rows[~known].sum(axis=0)
 
 
 def _diagram(sums: np.ndarray) -> dict[str, list[Any]]:
