@@ -22,13 +22,23 @@ from fairjax.audit.layout import (
 )
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import PairTable, spelled_nearly
-from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
-from fairjax.core.comparisons import Embeddings, Pairs, compare
+from fairjax.audit.tables import (
+    InMemory,
+    InputError,
+    Names,
+    Source,
+    column_names,
+    listed,
+    read_batches,
+)
+from fairjax.core.comparisons import Embeddings, Pairs, check_variance, compare
 from fairjax.core.files import read_arrays
-from fairjax.core.names import clean, clean_path
+from fairjax.core.names import clean, clean_path, counted
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 _VECTORS = ("embedding", "embeddings", "feature", "features")
+_VARIANCES = ("variance", "variances")
+_LOG_VARIANCES = ("log_variance", "log_variances")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _PREFIXES = ("", "e", "emb", "embedding", "f", "feat", "feature", "dim", "d", "x")
 _FEW_DIMENSIONS = 8  # a series of another name with fewer columns is no embedding
@@ -43,34 +53,40 @@ class Images:
       ids: Name of each image; () where the file has none.
       embedding: One vector an image.
       people: What the file says of its images besides; None if nothing.
+      variance: A variance for each number of the embeddings; None where the file has none.
     """
 
     source: str
     ids: Sequence[str]
     embedding: Float[np.ndarray, "images dim"]
     people: People | None
+    variance: Float[np.ndarray, "images dim"] | None = None
 
 
-def load_images(path: Path, *, prefix: str = "") -> Images:
+def load_images(path: Source, *, prefix: str = "") -> Images:
     """Reads embeddings from .npz, .npy, or a table.
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
-    hold `subject` and groups of any other name. A .npy holds the embeddings alone. A table has a
+    hold `subject`, groups of any other name, and `variances` or `log_variances` [images, dim]. A
+    .npy holds the embeddings alone. A table has a
     column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
 
     Args:
-      path: The file.
+      path: The file, or a table in memory.
       prefix: What the columns of dimensions begin with; "" finds the only gapless series.
 
     Raises:
-      InputError: If there are no embeddings, or they differ in width.
+      InputError: If there are no embeddings, they differ in width, or variances do not fit them.
     """
-    if path.suffix in (".npz", ".npy"):
+    if isinstance(path, InMemory) and path.vectors:
+        columns = {**_words(path, path.table.column_names), **path.vectors}
+    elif isinstance(path, Path) and path.suffix in (".npz", ".npy"):
         if not path.is_file():
             raise InputError(f"{path} does not exist.")
         columns = _arrays(path)
     else:
         columns = _table(path, prefix)
+    spread = {name: columns.pop(name) for name in [*columns] if _is_spread(name, columns[name])}
     vectors = [name for name in columns if columns[name].ndim == 2]
     named = [name for name in vectors if name.lower() in _VECTORS] or vectors
     if len(named) != 1:
@@ -96,15 +112,41 @@ def load_images(path: Path, *, prefix: str = "") -> Images:
                 "value an embedding."
             )
     words = {clean(n): [clean(str(x)) for x in c.tolist()] for n, c in columns.items()}
-    return _described(path, embedding, words)
+    return replace(_described(path, embedding, words), variance=_variance(path, spread, embedding))
+
+
+def _is_spread(name: str, column: np.ndarray) -> bool:
+    """Whether an array holds the variances of embeddings, or their logarithms."""
+    return name.lower() in _VARIANCES + _LOG_VARIANCES and column.ndim == 2
+
+
+def _variance(
+    path: Source, spread: Mapping[str, np.ndarray], embedding: np.ndarray
+) -> np.ndarray | None:
+    """The variances of the embeddings; None where there are none.
+
+    Raises:
+      InputError: If there are several arrays of them, or they do not fit the embeddings.
+    """
+    if len(spread) > 1:
+        raise InputError(f"{path} has {listed(list(spread))}; keep one.")
+    for name, values in spread.items():
+        with np.errstate(over="ignore", under="ignore"):
+            values = values.astype(np.float64)
+            values = np.exp(values) if name.lower() in _LOG_VARIANCES else values
+        try:
+            return check_variance(values, embedding)
+        except ValueError as error:
+            raise InputError(f"{path}, {name!r}: {error}") from error
+    return None
 
 
 def load_embeddings(
-    paths: Mapping[str, Path],
+    paths: Mapping[str, Source],
     asked: Asked,
     *,
     people: People | None,
-    pairs: Path | None,
+    pairs: Source | None,
     sample: int | None,
     seed: int,
 ) -> dict[str, Loaded]:
@@ -122,9 +164,8 @@ def load_embeddings(
     Raises:
       InputError: If anything is unfit.
     """
-    if asked.kind not in ("", "cosine"):
-        raise InputError(f"--kind {asked.kind}: embeddings are compared by their cosines.")
     systems = {name: load_images(path, prefix=asked.embedding) for name, path in paths.items()}
+    scorer = _scorer(asked, list(systems.values()))
     first, *others = systems.values()
     ids = list(first.ids) or _ids_of(first, people)
     if len(set(ids)) < len(ids):
@@ -132,11 +173,11 @@ def load_embeddings(
         raise InputError(
             f"{first.source}: an image is there twice{f': {names[0]!r}' if names else ''}."
         )
-    vectors = {name: _in_order(one, ids, first) for name, one in systems.items()}
+    order = {name: _in_order(one, ids, first) for name, one in systems.items()}
     people = people or first.people
     if people is None or people.key != "image":
         people = _through_subjects(first, people)
-    path = pairs or Path(first.source)
+    path = pairs or next(iter(paths.values()))
     if pairs is not None:
         table = PairTable(pairs, find_layout(pairs, asked, people, scored=False), asked, people)
         if table.layout.image is None:
@@ -167,14 +208,45 @@ def load_embeddings(
     rows = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
     none = np.zeros(len(ids), np.int64)
     embeddings = {
-        name: Embeddings(np.array(ids), none, none, (), vector) for name, vector in vectors.items()
+        name: Embeddings(
+            np.array(ids),
+            none,
+            none,
+            (),
+            systems[name].embedding[rows_of],
+            None if scorer == "cosine" else systems[name].variance[rows_of],
+        )
+        for name, rows_of in order.items()
     }
     with_groups = {name: replace(e, group=none - 1) for name, e in embeddings.items()}
     scores = {name: compare(e, rows).score for name, e in with_groups.items()}
     return {
-        a.name: replace(table.grouped(columns, a, scores, pairs=rows), embeddings=with_groups)
+        a.name: replace(
+            table.grouped(columns, a, scores, pairs=rows),
+            embeddings=with_groups,
+            kinds=dict.fromkeys(scores, scorer),
+        )
         for a in table.layout.attributes
     }
+
+
+def _scorer(asked: Asked, systems: Sequence[Images]) -> str:
+    """How the systems' embeddings are compared, all by one rule.
+
+    Raises:
+      InputError: If that needs variances which a file lacks, or `--kind` says otherwise.
+    """
+    lacking = [one.source for one in systems if one.variance is None]
+    if asked.scorer == "mls" and lacking:
+        raise InputError(
+            f"--scorer mls: {lacking[0]} has no 'variances' or 'log_variances' [images, dim]; add "
+            "them, or use --scorer cosine."
+        )
+    scorer = asked.scorer or ("cosine" if lacking else "mls")
+    if asked.kind not in ("", scorer):
+        by = "their cosines" if scorer == "cosine" else "mutual likelihood (--scorer mls)"
+        raise InputError(f"--kind {asked.kind}: embeddings are compared by {by}.")
+    return scorer
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -185,10 +257,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return {name or "embedding": array for name, array in arrays.items()}
 
 
-def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
+def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:
     names = column_names(path)
     listing = [name for name in names if name.lower() in _VECTORS]
-    if listing and path.suffix in (".parquet", ".pq"):
+    if listing and isinstance(path, Path) and path.suffix in (".parquet", ".pq"):
         return _with_lists(path, names, listing[0])
     numbers = _dimensions(path, names, prefix)
     text = [name for name in names if name not in numbers]
@@ -203,7 +275,16 @@ def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
     return found | ({"embedding": np.concatenate(vectors)} if vectors else {})
 
 
-def _dimensions(path: Path, names: Sequence[str], prefix: str) -> list[str]:
+def _words(path: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of text."""
+    words: dict[str, list[str]] = {name: [] for name in names}
+    for batch in read_batches(path, text=names, numbers=[]) if names else ():
+        for name in names:
+            words[name] += batch.columns[name].to_pylist()
+    return {name: np.array(column) for name, column in words.items()}
+
+
+def _dimensions(path: Source, names: Sequence[str], prefix: str) -> list[str]:
     """The columns of dimensions in order: one gapless series e0, e1 ... or e1, e2 ...
 
     Raises:
@@ -258,18 +339,13 @@ def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.n
         row = int(np.argmax(bad))
         raise InputError(
             f"{path}, data row {row + 1}: the embedding has {width[row]} numbers, the first one "
-            f"{width[0]} ({bad.sum():,} such rows)."
+            f"{width[0]} ({counted(int(bad.sum()), 'such row')})."
         )
     vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-    words: dict[str, list[str]] = {name: [] for name in text}
-    if text:
-        for batch in read_batches(path, text=text, numbers=[]):
-            for name in text:
-                words[name] += batch.columns[name].to_pylist()
-    return {**{name: np.array(column) for name, column in words.items()}, column: vectors}
+    return {**_words(path, text), column: vectors}
 
 
-def _described(path: Path, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
+def _described(path: Source, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
     """Takes the columns for what their names say."""
 
     def one(customary: Sequence[str]) -> str | None:
@@ -305,22 +381,22 @@ def _ids_of(images: Images, people: People | None) -> list[str]:
     return names
 
 
-def _in_order(images: Images, ids: Sequence[str], first: Images) -> np.ndarray:
-    """The embeddings in the order of `ids`."""
+def _in_order(images: Images, ids: Sequence[str], first: Images) -> slice | list[int]:
+    """Rows of the embeddings in the order of `ids`."""
     if not images.ids or list(images.ids) == list(ids):
         if len(images.embedding) != len(ids):
             raise InputError(
                 f"{images.source} has {len(images.embedding):,} embeddings and {first.source} "
                 f"{len(ids):,}: name the images, or give files of the same ones."
             )
-        return images.embedding
+        return slice(None)
     row = {name: k for k, name in enumerate(images.ids)}
     if lost := [name for name in ids if name not in row] or [n for n in row if n not in set(ids)]:
         raise InputError(
             f"{images.source} and {first.source} are not of the same images: "
             f"{listed(lost, most=3)} is in one of them only."
         )
-    return images.embedding[[row[name] for name in ids]]
+    return [row[name] for name in ids]
 
 
 def _through_subjects(images: Images, people: People | None) -> People | None:
@@ -351,7 +427,7 @@ def _all_or_some(
     group_of: Sequence[str],
     sample: int | None,
     seed: int,
-    path: Path,
+    path: Source,
 ) -> Int[np.ndarray, "pairs 2"]:
     """All pairs i < j of the images, or a sample of them by group."""
     if people is None or not people.subject:

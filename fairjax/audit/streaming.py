@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from fairjax.audit.distances import in_own_unit
 from fairjax.audit.grouping import check_names, name_limits, numbered, ordered_groups
 from fairjax.audit.kinds import check_kind, check_threshold
 from fairjax.audit.layout import Asked, People, find_layout
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.run import Settings
-from fairjax.audit.tables import InputError
+from fairjax.audit.tables import InputError, Source
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import Results
 from fairjax.protocols.verification import stream as verification_stream
@@ -21,7 +21,7 @@ STREAM_BYTES = 2 << 30  # tables larger than this are streamed without being ask
 
 
 def measure(
-    path: Path, asked: Asked, settings: Settings, *, people: People | None = None
+    path: Source, asked: Asked, settings: Settings, *, people: People | None = None
 ) -> dict[str, Results]:
     """Measures one system for each attribute of `asked.by`, in four passes over the table.
 
@@ -61,6 +61,7 @@ def measure(
             name=settings.protocol,
             limits=[*reader.notes, _UNCHECKED, *settings.limits],
         )
+        results = in_own_unit(results, [""] if reader.is_distance else [])
         found[attribute.name] = replace(
             results,
             provenance={"scored": list(layout.systems)},
@@ -76,7 +77,7 @@ def measure(
 class _Reader:
     """One attribute of one table, pass after pass."""
 
-    def __init__(self, path: Path, asked: Asked, people: People | None) -> None:
+    def __init__(self, path: Source, asked: Asked, people: People | None) -> None:
         self.path, self.asked = path, asked
         layout = find_layout(path, asked, people)
         if layout.subject is None:

@@ -1,4 +1,4 @@
-"""`fairjax plan`: what a run would ask of the devices."""
+"""`fairjax plan`: what a run would ask of the devices, and how long it would take."""
 
 import argparse
 import os
@@ -11,19 +11,33 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     plan = verbs.add_parser(
         "plan",
-        help="say what memory a run needs, and how large its batch may be",
-        description="Prints the parameters of a run, the memory of its class head and of a step, "
-        "and the largest batch that fits, from shapes and the compiled step: nothing is allocated "
-        "and nothing is trained. --config.KEY=VALUE changes the config as it does in training.",
+        help="say what memory and how many hours a run needs, and how large its batch may be",
+        description="Prints how many parameters a run has, how much memory its class head and a "
+        "training step take, and the largest batch that fits, from the compiled step. If a step "
+        "fits the devices of this machine, it then times a few steps on random pixels and prints "
+        "the hours of all of them. --config.KEY=VALUE changes the config as in training.",
         epilog="Example: fairjax plan --config configs/recognition/margin.py:depth=50 "
         "--config.method.head.name=streamed --config.train.head_shards=8 --classes 1000000 "
         "--devices 8 --memory 80",
     )
-    plan.add_argument("--config", metavar="FILE[:ARG]", required=True, help="the run's config")
-    plan.add_argument("--classes", type=int, help="people to tell apart; else the data is read")
-    plan.add_argument("--devices", type=int, help="simulate so many on the CPU; else those at hand")
+    plan.add_argument("--config", metavar="FILE[:ARG]", required=True, help="the config of the run")
     plan.add_argument(
-        "--memory", type=float, metavar="GIB", help="of each device; else what it has"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="number of people to tell apart (default: read the data)",
+    )
+    plan.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="simulate N devices on the CPU (default: the devices of this machine)",
+    )
+    plan.add_argument(
+        "--memory", type=float, metavar="GIB", help="memory of each device (default: what it has)"
+    )
+    plan.add_argument(
+        "--memory-only", action="store_true", help="allocate nothing: time no step, tell no hours"
     )
     plan.set_defaults(run=_plan)
 
@@ -68,7 +82,13 @@ def _plan(arguments: argparse.Namespace) -> None:
             needed = capacity.measure(settings, dataset, limit=limit, look=look)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-    print_tables([_table(settings, needed, limit)], console)
+        tables = [_table(settings, needed, limit)]
+        at_hand = not (arguments.devices or arguments.memory)  # or the plan is for other devices
+        if at_hand and not arguments.memory_only and needed.largest >= settings.train.batch_size:
+            status.update("Timing a step...")
+            seconds = capacity.time_step(settings, dataset)
+            tables.append(_time_table(settings, len(dataset.splits["train"]), seconds))
+    print_tables(tables, console)
 
 
 def _memory(device: Any) -> int:
@@ -82,6 +102,28 @@ def _memory(device: Any) -> int:
         raise ConfigError("the memory of this machine is not known; give it with --memory GIB.")
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return known.get("bytes_limit", host // device.client.device_count())
+
+
+def _time_table(settings: Any, images: int, seconds: float) -> Any:
+    """How long training takes: a step, and all of them."""
+    from fairjax.core.results import Table
+
+    train = settings.train
+    rows = [
+        [f"a step of {train.batch_size:,} images", f"{seconds:.3g} s"],
+        ["images a second", f"{train.batch_size / seconds:,.0f}"],
+    ]
+    if images:  # --classes reads no data
+        steps = max(1, round(train.epochs * images / train.batch_size))
+        hours = steps * seconds / 3600
+        rows.append([f"{train.epochs:g} epochs: {steps:,} steps", f"{hours:,.2f} h"])
+    return Table(
+        title="Time on the devices at hand",
+        columns=["", "time"],
+        rows=rows,
+        note="Steps alone, on random pixels: validation and checkpoints come on top, and reading "
+        "images where it cannot keep up.",
+    )
 
 
 def _table(settings: Any, needed: Any, limit: int) -> Any:

@@ -1,9 +1,12 @@
 """Checks of a whole config tree."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from fairjax.config.bind import as_config_error, bind_section, bind_settings, registry_of
 from fairjax.config.errors import ConfigError
+from fairjax.config.values import check_value
 from fairjax.core.settings import (
     EvalSettings,
     InitSettings,
@@ -11,7 +14,6 @@ from fairjax.core.settings import (
     OptimSettings,
     TrainSettings,
     need,
-    need_one_of,
 )
 
 
@@ -26,7 +28,7 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
     Raises:
       ConfigError: On the first wrong value.
     """
-    bind_settings(InputSettings, config.input, "config.input")
+    images = bind_settings(InputSettings, config.input, "config.input")
     bind_settings(InitSettings, config.init, "config.init")
     bind_settings(OptimSettings, config.optim, "config.optim")
     train = bind_settings(TrainSettings, config.train, "config.train")
@@ -37,9 +39,12 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
 
     def across_sections() -> None:
         warmup = config.optim.schedule.warmup_epochs
-        need(config.seed >= 0, "config.seed", config.seed, "0 or more")
-        need_one_of("config.compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
-        need(warmup >= 0, "config.optim.schedule.warmup_epochs", warmup, "0 or more")
+        is_seed = isinstance(config.seed, int) and 0 <= config.seed < 2**32
+        need(is_seed, "config.seed", config.seed, "a whole number, 0 or more and below 2**32")
+        check_value(config.title, str, "config.title")
+        dtypes = Literal["float32", "bfloat16"]
+        check_value(config.compute_dtype, dtypes, "config.compute_dtype")
+        check_value(warmup, float, "config.optim.schedule.warmup_epochs")
         need(
             warmup <= train.epochs,
             "config.optim.schedule.warmup_epochs",
@@ -52,6 +57,15 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
             train.batch_size,
             f"a multiple of config.train.accumulate={train.accumulate}",
         )
+        if each := images.images_per_identity:
+            fits = train.batch_size % each == 0 and train.accumulate == 1
+            need(
+                fits,
+                "config.input.images_per_identity",
+                each,
+                f"a divisor of config.train.batch_size={train.batch_size}, with "
+                "config.train.accumulate=1, so that a person's images stay together",
+            )
         need(
             evaluation.weights == "last" or train.keep_best > 0,
             "config.train.keep_best",

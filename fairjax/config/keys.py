@@ -3,13 +3,15 @@
 import ast
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config.bind import NAMED, with_defaults
+from fairjax.config.bind import NAMED, registry_of, with_defaults
 from fairjax.config.errors import ConfigError, nearest
 from fairjax.config.tree import FREE_TO_CHANGE, base_config
+from fairjax.config.values import annotations_of, number_or_word, takes_words
 
 # Settings that apply to saved predictions: with others a run is measured anew, not trained anew.
 MEASURED_ANEW = ("eval.protocol.", "eval.published", "title")
@@ -54,7 +56,9 @@ def set_leaf(config: ConfigDict, path: str, value: Any) -> None:
     """
     section, _, last = path.rpartition(".")
     try:
-        (leaf(config, section) if section else config)[last] = value
+        where = leaf(config, section) if section else config
+        with where.ignore_type() if takes_words(annotation_at(config, path)) else nullcontext():
+            where[last] = value
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} cannot be set to {value!r}; "
@@ -73,6 +77,9 @@ def override(config: ConfigDict, words: Sequence[str]) -> None:
         if path not in keys(config):
             raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
         old = leaf(config, path)
+        if takes_words(annotation_at(config, path)):
+            set_leaf(config, path, number_or_word(text))
+            continue
         try:
             text = {"true": "True", "false": "False"}.get(text, text)
             value = text if isinstance(old, str) else ast.literal_eval(text)
@@ -82,6 +89,16 @@ def override(config: ConfigDict, words: Sequence[str]) -> None:
                 f"--config.{path}={text!r} is not a valid {type(old).__name__}; "
                 f"write for example --config.{path}={old}"
             ) from None
+
+
+def annotation_at(config: ConfigDict, path: str) -> Any:
+    """The annotation of a setting of a named section; None where there is none, or for others."""
+    for named in NAMED:
+        rest = path.removeprefix(f"{named}.")
+        if rest != path and "." not in rest:
+            entry = registry_of(named).entries.get(leaf(config, named).get("name", ""))
+            return annotations_of(entry).get(rest) if entry else None
+    return None
 
 
 def suggest_key(config: ConfigDict, path: str) -> str:

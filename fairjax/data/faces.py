@@ -11,7 +11,7 @@ from absl import logging
 from jaxtyping import Int, Shaped
 
 from fairjax.core.comparisons import UNKNOWN, Pairs
-from fairjax.core.names import alike
+from fairjax.core.names import alike, counted
 from fairjax.core.settings import need
 from fairjax.data import duplicates
 from fairjax.data.formats import cache
@@ -228,12 +228,15 @@ def _notes(people: np.ndarray, person: np.ndarray, digests: np.ndarray, turned: 
     """What looks odd about people and their pictures."""
     notes = []
     if turned:
-        notes.append(f"{turned:,} pictures were turned as their EXIF orientation says.")
+        notes.append(
+            f"{counted(turned, 'picture was', 'pictures were')} "
+            "turned as the EXIF orientation says."
+        )
     if look_alikes := alike(people.tolist()):
         first, second, difference = look_alikes[0]
         notes.append(
-            f"{len(look_alikes):,} people have the name of another one but for {difference}, such "
-            f"as {printable(first)!r} and {printable(second)!r}; they count as different people."
+            f"{printable(first)!r} and {printable(second)!r} differ by {difference} alone "
+            f"({counted(len(look_alikes), 'such name')}); they count as different people."
         )
     order = np.lexsort([person, digests])
     same = digests[order][1:] == digests[order][:-1]
@@ -242,8 +245,9 @@ def _notes(people: np.ndarray, person: np.ndarray, digests: np.ndarray, turned: 
         row = int(np.argmax(shared))
         names = [printable(str(people[person[order[k]]])) for k in (row, row + 1)]
         notes.append(
-            f"{len(set(digests[order][1:][shared])):,} pictures stand under the names of several "
-            f"people, such as {names[0]!r} and {names[1]!r}: is it one person with two names?"
+            f"{counted(len(set(digests[order][1:][shared])), 'picture stands', 'pictures stand')} "
+            f"under the names of several people, such as {names[0]!r} and {names[1]!r}: is it one "
+            "person with two names?"
         )
     return notes
 

@@ -1,7 +1,7 @@
 """From weights to predictions, on all devices."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -120,8 +120,10 @@ def validation_metrics(columns: Columns, pairs: Pairs | None) -> dict[str, float
     return metrics
 
 
-def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[str, float]:
-    """Worst group and gap between groups of each validation metric, to watch while training.
+def group_metrics(
+    columns: Columns, pairs: Pairs | None, attribute: str, *, names: Sequence[str]
+) -> dict[str, float]:
+    """Each validation metric of every group, its worst group and its gap, to watch in training.
 
     Of pairs those count that show two images of one group, at the thresholds that all pairs have.
 
@@ -129,13 +131,15 @@ def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[
       columns: Predictions, as `predict_split` returns them.
       pairs: Pairs of rows to compare, or None.
       attribute: Name of the column with each image's group; -1 is unknown.
+      names: Names of the groups by their number; () for numbers that have none.
 
     Returns:
-      `<metric>_worst`, the value of the group that fares worst, and `<metric>_gap`, the largest
-      value less the smallest; nothing where fewer than two groups have the metric.
+      `<metric>/<group>`, `<metric>_worst`, the value of the group that fares worst, and
+      `<metric>_gap`, the largest value less the smallest; nothing where fewer than two groups have
+      the metric.
     """
     group = columns[attribute]
-    by_group: dict[str, list[float]] = {}
+    by_group: dict[str, dict[str, float]] = {}
     for value in np.unique(group[group != UNKNOWN]):
         rows = group == value
         metrics = validation_metrics({name: c[rows] for name, c in columns.items()}, None)
@@ -143,13 +147,15 @@ def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[
         if pairs is not None:
             both = rows[pairs.first] & rows[pairs.second]
             metrics |= verification_metrics(columns, pairs, counted=both)
+        who = names[int(value)] if names else f"{value:g}"
         for name, number in metrics.items():
-            by_group.setdefault(name, []).append(number)
-    found = {}
+            by_group.setdefault(name, {})[who] = number
+    found: dict[str, float] = {}
     for name, numbers in by_group.items():
         if len(numbers) > 1:
-            found[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers)
-            found[f"{name}_gap"] = max(numbers) - min(numbers)
+            found |= {f"{name}/{who}": number for who, number in numbers.items()}
+            found[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers.values())
+            found[f"{name}_gap"] = max(numbers.values()) - min(numbers.values())
     return found
 
 
@@ -159,10 +165,11 @@ def verification_metrics(
     """How well embeddings tell people apart; empty where the predictions hold none.
 
     `verification_accuracy` is ten-fold, at thresholds midway between scores. `tmr_at_fmr_1e-k` is
-    at the smallest power of ten that ten non-mated pairs or more stand behind.
+    at the smallest power of ten that ten non-mated pairs or more stand behind. Scores are cosines,
+    or mutual likelihoods where embeddings have variances.
 
     Args:
-      columns: Predictions with an "embedding" of each image.
+      columns: Predictions with an "embedding" of each image, and perhaps a "variance".
       pairs: Pairs of rows to compare.
       counted: [pairs] truth values: pairs that count, the thresholds being those of all pairs;
         None counts every pair.
@@ -175,6 +182,7 @@ def verification_metrics(
         group=np.full(len(columns["id"]), UNKNOWN),
         groups=(),
         embedding=columns["embedding"],
+        variance=columns.get("variance"),
     )
     score = compare(embeddings, pairs).score
     accuracy = Folds(score, pairs.mated, pairs.fold, variant="exact").accuracy()

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fairjax.config import base_config
-from fairjax.config.study import Claim, Column, Row, Study, Thesis
+from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
 from fairjax.core.results import load_results, save_results
 from fairjax.metrics.representation import cka
 from fairjax.run.build import build_scoring
@@ -43,6 +43,11 @@ STUDY = Study(
     seeds=(0, 1),
     resamples=8,
 )
+
+
+def published(accuracy):
+    """The row that a paper gives this accuracy: the good one above 91."""
+    return Row("Good" if accuracy > 91 else "Bad", published={"Accuracy": accuracy})
 
 
 def run(folder, seed, right):
@@ -110,6 +115,16 @@ def test_the_verdict_comes_of_adjusted_claims_and_stands_first(study):
     assert printed.endswith("Claim of the paper: Good is good.\nHolds here. It is.\n")
     assert "the whole,holds" in (workdir / "table-1-verdict.csv").read_text()
     assert "Good and Bad" in (workdir / "table-4-similarity-of-features.csv").read_text()
+
+
+def test_what_the_study_can_find_stands_on_its_page(study, tmp_path):
+    spread = Spread(seeds=3.0, people=2.0, source="two seeds of last year")
+    known = replace(STUDY, spreads={"Accuracy": spread}, rows=(published(92.0), published(90.0)))
+    save_study(tmp_path, known, "python -m fairjax.main --config study.py")
+    page = summarise(tmp_path, Console(file=io.StringIO())).read_text()
+    assert "What this study can find with a probability of 80%" in page
+    assert "(two seeds of last year)" in page
+    assert page.count("TOO LITTLE for the paper&#39;s") == 2, "better, and not much worse"
 
 
 def test_a_smoke_test_is_called_one_on_the_page_and_in_the_tables(study, tmp_path):
@@ -269,3 +284,35 @@ def test_a_row_that_is_not_shown_is_trained_and_tested_but_not_in_the_table(copi
 def test_the_state_of_a_run():
     assert state(None, failed=False) == "missing"
     assert state(None, failed=True) == "failed"
+
+
+def test_a_study_with_a_baseline_shows_costs_and_the_trade_off(study, tmp_path):
+    workdir = tmp_path / "costs"
+    shutil.copytree(study[0], workdir)
+    for name, speed, parameters in (("good", 50, 12), ("bad", 100, 10)):
+        for seed in (0, 1):
+            line = {"step": 1, "kind": "train", "images_per_second": speed}
+            (workdir / f"{name}-seed{seed}" / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+            (workdir / f"{name}-seed{seed}" / "outcome.json").write_text(
+                json.dumps({"parameters": parameters})
+            )
+    more = Column("Std", "gender_accuracy_std", across="race")
+    planned = replace(
+        STUDY,
+        columns=(*STUDY.columns, more),
+        trade_off=("Accuracy", "Std"),
+        baseline="Bad",
+        facts={"Good": {"needs group labels": "yes"}, "Bad": {"needs group labels": "no"}},
+    )
+    save_study(workdir, planned, "the line")
+    summarise(workdir, Console(file=io.StringIO()))
+    kept, page = (
+        json.loads((workdir / "study.json").read_text()),
+        (workdir / "report.html").read_text(),
+    )
+    assert kept["costs"]["Good"] == {"more_parameters": 2, "step": 2.0}
+    assert "Good" in kept["front"]
+    assert "Accuracy against Std" in page and "1 Good" in page
+    assert "Good,yes,+2,2.00" in (workdir / "table-5-costs.csv").read_text()
+    summarise(workdir, Console(file=io.StringIO()))  # reads what it has written
+    assert json.loads((workdir / "study.json").read_text()) == kept

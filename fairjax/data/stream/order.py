@@ -103,27 +103,33 @@ def classes_of(label: Int[np.ndarray, " rows"]) -> Classes:
 
 
 def balanced_rows_at(
-    positions: Int64[np.ndarray, " batch"], *, classes: Classes, seed: int
+    positions: Int64[np.ndarray, " batch"], *, classes: Classes, seed: int, each: int = 1
 ) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
     """Where the endless stream stands in which every class comes equally often.
 
-    The stream is round after round: in each, every class comes once, in an order of its own. In the
-    rounds a class goes through its rows, each once, and then again in another order.
+    The stream is round after round: in each, every class comes once, in an order of its own, with
+    `together` rows. In the rounds a class goes through its rows, each once, and then again in
+    another order.
 
     Args:
       positions: Counted from 0 at the start of training.
       classes: The rows of each class.
       seed: Seed of the run.
+      each: Rows of a class that follow one another when it comes, 1 or more. They differ where the
+        class has so many; it then leaves out a different few of its rows, fewer than `each`, every
+        time that it goes through them.
 
     Returns:
-      How often each row has come before, and the row: together as good as (epoch, row) for draws.
+      A number and the row: together they tell apart all times that a row comes, as (epoch, row) do.
     """
-    rounds, position = np.divmod(positions, len(classes.size))
+    coming, within = np.divmod(positions, each)
+    rounds, position = np.divmod(coming, len(classes.size))
     key = _stream(_key(seed, "order of classes"), rounds)
     which = scattered(position, size=np.full_like(position, len(classes.size)), key=key)
-    turn, nth = np.divmod(rounds, classes.size[which])
+    size = classes.size[which]
+    turn, nth = np.divmod(rounds * each + within, np.where(size < each, size, size // each * each))
     key = _stream(_stream(_key(seed, "rows of a class"), which), turn)
-    nth = scattered(nth, size=classes.size[which], key=key)
+    nth = scattered(nth, size=size, key=key)
     return turn, classes.rows[classes.start[which] + nth]
 
 

@@ -21,12 +21,14 @@ class Audited:
       attribute: What the groups are groups of.
       results: Results of the whole audit.
       arrays: Plot data of the system.
+      distance: Whether the scores are distances: a pair is accepted up to the threshold.
     """
 
     name: str
     attribute: str
     results: Results
     arrays: Mapping[str, Any]
+    distance: bool = False
 
     def titled(self, text: str) -> str:
         """A heading, after the system's name where it has one."""
@@ -101,7 +103,13 @@ def audited_systems(results: Results) -> list[Audited]:
     attribute = results.protocol.get("attribute", "group")
     arrays = results.arrays.get("systems", {})
     return [
-        Audited(name, attribute, results, arrays.get(name, results.arrays))
+        Audited(
+            name,
+            attribute,
+            results,
+            arrays.get(name, results.arrays),
+            name in results.protocol.get("distances", ()),
+        )
         for name in dict.fromkeys(m.system for m in _own(results))
     ]
 

@@ -150,3 +150,22 @@ def test_the_balanced_stream_is_a_function_of_seed_and_position():
     assert (other != rows).any()
     # Recorded once. If this changes, no interrupted balanced run can be resumed.
     assert rows[:12].tolist() == [3, 4, 8, 5, 8, 7, 1, 4, 1, 8, 4, 0]
+
+
+def test_rows_of_a_class_that_come_together_differ_where_it_has_so_many():
+    classes = classes_of(LABEL)
+    turns, rows = balanced_rows_at(np.arange(4 * 3 * 40), classes=classes, seed=3, each=3)
+    groups = rows.reshape(-1, 3)
+    assert (LABEL[groups] == LABEL[groups[:, :1]]).all()
+    for label in LABEL[groups[:, 0]].reshape(-1, 4).tolist():
+        assert sorted(label) == [-1, 0, 2, 5]
+    big = groups[LABEL[groups[:, 0]] == 2]  # five rows: three of them a turn
+    assert all(len(set(group)) == 3 for group in big.tolist())
+    assert set(big.ravel().tolist()) == {0, 2, 3, 6, 7}
+    pair = groups[LABEL[groups[:, 0]] == 0]  # two rows: both, and one again
+    assert all(set(group) == {1, 5} for group in pair.tolist())
+    assert len(set(zip(turns.tolist(), rows.tolist(), strict=True))) == len(rows)
+    some = np.array([17, 0, 100])
+    np.testing.assert_array_equal(
+        balanced_rows_at(some, classes=classes, seed=3, each=3), [turns[some], rows[some]]
+    )
