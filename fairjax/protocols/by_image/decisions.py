@@ -265,7 +265,10 @@ def _reliability_rows(one: Scored) -> np.ndarray:
 
 
 def arrays(scored: Mapping[str, Scored], scene: Scene) -> dict[str, Any]:
-    """Plot data: confusion matrices and reliability diagrams, over everyone and by group."""
+    """Plot data: confusion matrices and reliability diagrams, over everyone and by group.
+
+    Images without a known group count among everyone only.
+    """
     confusion, reliability = {}, {}
     for name, one in scored.items():
         rows = classification.confusion_rows(one.labels, one.decisions, classes=len(one.classes))
