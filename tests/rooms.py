@@ -30,7 +30,17 @@ ROOMS = (
     Room(
         "cli",
         "the `fairjax` command, one module a verb",
-        ("study", "audit", "run", "config", "data", "protocols", "report", "core"),
+        (
+            "study",
+            "audit",
+            "postprocess",
+            "run",
+            "config",
+            "data",
+            "protocols",
+            "report",
+            "core",
+        ),
     ),
     Room(
         "study",
@@ -40,7 +50,12 @@ ROOMS = (
     Room(
         "audit",
         "scores, embeddings, predictions of any system; the self-test",
-        ("protocols", "report", "metrics", "core"),
+        ("postprocess", "protocols", "report", "metrics", "core"),
+    ),
+    Room(
+        "postprocess",
+        "score normalisation and calibration after training, in numpy",
+        ("metrics", "core"),
     ),
     Room(
         "run",

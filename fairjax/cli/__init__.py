@@ -6,14 +6,38 @@ from typing import NoReturn
 
 import fairjax
 from fairjax.audit.tables import InputError
-from fairjax.cli import audit, config, data, diff, plan, report, similarity
+from fairjax.cli import (
+    audit,
+    calibrate,
+    config,
+    data,
+    diff,
+    identify,
+    intersections,
+    plan,
+    report,
+    similarity,
+    threshold,
+)
 from fairjax.config import ConfigError
 from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, print_anywhere, report_error
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, config, data, diff, plan, report, similarity)
+VERBS = (
+    audit,
+    calibrate,
+    config,
+    data,
+    diff,
+    identify,
+    intersections,
+    plan,
+    report,
+    similarity,
+    threshold,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -41,6 +41,7 @@ examples:
   fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
   fairjax audit decisions.csv --decision verdict --accept match --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
+  fairjax audit before.csv after.csv --paired --by race
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
 
@@ -66,8 +67,8 @@ def add(verbs: Any) -> None:
     audit.add_argument("--out", metavar="DIR", type=Path, help="write results and report here")
     audit.add_argument("--tables", action="store_true", help="print every table before the verdict")
     audit.add_argument("--title", default="", help="the report's heading (default: FILE's name)")
-    _add_columns(audit.add_argument_group("columns and groups"))
-    _add_pairs(audit.add_argument_group("pairs of embeddings"))
+    add_columns(audit.add_argument_group("columns and groups"))
+    add_pairs(audit.add_argument_group("pairs of embeddings"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
     trial = audit.add_argument_group("trying it")
@@ -91,7 +92,7 @@ def add(verbs: Any) -> None:
     audit.set_defaults(run=_audit)
 
 
-def _add_columns(group: Any) -> None:
+def add_columns(group: Any) -> None:
     from fairjax.audit.kinds import KINDS
 
     group.add_argument(
@@ -205,7 +206,7 @@ def _add_columns(group: Any) -> None:
     )
 
 
-def _add_pairs(group: Any) -> None:
+def add_pairs(group: Any) -> None:
     group.add_argument(
         "--embedding",
         metavar="PREFIX",
@@ -321,6 +322,12 @@ def _add_measuring(group: Any) -> None:
         "--seed", metavar="N", type=_natural, default=0, help="of everything drawn (default: 0)"
     )
     group.add_argument(
+        "--paired",
+        action="store_true",
+        help="two tables (or embeddings) of the same pairs, before and after a change: test what "
+        "changed, on the same people",
+    )
+    group.add_argument(
         "--stream",
         action="store_true",
         help="read the table in passes instead of into memory, which tables above 2 "
@@ -330,7 +337,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--stated",
         metavar="KEY=VALUE",
-        type=_pair,
+        type=pair,
         action="append",
         default=[],
         help="kept with the results and compared by `fairjax diff`: flip=yes, "
@@ -404,7 +411,7 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
             results = predictions.audit_predictions(
                 arguments.files[0],
                 columns,
-                _asked(arguments),
+                asked_of(arguments),
                 by,
                 resamples=arguments.bootstrap,
                 level=arguments.level,
@@ -426,7 +433,10 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
         level=arguments.level,
         seed=arguments.seed,
         limits=limits,
+        paired=arguments.paired,
     )
+    if arguments.paired and len(arguments.files) != 2:
+        raise _usage("--paired takes two files: before and after.")
     if arguments.stream or _is_large(arguments):
         return _stream(arguments, console, settings, facts)
     with console.status("Reading ..."):
@@ -456,7 +466,7 @@ def _stream(arguments: argparse.Namespace, console: Any, settings: Any, facts: A
         raise _usage("a stream takes one table of scores, and finds thresholds on it.")
     with console.status(f"Streaming {arguments.files[0]} in four passes ..."):
         found = streaming.measure(
-            arguments.files[0], _asked(arguments), settings, people=_people(arguments)
+            arguments.files[0], asked_of(arguments), settings, people=people_of(arguments)
         )
     for by, results in found.items():
         _say(arguments, console, results, facts, by if len(found) > 1 else "")
@@ -467,7 +477,7 @@ def _pairing(arguments: argparse.Namespace) -> bool:
     return bool(arguments.pairs or arguments.all_pairs or arguments.sample_pairs)
 
 
-def _people(arguments: argparse.Namespace) -> Any:
+def people_of(arguments: argparse.Namespace) -> Any:
     """The table of people or images, or None."""
     from fairjax.audit.people import load_people
 
@@ -500,7 +510,7 @@ def _say(
     arguments: argparse.Namespace, console: Any, results: Any, facts: Mapping[str, Any], part: str
 ) -> None:
     """Prints the verdict and writes the files, in a folder of their own if there are several."""
-    from fairjax.audit import outputs
+    from fairjax.audit import outputs, paired
     from fairjax.core.verdict import resample_limits
     from fairjax.report import print_summary, print_tables
 
@@ -516,6 +526,8 @@ def _say(
     if part:
         console.print(f"\nBy {part}:", soft_wrap=True)
     print_summary(results, console)
+    for sentence in paired.sentences(results):
+        console.print(sentence, soft_wrap=True)
     if arguments.out:
         folder = arguments.out / part
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
@@ -524,10 +536,11 @@ def _say(
 
 def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The pairs by attribute, and those to find thresholds on."""
+    from fairjax.audit import paired
     from fairjax.audit.embeddings import load_embeddings
     from fairjax.audit.pairs import load_comparisons
 
-    asked, people = _asked(arguments), _people(arguments)
+    asked, people = asked_of(arguments), people_of(arguments)
     if _pairing(arguments):
         names = [path.stem for path in arguments.files]
         if len(set(names)) < len(names):
@@ -542,6 +555,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
         )
     elif arguments.files[0].suffix in (".npz", ".npy"):
         raise _usage("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+    elif arguments.paired:
+        loaded = paired.load_both(arguments.files, asked, people=people)
     elif len(arguments.files) > 1:
         raise _usage(
             "several tables of scores: put the systems into columns of one table and name each "
@@ -555,7 +570,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
     return loaded, calibration
 
 
-def _asked(arguments: argparse.Namespace) -> Any:
+def asked_of(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.layout import Asked
 
     return Asked(
@@ -653,7 +668,7 @@ def _rates(text: str) -> tuple[float, ...]:
     return rates
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -662,7 +677,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _tolerance(text: str) -> list[tuple[str, float]]:
     if "=" in text:
-        name, value = _pair(text)
+        name, value = pair(text)
         return [(name, float(value))]
     if float(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: a bare tolerance is a ratio of 1 or more")

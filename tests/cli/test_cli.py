@@ -13,7 +13,19 @@ from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
-VERBS = ("audit", "config", "data", "diff", "plan", "report", "similarity")
+VERBS = (
+    "audit",
+    "calibrate",
+    "config",
+    "data",
+    "diff",
+    "identify",
+    "intersections",
+    "plan",
+    "report",
+    "similarity",
+    "threshold",
+)
 
 
 def test_the_help_names_every_verb(capsys):
