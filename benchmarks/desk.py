@@ -91,7 +91,9 @@ def one_rate(rng: np.random.Generator, rate: str, people: int, true: float) -> C
 def threshold(seed: int, found: Shares) -> None:
     """Thresholds on a table of four groups, one of them with twice the others' FMR, or none."""
     for planted in (Planted(), Planted(fmr_ratio=2.0)):
-        pairs = draw(planted, seed=seed, size=Size(people=100)).comparisons
+        pairs = draw(
+            planted, seed=seed, size=Size(people=100, images=2, nonmated=12_000, across=100)
+        ).comparisons
         groups = []
         for g in range(4):
             rows = (pairs.group == g).all(axis=1) & ~pairs.mated
@@ -112,7 +114,7 @@ def paired(seed: int, found: Shares) -> None:
     pairs = draw(
         Planted(fmr_ratio=2.0, fnmr_ratio=2.0),
         seed=seed,
-        size=Size(people=60, images=4, nonmated=3000, across=500),
+        size=Size(people=60, images=4, nonmated=2000, across=100),
     ).comparisons
     rng = np.random.default_rng([seed, 1])
     for moved in (0.0, 0.03):
@@ -132,7 +134,7 @@ def paired(seed: int, found: Shares) -> None:
             attribute="group",
             fmrs=(1e-2,),
             paired=True,
-            resamples=400,
+            resamples=200,
             level=0.95,
             seed=seed,
             limits=[],
@@ -203,10 +205,10 @@ def searched(seed: int, *, people: int) -> dict[str, ClusteredRate]:
 
 
 def intersect(seed: int, found: Shares) -> None:
-    """Three attributes of 400 people, fair or with one intersection of three times the FNMR."""
+    """Three attributes of 300 people, fair or with one intersection of three times the FNMR."""
     for name, ratio in (("fair", 1.0), ("planted", 3.0)):
         rng = np.random.default_rng([seed, int(ratio)])
-        people, images = 400, 4
+        people, images = 300, 4
         values = {
             "race": rng.integers(0, 4, people),
             "gender": rng.integers(0, 2, people),
@@ -219,7 +221,7 @@ def intersect(seed: int, found: Shares) -> None:
         z = np.sqrt(0.3) * rng.standard_normal(people)[mated]
         z += np.sqrt(0.7) * rng.standard_normal(len(mated))
         quantile = np.array([_NORMAL.inv_cdf(p) for p in true])
-        couple = rng.integers(0, people, (30_000, 2))
+        couple = rng.integers(0, people, (12_000, 2))
         couple = couple[couple[:, 0] != couple[:, 1]]
         lamb = np.sqrt(0.15) * rng.standard_normal(people)
         other = lamb[couple].sum(axis=1) + np.sqrt(0.7) * rng.standard_normal(len(couple))

@@ -74,4 +74,5 @@ def write(folder: Path, findings: Findings) -> None:
     save_results(folder / "results.json", findings.results)
     write_csv(folder, findings.results, findings.tables)
     for name, picture in findings.pictures.items():
-        write_whole(folder / f"{name}.svg", picture + "\n")
+        alone = picture.replace("<svg ", '<svg font-family="sans-serif" ', 1)  # no page sets one
+        write_whole(folder / f"{name}.svg", alone + "\n")
