@@ -82,7 +82,7 @@ def pair_by_pair(pairs: Comparisons, resamples: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--resamples", type=int, default=2000)
     resamples = parser.parse_args().resamples
     sizes = {"rfw": (4, 6000, 2500, 0.5, 10), "bfw": (8, 112_500, 100, 0.26, 5)}

@@ -99,7 +99,7 @@ def floor(weights: jax.Array, x: jax.Array, chunk: int) -> tuple[jax.Array, jax.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("--classes", type=int, default=1_000_000, help="people")
     parser.add_argument("--dim", type=int, default=512, help="of an embedding")
     parser.add_argument("--batch", type=int, default=256, help="images a step")

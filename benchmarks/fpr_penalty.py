@@ -187,7 +187,7 @@ def time_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, np
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("--batch", type=int, default=512, help="images a step")
     parser.add_argument("--classes", type=int, default=28_000, help="people")
     parser.add_argument("--dim", type=int, default=512, help="of an embedding")

@@ -113,7 +113,7 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("steps", nargs="*", help=f"of: {', '.join(STEPS)}; all without")
     parser.add_argument("--form", choices=sorted(FORMS), help="this form alone")
     parser.add_argument("--repeats", type=int, default=10, help="timed steps of each variant")

@@ -231,7 +231,7 @@ def kind_of(operation: str, definition: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("--batch", type=int, default=32, help="images a step")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--depth", type=int, default=50, choices=sorted(STAGES))

@@ -162,7 +162,7 @@ def torch_step(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("--model", default="small", choices=sorted(MODELS))
     parser.add_argument("--batch", type=int, default=128, help="pairs of views a step")
     parser.add_argument("--repeats", type=int, default=40, help="timed steps of each side")

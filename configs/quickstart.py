@@ -24,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.epochs = 6.0
     config.train.batch_size = 64
     if options.smoke:
-        config.backbone.width = 16
+        config.backbone.update(width=16, stages=1)
         config.data.update(identities=60, images_per_identity=2)
         config.train.update(epochs=0.5, batch_size=16)
         config.optim.schedule.warmup_epochs = 0.1

@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 
 import fairjax
 from fairjax.cli import _parser
+from fairjax.main import usage
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "fairjax"
@@ -100,6 +101,7 @@ def write_commands() -> None:
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
                 sections += [(f"{name} {verb}", found) for verb, found in action.choices.items()]
+    lines += ["## python -m fairjax.main", "", "```text", usage().rstrip(), "```", ""]
     write(HERE / "reference" / "commands.md", "\n".join(lines))
 
 

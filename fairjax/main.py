@@ -1,30 +1,37 @@
-"""The main door: `python -m fairjax.main --config FILE[:arg] --workdir DIR [--config.k=v ...]`.
+"""The main door: `python -m fairjax.main --config FILE[:ARG] --workdir DIR [--config.KEY=VALUE]`.
 
 Trains, evaluates and reports what the config describes. The same line again resumes a run that was
-stopped; a finished run prints its tables again.
+stopped; for a finished run it prints the verdict again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-import shlex
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fairjax.run.host import end_with_parent, how_to_resume, keep_freed_memory
+
 
 def leave_at_once(number: int, frame: FrameType | None) -> None:
-    """Ends the process on a signal, in one line; training itself saves first, and says so."""
+    """Ends the process on a signal and says how to resume; training itself saves first."""
     for peers in PEERS:
         peers.leave(f"signal {number} ended it")
-    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live display hides it
-    line = f"\n{cursor}fairjax: ended by signal {number}; the same line starts or resumes it.\n"
-    os.write(2, line.encode())
+    cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a live display hides it
+    text = (
+        f"\n{cursor}Stopped by signal {number}; all that was trained is saved. {how_to_resume()}\n"
+    )
+    first = not any(re.fullmatch(r"--?process=[1-9]\d*", word) for word in sys.argv)
+    with contextlib.suppress(OSError):  # nobody may read any more
+        os.write(1, text.encode() if first else b"")  # one of several processes speaks
     os._exit(128 + number)  # no exception: an import or a callback would swallow it
 
 
@@ -49,12 +56,11 @@ from fairjax.core.errors import (  # noqa: E402
     DONE,
     UNUSABLE,
     USAGE,
+    UserError,
     missing_extra,
     print_anywhere,
     report_error,
 )
-from fairjax.data.dataset import DataError  # noqa: E402
-from fairjax.run.host import end_with_parent, keep_freed_memory  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
 from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
@@ -69,28 +75,28 @@ from fairjax.run.workdir import (  # noqa: E402
 CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "The experiment: a Python file with get_config(arg); what follows a colon is its argument, "
-    "such as configs/quickstart.py:smoke or FILE:small,seed=3. A config that FairJAX ships goes by "
-    "its name, too: quickstart:smoke. Override any key with --config.section.key=value.",
+    "The experiment: the name of a config that FairJAX ships, such as quickstart, or a Python file "
+    "with a function get_config(arg). What follows a colon is its argument: quickstart:smoke, "
+    "my_config.py:small,seed=3.",
 )
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run's folder: checkpoints, logs, predictions, results.json, report.html."
+    "workdir",
+    None,
+    "The run's folder, made if need be: checkpoints, logs, predictions, results.json, report.html.",
 )
-COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "host:port of process 0, for a run of several processes."
+TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
+ONLY = flags.DEFINE_string(
+    "only", None, "Train only this run of a study, such as cosface-seed0; the others wait."
 )
-PROCESSES = flags.DEFINE_integer("processes", None, "How many processes take part.")
-PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
 CHANGED_DATA = flags.DEFINE_string(
     "changed_data",
     None,
-    "Hash of data that a begun run goes on with, as its refusal prints it: after bad images were "
-    "taken out.",
+    "Resume although the data changed, for example after bad images were taken out. The refusal to "
+    "resume prints the hash of the data to put here.",
 )
-ONLY = flags.DEFINE_string(
-    "only", None, "Of a study, the one run to train now, such as cosface-seed0; the others wait."
-)
-TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "Address of process 0.")
+PROCESSES = flags.DEFINE_integer("processes", None, "Number of processes of the run.")
+PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
 DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Let JAX find the other processes (Slurm, Open MPI, TPU pods)."
 )
@@ -104,9 +110,44 @@ HEARTBEAT_TIMEOUT = flags.DEFINE_float(
     "noticed at once.",
     lower_bound=1.0,
 )
+METAVARS = {
+    "config": "FILE[:ARG]",
+    "workdir": "DIR",
+    "only": "RUN",
+    "changed_data": "HASH",
+    "coordinator": "HOST:PORT",
+    "processes": "N",
+    "process": "K",
+    "join_timeout": "SECONDS",
+    "heartbeat_timeout": "SECONDS",
+}
+HELP_FLAGS = {"-h", "-help", "--help", "-helpshort", "--helpshort", "-helpfull", "--helpfull"}
 
-# What a user can put right; anything else is our fault and keeps its traceback.
-USER_ERRORS = (DataError, FloatingPointError, WorkdirError)  # beside ConfigError
+_HELP = """\
+usage: python -m fairjax.main --config FILE[:ARG] --workdir DIR [--config.KEY=VALUE ...]
+
+Trains the model that a config describes, evaluates it by group of people, and writes a report.
+Type the same line again to resume a stopped run. Of a finished run it prints the verdict again.
+A config may also be a study: many runs that fill one table.
+
+examples:
+  python -m fairjax.main --config quickstart:smoke --workdir runs/first   # seconds on a CPU
+  python -m fairjax.main --config quickstart --workdir runs/seed1 --config.seed=1
+  python -m fairjax.main --config studies/fpr_consistency:smoke --workdir runs/study
+
+see also:
+  fairjax config              the configs that FairJAX ships
+  fairjax config quickstart   the arguments of one, and every key with its value and meaning
+  fairjax plan --help         the memory that a run needs
+  fairjax report --help       the numbers and the report of a run again, without training
+"""
+_EXIT_CODES = """
+exit codes: 0 done; 1 the data, a file or the run's folder can't be used, or the loss is not finite,
+and one line says why; 2 the command line or the config is wrong; 128 + N a signal N stopped it, and
+the same line resumes it."""
+
+# What a user can put right, beside UserError; anything else is our fault and keeps its traceback.
+USER_ERRORS = (FloatingPointError, OSError)
 
 
 def join_processes(config: ConfigDict) -> None:
@@ -127,35 +168,47 @@ def join_processes(config: ConfigDict) -> None:
     process = _number(PROCESS.value, "JAX_PROCESS_ID")
     given = {"coordinator": coordinator, "processes": processes, "process": process}
     missing = [f"--{name}" for name, value in given.items() if value is None]
-    # Longer than our own, so that the line that names the process comes first.
-    waits: dict[str, Any] = {
-        "initialization_timeout": int(JOIN_TIMEOUT.value) + 1,
-        "heartbeat_timeout_seconds": 2 * int(HEARTBEAT_TIMEOUT.value) + 10,
-    }
-    if not missing:
-        from fairjax.run import peers
+    local_devices = None
+    if missing and DISTRIBUTED.value:
+        from fairjax.run.cluster import find_cluster
 
         try:
-            joined = peers.meet(
-                str(coordinator),
-                int(processes or 0),
-                int(process or 0),
-                started_with=_started_with(config),
-                join_s=float(JOIN_TIMEOUT.value),
-                heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
-            )
+            cluster = find_cluster(timeout_s=float(JOIN_TIMEOUT.value))
         except ValueError as error:
             raise config_lib.ConfigError(str(error)) from None
-        PEERS.append(joined)
-        jax.distributed.initialize(coordinator, processes, process, **waits)
-    elif DISTRIBUTED.value:
-        jax.distributed.initialize(**waits)
-        _require_same("config or code", json.dumps(_started_with(config), sort_keys=True))
-    elif len(missing) < len(given):
+        coordinator, processes, process, local_devices = cluster
+    elif len(missing) == len(given):
+        return
+    elif missing:
         raise config_lib.ConfigError(
             f"{', '.join(missing)} is missing: several processes need --coordinator, --processes "
             "and --process (or --distributed, where Slurm, Open MPI or a TPU pod starts them)."
         )
+    from fairjax.run import peers
+
+    try:
+        joined = peers.meet(
+            str(coordinator),
+            int(processes or 0),
+            int(process or 0),
+            started_with=_started_with(config),
+            join_s=float(JOIN_TIMEOUT.value),
+            heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
+        )
+    except ValueError as error:
+        raise config_lib.ConfigError(str(error)) from None
+    PEERS.append(joined)
+    if joined.others:
+        peers.end_in_one_line_on_abort()
+    jax.distributed.initialize(
+        coordinator,
+        processes,
+        process,
+        local_devices,
+        # Longer than our own, so that the line that names the process comes first.
+        initialization_timeout=int(JOIN_TIMEOUT.value) + 1,
+        heartbeat_timeout_seconds=2 * int(HEARTBEAT_TIMEOUT.value) + 10,
+    )
 
 
 def _started_with(config: ConfigDict) -> dict[str, Any]:
@@ -255,8 +308,7 @@ def run(
             _require_same("data", json.dumps(manifest["hash"]))
             outcome = train(settings, workdir, dataset)
             if not outcome.finished:
-                line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
-                print(f"Stopped at step {outcome.step}; all is saved. To go on:\n  {line}")
+                print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
             write_json(
                 workdir / "outcome.json",
@@ -285,6 +337,8 @@ def main(argv: Sequence[str]) -> int:
         )
     if not isinstance(config, ConfigDict):  # the flag keeps the error of a missing file
         config = config_lib.load(config_flags.get_config_filename(flags.FLAGS["config"]))
+    with config.ignore_type():
+        config.update_from_flattened_dict(WORDS)
     logging.set_verbosity(logging.INFO)
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
@@ -306,7 +360,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     """All runs of a study and its table, or the one run of it that --only names."""
     from fairjax import study
 
-    given = config_flags.get_override_values(flags.FLAGS["config"])
+    given = {**config_flags.get_override_values(flags.FLAGS["config"]), **WORDS}
     runs = study.expand(config, workdir, overrides=given)
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
@@ -327,11 +381,11 @@ def guarded(argv: Sequence[str]) -> int:
     print_anywhere()
     try:
         return main(argv)
-    except config_lib.ConfigError as error:
+    except UserError as error:
         why = str(error)
         report_error(error)
-        return USAGE
-    except (*USER_ERRORS, OSError) as error:
+        return error.code
+    except USER_ERRORS as error:
         why = str(error)
         report_error(error)
         return UNUSABLE
@@ -350,17 +404,58 @@ def guarded(argv: Sequence[str]) -> int:
 
 
 def _number(flag: int | None, variable: str) -> int | None:
-    return flag if flag is not None or variable not in os.environ else int(os.environ[variable])
+    """A flag's number, else that of an environment variable.
+
+    Raises:
+      ConfigError: If the variable is no whole number.
+    """
+    if flag is not None or variable not in os.environ:
+        return flag
+    try:
+        return int(os.environ[variable])
+    except ValueError:
+        raise config_lib.ConfigError(
+            f"{variable}={os.environ[variable]!r} in the environment must be a whole number; "
+            f"correct it or type: unset {variable}"
+        ) from None
+
+
+def usage() -> str:
+    """What `--help` prints: how to call the command, examples, every flag, the exit codes."""
+    ours = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(__name__)}
+    run_flags = ("config", "workdir", "tables", "only", "changed_data")
+    sections = [
+        _HELP,
+        "flags:",
+        *(_flag_help(ours[name]) for name in run_flags),
+        "  --config.KEY=VALUE\n      Change a key of the config; `fairjax config NAME` lists them.",
+        "  --version\n      Print the version.",
+        "\nflags for several processes (launch/README.md has examples):",
+        *(_flag_help(flag) for name, flag in sorted(ours.items()) if name not in run_flags),
+        _EXIT_CODES,
+    ]
+    return "\n".join(sections)
+
+
+def _flag_help(flag: flags.Flag) -> str:
+    """One flag: its name, what it takes, and its meaning in wrapped lines."""
+    value = "" if flag.boolean else f" {METAVARS.get(flag.name, 'VALUE')}"
+    default = "" if flag.default in (None, False) else f" (default: {flag.default})"
+    lines = textwrap.wrap(f"{flag.help}{default}", 88)
+    return "\n".join([f"  --{flag.name}{value}", *(f"      {line}" for line in lines)])
 
 
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags; a wrong one gives a line instead of a traceback."""
+    if HELP_FLAGS & set(argv[1:]):
+        print(usage())
+        raise SystemExit(DONE)
     if "--version" in argv[1:]:
         print(f"fairjax {fairjax.__version__}")
         raise SystemExit(DONE)
     argv = _with_config_files(argv)
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(_without_words(argv))
     except (
         flags.Error,
         AttributeError,
@@ -378,6 +473,36 @@ def parse(argv: list[str]) -> list[str]:
             raise
         report_error(message)
         raise SystemExit(UNUSABLE) from None
+
+
+WORDS: dict[str, float | str] = {}  # by key: flags of settings that take numbers and words
+
+
+def _without_words(argv: Sequence[str]) -> list[str]:
+    """The command line without the flags of settings that are numbers or words, put into `WORDS`.
+
+    ml_collections takes the type of a setting from its present value and refuses the other.
+    """
+    joined = "\0".join(argv[1:])
+    flag = r"(?:^|(?<=\0))--?config\.([^=\0]+)[=\0]([^\0]*)(?:\0|$)"
+    found = re.search(r"(?:^|\0)--?config[=\0]([^\0]*)", joined)
+    if not found or not re.search(flag, joined):
+        return list(argv)
+    try:
+        config = config_lib.load(found[1])
+    except config_lib.ConfigError:  # said when the flags are read
+        return list(argv)
+
+    def take(hit: re.Match[str]) -> str:
+        path, text = hit[1], hit[2]
+        known = path in config_lib.keys(config)
+        if not known or not config_lib.takes_words(config_lib.annotation_at(config, path)):
+            return hit[0]
+        WORDS[path] = config_lib.number_or_word(text)
+        return ""
+
+    rest = re.sub(flag, take, joined).strip("\0")
+    return [argv[0], *(rest.split("\0") if rest else [])]
 
 
 def _with_config_files(argv: Sequence[str]) -> list[str]:

@@ -28,6 +28,8 @@ if [[ $processes -eq 1 ]]; then
   exec "${run[@]}"
 fi
 
+FAIRJAX_LAUNCH=$(printf '%q ' "$0" --processes "$processes" "$@") # what they print to resume
+export FAIRJAX_LAUNCH
 export FAIRJAX_PARENT=$$ # so that they end, too, if this script is killed
 port=${PORT:-$((20000 + RANDOM % 10000))}
 pids=()
@@ -46,15 +48,32 @@ for ((process = 0; process < processes; process++)); do
   "${command[@]}" &
   pids+=("$!")
 done
+exec 3>&2 2>/dev/null # or bash itself reports a process that was killed
 status=0
-for pid in "${pids[@]}"; do
-  while true; do
+deadline=0
+running=("${!pids[@]}")
+while [[ ${#running[@]} -gt 0 ]]; do
+  sleep 0.2
+  still=()
+  for process in "${running[@]}"; do
+    if kill -0 "${pids[process]}"; then still+=("$process"); continue; fi
     code=0
-    wait "$pid" || code=$?
-    # A signal interrupts the wait; the process saves, so it is waited for again.
-    if ! kill -0 "$pid" 2>/dev/null; then break; fi
+    wait "${pids[process]}" || code=$?
+    if [[ $code -eq 0 ]]; then continue; fi
+    if [[ $status -eq 0 ]]; then status=$code; fi
+    # A process that was asked to stop saves, and so do the others. After a fault they leave by
+    # themselves, unless they still wait for it to come.
+    if [[ $asked -eq 0 && $deadline -eq 0 && ! $code =~ ^(129|130|143)$ ]]; then
+      deadline=$((SECONDS + ${FAIRJAX_GRACE:-10}))
+      first="process $process ended with exit code $code"
+    fi
   done
-  if [[ $code -ne 0 ]]; then status=$code; fi
+  running=(${still[@]+"${still[@]}"})
+  if [[ $deadline -ne 0 && $SECONDS -ge $deadline && ${#running[@]} -gt 0 ]]; then
+    echo "$0: $first; the others are still there and are asked to stop." >&3
+    kill -TERM "${pids[@]}" || true
+    deadline=$((SECONDS + 600))
+  fi
 done
 if [[ $asked -ne 0 ]]; then status=$asked; fi
 exit "$status"

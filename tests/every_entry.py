@@ -17,7 +17,7 @@ from fairjax.core.types import Method
 from fairjax.data.dataset import Attribute, Dataset, Examples
 from fairjax.models import BACKBONES
 from fairjax.run.build import build_run
-from fairjax.run.prepare import abstract_batch, make_method
+from fairjax.run.prepare import EPOCH, abstract_batch, make_method
 from fairjax.run.settings import RunSettings
 
 PIXELS, ROWS, PEOPLE = 16, 8, 12
@@ -32,15 +32,21 @@ SMALL = {
     "heads": 2,
     "hidden": 16,
     "layers": 1,
-    "patch": 8,
+    "patch": 4,
     "projection": 8,
     "resamples": 20,
     "scale": 16.0,
     "stages": 1,
     "width": 4,
 }
-_DEPTHS = (1, 18)  # of a Transformer, and of what comes in no smaller size
+_DEPTHS = (1, 10, 18)  # of a Transformer, and of what comes in no smaller size
 _GAMMA_U = 0.1  # a rate that the few cosines of a tiny batch resolve
+# What a method needs at this size; a map of few positions, for one.
+_FITTING: dict[str, dict[str, Any]] = {
+    "gabn": {"layer": "stage_1", "erase_regions": 1, "erase_after_epochs": 0.0},
+    "invreg": {"partition_epochs": (2, 4), "learning_epochs": 1},
+    "pfe": {"layer": "stage_1"},
+}
 _REQUIRED = {  # of settings that have no default
     "tasks": {name: config_lib.task(kind, name) for name, kind in config_lib.tree.TASKS.items()}
 }
@@ -72,8 +78,13 @@ def _shrink(section: ConfigDict) -> ConfigDict:
     return section
 
 
-def tiny_settings(method: str, backbone: str) -> RunSettings:
+def tiny_settings(method: str, backbone: str, dtype: str = "float32") -> RunSettings:
     """Settings of a run with this method and backbone on images of PIXELS; SGD, a constant rate.
+
+    Args:
+      method: Key of METHODS.
+      backbone: Key of BACKBONES.
+      dtype: Type of the backbone's computation.
 
     Raises:
       AssertionError: If they do not go together; says what was refused.
@@ -84,7 +95,9 @@ def tiny_settings(method: str, backbone: str) -> RunSettings:
     config.optim.schedule = config_lib.schedule("steps", at_epochs=())
     config.optim.update(peak_lr=0.05, weight_decay=0.01)
     config.train.update(batch_size=ROWS)
+    config.compute_dtype = dtype
     config.method = tiny_section(config_lib.method, method)
+    config.method.update(_FITTING.get(method, {}))
     config.backbone = tiny_section(config_lib.backbone, backbone)
     refused = ""
     for depth in _DEPTHS if "depth" in config.backbone else (None,):
@@ -96,7 +109,7 @@ def tiny_settings(method: str, backbone: str) -> RunSettings:
             rows = abstract_batch(settings.input, tiny_dataset().splits["train"], rows=ROWS)
             key = jax.random.key(0)
             params, model_state = jax.eval_shape(made.init, key, rows)
-            jax.eval_shape(made.loss, params, model_state, rows, key)
+            jax.eval_shape(made.loss, params, model_state, {**rows, "epoch": EPOCH}, key)
             return settings
         except ValueError as error:
             refused = str(error)
@@ -106,12 +119,15 @@ def tiny_settings(method: str, backbone: str) -> RunSettings:
 
 
 @functools.cache
-def settings_of_method(name: str) -> RunSettings:
+def settings_of_method(name: str, dtype: str = "float32") -> RunSettings:
     """Tiny settings of a method, on the first of the backbones that it accepts."""
     refused = []
-    for backbone in sorted(BACKBONES, key="vit".__ne__):  # a ViT first: it compiles quickest
+    quickest = ("vit", "resnet")  # to compile
+    for backbone in sorted(
+        BACKBONES, key=lambda name: quickest.index(name) if name in quickest else 2
+    ):
         try:
-            return tiny_settings(name, backbone)
+            return tiny_settings(name, backbone, dtype)
         except AssertionError as error:
             refused.append(str(error))
     raise AssertionError(refused[0])

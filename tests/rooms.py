@@ -29,27 +29,17 @@ ROOMS = (
     ),
     Room(
         "cli",
-        "the `fairjax` command, one module a verb",
-        (
-            "study",
-            "audit",
-            "postprocess",
-            "run",
-            "config",
-            "data",
-            "protocols",
-            "report",
-            "core",
-        ),
+        "the `fairjax` command, one module per verb",
+        ("study", "audit", "postprocess", "run", "config", "data", "protocols", "report", "core"),
     ),
     Room(
         "study",
-        "many runs, one table, and whether a paper's claims hold",
+        "many runs that fill one table, and tests of a paper's claims",
         ("run", "config", "protocols", "report", "metrics", "data", "core"),
     ),
     Room(
         "audit",
-        "scores, embeddings, predictions of any system; the self-test",
+        "audits of scores, embeddings and predictions of any system; the self-test",
         ("postprocess", "protocols", "report", "metrics", "core"),
     ),
     Room(
@@ -59,7 +49,7 @@ ROOMS = (
     ),
     Room(
         "run",
-        "one run: training loop, evaluation, checkpoints, mesh",
+        "one run: training loop, evaluation, checkpoints, device mesh",
         (
             "config",
             "optim",
@@ -78,33 +68,37 @@ ROOMS = (
         "every config key with its default; checks",
         ("optim", "methods", "models", "losses", "protocols", "data", "core"),
     ),
-    Room("optim", "optimisers, schedules, frozen parts", ("core",)),
+    Room("optim", "optimisers, schedules, freezing of parameters", ("core",)),
     Room(
         "methods",
-        "what is optimised, one module a method",
+        "what is trained, one module per method",
         ("heads", "models", "losses", "core"),
     ),
     Room(
         "heads",
-        "class weights: whole, in shards, in chunks, sampled",
+        "class weights of margin losses: complete on each device, sharded, in chunks or sampled",
         ("models", "losses", "core"),
     ),
-    Room("models", "Linen modules; `layers/` exists for a backend's sake", ("core",)),
-    Room("losses", "margins, FPR penalty, contrastive, reconstruction", ("core",)),
-    Room("interop", "weights of timm, DeiT and MAE in and out", ("core",)),
+    Room(
+        "models",
+        "networks (Flax Linen); `layers/` has layers that run faster on some devices",
+        ("core",),
+    ),
+    Room("losses", "margin losses, FPR penalty, contrastive and reconstruction losses", ("core",)),
+    Room("interop", "reads and writes weights of timm, DeiT and MAE", ("core",)),
     Room(
         "protocols",
-        "what a paper fixes: pairs in `verification/`, images in `by_image/`",
+        "what a benchmark paper fixes: pairs in `verification/`, single images in `by_image/`",
         ("metrics", "core"),
     ),
-    Room("metrics", "numpy metrics, groups, intervals, tests", ("core",)),
+    Room("metrics", "metrics in numpy, comparison of groups, intervals, tests", ("core",)),
     Room("report", "HTML report, text tables, CSV files, model card", ("core",)),
     Room(
         "data",
-        "one file a dataset; `formats/`, generated faces, batches, TFDS",
+        "one file per dataset; file formats, generated faces, batches, TFDS",
         ("core",),
     ),
-    Room("core", "words that rooms share: batches, results, pairs, errors", ()),
+    Room("core", "types that rooms share: batches, results, pairs, errors", ()),
 )
 
 

@@ -1,7 +1,7 @@
 """README and docs: what they print can be pasted, what they link to is there, and they stay short.
 
 Blocks marked `sh` are run; those marked `console`, whose lines begin with `$`, need data, a cluster
-or hours. README's two lines that make an environment are run by `.ci/run`.
+or hours. README's lines that make an environment are run by `.ci/run`.
 """
 
 import os
@@ -80,11 +80,11 @@ def test_readme_fits_eight_kilobytes_and_has_no_long_paragraph():
             assert len(paragraph) <= 500, f"over five lines of 100 characters: {paragraph[:60]}"
 
 
-def test_readme_has_the_line_that_the_checks_run():
+def test_readme_has_the_lines_that_the_checks_run():
     lines = (ROOT / "README.md").read_text().splitlines()
     setups = [line for line in lines if line.startswith("python3 -m venv .venv")]
-    assert len(setups) == 2
-    assert "fairjax.main" in setups[0] and "pytest" in setups[1]
+    assert len(setups) == 3
+    assert "activate" in setups[0] and "fairjax.main" in setups[1] and "pytest" in setups[2]
 
 
 def test_no_page_names_a_folder_of_one_machine():

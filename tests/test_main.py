@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from fairjax import main as door
 from fairjax.core.results import load_results
 from fairjax.run.progress import read_metrics
 
@@ -219,6 +221,19 @@ def test_two_runs_in_one_workdir_at_once_are_refused(tmp_path):
         done = main(tmp_path)
     assert "in use by another run (process 4711)" in refused(done)
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull"])
+def test_help_says_how_to_call_the_command_and_names_every_flag(flag, capsys):
+    with pytest.raises(SystemExit) as caught:
+        door.parse(["fairjax.main", "--workdir=x", flag])
+    said = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert said.startswith("usage: python -m fairjax.main --config FILE[:ARG] --workdir DIR")
+    flags = set(door.flags.FLAGS.flags_by_module_dict()[door.__name__])
+    assert {f"--{flag.name}" for flag in flags} <= set(re.findall(r"^  (--\w+)", said, re.M))
+    assert max(map(len, said.splitlines())) <= 100
+    assert "exit codes: 0 done; 1 " in said
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ Source: Xu et al., "Consistent Instance False Positive Improves Fairness in Face
 Data: BUPT as folders or records, RFW as folders or .bin; three people in both are left out.
 Run: python -m fairjax.main --config configs/recognition/margin.py:method=fpr_penalty,depth=34 \
   --workdir runs/fpr --config.data.root=BUPT --config.data.benchmark.root=RFW
-  Methods: cosface, arcface, fpr_penalty, fpr_tface, gabn, gac, debface; depths 34, 50,
-  100; train=balanced or global.
+  Methods: cosface, arcface, fpr_penalty, fpr_tface, gabn, gac, debface, invreg, pfe; depths 34,
+  50, 100; train=balanced or global. method=pfe keeps the backbone of a finished run, by init=RUN.
   auto_gamma_u allows an image 2.8 false positives, as in the paper, however many people there are.
   Has not been run at full size.
 Reduced: :small, 64 pixels, a narrow R18, on any tree of people with LFW-style pairs a group:
@@ -42,12 +42,14 @@ METHODS = {
     "gabn": method("gabn"),
     "gac": method("gac"),
     "debface": method("debface"),
+    "invreg": method("invreg"),
+    "pfe": method("pfe"),
 }
 SCHEDULES = {"balanced": (40.0, (20.0, 32.0, 36.0)), "global": (24.0, (10.0, 18.0, 22.0))}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: small, smoke, seed=0, method=cosface, depth=34, train=balanced, auto_gamma_u."""
+    """Arguments: small, smoke, seed, method, depth, train, auto_gamma_u and init, as above."""
     options = parse_arg(
         arg,
         small=False,
@@ -57,7 +59,13 @@ def get_config(arg: str = "") -> ConfigDict:
         depth=34,
         train="balanced",
         auto_gamma_u=False,
+        init="",
     )
+    if (options.method == "pfe") != bool(options.init) and not options.smoke:
+        raise ConfigError(
+            "init=RUN names the run whose backbone method=pfe keeps, such as "
+            "method=pfe,init=runs/cosface; no other method takes it."
+        )
     for key, known in (("method", METHODS), ("train", SCHEDULES)):
         if (value := getattr(options, key)) not in known:
             raise ConfigError(f"{key}={value!r} is not known; known: {', '.join(known)}.")
@@ -80,6 +88,13 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optim.schedule = schedule("steps", at_epochs=drops)
     config.train.update(epochs=epochs, batch_size=512, best_metric="verification_accuracy")
     config.eval.protocol = protocol("rfw")
+    config.init.run = options.init
+    if options.method == "pfe":  # the authors' 12,000 steps on batches of 64 people, 4 images each
+        config.input.update(balance="identity", together=4)
+        config.optim.update(peak_lr=1e-3, decay_norms=False)
+        config.optim.schedule = schedule("steps", at_epochs=(1.6,))
+        config.train.update(epochs=2.4, batch_size=256)
+        config.eval.protocol = protocol("rfw", accuracy="exact", bias_pool="protocol")
     if options.small:
         config.title = f"{options.method} on a small tree of people"
         pairs = benchmark("lfw", root="faces_id.tar", pairs="faces_id_pairs")
@@ -119,7 +134,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.compute_dtype = "float32"
         config.input.image_size = 32
-        config.backbone.update(depth=18, width=4, dim=16)
+        config.backbone.update(depth=10, width=4, dim=16)
         config.train.update(epochs=1.0, batch_size=16)
         config.optim.schedule = schedule("steps", at_epochs=(0.5,))
         config.eval.batch_size = 16
@@ -129,7 +144,17 @@ def get_config(arg: str = "") -> ConfigDict:
             config.method.update(erase_regions=1)  # of the last map's four positions
         if options.method == "gac":
             config.method.first_check = 1
-    if "fpr" in options.method and (options.small or options.smoke):
+    if options.method == "pfe" and (options.small or options.smoke):
+        config.eval.protocol.update(accuracy="exact", bias_fmrs=())
+        config.train.epochs = 1.0 if options.smoke else 4.0
+        config.optim.schedule = schedule("steps", at_epochs=(config.train.epochs / 1.5,))
+        config.optim.peak_lr = 1e-3
+        config.input.together = 2
+    penalised = "fpr" in options.method or options.method == "invreg"
+    if options.method == "invreg" and options.smoke:
+        config.method.update(partition_epochs=(1,), learning_epochs=2)
+        config.train.epochs = 1.5
+    if penalised and (options.small or options.smoke):
         # A rate that leaves hundreds of cosines of so small a batch above the threshold, where
         # 1e-4 would leave a handful.
         config.method.gamma_u = 0.05 if options.smoke else 5e-3

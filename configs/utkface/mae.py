@@ -8,6 +8,8 @@ Run: python -m fairjax.main --config configs/utkface/mae.py --workdir runs/mae \
   --config.data.root=DIR
 With a map, from a run of configs/utkface/vit.py:
   --config configs/utkface/mae.py:scheme=mask_sensitive,map=runs/vit/sensitivity.npz
+With masks that are learned (AutoMAE), from a run of this config, whose attention they start from:
+  --config configs/utkface/mae.py:scheme=learned,scorer=runs/mae
 Reduced: :small, 64 pixels, patches of 8. The whole study: configs/studies/utkface_masking.py.
 Smoke test: :smoke, seconds, on generated faces.
 """
@@ -15,6 +17,7 @@ Smoke test: :smoke, seconds, on generated faces.
 from ml_collections import ConfigDict
 
 from fairjax.config import (
+    ConfigError,
     algorithm,
     base_config,
     dataset,
@@ -27,8 +30,14 @@ from fairjax.config import (
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: small, smoke, seed=0, scheme=random, map=FILE."""
-    options = parse_arg(arg, small=False, smoke=False, seed=0, scheme="random", map="")
+    """Arguments: small, smoke, seed=0, scheme=random, map=FILE, scorer=RUN."""
+    options = parse_arg(arg, small=False, smoke=False, seed=0, scheme="random", map="", scorer="")
+    learned = options.scheme == "learned"
+    if learned != bool(options.scorer) and not options.smoke:
+        raise ConfigError(
+            "scorer=RUN names the run whose attention scheme=learned starts from, such as "
+            "scheme=learned,scorer=runs/mae; no other scheme takes it."
+        )
     config = base_config()
     config.title = f"Masked autoencoder on UTKFace: {options.scheme.replace('_', ' ')}"
     config.seed = options.seed
@@ -36,7 +45,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.input.image_size = 224
     config.input.augment.update(flip=0.5, rotation_degrees=10.0)
     config.backbone = vit("tiny", positions="sincos")
-    config.method = method("masked_autoencoder", scheme=options.scheme, sensitivity=options.map)
+    if learned:
+        config.method = method("automae")
+        config.init.update(run=options.scorer, part="scorer=backbone")
+    else:
+        config.method = method("masked_autoencoder", scheme=options.scheme, sensitivity=options.map)
     config.compute_dtype = "bfloat16"
     config.optim.algorithm = algorithm("adamw", b2=0.95)
     config.optim.update(peak_lr=1.5e-4 * 512 / 256, schedule=schedule("cosine", warmup_epochs=40.0))

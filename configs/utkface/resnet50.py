@@ -83,7 +83,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         if options.method != "classify":
             config.method.group = "group"
-        config.backbone.update(depth=18, width=16)
+        config.backbone.update(depth=18, width=16, stages=1)
         config.train.update(epochs=0.5, batch_size=16, best_metric="group_accuracy")
         config.optim.schedule.warmup_epochs = 0.1
         config.eval.protocol.update(group_by="group", resamples=50)

@@ -50,7 +50,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if options.smoke:
         config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.input.image_size = 32
-        config.backbone.update(depth=18, width=8)
+        config.backbone.update(depth=18, width=8, stages=1)
         config.method.projection = 16
         config.optim.schedule.warmup_epochs = 0.1
         config.train.update(epochs=0.5, batch_size=16, evaluate_every=1.0)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, fingerprint, read_columns
 from fairjax.audit.thresholds import people_of
+from fairjax.core.errors import UsageError
 from fairjax.core.files import write_whole
 from fairjax.core.results import Table
 from fairjax.postprocess import METHODS
@@ -52,13 +53,13 @@ def settings_of(name: str, given: Mapping[str, str]) -> dict[str, Any]:
       InputError: If there is no such method or setting, or a value is of another type.
     """
     if name not in METHODS:
-        raise InputError(f"--method {name}: there is {', '.join(METHODS)}.")
+        raise UsageError(f"--method {name}: there is {', '.join(METHODS)}.")
     settings = dict(METHODS[name].defaults)
     for key, text in given.items():
         key = key.replace("-", "_")
         if key not in settings:
             known = ", ".join(settings) or "none"
-            raise InputError(f"--set {key}={text}: settings of {name}: {known}.")
+            raise UsageError(f"--set {key}={text}: settings of {name}: {known}.")
         old = settings[key]
         try:
             if isinstance(old, dict):
@@ -67,7 +68,7 @@ def settings_of(name: str, given: Mapping[str, str]) -> dict[str, Any]:
             else:
                 settings[key] = type(old)(text)
         except ValueError:
-            raise InputError(f"--set {key}={text}: expected something like {old!r}.") from None
+            raise UsageError(f"--set {key}={text}: expected something like {old!r}.") from None
     return settings
 
 
@@ -229,7 +230,7 @@ def write_embeddings(
       InputError: If the name ends otherwise.
     """
     if path.suffix != ".npz":
-        raise InputError(f"{path}: embeddings are written as .npz.")
+        raise UsageError(f"{path}: embeddings are written as .npz.")
     assert loaded.pairs is not None
     both = np.stack([loaded.pairs.first, loaded.pairs.second], axis=1)
     image, first = np.unique(both, return_index=True)
@@ -267,7 +268,7 @@ def write_table(path: Path, columns: Mapping[str, Any]) -> None:
 
         parquet.write_table(pa.table(dict(columns)), buffer)
     else:
-        raise InputError(f"{path}: tables are written as .csv or .parquet.")
+        raise UsageError(f"{path}: tables are written as .csv or .parquet.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, buffer.getvalue())
 

@@ -23,12 +23,14 @@ from fairjax.audit.layout import (
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import PairTable, spelled_nearly
 from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
-from fairjax.core.comparisons import Embeddings, Pairs, compare
+from fairjax.core.comparisons import Embeddings, Pairs, check_variance, compare
 from fairjax.core.files import read_arrays
-from fairjax.core.names import clean, clean_path
+from fairjax.core.names import clean, clean_path, counted
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 _VECTORS = ("embedding", "embeddings", "feature", "features")
+_VARIANCES = ("variance", "variances")
+_LOG_VARIANCES = ("log_variance", "log_variances")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _PREFIXES = ("", "e", "emb", "embedding", "f", "feat", "feature", "dim", "d", "x")
 _FEW_DIMENSIONS = 8  # a series of another name with fewer columns is no embedding
@@ -43,19 +45,22 @@ class Images:
       ids: Name of each image; () where the file has none.
       embedding: One vector an image.
       people: What the file says of its images besides; None if nothing.
+      variance: A variance for each number of the embeddings; None where the file has none.
     """
 
     source: str
     ids: Sequence[str]
     embedding: Float[np.ndarray, "images dim"]
     people: People | None
+    variance: Float[np.ndarray, "images dim"] | None = None
 
 
 def load_images(path: Path, *, prefix: str = "") -> Images:
     """Reads embeddings from .npz, .npy, or a table.
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
-    hold `subject` and groups of any other name. A .npy holds the embeddings alone. A table has a
+    hold `subject`, groups of any other name, and `variances` or `log_variances` [images, dim]. A
+    .npy holds the embeddings alone. A table has a
     column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
 
     Args:
@@ -63,7 +68,7 @@ def load_images(path: Path, *, prefix: str = "") -> Images:
       prefix: What the columns of dimensions begin with; "" finds the only gapless series.
 
     Raises:
-      InputError: If there are no embeddings, or they differ in width.
+      InputError: If there are no embeddings, they differ in width, or variances do not fit them.
     """
     if path.suffix in (".npz", ".npy"):
         if not path.is_file():
@@ -71,6 +76,7 @@ def load_images(path: Path, *, prefix: str = "") -> Images:
         columns = _arrays(path)
     else:
         columns = _table(path, prefix)
+    spread = {name: columns.pop(name) for name in [*columns] if _is_spread(name, columns[name])}
     vectors = [name for name in columns if columns[name].ndim == 2]
     named = [name for name in vectors if name.lower() in _VECTORS] or vectors
     if len(named) != 1:
@@ -96,7 +102,33 @@ def load_images(path: Path, *, prefix: str = "") -> Images:
                 "value an embedding."
             )
     words = {clean(n): [clean(str(x)) for x in c.tolist()] for n, c in columns.items()}
-    return _described(path, embedding, words)
+    return replace(_described(path, embedding, words), variance=_variance(path, spread, embedding))
+
+
+def _is_spread(name: str, column: np.ndarray) -> bool:
+    """Whether an array holds the variances of embeddings, or their logarithms."""
+    return name.lower() in _VARIANCES + _LOG_VARIANCES and column.ndim == 2
+
+
+def _variance(
+    path: Path, spread: Mapping[str, np.ndarray], embedding: np.ndarray
+) -> np.ndarray | None:
+    """The variances of the embeddings; None where there are none.
+
+    Raises:
+      InputError: If there are several arrays of them, or they do not fit the embeddings.
+    """
+    if len(spread) > 1:
+        raise InputError(f"{path} has {listed(list(spread))}; keep one.")
+    for name, values in spread.items():
+        with np.errstate(over="ignore", under="ignore"):
+            values = values.astype(np.float64)
+            values = np.exp(values) if name.lower() in _LOG_VARIANCES else values
+        try:
+            return check_variance(values, embedding)
+        except ValueError as error:
+            raise InputError(f"{path}, {name!r}: {error}") from error
+    return None
 
 
 def load_embeddings(
@@ -122,9 +154,8 @@ def load_embeddings(
     Raises:
       InputError: If anything is unfit.
     """
-    if asked.kind not in ("", "cosine"):
-        raise InputError(f"--kind {asked.kind}: embeddings are compared by their cosines.")
     systems = {name: load_images(path, prefix=asked.embedding) for name, path in paths.items()}
+    scorer = _scorer(asked, list(systems.values()))
     first, *others = systems.values()
     ids = list(first.ids) or _ids_of(first, people)
     if len(set(ids)) < len(ids):
@@ -132,7 +163,7 @@ def load_embeddings(
         raise InputError(
             f"{first.source}: an image is there twice{f': {names[0]!r}' if names else ''}."
         )
-    vectors = {name: _in_order(one, ids, first) for name, one in systems.items()}
+    order = {name: _in_order(one, ids, first) for name, one in systems.items()}
     people = people or first.people
     if people is None or people.key != "image":
         people = _through_subjects(first, people)
@@ -167,14 +198,45 @@ def load_embeddings(
     rows = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
     none = np.zeros(len(ids), np.int64)
     embeddings = {
-        name: Embeddings(np.array(ids), none, none, (), vector) for name, vector in vectors.items()
+        name: Embeddings(
+            np.array(ids),
+            none,
+            none,
+            (),
+            systems[name].embedding[rows_of],
+            None if scorer == "cosine" else systems[name].variance[rows_of],
+        )
+        for name, rows_of in order.items()
     }
     with_groups = {name: replace(e, group=none - 1) for name, e in embeddings.items()}
     scores = {name: compare(e, rows).score for name, e in with_groups.items()}
     return {
-        a.name: replace(table.grouped(columns, a, scores, pairs=rows), embeddings=with_groups)
+        a.name: replace(
+            table.grouped(columns, a, scores, pairs=rows),
+            embeddings=with_groups,
+            kinds=dict.fromkeys(scores, scorer),
+        )
         for a in table.layout.attributes
     }
+
+
+def _scorer(asked: Asked, systems: Sequence[Images]) -> str:
+    """How the systems' embeddings are compared, all by one rule.
+
+    Raises:
+      InputError: If that needs variances which a file lacks, or `--kind` says otherwise.
+    """
+    lacking = [one.source for one in systems if one.variance is None]
+    if asked.scorer == "mls" and lacking:
+        raise InputError(
+            f"--scorer mls: {lacking[0]} has no 'variances' or 'log_variances' [images, dim]; add "
+            "them, or use --scorer cosine."
+        )
+    scorer = asked.scorer or ("cosine" if lacking else "mls")
+    if asked.kind not in ("", scorer):
+        by = "their cosines" if scorer == "cosine" else "mutual likelihood (--scorer mls)"
+        raise InputError(f"--kind {asked.kind}: embeddings are compared by {by}.")
+    return scorer
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -258,7 +320,7 @@ def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.n
         row = int(np.argmax(bad))
         raise InputError(
             f"{path}, data row {row + 1}: the embedding has {width[row]} numbers, the first one "
-            f"{width[0]} ({bad.sum():,} such rows)."
+            f"{width[0]} ({counted(int(bad.sum()), 'such row')})."
         )
     vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
     words: dict[str, list[str]] = {name: [] for name in text}
@@ -305,22 +367,22 @@ def _ids_of(images: Images, people: People | None) -> list[str]:
     return names
 
 
-def _in_order(images: Images, ids: Sequence[str], first: Images) -> np.ndarray:
-    """The embeddings in the order of `ids`."""
+def _in_order(images: Images, ids: Sequence[str], first: Images) -> slice | list[int]:
+    """Rows of the embeddings in the order of `ids`."""
     if not images.ids or list(images.ids) == list(ids):
         if len(images.embedding) != len(ids):
             raise InputError(
                 f"{images.source} has {len(images.embedding):,} embeddings and {first.source} "
                 f"{len(ids):,}: name the images, or give files of the same ones."
             )
-        return images.embedding
+        return slice(None)
     row = {name: k for k, name in enumerate(images.ids)}
     if lost := [name for name in ids if name not in row] or [n for n in row if n not in set(ids)]:
         raise InputError(
             f"{images.source} and {first.source} are not of the same images: "
             f"{listed(lost, most=3)} is in one of them only."
         )
-    return images.embedding[[row[name] for name in ids]]
+    return [row[name] for name in ids]
 
 
 def _through_subjects(images: Images, people: People | None) -> People | None:

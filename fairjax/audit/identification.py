@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fairjax.audit.findings import Findings
 from fairjax.audit.grouping import known_groups, numbered, ordered_groups
 from fairjax.audit.layout import Asked, People, known_as
 from fairjax.audit.tables import InputError, column_names, listed, read_batches
+from fairjax.core.errors import UsageError
 from fairjax.core.results import FEW, Measure, Results, Table, finite_or_none
 from fairjax.core.verdict import ALPHA, LARGEST_RATIO
 from fairjax.metrics import bootstrap
@@ -84,7 +86,7 @@ def from_embeddings(
       InputError: If people or groups are unknown, or a gallery is larger than can be enrolled.
     """
     if not 0 < unenrolled < 1:
-        raise InputError(f"--unenrolled {unenrolled:g} must be between 0 and 1, as 0.3.")
+        raise UsageError(f"--unenrolled {unenrolled:g} must be between 0 and 1, as 0.3.")
     images = load_images(path)
     known = people or images.people
     if known is None:
@@ -232,7 +234,7 @@ def measure(
     """
     for fpir in fpirs:
         if not 0 < fpir < 1:
-            raise InputError(f"--fpir {fpir:g} must be between 0 and 1, as 0.01.")
+            raise UsageError(f"--fpir {fpir:g} must be between 0 and 1, as 0.01.")
     rates: list[GroupedRate] = []
     measures: list[Measure] = []
     limits = list(loaded.notes)
@@ -394,7 +396,7 @@ def _of_gallery(
                 grouped(
                     "fnir",
                     f"{gallery.name}, rank {r}",
-                    lambda s, r=r: s.fnir(-np.inf, rank=r),
+                    partial(Searches.fnir, threshold=-np.inf, rank=r),
                     rule=f"mated searches whose mate is not among the first {r} candidates / mated "
                     "searches",
                 )
@@ -419,7 +421,7 @@ def _of_gallery(
                 grouped(
                     "fpir",
                     at,
-                    lambda s, t=threshold: s.fpir(t),
+                    partial(Searches.fpir, threshold=threshold),
                     rule="non-mated searches with a candidate at or above the threshold / "
                     "non-mated searches",
                     **facts,
@@ -429,7 +431,7 @@ def _of_gallery(
                 grouped(
                     "fnir",
                     at,
-                    lambda s, t=threshold: s.fnir(t),
+                    partial(Searches.fnir, threshold=threshold),
                     rule="mated searches without the mate at or above the threshold / mated "
                     "searches",
                     **facts,

@@ -1,7 +1,7 @@
 """Which intersection of attributes is worst, and whether that is more than bad luck."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -102,12 +102,18 @@ def measure(
     by_cell = {id(cell): float(p) for cell, p in zip(tests, adjusted, strict=True)}
     measures, tables, sentences, answers = [], [], [], []
     for rate in ("fmr", "fnmr"):
-        posterior = {id(cell): values for cell, *values in shrunk[rate]}
-        order = sorted(cells[rate], key=lambda c: posterior.get(id(c), (-1.0,))[0], reverse=True)
+        posterior = {id(cell): (mean, ends, worst) for cell, mean, ends, worst in shrunk[rate]}
+        order = sorted(
+            cells[rate],
+            key=lambda c: posterior[id(c)][0] if id(c) in posterior else -1.0,
+            reverse=True,
+        )
         rows = []
         for cell in order:
             word = _answer(cell, by_cell[id(cell)], smallest)
-            mean, ends, chance = posterior.get(id(cell), (np.nan, None, np.nan))
+            mean, chance, ends = np.nan, np.nan, None
+            if id(cell) in posterior:
+                mean, ends, chance = posterior[id(cell)]
             rows.append(
                 [
                     cell.name,
@@ -182,7 +188,8 @@ def _partitions(
     total = 0
     for count in range(1, len(loaded) + 1):
         for names in combinations(loaded, count):
-            code, values = np.zeros_like(next(iter(loaded.values())).group, np.int64), [()]
+            code = np.zeros_like(next(iter(loaded.values())).group, np.int64)
+            values: list[tuple[str, ...]] = [()]
             unknown = np.zeros(code.shape, bool)
             for name in names:
                 one = loaded[name]
@@ -287,7 +294,7 @@ def _words(
     rate: str,
     order: Sequence[Cell],
     adjusted: Mapping[int, float],
-    posterior: Mapping[int, Sequence[object]],
+    posterior: Collection[int],
     smallest: int,
 ) -> tuple[str, str]:
     """The answer for one rate, and its reasons."""
@@ -334,9 +341,12 @@ def _measures(
     level: float,
 ) -> list[Measure]:
     own = cell.rate.interval(level=level) if cell.rate.trials else None
-    blank = dict(
-        n=cell.rate.trials,
-        group=dict(cell.group),
+    blank = Measure(
+        rate,
+        None,
+        "fraction",
+        cell.rate.trials,
+        dict(cell.group),
         n_clusters=cell.people,
         n_errors=cell.rate.errors,
         at=at,
@@ -344,40 +354,35 @@ def _measures(
         threshold_source=source,
     )
     return [
-        Measure(
-            rate,
-            finite_or_none(cell.rate.rate),
-            "fraction",
+        replace(
+            blank,
+            value=finite_or_none(cell.rate.rate),
             interval=own,
             level=level if own else None,
             method="Wilson on effective trials" if own else "",
-            **blank,
         ),
-        Measure(
-            f"{rate}_shrunk",
-            finite_or_none(mean),
-            "fraction",
+        replace(
+            blank,
+            name=f"{rate}_shrunk",
+            value=finite_or_none(mean),
             interval=ends,
             level=level if ends else None,
             method="beta-binomial, empirical Bayes",
-            **blank,
         ),
-        Measure(
-            f"{rate}_chance_worst",
-            finite_or_none(chance),
-            "fraction",
+        replace(
+            blank,
+            name=f"{rate}_chance_worst",
+            value=finite_or_none(chance),
             method=f"{_DRAWS} draws from the posteriors",
-            **blank,
         ),
-        Measure(
-            f"{rate}_against_others_p_value_holm",
-            finite_or_none(p),
-            "fraction",
+        replace(
+            blank,
+            name=f"{rate}_against_others_p_value_holm",
+            value=finite_or_none(p),
             method="test of equal rates on effective trials: F distribution, or "
             f"{_DRAWS} draws or more where errors are few",
             rule=f"adjusted for {compared} comparisons (Holm, any false claim)",
             note="" if np.isfinite(p) else TOO_FEW,
-            **blank,
         ),
     ]
 

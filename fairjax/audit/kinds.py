@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Float
 
 from fairjax.audit.tables import InputError
+from fairjax.core.names import counted
 from fairjax.protocols.verification import accuracy
 
 _SLACK = 1e-4  # of the range: rounding in somebody's float32 or in printed digits
 _APART = 2.0  # spreads between two tables' non-mated medians that no two populations explain
 _CODES = (-999, -99, -1, 0, 999)  # scores that systems write where there is none
+_HALF = 0.5  # of the pairs of one kind on the wrong side of a threshold
 _WIDER = 4.0  # ratio of their spreads that none explains
 
 
@@ -45,6 +47,7 @@ KINDS: dict[str, Kind] = {
     "cosine_distance": Kind("cosine distances, 1 - cosine", True, 0, 2, lambda s: 1 + s),
     "percent": Kind("percentages", False, 0, 100, None),
     "probability": Kind("probabilities", False, 0, 1, None),
+    "mls": Kind("mutual likelihood scores", False, -np.inf, np.inf, None),
     "other": Kind("scores of another kind", False, -np.inf, np.inf, None),
 }
 
@@ -116,7 +119,8 @@ def check_kind(
         row = int(np.argmax(bad))
         raise InputError(
             f"{where}, data row {row + 1}: {column} is {values[row]:g}, but {known.name} lie "
-            f"between {known.low:g} and {known.high:g} ({bad.sum():,} such rows); say what the "
+            f"between {known.low:g} and {known.high:g} "
+            f"({counted(int(bad.sum()), 'such row')}); say what the "
             f"scores are with --kind.{hint and ' ' + hint}"
         )
 
@@ -189,6 +193,42 @@ def check_threshold(threshold: float, column: str, score: np.ndarray, *, distanc
             f"--threshold {threshold:g} lies outside the {what} of {column}, {low:.4g} to "
             f"{high:.4g}; thresholds are given in the {what}' own unit."
         )
+
+
+def odd_threshold(
+    threshold: float, column: str, score: np.ndarray, mated: np.ndarray, *, distance: bool
+) -> str:
+    """A sentence on a threshold that is most likely meant for another unit.
+
+    It rejects half of the mated pairs or more, or accepts half of the non-mated ones.
+
+    Args:
+      threshold: The user's threshold: a distance for distances.
+      column: The scores' name.
+      score: The scores as held; NaN is passed over.
+      mated: Whether each pair shows one person.
+      distance: Whether they are distances.
+
+    Returns:
+      The sentence; "" where most pairs of each kind are on their own side.
+    """
+    there = np.isfinite(score)
+    accepted, mated = score[there] >= (-threshold if distance else threshold), mated[there]
+    missed, taken = 1 - accepted[mated].mean(), accepted[~mated].mean()
+    if max(missed, taken) < _HALF:
+        return ""
+    what = "distances" if distance else "scores"
+    happens = (
+        f"rejects {missed:.1%} of the mated pairs"
+        if missed >= taken
+        else f"accepts {taken:.1%} of the non-mated pairs"
+    )
+    values = -score[there] if distance else score[there]
+    typical = [float(np.median(values[mated])), float(np.median(values[~mated]))]
+    return (
+        f"--threshold {threshold:g} {happens} of {column}. Is it in the unit of these {what}? The "
+        f"middle mated pair has {typical[0]:.4g}, the middle non-mated one {typical[1]:.4g}."
+    )
 
 
 def check_calibration(

@@ -80,6 +80,8 @@ class Asked:
       decision: A column of decisions, instead of scores.
       accept: The words in it that accept a pair.
       embedding: What columns of an embedding's dimensions begin with; "" finds the only series.
+      scorer: How embeddings are compared, one of `core.comparisons.SCORERS`; "" is "mls" where all
+        of them have variances, else "cosine".
     """
 
     scores: Sequence[str] = ()
@@ -102,6 +104,7 @@ class Asked:
     decision: str = ""
     accept: Sequence[str] = ()
     embedding: str = ""
+    scorer: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,20 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column of one table holds what; None where none does."""
+    """Which column of one table holds what; None where none does.
+
+    Attributes:
+      scores: Columns of scores.
+      distances: Columns of distances.
+      mated: Column that says whether a pair is mated.
+      subject: Columns of the people on the two sides.
+      image: Columns of the two images.
+      fold: Column of the benchmark's part.
+      attributes: What people are grouped by.
+      decision: Column of decisions.
+      unread: Columns that are called like distances and are not read, since another one holds the
+        scores and nobody named a column.
+    """
 
     scores: tuple[str, ...]
     distances: tuple[str, ...]
@@ -131,6 +147,7 @@ class Layout:
     fold: str | None
     attributes: tuple[Attribute, ...]
     decision: str | None = None
+    unread: tuple[str, ...] = ()
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -180,9 +197,13 @@ def find_layout(
     if asked.decision and (scores or distances):
         raise InputError("--decision stands alone: give --score and --distance in another audit.")
     scored = scored and not asked.decision
+    unread: tuple[str, ...] = ()
     if scored and not scores and not distances:
         scores = tuple(_present(path, names, _SCORES, "--score"))
-        distances = () if scores else tuple(_present(path, names, _DISTANCES, "--distance"))
+        if scores:
+            unread = tuple(name for name in names if name.lower() in _DISTANCES)
+        else:
+            distances = tuple(_present(path, names, _DISTANCES, "--distance"))
     if scored and not scores and not distances:
         raise InputError(
             f"{path} has no column of scores (it has {listed(names)}); name it with --score, or "
@@ -203,7 +224,7 @@ def find_layout(
     by = asked.by or default_by(people)
     attributes = tuple(find_attribute(path, names, wanted, people) for wanted in by)
     layout = Layout(
-        scores, distances, mated, subject, image, fold, attributes, asked.decision or None
+        scores, distances, mated, subject, image, fold, attributes, asked.decision or None, unread
     )
     check_columns(path, [*layout.text, *layout.systems])
     return layout

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from fairjax.audit.kinds import failure_hint
 from fairjax.audit.tables import InputError, listed
 from fairjax.core.comparisons import UNKNOWN, Comparisons, Embeddings, Pairs
+from fairjax.core.names import counted
 
 UNNAMED_IMAGES = "The pairs name no images, so pairs listed twice cannot be told."
 _SURE = 30  # pairs of each kind before their order says that scores run the wrong way
@@ -199,7 +200,9 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
         if wrong.any():
             raise InputError(
                 f"{where}, data row {np.argmax(wrong) + 1}: a mated pair with one person in two "
-                f"groups ({wrong.sum():,} such rows). If 0 marks one person, say --zero-is-same."
+                "groups "
+                f"({counted(int(wrong.sum()), 'such row')}). "
+                "If 0 marks one person, say --zero-is-same."
             )
         return
     home = np.full(len(names), UNKNOWN, np.int32)
@@ -214,7 +217,8 @@ def check_people(loaded: Loaded, names: Sequence[str], where: str) -> None:
     ]
     raise InputError(
         f"{where}, data row {row + 1}: {names[who]!r} is in {shown[0]} here and in {shown[1]} "
-        f"elsewhere ({len(np.unique(subject[apart])):,} such people of {len(names):,}); correct "
+        f"elsewhere ({counted(len(np.unique(subject[apart])), 'such person', 'such people')} of "
+        f"{len(names):,}); correct "
         "the table. If two people share the name, one in each group, --subjects-by-group tells "
         "them apart and leaves out the pairs of one name in two groups."
     )

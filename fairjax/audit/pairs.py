@@ -34,7 +34,7 @@ from fairjax.audit.loaded import (
 )
 from fairjax.audit.tables import Batch, InputError, Names, NotANumberError, listed, read_batches
 from fairjax.core.comparisons import UNKNOWN, Pairs
-from fairjax.core.names import DIFFERENCES, alike, clean, clean_path, folded, is_unknown
+from fairjax.core.names import alike, clean, clean_path, counted, folded, is_unknown
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
@@ -276,7 +276,8 @@ class PairTable:
                     row, times = int(np.argmax(score > 0)), int((score > 0).sum())
                     raise InputError(
                         f"{self.path}, data row {row + 1}: {name} is {-score[row]:g}, and no "
-                        f"distance is negative ({times:,} such rows). If larger means more alike, "
+                        "distance is negative "
+                        f"({counted(times, 'such row')}). If larger means more alike, "
                         f"use --score {name}; if 0 marks one person, --zero-is-same; else say "
                         f"--kind other.{hint and ' ' + hint}"
                     )
@@ -295,9 +296,14 @@ class PairTable:
         said = []
         for name in self.layout.distances:
             said.append(
-                f"{name} is a distance: all {total:,} values were turned into minus themselves, so "
-                "that larger means more alike; in the results a threshold of -t accepts distances "
-                "up to t."
+                f"{name} is a distance (all {total:,} values): smaller means more alike, and a "
+                "threshold accepts distances up to it."
+            )
+        for name in self.layout.unread:
+            said.append(
+                f"The column {name!r} is not read: the scores are those of "
+                f"{listed(self.layout.systems)}. To audit both, say --score "
+                f"{shlex.quote(self.layout.systems[0])} --distance {shlex.quote(name)}."
             )
         if self.asked.zero_is_same:
             said.append(
@@ -315,12 +321,13 @@ class PairTable:
                 if what == "subject" and not self.asked.names_as_written:
                     raise InputError(
                         f"{self.path}: the subjects {first!r} and {second!r} differ by "
-                        f"{difference} alone ({len(found):,} such names); write one person alike, "
+                        f"{difference} alone "
+                        f"({counted(len(found), 'such name')}); write one person alike, "
                         "or keep them apart with --names-as-written."
                     )
                 said.append(
-                    f"{len(found):,} {what}s differ from another one by {DIFFERENCES} alone, "
-                    f"such as {first!r} and {second!r}; they count as different."
+                    f"{first!r} and {second!r} differ by {difference} alone "
+                    f"({counted(len(found), f'such {what}')}); they count as different."
                 )
         return said
 
@@ -355,7 +362,8 @@ class PairTable:
             return []
         names = sorted(set(self._names_of_people()))
         return [
-            f"{len(alone[0]):,} people occur on the left side of the pairs only and "
+            f"{counted(len(alone[0]), 'person occurs', 'people occur')} "
+            "on the left side of the pairs only and "
             f"{len(alone[1]):,} on the right only, none of them with a mated pair, such as "
             f"{names[alone[0][0]]!r} and {names[alone[1][0]]!r}. If both sides spell people "
             "differently, mated pairs were taken for non-mated ones."
@@ -474,7 +482,7 @@ class PairTable:
                 hint = f" If 0 in {self.layout.mated!r} marks one person, say --zero-is-same."
             raise InputError(
                 f"{self.path}, data row {row + 1}: marked {'mated' if mated[row] else 'non-mated'} "
-                f"but shows {listed(who)} ({wrong.sum():,} such rows).{hint}"
+                f"but shows {listed(who)} ({counted(int(wrong.sum()), 'such row')}).{hint}"
             )
         return subject, people, mated
 
@@ -535,7 +543,7 @@ class PairTable:
             row = int(np.argmax(same))
             raise InputError(
                 f"{self.path}, data row {row + 1}: {names[low[row]]!r} is compared with itself "
-                f"({same.sum():,} such rows)."
+                f"({counted(int(same.sum()), 'such row')})."
             )
         key = low * len(names) + high
         order = np.argsort(key, kind="stable")
@@ -544,7 +552,8 @@ class PairTable:
             first, second = order[again[0]] + 1, order[again[0] + 1] + 1
             raise InputError(
                 f"{self.path}: the pair {names[low[first - 1]]!r}, {names[high[first - 1]]!r} is "
-                f"in data rows {first} and {second} ({len(again):,} rows repeat a pair)."
+                f"in data rows {first} and {second} "
+                f"({counted(len(again), 'row repeats', 'rows repeat')} a pair)."
             )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fairjax.audit.findings import Findings
 from fairjax.audit.tables import InputError
+from fairjax.core.errors import UsageError
 from fairjax.core.results import Measure, Results, Table, load_results
 from fairjax.core.verdict import ALPHA
 from fairjax.metrics import planning
@@ -90,9 +91,11 @@ def plan(question: Question, *, like: Path | None = None) -> Findings:
     Raises:
       InputError: If the earlier audit cannot be read or measured no correlation.
     """
-    designs, sources = {}, {}
+    designs: dict[Rate, Design] = {}
+    sources: dict[Rate, str] = {}
     earlier = _earlier(like) if like else {}
-    for rate, value in (("fmr", question.fmr), ("fnmr", question.fnmr)):
+    values: dict[Rate, float] = {"fmr": question.fmr, "fnmr": question.fnmr}
+    for rate, value in values.items():
         if rate in earlier:
             correlation, source = _carried(earlier[rate], value)
         else:
@@ -364,4 +367,4 @@ def _carried(entry: Mapping[str, Any], value: float) -> tuple[float, str]:
 
 def _need(ok: bool, flag: str, value: Any, rule: str) -> None:
     if not ok:
-        raise InputError(f"--{flag} {value} must be {rule}.")
+        raise UsageError(f"--{flag} {value} must be {rule}.")

@@ -26,7 +26,7 @@ from fairjax.audit.tables import (
     not_a_number,
     read_batches,
 )
-from fairjax.core.names import clean_path, is_unknown
+from fairjax.core.names import clean_path, counted, is_unknown
 from fairjax.core.results import Results
 from fairjax.protocols import attributes
 
@@ -289,7 +289,8 @@ def _repeats(
         name = list(words[image])[codes[image][row]]
         raise InputError(
             f"{path}: {image} {name!r} is in data rows {original[row] + 1} and {row + 1} "
-            f"({int(again.sum()):,} rows repeat an image). If a join repeated them, take them out; "
+            f"({counted(int(again.sum()), 'row repeats', 'rows repeat')} "
+            "an image). If a join repeated them, take them out; "
             "if rows are of different faces, name a column that tells them apart with --image."
         )
     return []

@@ -11,21 +11,29 @@ import numpy as np
 from jaxtyping import Float
 
 import fairjax
+from fairjax.audit.distances import in_own_unit
 from fairjax.audit.failures import with_failures
-from fairjax.audit.kinds import check_calibration, check_threshold, cosines, usable_variants
+from fairjax.audit.kinds import (
+    check_calibration,
+    check_threshold,
+    cosines,
+    odd_threshold,
+    usable_variants,
+)
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, fingerprint
 from fairjax.core.results import Results
 from fairjax.protocols.verification import accuracy
 from fairjax.protocols.verification import core as verification
 from fairjax.protocols.verification import stream as verification_stream
+from fairjax.protocols.verification.embedded import of_likelihood
 from fairjax.protocols.verification.gaps import BiasDegree
 from fairjax.protocols.verification.scene import Point
 
 # Accuracy variants of each protocol, its own first; those that centre need embeddings.
 ACCURACY_VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
-    "rfw": ("rfw_official", "uncentred", "insightface", "facexzoo", "tface_rfw", "exact"),
+    "rfw": tuple(accuracy.VARIANTS),
     "bfw": (),
     "lfw": ("insightface", "exact"),
 }
@@ -133,11 +141,18 @@ def measure(
     }
     if degree:
         said |= {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+    if set(loaded.kinds.values()) == {"mls"}:
+        results = of_likelihood(results)
     if loaded.decided:
         results = _without_scores(results)
     results = with_failures(results, loaded)
     if not loaded.has_subjects:
         results = _of_nobody(results)
+    results = in_own_unit(
+        results,
+        [names[system] for system in loaded.distances],
+        as_cosines=_cosines(loaded, names),
+    )
     return replace(
         results,
         protocol={**results.protocol, **said},
@@ -177,6 +192,17 @@ def _limits(
 ) -> list[str]:
     """All sentences for the reader: of the pairs, their calibration, and the settings."""
     said = [*loaded.limits(), *filter(None, [left_out])]
+    for name, score in loaded.scores.items():
+        said += [
+            note
+            for threshold in settings.thresholds
+            if not loaded.decided
+            and (
+                note := odd_threshold(
+                    threshold, name, score, loaded.mated, distance=name in loaded.distances
+                )
+            )
+        ]
     if calibration:
         said += [f"{calibration_source}: {note}" for note in calibration.notes]
     return [*said, *settings.limits]
@@ -257,12 +283,12 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         thresholds=[point.threshold for point in points if point.threshold is not None],
         names=[point.at for point in points],
         level=settings.level,
-        limits=[*loaded.limits(), *settings.limits],
+        limits=_limits(loaded, settings, "", None, ""),
         name=settings.protocol,
     )
     if loaded.decided:
         results = _without_scores(results)
-    results = with_failures(results, loaded)
+    results = in_own_unit(with_failures(results, loaded), [""] if loaded.distances else [])
     return replace(
         results,
         measures=[replace(m, n_clusters=None) for m in results.measures],

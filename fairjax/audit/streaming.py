@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairjax.audit.distances import in_own_unit
 from fairjax.audit.grouping import check_names, name_limits, numbered, ordered_groups
 from fairjax.audit.kinds import check_kind, check_threshold
 from fairjax.audit.layout import Asked, People, find_layout
@@ -61,6 +62,7 @@ def measure(
             name=settings.protocol,
             limits=[*reader.notes, _UNCHECKED, *settings.limits],
         )
+        results = in_own_unit(results, [""] if reader.is_distance else [])
         found[attribute.name] = replace(
             results,
             provenance={"scored": list(layout.systems)},

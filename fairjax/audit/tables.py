@@ -24,6 +24,7 @@ from pyarrow import json as arrow_json
 
 from fairjax.audit.dialects import Dialect, find_dialect, open_text
 from fairjax.audit.workbook import WorkbookError, read_workbook
+from fairjax.core.errors import UserError
 from fairjax.core.names import clean
 
 _BLOCK = 1 << 24  # bytes of text parsed at a time
@@ -34,7 +35,7 @@ _CONVERSION = re.compile(
 )
 
 
-class InputError(ValueError):
+class InputError(UserError, ValueError):
     """A file or a choice that cannot be audited; the message says what, where and what to do."""
 
 

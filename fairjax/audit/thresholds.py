@@ -9,6 +9,7 @@ import numpy as np
 from fairjax.audit.findings import Findings
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, listed
+from fairjax.core.errors import UsageError
 from fairjax.core.results import Measure, Results, Table, finite_or_none
 from fairjax.metrics import thresholds, verification
 from fairjax.metrics.clustered import ClusteredRate
@@ -36,9 +37,9 @@ class Wish:
 
     def __post_init__(self) -> None:
         if not 0 < self.fmr < 1:
-            raise InputError(f"--fmr-max {self.fmr:g} must be between 0 and 1, as 1e-3.")
+            raise UsageError(f"--fmr-max {self.fmr:g} must be between 0 and 1, as 1e-3.")
         if not 0.5 < self.confidence < 1:
-            raise InputError(f"--confidence {self.confidence:g} must be above 0.5 and below 1.")
+            raise UsageError(f"--confidence {self.confidence:g} must be above 0.5 and below 1.")
 
 
 @dataclass(frozen=True)

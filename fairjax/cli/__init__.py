@@ -1,17 +1,19 @@
 """The `fairjax` command: everything besides training, one module a verb."""
 
 import argparse
+import difflib
+import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import fairjax
-from fairjax.audit.tables import InputError
 from fairjax.cli import (
     audit,
     calibrate,
     config,
     data,
     diff,
+    gradcam,
     identify,
     intersections,
     plan,
@@ -19,10 +21,16 @@ from fairjax.cli import (
     similarity,
     threshold,
 )
-from fairjax.config import ConfigError
-from fairjax.core.errors import DONE, UNUSABLE, USAGE, missing_extra, print_anywhere, report_error
-from fairjax.data.dataset import DataError
-from fairjax.run.workdir import WorkdirError
+from fairjax.core.errors import (
+    DONE,
+    INTERRUPTED,
+    UNUSABLE,
+    USAGE,
+    UserError,
+    missing_extra,
+    print_anywhere,
+    report_error,
+)
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
 VERBS = (
@@ -31,6 +39,7 @@ VERBS = (
     config,
     data,
     diff,
+    gradcam,
     identify,
     intersections,
     plan,
@@ -41,7 +50,10 @@ VERBS = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as everywhere in FairJAX."""
+    """A parser whose errors are one line, and which takes a flag by its whole name alone."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         report_error(f"{message} (see {self.prog} --help)")
@@ -61,16 +73,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
     arguments.overrides = [word for word in more if word.startswith("--config.")]
-    if len(arguments.overrides) < len(more) or (more and "config" not in arguments):
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    unknown = [
+        word for word in more if "config" not in arguments or word not in arguments.overrides
+    ]
+    if unknown:
+        arguments.parser.error(_unrecognized(unknown, arguments.parser))
     try:
         arguments.run(arguments)
-    except ConfigError as error:
+    except UserError as error:
         report_error(error)
-        return USAGE
-    except (DataError, InputError, OSError, WorkdirError) as error:
+        return error.code
+    except OSError as error:
         report_error(error)
         return UNUSABLE
+    except KeyboardInterrupt:
+        report_error(f"{arguments.verb} was stopped by Ctrl-C.")
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         message = missing_extra(error, f"fairjax {arguments.verb}")
         if not message:
@@ -90,4 +108,14 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
     for verb in VERBS:
         verb.add(verbs)
+    for verb_parser in verbs.choices.values():
+        verb_parser.set_defaults(parser=verb_parser)
     return parser
+
+
+def _unrecognized(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """The message for words that a verb does not know, with the flag nearest to the first."""
+    flags = re.findall(r"--[a-z][a-z-]*", parser.format_usage())
+    nearest = difflib.get_close_matches(words[0].partition("=")[0], flags, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return f"unrecognized arguments: {' '.join(words)}{hint}"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -10,26 +11,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fairjax.core.errors import UsageError
+
+_UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the name of a folder, on some system
 _DESCRIPTION = """\
-How do a face system's errors differ between groups of people, and how sure is that?
+Measures how the errors of a face system differ between groups of people, and how sure that is.
 
 FILE is one of
-  a table of scored pairs (.csv, .tsv, .parquet, .jsonl, .xlsx), one pair a row:
+  a table of scored pairs (.csv, .tsv, .parquet, .jsonl, .xlsx), one pair per row:
       image1,image2,subject1,subject2,group1,group2,score
       a_1.jpg,a_2.jpg,anna,anna,Asian,Asian,0.71
       a_1.jpg,b_1.jpg,anna,ben,Asian,Black,0.12
-    Needed: a score, who is on each side (or a column 'same' of 1 and 0), and the groups of both
-    sides (or --groups TABLE). Without subjects intervals are too narrow, and the report says so.
-  embeddings (.npz with 'embedding', 'id' and perhaps 'subject' and groups; .npy; or a table), with
-    --pairs TABLE, --all-pairs or --sample-pairs N. Several files are several systems.
-  a table of an attribute model's predictions with --label: one image a row, with the true label,
+    Needed are a score, the person on each side (or a column 'same' of 1 and 0), and the groups of
+    both sides (or --groups TABLE). Without persons, intervals are too narrow; the report says so.
+  embeddings (.npz with 'embedding', 'id' and optionally 'subject' and groups; .npy; or a table),
+    with --pairs TABLE, --all-pairs or --sample-pairs N. Several files are several systems.
+  predictions of an attribute model, with --label: a table with one image per row, the true label,
     --prediction or --probability, and a column of groups.
 
-Columns are found by customary names, or named by flags: --subject who means who1 and who2 (or
-who_1, who_2; who_a, who_b; probe_who, gallery_who), --subject left,right names the two; --by race
-may also be one column 'race' for both sides. Rows count from 1 behind the header. Scores grow with
-likeness; --distance turns one round. Names are compared in one Unicode form, without outer blanks;
-nan, None, null and <NA> are unknown. docs/audit_inputs.md shows every form with an example.
+Columns with customary names are found. For other names:
+  --subject who          means who1 and who2 (or who_1, who_2; who_a, who_b; probe_who, gallery_who)
+  --subject left,right   names the two columns
+  --by race              also accepts one column 'race' for both sides
+Larger scores mean more alike; use --distance for the opposite. Rows are counted from 1, below the
+header. Names are compared in one Unicode form without blanks around them; nan, None, null and <NA>
+mean unknown. docs/audit_inputs.md shows every form with an example.
 """
 _EPILOG = """\
 examples:
@@ -58,20 +64,24 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     audit = verbs.add_parser(
         "audit",
-        help="audit scores, embeddings or predictions of any model",
+        help="measure how errors differ between groups, from scores, embeddings or predictions",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    audit.add_argument("files", metavar="FILE", type=Path, nargs="*", help="what to audit")
-    audit.add_argument("--out", metavar="DIR", type=Path, help="write results and report here")
+    audit.add_argument(
+        "files", metavar="FILE", type=Path, nargs="*", help="table or embeddings, see above"
+    )
+    audit.add_argument(
+        "--out", metavar="DIR", type=Path, help="write the results and the report to this folder"
+    )
     audit.add_argument("--tables", action="store_true", help="print every table before the verdict")
-    audit.add_argument("--title", default="", help="the report's heading (default: FILE's name)")
+    audit.add_argument("--title", default="", help="title of the report (default: FILE's name)")
     add_columns(audit.add_argument_group("columns and groups"))
     add_pairs(audit.add_argument_group("pairs of embeddings"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
-    trial = audit.add_argument_group("trying it")
+    trial = audit.add_argument_group("try it")
     trial.add_argument(
         "--demo",
         nargs="?",
@@ -86,8 +96,9 @@ def add(verbs: Any) -> None:
         nargs="?",
         const=100,
         type=_positive,
-        help="how often a planted gap is found and a false one claimed, over so many made-up "
-        "audits each (default: 100)",
+        help="check the audit itself: REPEATS audits of made-up scores with a planted gap and "
+        "REPEATS without one; prints how often the gap is found and how often a false one is "
+        "claimed (default: 100)",
     )
     audit.set_defaults(run=_audit)
 
@@ -100,40 +111,40 @@ def add_columns(group: Any) -> None:
         metavar="COLUMN",
         action="append",
         default=[],
-        help="scores, larger = more alike; repeat for several systems",
+        help="column of scores, larger = more alike; repeat for several systems",
     )
     group.add_argument(
         "--distance",
         metavar="COLUMN",
         action="append",
         default=[],
-        help="distances, smaller = more alike; thresholds are then distances, too",
+        help="column of distances, smaller = more alike; thresholds are then distances, too",
     )
     group.add_argument(
         "--kind",
         choices=list(KINDS),
         default="",
-        help="what the scores are; checks their range, and lets accuracies on a fixed grid of "
-        "cosines be computed where a kind can be turned into cosines",
+        help="what the scores are; their range is then checked, and scores that can be turned into "
+        "cosines get the accuracies that need cosines",
     )
     group.add_argument(
         "--decision",
         metavar="COLUMN",
         default="",
-        help="decisions instead of scores; --accept says which words accept a pair",
+        help="column of decisions, instead of scores; --accept says which words accept a pair",
     )
     group.add_argument(
         "--accept",
         metavar="WORDS",
         type=_listed,
         default=(),
-        help="the words of --decision that accept a pair, comma-separated: match",
+        help="words in the --decision column that accept a pair, comma-separated, such as match",
     )
     group.add_argument(
         "--failures",
         action="store_true",
-        help="a blank score (or NaN) is a failure to acquire or enrol: counted by group, and error "
-        "rates are given with and without such pairs",
+        help="count a blank score (or NaN) as a failure to acquire or enrol; failures are counted "
+        "by group, and error rates are given with and without such pairs",
     )
     group.add_argument(
         "--failure-score",
@@ -141,119 +152,154 @@ def add_columns(group: Any) -> None:
         type=_score,
         action="append",
         default=[],
-        help="a score that stands for such a failure, such as -1 or error; repeat",
+        help="a score that stands for such a failure, such as -1 or error; repeat for several",
     )
     group.add_argument(
-        "--mated", metavar="COLUMN", default="", help="1 where both sides show one person, else 0"
+        "--mated",
+        metavar="COLUMN",
+        default="",
+        help="column of 1 where both sides show the same person, else 0",
     )
     group.add_argument(
-        "--zero-is-same", action="store_true", help="0 in that column marks one person, 1 two"
+        "--zero-is-same",
+        action="store_true",
+        help="the --mated column has 0 for the same person and 1 for two persons",
     )
-    group.add_argument("--subject", metavar="NAME", default="", help="who is on each side")
+    group.add_argument(
+        "--subject",
+        metavar="NAME",
+        default="",
+        help="columns of the person on each side, see above",
+    )
     group.add_argument(
         "--names-as-written",
         action="store_true",
-        help="people whose names differ by case, blanks, accents, quotes, leading zeros or Unicode "
-        "form alone are different people, and None, NA or unknown may be a name",
+        help="take names literally: names that differ only by case, blanks, accents, quotes, "
+        "leading zeros or Unicode form are different people, and None, NA or unknown may be "
+        "a name",
     )
-    group.add_argument("--image", metavar="NAME", default="", help="which image each side is")
-    group.add_argument("--fold", metavar="COLUMN", default="", help="part of the benchmark")
+    group.add_argument(
+        "--image", metavar="NAME", default="", help="columns of the image on each side"
+    )
+    group.add_argument(
+        "--fold", metavar="COLUMN", default="", help="column of the benchmark's folds"
+    )
     group.add_argument(
         "--groups",
         metavar="TABLE",
         type=Path,
-        help="one row a person (subject, race, gender ...) or an image",
+        help="table with the groups: one row per person (subject, race, gender ...) or per image",
     )
     group.add_argument(
-        "--groups-subject", metavar="COLUMN", default="", help="the column of people in that table"
+        "--groups-subject",
+        metavar="COLUMN",
+        default="",
+        help="column of people in the --groups table",
     )
     group.add_argument(
-        "--groups-image", metavar="COLUMN", default="", help="the column of images in that table"
+        "--groups-image",
+        metavar="COLUMN",
+        default="",
+        help="column of images in the --groups table",
     )
     group.add_argument(
         "--by",
         metavar="ATTRIBUTE",
         action="append",
         default=[],
-        help="compare groups of this; A+B is an intersection, A=LEFT,RIGHT names "
-        "the columns, A:18,30,45 puts numbers into bins; repeat for several audits "
+        help="attribute whose groups are compared; A+B is an intersection, A=LEFT,RIGHT names "
+        "the two columns, A:18,30,45 puts numbers into bins; repeat for several audits "
         "(default: group)",
     )
-    group.add_argument("--many-groups", action="store_true", help="more than 20 groups are meant")
+    group.add_argument("--many-groups", action="store_true", help="allow more than 20 groups")
     group.add_argument(
         "--group-names",
         metavar="NAMES",
         type=_listed,
         default=(),
-        help="the groups in order, comma-separated; any other is refused",
+        help="names of the groups in the order to show, comma-separated; other names are refused",
     )
     group.add_argument(
         "--unknown-groups",
         action="store_true",
-        help="keep people without a group, among everyone only",
+        help="keep people without a group; they count in the rates of everyone only",
     )
     group.add_argument(
         "--subjects-by-group",
         action="store_true",
-        help="a subject's name is one within its group only (RFW); pairs of one name in two "
+        help="the same subject name in two groups means two people (RFW); pairs of one name in two "
         "groups are left out and counted",
     )
     group.add_argument(
         "--any-direction",
         action="store_true",
-        help="accept mated pairs that score below non-mated ones, and positive labels with lower "
-        "probabilities",
+        help="go on although pairs of one person score below pairs of two, or positive labels have "
+        "lower probabilities; without this the audit stops, as a column is probably reversed",
     )
 
 
 def add_pairs(group: Any) -> None:
+    from fairjax.core.comparisons import SCORERS
+
     group.add_argument(
         "--embedding",
         metavar="PREFIX",
         default="",
-        help="what the columns of dimensions begin with, where several are numbered: e for e0, e1",
+        help="in a table of embeddings, what the columns begin with: e for e0, e1, ...",
+    )
+    group.add_argument(
+        "--scorer",
+        choices=SCORERS,
+        default="",
+        help="how embeddings are compared: by cosine, or by mutual likelihood (mls), which needs "
+        "an .npz with variances or log_variances (default: mls where all files have them)",
     )
     which = group.add_mutually_exclusive_group()
     which.add_argument(
-        "--pairs", metavar="TABLE", type=Path, help="columns image1, image2, and perhaps fold"
+        "--pairs",
+        metavar="TABLE",
+        type=Path,
+        help="table of the pairs to compare, with columns image1, image2 and optionally fold",
     )
-    which.add_argument("--all-pairs", action="store_true", help="every pair of images")
+    which.add_argument("--all-pairs", action="store_true", help="compare every pair of images")
     which.add_argument(
         "--sample-pairs",
         metavar="N",
         type=_positive,
-        help="at most N mated and N non-mated pairs a group, and N non-mated ones "
-        "of every two groups",
+        help="compare at most N pairs of one person and N of two persons in each group, and N "
+        "between every two groups",
     )
 
 
 def _add_predictions(group: Any) -> None:
-    group.add_argument("--label", metavar="COLUMN", help="the true label")
-    group.add_argument("--prediction", metavar="COLUMN", help="the predicted label")
+    group.add_argument("--label", metavar="COLUMN", help="column of the true label")
+    group.add_argument("--prediction", metavar="COLUMN", help="column of the predicted label")
     group.add_argument(
         "--probability",
         metavar="COLUMN",
-        help="probability of the positive label; decides at 0.5 without --prediction",
+        help="column of the probability of the positive label; without --prediction, 0.5 and above "
+        "predicts it",
     )
     group.add_argument(
         "--positive",
         metavar="LABEL",
-        help="the label that counts as positive (default: 1, true or yes)",
+        help="label that counts as positive (default: 1, true or yes)",
     )
     group.add_argument(
         "--classes",
         metavar="LABELS",
         type=_listed,
         default=(),
-        help="all classes in order, comma-separated, where some label or prediction never occurs",
+        help="all classes in order, comma-separated; needed if one never occurs in the table",
     )
     group.add_argument(
         "--no-answer",
         metavar="WORDS",
         type=_listed,
         default=(),
-        help="predictions that are none, such as 'no face', comma-separated: counted by group, and "
-        "rates are given with and without such rows; a blank is one of them",
+        help="words in the prediction column that mean 'no answer', such as 'no face', "
+        "comma-separated; a blank counts, too. Such rows are counted by group, and rates are given "
+        "with and without them",
     )
     group.add_argument(
         "--regression",
@@ -270,8 +316,8 @@ def _add_measuring(group: Any) -> None:
         metavar="RATES",
         type=_rates,
         default=None,
-        help="false match rates, comma-separated, each with the threshold that it "
-        "takes (default: 1e-3,1e-4)",
+        help="false match rates, comma-separated; errors are measured at the threshold that "
+        "reaches each (default: 1e-3,1e-4)",
     )
     group.add_argument(
         "--threshold",
@@ -279,20 +325,21 @@ def _add_measuring(group: Any) -> None:
         type=float,
         action="append",
         default=[],
-        help="a given threshold, in the scores' unit: accept from it on, or up to it for "
-        "distances; alone, no --fmr is taken",
+        help="threshold of your system, in the scores' unit: pairs are accepted from it on "
+        "(distances: up to it); repeat for several. Without --fmr, only these thresholds are "
+        "used",
     )
     group.add_argument(
         "--calibrate-on",
         metavar="TABLE",
         type=Path,
-        help="scored pairs to find thresholds on, read like FILE",
+        help="other scored pairs, to find the thresholds on; read like FILE",
     )
     group.add_argument(
         "--protocol",
         choices=list(ACCURACY_VARIANTS),
         default="plain",
-        help="adds the accuracies that a benchmark's papers report",
+        help="add the accuracies that the papers on this benchmark report (default: plain)",
     )
     group.add_argument(
         "--tolerance",
@@ -300,26 +347,30 @@ def _add_measuring(group: Any) -> None:
         type=_tolerance,
         action="append",
         default=[],
-        help="the gap that is accepted: fmr_max_over_min=2, "
-        "fnmr_difference=0.01; repeat. A bare ratio stands for both "
-        "..._max_over_min",
+        help="largest gap that you accept, for a verdict: fmr_max_over_min=2 or "
+        "fnmr_difference=0.01; repeat for several. A number alone is the largest ratio of both "
+        "error rates",
     )
     group.add_argument(
         "--bootstrap",
         metavar="N",
         type=_positive,
         default=2000,
-        help="resamples of people (default: %(default)s)",
+        help="number of bootstrap resamples of people (default: %(default)s)",
     )
     group.add_argument(
         "--level",
         metavar="SHARE",
         type=_share,
         default=0.95,
-        help="coverage of intervals (default: %(default)s)",
+        help="coverage of the confidence intervals (default: %(default)s)",
     )
     group.add_argument(
-        "--seed", metavar="N", type=_natural, default=0, help="of everything drawn (default: 0)"
+        "--seed",
+        metavar="N",
+        type=_natural,
+        default=0,
+        help="seed of all random draws (default: 0)",
     )
     group.add_argument(
         "--paired",
@@ -330,9 +381,9 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--stream",
         action="store_true",
-        help="read the table in passes instead of into memory, which tables above 2 "
-        "GiB are anyway: rates and their intervals, but no noise floors, verdicts, "
-        "accuracies or check for pairs listed twice",
+        help="read the table in passes instead of into memory; tables above 2 GiB always are. "
+        "Gives rates and intervals, but no noise floors, verdicts, accuracies or check for "
+        "pairs listed twice",
     )
     group.add_argument(
         "--stated",
@@ -340,36 +391,57 @@ def _add_measuring(group: Any) -> None:
         type=pair,
         action="append",
         default=[],
-        help="kept with the results and compared by `fairjax diff`: flip=yes, "
-        "preprocessing=..., model=...",
+        help="fact to keep with the results, such as model=v3 or flip=yes; `fairjax diff` "
+        "compares it; repeat for several",
     )
 
 
 def _audit(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
+    from fairjax.audit.tables import InputError
+
     console = Console(highlight=False, markup=False)
     if arguments.self_test:
         return _self_test(arguments, console)
     _check_out(arguments.out)
     if arguments.demo and arguments.files:
-        raise _usage("--demo brings its own scores; leave FILE out.")
-    if arguments.demo:
-        return _demo(arguments, console)
-    if not arguments.files:
-        raise _usage("nothing to audit: give FILE, --demo or --self-test.")
-    if arguments.label:
-        return _audit_predictions(arguments, console)
-    return _audit_files(arguments, console)
+        raise UsageError("--demo brings its own scores; leave FILE out.")
+    if not arguments.files and not arguments.demo:
+        raise UsageError("nothing to audit: give FILE, --demo or --self-test.")
+    before = _results_in(arguments.out)
+    try:
+        if arguments.demo:
+            _demo(arguments, console)
+        elif arguments.label:
+            _audit_predictions(arguments, console)
+        else:
+            _audit_files(arguments, console)
+    except InputError as error:
+        after = _results_in(arguments.out)
+        old = [str(path) for path, written in before.items() if after.get(path) == written]
+        if not old:
+            raise
+        raise InputError(f"{error} (What is in {', '.join(old)} is an earlier audit's.)") from error
+
+
+def _results_in(out: Path | None) -> dict[Path, int]:
+    """The results that a folder holds, and when each was written."""
+    if out is None:
+        return {}
+    found = [*out.glob("results.json"), *out.glob("*/results.json")]
+    return {path: path.stat().st_mtime_ns for path in sorted(found)}
 
 
 def _check_out(out: Path | None) -> None:
     """Refuses a folder that can't be made, before anything is measured."""
+    from fairjax.audit.tables import InputError
+
     if out is None:
         return
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise _usage(f"--out {out}: {nearest} is not a folder that can be written to.")
+        raise InputError(f"--out {out}: {nearest} is not a folder that can be written to.")
 
 
 def _demo(arguments: argparse.Namespace, console: Any) -> None:
@@ -393,7 +465,7 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
     from fairjax.audit import predictions
 
     if len(arguments.files) > 1:
-        raise _usage("--label takes one table of predictions.")
+        raise UsageError("--label takes one table of predictions.")
     columns = predictions.Columns(
         arguments.label,
         arguments.prediction or "",
@@ -404,7 +476,7 @@ def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
         arguments.regression,
     )
     if arguments.groups:
-        raise _usage("--groups is for pairs; put the groups into the table of predictions.")
+        raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
     facts = _facts(arguments)
     for by in arguments.by or ["group"]:
         with console.status(f"Measuring by {by} ..."):
@@ -436,7 +508,7 @@ def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[s
         paired=arguments.paired,
     )
     if arguments.paired and len(arguments.files) != 2:
-        raise _usage("--paired takes two files: before and after.")
+        raise UsageError("--paired takes two files: before and after.")
     if arguments.stream or _is_large(arguments):
         return _stream(arguments, console, settings, facts)
     with console.status("Reading ..."):
@@ -463,7 +535,7 @@ def _stream(arguments: argparse.Namespace, console: Any, settings: Any, facts: A
     from fairjax.audit import streaming
 
     if len(arguments.files) > 1 or arguments.calibrate_on or _pairing(arguments):
-        raise _usage("a stream takes one table of scores, and finds thresholds on it.")
+        raise UsageError("a stream takes one table of scores, and finds thresholds on it.")
     with console.status(f"Streaming {arguments.files[0]} in four passes ..."):
         found = streaming.measure(
             arguments.files[0], asked_of(arguments), settings, people=people_of(arguments)
@@ -529,7 +601,7 @@ def _say(
     for sentence in paired.sentences(results):
         console.print(sentence, soft_wrap=True)
     if arguments.out:
-        folder = arguments.out / part
+        folder = arguments.out / _UNFIT.sub("-", part)
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
@@ -544,7 +616,9 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
     if _pairing(arguments):
         names = [path.stem for path in arguments.files]
         if len(set(names)) < len(names):
-            raise _usage("two files of embeddings have the same name; systems are named after it.")
+            raise UsageError(
+                "two files of embeddings have the same name; systems are named after it."
+            )
         loaded = load_embeddings(
             dict(zip(names, arguments.files, strict=True)),
             asked,
@@ -554,14 +628,16 @@ def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str
             seed=arguments.seed,
         )
     elif arguments.files[0].suffix in (".npz", ".npy"):
-        raise _usage("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+        raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     elif arguments.paired:
         loaded = paired.load_both(arguments.files, asked, people=people)
     elif len(arguments.files) > 1:
-        raise _usage(
+        raise UsageError(
             "several tables of scores: put the systems into columns of one table and name each "
             "with --score."
         )
+    elif arguments.scorer:
+        raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:
         loaded = load_comparisons(arguments.files[0], asked, people=people)
     calibration = {}
@@ -594,6 +670,7 @@ def asked_of(arguments: argparse.Namespace) -> Any:
         decision=arguments.decision,
         accept=arguments.accept,
         embedding=arguments.embedding,
+        scorer=arguments.scorer,
     )
 
 
@@ -611,12 +688,6 @@ def _self_test(arguments: argparse.Namespace, console: Any) -> None:
     print("passed" if outcome.passed else "FAILED")
     if not outcome.passed:
         raise SystemExit(3)
-
-
-def _usage(text: str) -> ValueError:
-    from fairjax.audit.tables import InputError
-
-    return InputError(text)
 
 
 def _fmrs(arguments: argparse.Namespace) -> tuple[float, ...]:

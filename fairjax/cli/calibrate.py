@@ -34,7 +34,7 @@ def add(verbs: Any) -> None:
         "--share", type=float, default=0.5, help="share of the people in fit.csv (default: 0.5)"
     )
     split.add_argument("--seed", type=int, default=0, help="of the dealing (default: 0)")
-    split.set_defaults(run=_split, embedding="")
+    split.set_defaults(run=_split, embedding="", scorer="")
     add_columns(split.add_argument_group("columns and groups"))
     fit = kinds.add_parser("fit", help="fit a method on a table of pairs or on embeddings")
     fit.add_argument("table", metavar="FILE", type=Path, help="scored pairs, or embeddings")
@@ -85,9 +85,10 @@ def _list(arguments: argparse.Namespace) -> None:
 def _split(arguments: argparse.Namespace) -> None:
     from fairjax.audit.calibrated import split_people, write_table
     from fairjax.audit.tables import InputError, read_columns
+    from fairjax.core.errors import UsageError
 
     if not 0 < arguments.share < 1:
-        raise InputError(f"--share {arguments.share:g} must be between 0 and 1, as 0.5.")
+        raise UsageError(f"--share {arguments.share:g} must be between 0 and 1, as 0.5.")
     loaded, system = _load(arguments)
     if not loaded.has_subjects:
         raise InputError(f"{arguments.table} does not say who is on its pairs; use --subject.")
@@ -105,17 +106,17 @@ def _split(arguments: argparse.Namespace) -> None:
 
 def _fit(arguments: argparse.Namespace) -> None:
     from fairjax.audit import calibrated
-    from fairjax.audit.tables import InputError
     from fairjax.cli.audit import pair
+    from fairjax.core.errors import UsageError
     from fairjax.postprocess import METHODS, stored
 
     try:
         given = dict(pair(text) for text in arguments.set)
     except argparse.ArgumentTypeError as error:
-        raise InputError(f"--set {error}.") from error
+        raise UsageError(f"--set {error}.") from error
     settings = calibrated.settings_of(arguments.method, given)
     if arguments.out.suffix not in (".json", ".safetensors"):
-        raise InputError(f"--out {arguments.out}: it must end in .json or .safetensors.")
+        raise UsageError(f"--out {arguments.out}: it must end in .json or .safetensors.")
     loaded, system = _load(arguments)
     fitted = calibrated.fit(loaded, system, arguments.method, settings, source=arguments.table)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _apply(arguments: argparse.Namespace) -> None:
     from fairjax.audit import calibrated
     from fairjax.audit.tables import InputError
+    from fairjax.core.errors import UsageError
     from fairjax.postprocess import stored
 
     try:
@@ -144,10 +146,11 @@ def _apply(arguments: argparse.Namespace) -> None:
             arguments.out, arguments.table, loaded, system, applied.embedding
         )
     else:
+        assert applied.score is not None
         calibrated.write_scores(arguments.out, table, loaded, system, applied.score)
     if arguments.before:
         if loaded.pairs is None:
-            raise InputError("--before is for embeddings; a table of scores is its own before.")
+            raise UsageError("--before is for embeddings; a table of scores is its own before.")
         calibrated.write_scores(arguments.before, None, loaded, system, loaded.scores[system])
     for sentence in applied.sentences:
         print(sentence)
@@ -159,12 +162,13 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
     from fairjax.audit.embeddings import load_embeddings
     from fairjax.audit.pairs import load_comparisons
     from fairjax.audit.tables import InputError
+    from fairjax.core.errors import UsageError
 
     if by and not arguments.by:
         arguments.by = [by]
     asked, people = asked_of(arguments), people_of(arguments)
     if len(asked.by) > 1 or len(asked.scores) + len(asked.distances) > 1 or asked.decision:
-        raise InputError("calibration is for one column of scores and one --by.")
+        raise UsageError("calibration is for one column of scores and one --by.")
     path = arguments.table
     if not path.is_file():
         raise InputError(f"{path} does not exist.")
@@ -179,7 +183,7 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
             seed=arguments.seed,
         )
     elif path.suffix in (".npz", ".npy"):
-        raise InputError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+        raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     else:
         loaded = load_comparisons(path, asked, people=people)
     one = next(iter(loaded.values()))

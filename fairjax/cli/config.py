@@ -10,11 +10,11 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     config = verbs.add_parser(
         "config",
-        help="show a config's arguments and keys",
-        description="Prints what a config file says about itself, the arguments that may follow "
-        "its name after a colon, and every key with its value there. Any key is changed with "
-        "--config.KEY=VALUE on the command line of a run. Without FILE: the configs that FairJAX "
-        "ships.",
+        help="list the configs, or show the arguments and keys of one",
+        description="Without FILE, lists the configs that FairJAX ships. With FILE, prints what "
+        "the config is for, the arguments that may follow its name after a colon, and every key "
+        "with its value and meaning. To change a key, put --config.KEY=VALUE behind "
+        "`python -m fairjax.main`.",
         epilog="Examples: fairjax config; fairjax config quickstart; "
         "fairjax config configs/utkface/resnet50.py:small,seed=3",
     )
@@ -23,7 +23,7 @@ def add(verbs: Any) -> None:
         metavar="FILE[:ARG]",
         nargs="?",
         default="",
-        help="a config, or a shipped one's name",
+        help="a Python file, or the name of a shipped config",
     )
     config.set_defaults(run=_config)
 

@@ -5,14 +5,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from fairjax.data.dataset import DataError
-from fairjax.data.formats.files import printable
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _LISTED = 20  # names shown of a long list; --json has them all
 _KINDS = {
@@ -57,51 +53,53 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     data = verbs.add_parser(
         "data",
-        help="look at data sets on disk",
-        description="Look at data sets on disk.",
+        help="check a data set on disk before you train or test on it",
+        description="Checks data sets on disk. `fairjax data check --help` has the options.",
         epilog="Example: fairjax data check utkface utkface.tar",
     )
     deeds = data.add_subparsers(title="verbs", metavar="VERB", required=True)
     check = deeds.add_parser(
         "check",
         help="count labels, people and pairs, and find bad files",
-        description="Reads every file of a data set once and says what is in it. UTKFace: counts "
-        "by race, gender and age, names without labels, pictures that occur twice, copies whose "
-        "labels contradict each other. People to train on (identities, bupt): people and images by "
-        "group, images a person. Pairs to test on (rfw, bfw, lfw): the same, and pairs by group, "
-        "part and kind, and every pair that cannot be used. Always: files that are no picture. "
-        "Nothing is changed. A second look at the same files is quick: the outcome is kept in the "
-        "user's cache folder.",
-        epilog="Exit code 0: fit for use. 1: not, and the last line says why. Examples: "
+        description="Reads every file of a data set once, counts what is in it and lists files "
+        "that are no picture. Changes nothing. For utkface: counts by race, gender and age, names "
+        "without labels, pictures that occur twice, copies with contradicting labels. For people "
+        "to train on (identities, bupt): people and images by group, images per person. For pairs "
+        "to test on (rfw, bfw, lfw): also pairs by group, fold and kind, and every pair that "
+        "cannot be used. Results are cached in your cache folder, so that a second check is quick.",
+        epilog="Exit codes: 0 fit for use; 1 not fit, and the last line says why; 2 the command "
+        "line is wrong. Examples: "
         "fairjax data check utkface ~/data/UTKFace --json check.json; "
         "fairjax data check lfw ~/data/lfw --pairs ~/data/pairs.txt",
     )
-    check.add_argument("dataset", choices=list(REPORTS), help="whose names and layout to expect")
     check.add_argument(
-        "path", metavar="PATH", help="folder (at any depth), .tar, or what else the data set is"
+        "dataset", choices=list(REPORTS), help="the data set, whose file names and layout to expect"
+    )
+    check.add_argument(
+        "path", metavar="PATH", help="its folder (images at any depth), .tar or other file"
     )
     check.add_argument(
         "--pairs",
         metavar="PATH",
         default="",
-        help="lfw: the list or folder of lists; bfw: the table",
+        help="lfw: the list of pairs, or a folder of lists; bfw: the table of pairs",
     )
     check.add_argument(
         "--groups",
         metavar="PATH",
         default="",
-        help="identities, lfw: a table with the columns identity and group; identities also: "
-        "the word folder, where the folders above the people's are the groups'",
+        help="identities, lfw: a table with the columns identity and group. identities also takes "
+        "the word 'folder' where each group is a folder that holds the folders of its people",
     )
     check.add_argument(
         "--person-folder",
         metavar="NUMBER",
         default="",
-        help="identities: number of the folder that names the person, 1 being the first below PATH "
-        "(1 for person/video/frame, 2 for train/person/image); path: each path is a person",
+        help="identities: which folder below PATH names the person, counted from 1 (1 for "
+        "person/video/frame, 2 for train/person/image); 'path' takes the whole path as the person",
     )
     check.add_argument(
-        "--json", metavar="FILE", type=Path, help="also write the whole account here"
+        "--json", metavar="FILE", type=Path, help="also write all counts and problems to this file"
     )
     check.add_argument(
         "--max-bad",
@@ -114,13 +112,15 @@ def add(verbs: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 120
     with console.status(f"Reading {arguments.path} ..."):
         found = REPORTS[arguments.dataset](arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(found.account, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(found.account, indent=1) + "\n", encoding="utf-8")
     _print_report(console, found)
     found.refuse()
     console.print(f"{found.account['source']}: fit to {found.use} on.", soft_wrap=True)
@@ -169,6 +169,7 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
 
 
 def _person_folder(arguments: argparse.Namespace) -> str:
+    from fairjax.data.dataset import DataError
     from fairjax.data.identities import IdentitiesSource
 
     try:
@@ -302,8 +303,10 @@ def _pairs_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
     ]
 
 
-def _print_report(console: Console, found: DataReport) -> None:
+def _print_report(console: "Console", found: DataReport) -> None:
     """The one way in which any data set's account is printed."""
+    from fairjax.data.formats.files import printable
+
     account, skipped = found.account, found.account["skipped"]
     console.print(
         f"{account['source']}: {found.size}, {len(skipped):,} skipped. "
@@ -323,8 +326,11 @@ def _print_report(console: Console, found: DataReport) -> None:
         _print_sheet(console, sheet)
 
 
-def _print_sheet(console: Console, sheet: Sheet) -> None:
+def _print_sheet(console: "Console", sheet: Sheet) -> None:
     """Numbers to the right, lines only in a terminal; nothing where there are no rows."""
+    from rich import box
+    from rich.table import Table
+
     if not sheet.rows:
         return
     look = box.ROUNDED if console.is_terminal else None

@@ -10,17 +10,17 @@ def add(verbs: Any) -> None:
     diff = verbs.add_parser(
         "diff",
         help="say why two results disagree",
-        description="Names what differs between two results.json files, in order of how far it "
-        "moves numbers: pairs, data, groups, protocol, centring, preprocessing, flip, operating "
-        "points, threshold rule and source, ddof, and last what moves intervals alone. Then the "
-        "numbers that both have and that differ, and, where results hold several accuracy variants "
-        "(fairjax audit --protocol rfw on embeddings), all of them side by side.",
-        epilog="A and B are results.json files, or folders that hold one. "
-        "Exit code 0: nothing that is written down differs. 1: something does, or a file can't be "
-        "read. Example: fairjax diff audit-ours/ audit-theirs/",
+        description="Compares two results.json files. It first lists the settings that differ, the "
+        "ones that usually move numbers most at the top: pairs, data, groups, protocol, centring, "
+        "preprocessing, flip, operating points, threshold rule and source, ddof, and last what "
+        "moves intervals alone. It then lists the numbers that differ. Results with several "
+        "accuracies (fairjax audit --protocol rfw on embeddings) are shown side by side.",
+        epilog="Exit codes: 0 nothing that is written down differs; 1 something does, or a file "
+        "can't be read; 2 the command line is wrong. "
+        "Example: fairjax diff audit-ours/ audit-theirs/",
     )
-    diff.add_argument("first", metavar="A", type=Path, help="results.json, or its folder")
-    diff.add_argument("second", metavar="B", type=Path, help="results.json, or its folder")
+    diff.add_argument("first", metavar="A", type=Path, help="a results.json, or its folder")
+    diff.add_argument("second", metavar="B", type=Path, help="another results.json, or its folder")
     diff.set_defaults(run=_diff)
 
 

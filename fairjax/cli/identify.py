@@ -87,7 +87,7 @@ def _identify(arguments: argparse.Namespace) -> None:
 
     from fairjax.audit import findings, identification, run
     from fairjax.audit.people import load_people
-    from fairjax.audit.tables import InputError
+    from fairjax.core.errors import UsageError
 
     for flag, ok in (
         (f"--rank {arguments.rank} must be 1 or more.", arguments.rank >= 1),
@@ -96,7 +96,7 @@ def _identify(arguments: argparse.Namespace) -> None:
         ("--gallery: sizes are 2 or more.", all(size >= 2 for size in arguments.gallery)),
     ):
         if not ok:
-            raise InputError(flag)
+            raise UsageError(flag)
     files = {"searches": arguments.table}
     files |= {
         role: path for role in ("groups", "gallery_table") if (path := getattr(arguments, role))
@@ -116,7 +116,7 @@ def _identify(arguments: argparse.Namespace) -> None:
         try:
             columns = dict(pair(text) for text in arguments.column)
         except argparse.ArgumentTypeError as error:
-            raise InputError(f"--column {error}.") from error
+            raise UsageError(f"--column {error}.") from error
         loaded = identification.from_candidates(
             arguments.table, arguments.by, columns=columns, gallery=arguments.gallery_table
         )

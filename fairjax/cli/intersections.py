@@ -39,7 +39,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
     verb.add_argument("--out", metavar="DIR", type=Path, help="write the numbers here")
     add_columns(verb.add_argument_group("columns and groups"))
-    verb.set_defaults(run=_intersections, embedding="")
+    verb.set_defaults(run=_intersections, embedding="", scorer="")
 
 
 def _intersections(arguments: argparse.Namespace) -> None:
@@ -47,7 +47,7 @@ def _intersections(arguments: argparse.Namespace) -> None:
 
     from fairjax.audit import findings, intersections, run
     from fairjax.audit.pairs import load_comparisons
-    from fairjax.audit.tables import InputError
+    from fairjax.core.errors import UsageError
 
     for text, ok in (
         ("--fmr must be between 0 and 1, as 1e-3.", not arguments.fmr or 0 < arguments.fmr < 1),
@@ -56,16 +56,16 @@ def _intersections(arguments: argparse.Namespace) -> None:
         (f"--seed {arguments.seed} must be 0 or more.", arguments.seed >= 0),
     ):
         if not ok:
-            raise InputError(text)
+            raise UsageError(text)
     files = {"scores": arguments.table}
     if arguments.groups:
         files["groups"] = arguments.groups
     facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
     asked, people = asked_of(arguments), people_of(arguments)
     if len(asked.by) < 2 or any("+" in by for by in asked.by):
-        raise InputError("name each attribute with a --by of its own: --by race --by gender.")
+        raise UsageError("name each attribute with a --by of its own: --by race --by gender.")
     if len(asked.scores) + len(asked.distances) > 1 or asked.decision:
-        raise InputError("intersections are for one column of scores.")
+        raise UsageError("intersections are for one column of scores.")
     loaded = load_comparisons(arguments.table, asked, people=people)
     found = intersections.measure(
         loaded,

@@ -5,9 +5,10 @@ import ast
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_collections import ConfigDict
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 GIB = 2**30
 
@@ -17,18 +18,28 @@ def add(verbs: Any) -> None:
     plan = verbs.add_parser(
         "plan",
         help="say what memory a run needs, or (plan audit) how many people an audit needs",
-        description="Prints the parameters of a run, the memory of its class head and of a step, "
-        "and the largest batch that fits, from shapes and the compiled step: nothing is allocated "
-        "and nothing is trained. --config.KEY=VALUE changes the config as it does in training.",
+        description="Prints how many parameters a run has, how much memory its class head and a "
+        "training step take, and the largest batch that fits. It compiles the step but trains "
+        "nothing and allocates nothing. --config.KEY=VALUE changes the config as in training.",
         epilog="Example: fairjax plan --config configs/recognition/margin.py:depth=50 "
         "--config.method.head.name=streamed --config.train.head_shards=8 --classes 1000000 "
         "--devices 8 --memory 80",
     )
-    plan.add_argument("--config", metavar="FILE[:ARG]", help="the run's config")
-    plan.add_argument("--classes", type=int, help="people to tell apart; else the data is read")
-    plan.add_argument("--devices", type=int, help="simulate so many on the CPU; else those at hand")
+    plan.add_argument("--config", metavar="FILE[:ARG]", help="the config of the run")
     plan.add_argument(
-        "--memory", type=float, metavar="GIB", help="of each device; else what it has"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="number of people to tell apart (default: read the data)",
+    )
+    plan.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="simulate N devices on the CPU (default: the devices of this machine)",
+    )
+    plan.add_argument(
+        "--memory", type=float, metavar="GIB", help="memory of each device (default: what it has)"
     )
     plan.set_defaults(run=_plan)
     _add_audit(plan.add_subparsers(metavar="audit", dest="planned"))
@@ -164,19 +175,31 @@ def _plan(arguments: argparse.Namespace) -> None:
     print_tables([_table(settings, needed, limit)], console)
 
 
-def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+def _overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
     """The config with these `--config.key=value` applied.
 
     Raises:
       ConfigError: If there is no such key, or its value is of another type.
     """
-    from fairjax.config import ConfigError, keys, leaf, suggest_key
+    from fairjax.config import (
+        ConfigError,
+        annotation_at,
+        keys,
+        leaf,
+        number_or_word,
+        suggest_key,
+        takes_words,
+    )
 
     for word in overrides:
         path, _, text = word.removeprefix("--config.").partition("=")
         if path not in keys(config):
             raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
         old = leaf(config, path)
+        if takes_words(annotation_at(config, path)):
+            with config.ignore_type():
+                config.update_from_flattened_dict({path: number_or_word(text)})
+            continue
         try:
             text = {"true": "True", "false": "False"}.get(text, text)
             value = text if isinstance(old, str) else ast.literal_eval(text)

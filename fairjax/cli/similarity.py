@@ -10,15 +10,23 @@ def add(verbs: Any) -> None:
     similarity = verbs.add_parser(
         "similarity",
         help="compare the representations of two runs, by group",
-        description="Linear CKA, made of unbiased HSIC, of the features that two runs of attribute "
-        "models give the same test images, over everyone and by group. Both must have been trained "
-        "with --config.method.save_features=True, on the same split.",
+        description="Measures how alike two trained attribute models represent the same test "
+        "images, for everyone and by group: linear CKA (centred kernel alignment) with unbiased "
+        "HSIC. 1 means the same up to rotation and scale, 0 unrelated. Train both runs with "
+        "--config.method.save_features=True on the same split.",
         epilog="Example: fairjax similarity runs/tfc/supervised-seed0 runs/tfc/tuned-seed0",
     )
-    similarity.add_argument("first", metavar="RUN", type=Path, help="a finished run's folder")
-    similarity.add_argument("second", metavar="OTHER", type=Path, help="another's")
-    similarity.add_argument("--by", default="", help="the attribute of the groups; the first run's")
-    similarity.add_argument("--out", type=Path, help="write the numbers to this .json")
+    similarity.add_argument("first", metavar="RUN", type=Path, help="folder of a finished run")
+    similarity.add_argument("second", metavar="OTHER", type=Path, help="folder of the other run")
+    similarity.add_argument(
+        "--by",
+        metavar="ATTRIBUTE",
+        default="",
+        help="compare within groups of this (default: the attribute of the first run's evaluation)",
+    )
+    similarity.add_argument(
+        "--out", metavar="FILE", type=Path, help="write the numbers to this .json"
+    )
     similarity.set_defaults(run=_similarity)
 
 

@@ -42,7 +42,7 @@ def add(verbs: Any) -> None:
     )
     threshold.add_argument("--out", metavar="DIR", type=Path, help="write the numbers here")
     add_columns(threshold.add_argument_group("columns and groups"))
-    threshold.set_defaults(run=_threshold, embedding="")
+    threshold.set_defaults(run=_threshold, embedding="", scorer="")
 
 
 def _threshold(arguments: argparse.Namespace) -> None:
@@ -50,8 +50,8 @@ def _threshold(arguments: argparse.Namespace) -> None:
 
     from fairjax.audit import findings, run
     from fairjax.audit.pairs import load_comparisons
-    from fairjax.audit.tables import InputError
     from fairjax.audit.thresholds import Wish, choose, refuse_shared_people
+    from fairjax.core.errors import UsageError
 
     wish = Wish(arguments.fmr_max, arguments.worst_group, arguments.confidence)
     files = {"scores": arguments.table}
@@ -60,7 +60,7 @@ def _threshold(arguments: argparse.Namespace) -> None:
     facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
     asked, people = asked_of(arguments), people_of(arguments)
     if len(asked.by) > 1 or len(asked.scores) + len(asked.distances) > 1 or asked.decision:
-        raise InputError("a threshold is for one column of scores and one --by.")
+        raise UsageError("a threshold is for one column of scores and one --by.")
     loaded = next(iter(load_comparisons(arguments.table, asked, people=people).values()))
     check = None
     if arguments.check:

@@ -8,6 +8,7 @@ from fairjax.config.bind import bind_section as bind_section
 from fairjax.config.check import validate as validate
 from fairjax.config.describe import describe as describe
 from fairjax.config.errors import ConfigError as ConfigError
+from fairjax.config.keys import annotation_at as annotation_at
 from fairjax.config.keys import differences as differences
 from fairjax.config.keys import keys as keys
 from fairjax.config.keys import leaf as leaf
@@ -25,6 +26,7 @@ from fairjax.config.sections import vit as vit
 from fairjax.config.study import Claim as Claim
 from fairjax.config.study import Column as Column
 from fairjax.config.study import Row as Row
+from fairjax.config.study import Spread as Spread
 from fairjax.config.study import Study as Study
 from fairjax.config.study import Thesis as Thesis
 from fairjax.config.tree import FREE_TO_CHANGE as FREE_TO_CHANGE
@@ -35,3 +37,5 @@ from fairjax.config.tree import parse_arg as parse_arg
 from fairjax.config.tree import shipped as shipped
 from fairjax.config.tree import split_argument as split_argument
 from fairjax.config.tree import study as study
+from fairjax.config.values import number_or_word as number_or_word
+from fairjax.config.values import takes_words as takes_words

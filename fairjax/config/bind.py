@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from ml_collections import ConfigDict
 
 from fairjax.config.errors import ConfigError, nearest
+from fairjax.config.values import annotations_of, check_value
 
 T = TypeVar("T")
 _REQUIRED = inspect.Parameter.empty
@@ -222,7 +223,11 @@ def _bound(
     """The keyword arguments that a section's values become."""
     settings = _defaults(entry, supplied)
     _check_keys(settings, values, where, name)
-    return {key: _value(value, settings[key], f"{where}.{key}") for key, value in values.items()}
+    bound = {key: _value(value, settings[key], f"{where}.{key}") for key, value in values.items()}
+    annotations = annotations_of(entry)
+    for key, value in bound.items():
+        check_value(value, annotations.get(key), f"{where}.{key}")
+    return bound
 
 
 def _value(value: Any, default: Any, where: str) -> Any:

@@ -1,9 +1,12 @@
 """Checks of a whole config tree."""
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 from fairjax.config.bind import as_config_error, bind_section, bind_settings, registry_of
 from fairjax.config.errors import ConfigError
+from fairjax.config.values import check_value
 from fairjax.core.settings import (
     EvalSettings,
     InitSettings,
@@ -11,7 +14,6 @@ from fairjax.core.settings import (
     OptimSettings,
     TrainSettings,
     need,
-    need_one_of,
 )
 
 
@@ -37,9 +39,12 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
 
     def across_sections() -> None:
         warmup = config.optim.schedule.warmup_epochs
-        need(config.seed >= 0, "config.seed", config.seed, "0 or more")
-        need_one_of("config.compute_dtype", config.compute_dtype, ("float32", "bfloat16"))
-        need(warmup >= 0, "config.optim.schedule.warmup_epochs", warmup, "0 or more")
+        is_seed = isinstance(config.seed, int) and 0 <= config.seed < 2**32
+        need(is_seed, "config.seed", config.seed, "a whole number, 0 or more and below 2**32")
+        check_value(config.title, str, "config.title")
+        dtypes = Literal["float32", "bfloat16"]
+        check_value(config.compute_dtype, dtypes, "config.compute_dtype")
+        check_value(warmup, float, "config.optim.schedule.warmup_epochs")
         need(
             warmup <= train.epochs,
             "config.optim.schedule.warmup_epochs",

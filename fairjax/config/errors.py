@@ -3,9 +3,13 @@
 import difflib
 from collections.abc import Iterable
 
+from fairjax.core.errors import USAGE, UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError, ValueError):
     """The config asks for something impossible; the message says what to type instead."""
+
+    code = USAGE
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config.bind import NAMED, with_defaults
+from fairjax.config.bind import NAMED, registry_of, with_defaults
 from fairjax.config.errors import nearest
 from fairjax.config.tree import FREE_TO_CHANGE, base_config
+from fairjax.config.values import annotations_of
 
 # Settings that apply to saved predictions: with others a run is measured anew, not trained anew.
 MEASURED_ANEW = ("eval.protocol.", "eval.published", "title")
@@ -43,6 +44,16 @@ def keys(config: ConfigDict) -> list[str]:
 def leaf(config: ConfigDict, path: str) -> Any:
     """The value at a dotted path."""
     return functools.reduce(ConfigDict.__getitem__, path.split("."), config)
+
+
+def annotation_at(config: ConfigDict, path: str) -> Any:
+    """The annotation of a setting of a named section; None where there is none, or for others."""
+    for named in NAMED:
+        rest = path.removeprefix(f"{named}.")
+        if rest != path and "." not in rest:
+            entry = registry_of(named).entries.get(leaf(config, named).get("name", ""))
+            return annotations_of(entry).get(rest) if entry else None
+    return None
 
 
 def suggest_key(config: ConfigDict, path: str) -> str:

@@ -77,6 +77,22 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How far the difference of two rows moves by chance, known from earlier runs.
+
+    Attributes:
+      seeds: Standard deviation over trainings of the difference of two runs with the same seed, in
+        the column's printed unit.
+      people: Standard deviation of the difference over resamples of the test's people, above 0.
+      source: The runs that it is from.
+    """
+
+    seeds: float
+    people: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Thesis:
     """What a paper claims as a whole, put together from claims that are tested one by one.
 
@@ -119,6 +135,7 @@ class Study:
       resamples: Resamples of the test's people: 200 know a deviation to 5 %, which the tests
         allow for.
       notes: Sentences for the reader: what differs from the paper.
+      spreads: Spread of a difference by column title, for the forecast of what the study can find.
     """
 
     title: str
@@ -132,3 +149,4 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     resamples: int = 200
     notes: tuple[str, ...] = ()
+    spreads: Mapping[str, Spread] = field(default_factory=dict)

@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fairjax.core.names import counted
+
 UNKNOWN = -1  # stands for the group of somebody whose group is not known
 _SAFE = (1e-15, 1e15)  # lengths whose squares float32 holds
 _BLOCK = 1 << 16  # pairs scored at a time: bounds the memory
+_LIKELIHOOD_BLOCK = 1 << 12  # pairs whose likelihood is computed at a time, in float64
+SCORERS = ("cosine", "mls")  # how pairs of embeddings are scored; mls needs variances
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class Embeddings:
       subject: Number of the person on it.
       group: Index into `groups`, or UNKNOWN.
       groups: The groups' names.
-      embedding: One vector an image; any length, for the cosine is taken.
+      embedding: One vector an image; any length, for its direction alone counts.
+      variance: A variance above 0 for each number of the embedding; pairs are then compared by
+        mutual likelihood. None compares them by cosine.
     """
 
     ids: np.ndarray
@@ -56,9 +62,15 @@ class Embeddings:
     group: Int[np.ndarray, " images"]
     groups: tuple[str, ...]
     embedding: Float[np.ndarray, "images dim"]
+    variance: Float[np.ndarray, "images dim"] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def scorer(self) -> str:
+        """How `compare` scores pairs: one of SCORERS."""
+        return "cosine" if self.variance is None else "mls"
 
 
 @dataclass(frozen=True)
@@ -113,27 +125,84 @@ def unit_length(
     if not (bad := ~(np.isfinite(length) & (length > 0))[:, 0]).any():
         return np.asarray(embedding / length)
     raise ValueError(
-        f"embedding row {np.argmax(bad)} is zero or not finite ({bad.sum()} such rows)."
+        f"embedding row {np.argmax(bad)} is zero or not finite "
+        f"({counted(int(bad.sum()), 'such row')})."
     )
 
 
 def compare(embeddings: Embeddings, pairs: Pairs) -> Comparisons:
-    """Scores every pair by the cosine of its two embeddings, in [-1, 1].
+    """Scores every pair: by the cosine of its two embeddings, in [-1, 1], or by their likelihood.
+
+    Embeddings with variances are compared by `mutual_likelihood`.
 
     Raises:
-      ValueError: If an embedding is all zeros or not finite.
+      ValueError: If an embedding is all zeros or not finite, or variances are not above 0.
     """
     unit = unit_length(embeddings.embedding)
-    score = np.empty(len(pairs), unit.dtype)
-    for start in range(0, len(pairs), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        score[block] = np.einsum("pd,pd->p", unit[pairs.first[block]], unit[pairs.second[block]])
+    if embeddings.variance is not None:
+        score = mutual_likelihood(unit, check_variance(embeddings.variance, unit), pairs)
+    else:
+        score = np.empty(len(pairs), unit.dtype)
+        for start in range(0, len(pairs), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            sides = unit[pairs.first[block]], unit[pairs.second[block]]
+            score[block] = np.einsum("pd,pd->p", *sides)
+        score = np.clip(score, -1.0, 1.0)
     both = np.stack([pairs.first, pairs.second], axis=1)
     return Comparisons(
-        score=np.clip(score, -1.0, 1.0),
+        score=score,
         mated=pairs.mated,
         subject=embeddings.subject[both],
         group=embeddings.group[both],
         groups=embeddings.groups,
         fold=pairs.fold,
     )
+
+
+def check_variance(variance: np.ndarray, embedding: np.ndarray) -> Float[np.ndarray, "images dim"]:
+    """The variances, where each number of each embedding has one that is finite and above 0.
+
+    Raises:
+      ValueError: If they have another shape, or a value is out of range.
+    """
+    if variance.shape != embedding.shape:
+        raise ValueError(
+            f"variances have shape {variance.shape}; expected {embedding.shape}, one for each "
+            "number of each embedding."
+        )
+    bad = ~(np.isfinite(variance) & (variance > 0)).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"variance row {np.argmax(bad)} has a value that is not finite and above 0 "
+            f"({bad.sum()} such rows); logarithms of variances are 'log_variances'."
+        )
+    return variance
+
+
+def mutual_likelihood(
+    unit: Float[np.ndarray, "images dim"],
+    variance: Float[np.ndarray, "images dim"],
+    pairs: Pairs,
+) -> Float[np.ndarray, " pairs"]:
+    r"""Mutual likelihood score of each pair: how likely its embeddings share one latent face.
+
+    $-\sum_d \frac{(\mu_d - \mu'_d)^2}{\sigma_d^2 + \sigma'^2_d} + \log(\sigma_d^2 + \sigma'^2_d)$
+
+    Args:
+      unit: Embeddings of length 1.
+      variance: A variance above 0 for each number of them.
+      pairs: Rows of both.
+
+    Returns:
+      float64, larger for more alike; unbounded on both sides.
+
+    Source: Shi and Jain 2019 (ICCV, arXiv 1904.09658), equation 3, without its constant.
+    """
+    score = np.empty(len(pairs), np.float64)
+    for start in range(0, len(pairs), _LIKELIHOOD_BLOCK):
+        block = slice(start, start + _LIKELIHOOD_BLOCK)
+        first, second = pairs.first[block], pairs.second[block]
+        total = variance[first].astype(np.float64) + variance[second]
+        apart = unit[first].astype(np.float64) - unit[second]
+        score[block] = -(apart**2 / total + np.log(total)).sum(axis=1)
+    return score

@@ -18,6 +18,24 @@ import fairjax
 DONE = 0
 UNUSABLE = 1
 USAGE = 2
+INTERRUPTED = 130  # 128 + SIGINT
+
+
+class UserError(Exception):
+    """What a user can put right. The commands print it as one line and exit with `code`.
+
+    Attributes:
+      code: Exit code of the command: `UNUSABLE` or `USAGE`.
+    """
+
+    code = UNUSABLE
+
+
+class UsageError(UserError, ValueError):
+    """A command line that asks for nothing, or for what does not go together."""
+
+    code = USAGE
+
 
 ERROR_FILE = "FAIRJAX_ERROR_FILE"  # environment variable: where the line is written, too
 

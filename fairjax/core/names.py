@@ -123,6 +123,20 @@ def alike(names: Iterable[str]) -> list[Alike]:
     return found
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count and its noun, such as "1 such row" or "3,000 such rows".
+
+    Args:
+      count: How many.
+      one: The noun for one of them.
+      many: The noun for several; "" is `one` with an s.
+
+    >>> counted(1, "such row"), counted(2, "person", "people")
+    ('1 such row', '2 people')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def dates_among_ranges(names: Iterable[str]) -> dict[str, str]:
     """Names that a spreadsheet has most likely made of ranges, and the range: {"03-Sep": "3-9"}.
 

@@ -35,7 +35,8 @@ class Measure:
       rule: The decision rule or definition that a reader needs: "positive = age >= 30".
       note: Anything that limits the number.
       at: The operating point it was taken at: "FMR 1e-3", "threshold 0.31"; "" where there is none.
-      threshold: The score from which on a pair is accepted there.
+      threshold: The score from which on a pair is accepted there; of a system in
+        `protocol["distances"]` the distance up to which it is.
       threshold_source: Where that threshold comes from: "all non-mated pairs", "given", a file.
       system: Which of several audited systems it is about; "" where there is one.
     """

@@ -119,6 +119,7 @@ class HideSettings:
     value: str = "mean"
 
     def __post_init__(self) -> None:
+        need(0 <= self.ratio < 1, "ratio", self.ratio, "at least 0 and below 1")
         need_one_of("direction", self.direction, ("sensitive", "nonsensitive"))
         need_one_of("value", self.value, ("mean", "black"))
 
@@ -132,6 +133,8 @@ class InputSettings(Checked):
       normalise: "imagenet": channel mean and deviation; "half": (x/255 - 0.5)/0.5.
       cache_mb: Decoded images stay in memory up to this size, in MiB.
       balance: A label whose classes come equally often, such as identity or group; "" is none.
+      together: Images of a class that follow one another where `balance` is set, so that a batch
+        holds several images of a person.
       augment: Random changes of a training image.
       views: Views of an image: 2 for methods that compare two.
       second_augment: Random changes of the second view.
@@ -142,13 +145,19 @@ class InputSettings(Checked):
     normalise: str = "imagenet"
     cache_mb: int = 4096
     balance: str = ""
+    together: int = 1
     augment: Augment = Augment()
     views: int = 1
     second_augment: Augment = Augment()
     hide: HideSettings = HideSettings()
 
     def __post_init__(self) -> None:
-        self.need_above_zero("image_size")
+        even = self.image_size >= 2 and self.image_size % 2 == 0
+        need(even, "image_size", self.image_size, "above 0 and even")
+        self.need_above_zero("together")
+        need(
+            self.together == 1 or bool(self.balance), "together", self.together, "1 without balance"
+        )
         self.need_zero_or_more("cache_mb")
         need(self.views in (1, 2), "views", self.views, "1 or 2")
         need_one_of("normalise", self.normalise, ("imagenet", "half"))
@@ -166,7 +175,8 @@ class InitSettings:
     Attributes:
       run: Another run's folder, or a file of a ViT or MAE as timm, DeiT and MAE name it; "" starts
         from random weights.
-      part: Module that is taken: "backbone" (or another module), or "all".
+      part: Module that is taken: "backbone" (or another module), or "all"; "scorer=backbone" takes
+        the other model's backbone for this model's scorer.
     """
 
     run: str = ""
@@ -313,3 +323,4 @@ class EvalSettings(Checked):
     def __post_init__(self) -> None:
         self.need_above_zero("batch_size")
         need_one_of("weights", self.weights, ("last", "best"))
+        need_one_of("published", self.published, ("", "resnet50", "tfc"))

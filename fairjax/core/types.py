@@ -75,8 +75,10 @@ class Target:
       values: Class names in label order; () for a number.
       mean: Mean of a number over the training split; 0 for a class.
       std: Standard deviation of a number over the training split, ddof 0; 1 for a class.
+      counts: Rows of each class in the training split; () for a number, or where it is not known.
     """
 
     values: tuple[str, ...]
     mean: float
     std: float
+    counts: tuple[int, ...] = ()

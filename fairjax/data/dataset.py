@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from fairjax.core.comparisons import Pairs
+from fairjax.core.errors import UserError
 from fairjax.core.settings import need
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """The data on disk cannot be used; the message says what, where and what to do."""
 
 

@@ -11,7 +11,7 @@ from absl import logging
 from jaxtyping import Int, Shaped
 
 from fairjax.core.comparisons import UNKNOWN, Pairs
-from fairjax.core.names import alike
+from fairjax.core.names import alike, counted
 from fairjax.core.settings import need
 from fairjax.data import duplicates
 from fairjax.data.formats import cache
@@ -226,12 +226,15 @@ def _notes(people: np.ndarray, person: np.ndarray, digests: np.ndarray, turned: 
     """What looks odd about people and their pictures."""
     said = []
     if turned:
-        said.append(f"{turned:,} pictures were turned as their EXIF orientation says.")
+        said.append(
+            f"{counted(turned, 'picture was', 'pictures were')} "
+            "turned as the EXIF orientation says."
+        )
     if found := alike(people.tolist()):
         first, second, difference = found[0]
         said.append(
-            f"{len(found):,} people have the name of another one but for {difference}, such as "
-            f"{printable(first)!r} and {printable(second)!r}; they count as different people."
+            f"{printable(first)!r} and {printable(second)!r} differ by {difference} alone "
+            f"({counted(len(found), 'such name')}); they count as different people."
         )
     order = np.lexsort([person, digests])
     same = digests[order][1:] == digests[order][:-1]
@@ -240,8 +243,9 @@ def _notes(people: np.ndarray, person: np.ndarray, digests: np.ndarray, turned: 
         place = int(np.argmax(two))
         names = [printable(str(people[person[order[k]]])) for k in (place, place + 1)]
         said.append(
-            f"{len(set(digests[order][1:][two])):,} pictures stand under the names of several "
-            f"people, such as {names[0]!r} and {names[1]!r}: is it one person with two names?"
+            f"{counted(len(set(digests[order][1:][two])), 'picture stands', 'pictures stand')} "
+            f"under the names of several people, such as {names[0]!r} and {names[1]!r}: is it one "
+            "person with two names?"
         )
     return said
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fairjax.core.names import counted
 from fairjax.core.settings import need
 from fairjax.data import duplicates
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples, Source
@@ -188,7 +189,8 @@ def refuse_bad(found: Survey, source: Source) -> None:
     bad = [skip for skip in found.skipped if skip[1] != "name"]
     if source.on_error == "raise" and bad:
         raise DataError(
-            f"{path}: {printable(bad[0][0])}: {bad[0][2]}; {len(bad)} such files in all. Mend or "
+            f"{path}: {printable(bad[0][0])}: {bad[0][2]}; "
+            f"{counted(len(bad), 'such file')} in all. Mend or "
             "remove them, or set config.data.on_error=skip."
         )
     if not len(found.ids):

@@ -9,8 +9,9 @@ Source: Gong, Liu, Jain 2020 (ECCV, arXiv 1911.08080), section 3, and the author
 
 from collections.abc import Callable, Mapping
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from fairjax.losses.adversarial import uniform_cross_entropy
 from fairjax.losses.attributes import cross_entropy
@@ -78,6 +79,24 @@ def with_permuted_blocks(
     joint = jnp.concatenate(list(blocks.values()), axis=1)
     permuted = jnp.concatenate([blocks[name][permutations[name]] for name in blocks], axis=1)
     return jnp.concatenate([joint, permuted])
+
+
+def permute_rows(key: Key[Array, ""], mask: Bool[Array, " batch"]) -> Int[Array, " batch"]:
+    """A random permutation of a batch in which padding stays where it is.
+
+    Args:
+      key: A fresh one for each permutation.
+      mask: False on padding.
+
+    Returns:
+      For each row the row that takes its place; the order of the rows before does not depend on
+      what padding holds.
+    """
+    rows = jnp.arange(len(mask))
+    drawn = jax.random.uniform(key, mask.shape)
+    shuffled = jnp.argsort(jnp.where(mask, drawn, 2.0))  # the rows that count come first
+    place = jnp.cumsum(mask) - 1
+    return jnp.where(mask, shuffled[jnp.maximum(place, 0)], rows)
 
 
 def joint_or_permuted_loss(logits: Float[Array, "rows 2"]) -> Float[Array, " rows"]:

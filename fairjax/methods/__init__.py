@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fairjax.core.types import Method
 from fairjax.methods import (
     adversarial_removal,
+    automae,
     classify,
     cosine_margin,
     debface,
@@ -13,7 +14,9 @@ from fairjax.methods import (
     gac,
     gap_penalty,
     group_dro,
+    invreg,
     masked_autoencoder,
+    pfe,
     reweighting,
     simclr,
     time_frequency,
@@ -24,6 +27,7 @@ from fairjax.methods import (
 SUPPLIED = ("backbone", "targets", "preprocess")
 METHODS: dict[str, Callable[..., Method]] = {
     "adversarial_removal": adversarial_removal.build,
+    "automae": automae.build,
     "classify": classify.build,
     "cosine_margin": cosine_margin.build,
     "debface": debface.build,
@@ -32,7 +36,9 @@ METHODS: dict[str, Callable[..., Method]] = {
     "gac": gac.build,
     "gap_penalty": gap_penalty.build,
     "group_dro": group_dro.build,
+    "invreg": invreg.build,
     "masked_autoencoder": masked_autoencoder.build,
+    "pfe": pfe.build,
     "reweighting": reweighting.build,
     "simclr": simclr.build,
     "time_frequency": time_frequency.build,

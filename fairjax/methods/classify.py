@@ -7,7 +7,7 @@ One task alone, or bins of a number as classes, are the same recipe with another
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -66,7 +66,12 @@ class Task:
 
 
 def _regression(
-    target: Target, smoothing: float, *, attribute: str, weight: float = 1.0, loss: str = "mse"
+    target: Target,
+    smoothing: float,
+    *,
+    attribute: str,
+    weight: float = 1.0,
+    loss: Literal["mse", "l1", "huber"] = "mse",
 ) -> Task:
     """A number, standardised by the training split; predicted in its own unit.
 
@@ -341,7 +346,8 @@ def attribute_method(
         )
         value, logged, state = objective.loss(view)
         moved = {**moved, OBJECTIVE: state} if state else moved
-        return value, Aux(moved, jax.lax.stop_gradient({**scalars, **logged}))
+        scalars |= {"loss_tasks": scalars["loss"], "loss": (value, jnp.float32(1.0)), **logged}
+        return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
     def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         network = {

@@ -23,6 +23,7 @@ from fairjax.losses.disentangled import (
     foreign_attribute_losses,
     joint_or_permuted_loss,
     own_attribute_losses,
+    permute_rows,
     with_permuted_blocks,
 )
 from fairjax.methods.cosine_margin import count_classes, embedding_predictor
@@ -162,15 +163,16 @@ def build(
         labels = {name: batch[name] for name in classes}
         clipped = {name: jnp.clip(value, 0, classes[name] - 1) for name, value in labels.items()}
         permutations = {
-            name: jax.random.permutation(k, len(mask))
-            for name, k in zip(classes, block_keys, strict=True)
+            name: permute_rows(k, mask) for name, k in zip(classes, block_keys, strict=True)
         }
+        twice = jnp.concatenate([mask, mask])
         rows = with_permuted_blocks(blocks, permutations)
 
         def discriminate(adversary: PyTree, rows: jax.Array) -> tuple[jax.Array, PyTree]:
             logits, state = discriminator.apply(
                 {"params": adversary, "batch_stats": statistics},
                 rows,
+                twice,
                 train=True,
                 mutable=["batch_stats"],
             )
@@ -183,12 +185,11 @@ def build(
             scalars[name] = (total, count)
             return weight * total / jnp.maximum(count, 1.0)
 
-        twice = jnp.concatenate([mask, mask])
         logits, statistics = discriminate(adversary, rows)
         value += add("independence_loss", joint_or_permuted_loss(logits), twice)
         for name, values in own_attribute_losses(blocks, clipped, heads_of(weights)).items():
             counted = mask & (labels[name] >= 0)
-            value += add("loss" if name == label else f"loss_{name}", values, counted)
+            value += add(f"loss_{name}", values, counted)
         # The heads and the discriminator are constant in what makes blocks uninformative.
         fixed = jax.lax.stop_gradient(weights)
         for (block, head), values in foreign_attribute_losses(
@@ -197,6 +198,8 @@ def build(
             value += add(f"confusion_{head}_in_{block}", values, mask, adversary_weight)
         confused, _ = discriminate(jax.lax.stop_gradient(adversary), rows)
         value += add("confusion", uniform_cross_entropy(confused), twice, adversary_weight)
+        rows_counted = mask.sum(dtype=jnp.float32)
+        scalars["loss"] = (value * rows_counted, rows_counted)
         return value, Aux({**moved, "discriminator": statistics}, jax.lax.stop_gradient(scalars))
 
     return Method(

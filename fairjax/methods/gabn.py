@@ -32,6 +32,8 @@ from fairjax.models.attention_map import (
     distance_to_reference,
     entropy,
     erase_top,
+    overlay,
+    running_mean_maps,
     with_map,
 )
 from fairjax.models.cosine_head import unit
@@ -75,8 +77,8 @@ def build(
       group: Attribute whose groups are made alike; negative labels are left out.
       reference: Group whose map the others are compared with; "" is the first.
       tta: What "embedding" is made of; see `cosine_margin.build`.
-      layer: Map of the backbone that attention is read from: "stage_4", or "stage_3" for twice the
-        resolution.
+      layer: Map of the backbone that attention is read from: "stage_4", or an earlier one such as
+        "stage_3" for twice the resolution.
       attention: Form of the map; see `attention_map`.
       adversary: What the backbone wants of the discriminator: "reversal" maximises its
         cross-entropy, "uniform" makes it equally unsure of all groups, "to_reference" makes it
@@ -91,7 +93,8 @@ def build(
       erase_where: Whether pixels of the image or activations of `layer` are erased.
 
     Raises:
-      ValueError: If the data has no such groups, or a setting is out of range.
+      ValueError: If the data has no such groups, or a setting is out of range; from `init`, if the
+        backbone has no such map or the map is too small.
     """
     groups = require_groups(targets, group)
     if reference and reference not in groups:
@@ -103,7 +106,6 @@ def build(
         ("adversary_ramp_epochs", adversary_ramp_epochs >= 0, "0 or more"),
         ("erase_regions", erase_regions >= 0, "0 or more"),
         ("erase_after_epochs", erase_after_epochs >= 0, "0 or more"),
-        ("layer", layer in ("stage_3", "stage_4"), "stage_3 or stage_4"),
         (
             "adversary",
             adversary in ("reversal", "uniform", "to_reference"),
@@ -136,9 +138,12 @@ def build(
             rngs={"dropout": key},
         )
         moved = dict(moved)
-        sown = moved.pop("intermediates")["backbone"]
+        sown = moved.pop("intermediates", {}).get("backbone", {})
         if layer not in sown:
-            raise ValueError(f"this backbone exposes no map {layer!r}; gabn needs an iresnet.")
+            raise ValueError(
+                f"this backbone exposes no map {layer!r} to differentiate twice; gabn needs "
+                "config.backbone.name='iresnet', 'gac' or 'resnet'."
+            )
         return output, moved, sown[layer][0]
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
@@ -147,9 +152,16 @@ def build(
         variables = dict(model.init(model_key, images, train=False))
         params = variables.pop("params")
         activations = jax.eval_shape(run, params, variables, images, key)[2]
+        positions = activations.shape[1] * activations.shape[2]
+        if erase_regions >= positions:
+            raise ValueError(
+                f"config.method.erase_regions={erase_regions} must be below the {positions} "
+                f"positions of the map {layer!r}; lower it, or raise config.input.image_size."
+            )
         blank = jnp.zeros(activations.shape[:3])
         params = {**params, "discriminator": discriminator.init(map_key, blank)["params"]}
         state = margin.init_state()
+        variables["maps"] = {"mean": jnp.zeros((len(groups), *blank.shape[1:]))}
         return params, variables | ({"margin": state} if state else {})
 
     def loss(
@@ -160,7 +172,7 @@ def build(
         images = preprocess(batch["image"])
         weights = {name: tree for name, tree in params.items() if name != "discriminator"}
         variables = dict(model_state)
-        state = variables.pop("margin", {})
+        state, seen = variables.pop("margin", {}), variables.pop("maps")["mean"]
         first_key, second_key, head_key = jax.random.split(key, 3)
 
         def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
@@ -205,7 +217,7 @@ def build(
         value += adversarial_sum / jnp.maximum(known, 1.0)
 
         scalars = {
-            "loss": (total, count),
+            "loss_identity": (total, count),
             "target_cosine": masked_sum(outcome.target, mask),
             "adversary_strength": (jnp.float32(strength), jnp.float32(1)),
             "discriminator_accuracy": masked_sum(
@@ -240,8 +252,9 @@ def build(
             erased_sum, moved = jax.lax.cond(epoch >= erase_after_epochs, erased, untouched, moved)
             value += erase_weight * erased_sum / jnp.maximum(count, 1.0)
             scalars["loss_erased"] = (erased_sum, count * (epoch >= erase_after_epochs))
-        if state:
-            moved = {**moved, "margin": state}
+        scalars["loss"] = (value * count, count)
+        seen = running_mean_maps(seen, maps, batch[group], mask)
+        moved = {**moved, "maps": {"mean": seen}} | ({"margin": state} if state else {})
         return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
     def discriminate(weights: PyTree, maps: jax.Array) -> Any:
@@ -267,10 +280,43 @@ def build(
             )
         return cross_entropy(logits, truth, label_smoothing=0.0) + strength * wanted, logits
 
+    def pictures(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
+        """Faces, where the network finds their likeliest person, and each group's mean map."""
+        variables = dict(variables)
+        params, seen = variables.pop("params"), variables.pop("maps")["mean"]
+        variables.pop("margin", None)
+        weights = {name: tree for name, tree in params.items() if name != "discriminator"}
+        pixels = preprocess(images)
+
+        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
+            output, sown = model.apply(
+                {"params": weights, **variables, OFFSETS: {"backbone": {layer: offset}}},
+                pixels,
+                train=False,
+                mutable=["intermediates"],
+            )
+            return output, sown["intermediates"]["backbone"][layer][0]
+
+        def likeliest(output: Any) -> jax.Array:
+            embeddings, kernel = output
+            return (embeddings.direction @ unit(kernel[:classes]).direction.T).max(axis=1)
+
+        like = jnp.zeros((len(images), *seen.shape[1:], 1))
+        shape = jax.eval_shape(embed, like)[1]
+        _, activations, gradient = with_map(embed, likeliest, shape)
+        maps = attention_map(activations, gradient, kind=attention)
+        grey = jnp.full((len(groups), *images.shape[1:]), 128, jnp.uint8)
+        return {
+            "face": images,
+            "attention (Grad-CAM)": overlay(images, maps),
+            f"mean attention in training: {', '.join(groups)}": overlay(grey, seen),
+        }
+
     return Method(
         init,
         loss,
         embedding_predictor(model, preprocess, tta, drop=("discriminator",)),
+        pictures,
         split={"head/kernel": head.partition},
         own_optimizers={"discriminator": lambda schedule: optax.adam(discriminator_lr)},
     )

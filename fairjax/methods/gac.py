@@ -151,6 +151,7 @@ def build(
         images, variables = preprocess(batch["image"]), dict(model_state)
         state = variables.pop("margin", {})
         who = group_of({"params": params, **variables}, images, batch)
+        who = jnp.where(mask, who, 0)  # what padding is taken for changes no batch statistic
         (embeddings, kernel, features, logits), moved = model.apply(
             {"params": params, **variables},
             images,
@@ -182,9 +183,10 @@ def build(
         gap = spread_gap(
             features.astype(jnp.float32), people, batch[group], mask, groups=len(groups)
         )
-        value += attention_weight * alike + spread_weight * gap
+        some = (count > 0).astype(jnp.float32)  # a batch without a row teaches nothing
+        value += some * (attention_weight * alike + spread_weight * gap)
         scalars = {
-            "loss": (total, count),
+            "loss_identity": (total, count),
             "target_cosine": masked_sum(output.target, mask),
             "attention_loss": (alike, one),
             "spread_gap": (gap, one),
@@ -200,6 +202,7 @@ def build(
                 "loss_group": (wrong, labelled),
                 "group_accuracy": masked_sum(right, members),
             }
+        scalars["loss"] = (value * count, count)
         return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
     def after_epoch(params: PyTree, model_state: PyTree, epoch: jax.Array) -> tuple[PyTree, PyTree]:

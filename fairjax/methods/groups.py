@@ -16,7 +16,8 @@ def require_groups(targets: Mapping[str, Target], attribute: str) -> tuple[str, 
       attribute: Attribute whose values are the groups.
 
     Raises:
-      ValueError: If the dataset has no such classes, or fewer than two.
+      ValueError: If the dataset has no such classes, or fewer than two, or no training image of
+        one of them.
     """
     known = [name for name, target in targets.items() if target.values]
     if attribute not in known:
@@ -27,6 +28,18 @@ def require_groups(targets: Mapping[str, Target], attribute: str) -> tuple[str, 
     groups = targets[attribute].values
     if len(groups) < 2:
         raise ValueError(f"config.method.group={attribute!r} has one value; two are needed.")
+    counts = targets[attribute].counts
+    if counts and not any(counts):
+        raise ValueError(
+            f"config.method.group={attribute!r}: this method needs the group of each training "
+            "image, and no training image has one; give the dataset a table of groups."
+        )
+    if counts and (absent := [name for name, n in zip(groups, counts, strict=True) if not n]):
+        raise ValueError(
+            f"config.method.group={attribute!r}: the training split has no image of "
+            f"{', '.join(absent)}; this method needs images of every group. Add some, or take "
+            "another attribute."
+        )
     return groups
 
 

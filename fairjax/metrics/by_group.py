@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from fairjax.core.names import counted
 from fairjax.metrics.classification import divide
 
 Rates = Float[np.ndarray, "*lead groups"]
@@ -156,5 +157,5 @@ def _check_groups(group: np.ndarray, groups: int) -> None:
     if bad.any():
         raise ValueError(
             f"group must lie in 0 .. {groups - 1}; row {np.argmax(bad)} has "
-            f"{group[np.argmax(bad)]} ({bad.sum()} such rows)."
+            f"{group[np.argmax(bad)]} ({counted(int(bad.sum()), 'such row')})."
         )

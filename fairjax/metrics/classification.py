@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from fairjax.core.names import counted
+
 
 class Counts(NamedTuple):
     """Outcomes of yes/no decisions, or of one decision a class; all four have one shape.
@@ -179,5 +181,5 @@ def _check_range(what: str, values: np.ndarray, classes: int) -> None:
     if bad.any():
         raise ValueError(
             f"{what} must lie in 0 .. {classes - 1}; row {np.argmax(bad)} has "
-            f"{values[np.argmax(bad)]} ({bad.sum()} such rows)."
+            f"{values[np.argmax(bad)]} ({counted(int(bad.sum()), 'such row')})."
         )

@@ -1,12 +1,14 @@
 """Gradient attention maps: where on its last map a network finds what makes a face its person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+from fairjax.models.cosine_head import unit
 
 MapKind = Literal["gradcam", "abs_grad", "grad_x_input"]
 Activations = Float[Array, "batch height width channels"]
@@ -153,3 +155,91 @@ def distance_to_reference(
     present = (count > 0) & (count[reference] > 0)
     distance = 0.5 * jnp.abs(mean - mean[reference][None]).sum(axis=1)
     return jnp.where(present, distance, 0), present
+
+
+def running_mean_maps(
+    mean: Float[Array, "groups height width"],
+    maps: Maps,
+    group: Int[Array, " batch"],
+    mask: Bool[Array, " batch"],
+    *,
+    rate: float = 0.01,
+) -> Float[Array, "groups height width"]:
+    """Each group's mean map a step nearer to that of the batch; of absent groups as it was.
+
+    Args:
+      mean: As the last step left it.
+      maps: Attention maps.
+      group: Group of each image; negative is unknown.
+      mask: False on padding.
+      rate: Weight of the batch.
+    """
+    member = ((group[:, None] == jnp.arange(len(mean))[None]) & mask[:, None]).astype(jnp.float32)
+    count = member.sum(axis=0)[:, None, None]
+    now = jnp.einsum("bg,bhw->ghw", member, maps) / jnp.maximum(count, 1)
+    return jax.lax.stop_gradient(jnp.where(count > 0, (1 - rate) * mean + rate * now, mean))
+
+
+def overlay(
+    images: UInt8[Array, "batch image_height image_width 3"], maps: Maps
+) -> UInt8[Array, "batch image_height image_width 3"]:
+    """Images with their maps in red over them, each relative to its own largest value.
+
+    Args:
+      images: Pictures.
+      maps: Attention maps, 0 or more; a map of zeros leaves its picture as it is.
+    """
+    strength = maps / jnp.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12)
+    strength = jax.image.resize(strength, images.shape[:3], "bilinear")[..., None]
+    red = jnp.array([255.0, 0.0, 0.0])[None, None, None]
+    blend = 0.6 * jnp.clip(strength, 0, 1)
+    return jnp.round((1 - blend) * images + blend * red).astype(jnp.uint8)
+
+
+def pair_maps(
+    backbone: nn.Module,
+    variables: Mapping[str, Any],
+    first: Float[Array, "pairs image_height image_width 3"],
+    second: Float[Array, "pairs image_height image_width 3"],
+    *,
+    layer: str,
+    kind: MapKind = "gradcam",
+) -> tuple[Float[Array, "pairs height width"], Float[Array, "pairs height width"], Array]:
+    """Where a network finds two faces alike: Grad-CAM of the cosine of their embeddings.
+
+    Args:
+      backbone: From images to embeddings; exposes its maps.
+      variables: `{"params": ..., **statistics}` of the backbone.
+      first: Normalised images.
+      second: Normalised images that they are compared with.
+      layer: Map of the backbone, such as "stage_4".
+      kind: Form of the map; see `attention_map`.
+
+    Returns:
+      Maps of the first images, maps of the second, and the cosines [pairs].
+
+    Raises:
+      ValueError: If the backbone exposes no such map.
+    """
+    images = jnp.concatenate([first, second])
+
+    def embed(offset: Array | None) -> tuple[Array, Array]:
+        extra = {} if offset is None else {OFFSETS: {layer: offset}}
+        embedding, sown = backbone.apply(
+            {**variables, **extra}, images, train=False, mutable=["intermediates"]
+        )
+        kept = sown.get("intermediates", {})
+        if layer not in kept:
+            known = ", ".join(name for name in kept if name.startswith("stage_")) or "none"
+            raise ValueError(f"this backbone exposes no map {layer!r}; it has: {known}.")
+        return embedding, kept[layer][0]
+
+    def cosine(embedding: Array) -> Array:
+        one, other = jnp.split(unit(embedding).direction, 2)
+        return (one * other).sum(axis=1)
+
+    like = jax.eval_shape(lambda: embed(None))[1]
+    embedding, activations, gradient = with_map(embed, cosine, like)
+    maps = attention_map(activations, gradient, kind=kind)
+    one, other = jnp.split(maps, 2)
+    return one, other, cosine(embedding)

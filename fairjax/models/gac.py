@@ -24,7 +24,7 @@ class GacNet(nn.Module):
     """From face crops to embeddings, with layers that depend on the group of the face.
 
     Attributes:
-      depth: Depth of the network: 18, 34, 50 or 100, with the units of an IResNet.
+      depth: Depth of the network: 10, 18, 34, 50 or 100, with the units of an IResNet.
       dtype: Type of the computation; parameters, statistics and the result are float32.
       groups: How many groups there are; 0 makes all layers ordinary ones (DebFace's encoder).
       dropout: Share of the last map dropped in training.

@@ -14,6 +14,7 @@ from fairjax.models.layers.conv import Conv, he_normal
 from fairjax.models.layers.norm import BatchNorm
 
 UNITS = {
+    10: (1, 1, 1, 1),  # no paper's: for smoke tests
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 14, 3),
@@ -31,8 +32,9 @@ class IResNet(nn.Module):
     flattened, so the number of parameters grows with the picture's size.
 
     Attributes:
-      depth: 18, 34, 50, 100 or 200. A 50 has basic units, 14 of them in its third stage: it is not
-        the bottleneck ResNet-50. A 200 has bottlenecks in "tface", basic units in "insightface".
+      depth: 18, 34, 50, 100 or 200; 10 for smoke tests. A 50 has basic units, 14 of them in its
+        third stage: it is not the bottleneck ResNet-50. A 200 has bottlenecks in "tface", basic
+        units in "insightface".
       dtype: Type of the computation; parameters, statistics and the result are float32.
       dialect: "tface" takes every second pixel as the shortcut where only the size changes, and its
         last norm has neither scale nor bias; He-normal kernels. "insightface" projects there too,

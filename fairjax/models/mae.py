@@ -36,6 +36,7 @@ class MaskedAutoencoder(nn.Module):
         selection: Selection,
         *,
         train: bool,
+        weights: Float[Array, "batch kept"] | None = None,
     ) -> Float[Array, "batch patches pixels"]:
         """Maps normalised images to the pixels of all their patches, float32, raster order.
 
@@ -43,13 +44,14 @@ class MaskedAutoencoder(nn.Module):
           images: `[batch, height, width, channels]`.
           selection: What the encoder sees; of one row (shared by the batch) or a row an image.
           train: Whether dropout and drop path act.
+          weights: Of the kept patches' tokens in the backward pass; see `ViT`.
         """
         batch, patches = len(images), selection.mask.shape[1]
         keep_ids, restore_ids = (
             jnp.broadcast_to(ids, (batch, ids.shape[1]))
             for ids in (selection.keep_ids, selection.restore_ids)
         )
-        tokens = self.backbone(images, train=train, keep_ids=keep_ids)
+        tokens = self.backbone(images, train=train, keep_ids=keep_ids, weights=weights)
         tokens = nn.Dense(
             self.decoder_dim,
             dtype=self.dtype,

@@ -3,12 +3,12 @@
 Source: Chen et al. 2023 (arXiv 2303.06583), and the authors' program.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
 
 class MaskGenerator(nn.Module):
@@ -25,25 +25,19 @@ class MaskGenerator(nn.Module):
         self, attention: Float[Array, "batch rows columns heads"]
     ) -> Float[Array, "batch patches"]:
         """Maps attention of CLS over the patches, a channel a head, to `[batch, patches]`."""
-        x = nn.relu(nn.Conv(self.hidden, (3, 3), name="conv_1")(attention))
-        x = nn.Conv(1, (3, 3), name="conv_2")(x)
+        x = nn.relu(_conv(self.hidden, attention.shape[-1], "conv_1")(attention))
+        x = _conv(1, self.hidden, "conv_2")(x)
         return jax.nn.log_softmax(x.reshape(len(x), -1))
 
 
-class LearnedSelection(NamedTuple):
-    """Visible tokens under learned masks.
+def _conv(features: int, channels: int, name: str) -> nn.Conv:
+    """A 3x3 convolution that starts as PyTorch's: all numbers uniform on +-1 / sqrt(inputs)."""
+    bound = (9 * channels) ** -0.5
 
-    Attributes:
-      visible: Tokens kept, in the order of their noise `[batch, kept, dim]`.
-      keep_ids: Patch of each of them.
-      restore_ids: Place of each patch in the list of kept, then removed ones.
-      mask: 1 is removed, 0 is kept.
-    """
+    def start(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-    visible: Float[Array, "batch kept dim"]
-    keep_ids: Int[Array, "batch kept"]
-    restore_ids: Int[Array, "batch patches"]
-    mask: Float[Array, "batch patches"]
+    return nn.Conv(features, (3, 3), kernel_init=start, bias_init=start, name=name)
 
 
 def soft_probability(
@@ -59,42 +53,65 @@ def soft_probability(
     return jax.nn.softmax(log_probability + noise)
 
 
-def learned_selection(
-    tokens: Float[Array, "batch patches dim"],
+def learned_noise(
     probability: Float[Array, "batch patches"],
     uniform: Float[Array, "batch patches"],
     *,
     kept: int,
     offset: float,
     straight_through: bool = True,
-) -> LearnedSelection:
-    """Keeps the patches of least noise, where the likeliest patches have `offset` more of it.
+) -> Float[Array, "batch patches"]:
+    """Scores for `masking.select`, which keeps the patches of least noise.
+
+    The likeliest patches have `offset` more noise. Visible tokens are multiplied by their noise in
+    the backward pass (`vit.with_weight`), which is how the reconstruction loss reaches the
+    generator; its gradient is 0 for selected patches wherever they are all masked.
 
     Args:
-      tokens: Patches with their positions.
       probability: A soft draw; its `kept` largest are the selected patches.
       uniform: Noise, uniform on [0, 1).
       kept: How many patches stay visible.
       offset: Added to the noise of selected patches; 0.5 in the authors' program.
-      straight_through: Whether the reconstruction loss reaches the generator: visible tokens are
-        multiplied by their noise, with their value kept. The gradient of selected patches is 0
-        wherever they are all masked.
+      straight_through: Whether the reconstruction loss reaches the generator.
     """
-    threshold = jax.lax.top_k(probability, kept)[0][:, -1:]
-    hard = (probability >= threshold).astype(probability.dtype)
-    selected = hard + probability - jax.lax.stop_gradient(probability)
-    noise = uniform + offset * selected
-    if not straight_through:
-        noise = jax.lax.stop_gradient(noise)
-    order = jnp.argsort(noise, axis=1)
-    restore = jnp.argsort(order, axis=1)
-    keep = order[:, :kept]
-    weight = noise[:, :, None].astype(tokens.dtype)
-    weighed = weight * tokens + jax.lax.stop_gradient(1 - weight) * tokens
-    visible = jnp.take_along_axis(weighed, keep[:, :, None], axis=1)
-    return LearnedSelection(
-        visible,
-        keep.astype(jnp.int32),
-        restore.astype(jnp.int32),
-        (restore >= kept).astype(jnp.float32),
-    )
+    hard = selected_patches(probability, kept=kept).astype(probability.dtype)
+    noise = uniform + offset * (hard + probability - jax.lax.stop_gradient(probability))
+    return noise if straight_through else jax.lax.stop_gradient(noise)
+
+
+def selected_patches(
+    probability: Float[Array, "batch patches"], *, kept: int
+) -> Bool[Array, "batch patches"]:
+    """The `kept` likeliest patches of each image, and those as likely as the last of them."""
+    return probability >= jax.lax.top_k(probability, kept)[0][:, -1:]
+
+
+def block_masks(key: Key[Array, ""], rows: int, side: int) -> Float[Array, "{rows} {side}*{side}"]:
+    """What the discriminator takes for real: a rectangle of the image, as a soft distribution.
+
+    On 14 x 14 patches the rectangle has an area of 40 to 160 patches and one side of 4 to 10, both
+    ends included; the other side is their ratio, at most the image. Other grids scale both. Inside
+    the rectangle stands 0.5, noise uniform on [0, 1) is added everywhere, and a softmax is taken.
+
+    Args:
+      key: A fresh one for each draw.
+      rows: How many masks.
+      side: Patches along a side.
+    """
+    scale = side / 14
+    areas = [max(1, round(area * scale**2)) for area in (40, 160)]
+    sides = [max(1, round(length * scale)) for length in (4, 10)]
+    area_key, side_key, place_key, noise_key = jax.random.split(key, 4)
+    area = jax.random.randint(area_key, (rows,), areas[0], areas[1] + 1)
+    height = jax.random.randint(side_key, (rows,), sides[0], sides[1] + 1)
+    width = jnp.minimum(side, -(-area // height))
+    place = jax.random.uniform(place_key, (2, rows))
+    top, left = (jnp.floor(place * (side - jnp.stack([height, width]) + 1))).astype(jnp.int32)
+    cells = jnp.arange(side)[None]
+
+    def within(first: Array, length: Array) -> Array:
+        return (cells >= first[:, None]) & (cells < (first + length)[:, None])
+
+    inside = within(top, height)[:, :, None] & within(left, width)[:, None, :]
+    noise = jax.random.uniform(noise_key, (rows, side * side))
+    return jax.nn.softmax(0.5 * inside.reshape(rows, -1) + noise)

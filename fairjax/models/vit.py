@@ -67,6 +67,7 @@ class ViT(nn.Module):
         *,
         train: bool,
         keep_ids: Int[Array, "batch kept"] | None = None,
+        weights: Float[Array, "batch kept"] | None = None,
     ) -> Float[Array, "..."]:
         """Maps normalised images to float32 `[batch, dim]`, or `[batch, 1 + kept, dim]`.
 
@@ -75,6 +76,8 @@ class ViT(nn.Module):
           train: Whether dropout and drop path act; they need the "dropout" key.
           keep_ids: Patches to look at, raster order, `[batch, kept]`; None is all of them. The
             others cost nothing.
+          weights: What each kept token is multiplied by in the backward pass alone, so that a
+            gradient reaches it; see `with_weight`. None changes nothing.
 
         Raises:
           ValueError: If the patch does not divide the image, or the heads the width.
@@ -93,6 +96,8 @@ class ViT(nn.Module):
             self.dim, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name="embed"
         )
         x = embed(pixels) + kept.astype(self.dtype)
+        if weights is not None:
+            x = with_weight(x, weights)
         cls = self.param("cls", nn.initializers.normal(0.02), (self.dim,), jnp.float32)
         first = jnp.broadcast_to((cls + positions[0])[None, None], (x.shape[0], 1, self.dim))
         x = jnp.concatenate([first.astype(self.dtype), x], axis=1)
@@ -154,6 +159,14 @@ class Block(nn.Module):
         x = x + skip(y)
         y = nn.gelu(dense(self.hidden, name="up")(norm(name="norm_2")(x)), approximate=False)
         return x + skip(drop(dense(dim, name="down")(y)))
+
+
+def with_weight(
+    tokens: Float[Array, "batch tokens dim"], weight: Float[Array, "batch tokens"]
+) -> Float[Array, "batch tokens dim"]:
+    """The tokens as they are, with the gradient of tokens that are multiplied by a weight."""
+    weight = weight[:, :, None].astype(tokens.dtype)
+    return weight * tokens + jax.lax.stop_gradient(1 - weight) * tokens
 
 
 def patchify(

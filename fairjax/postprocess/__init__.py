@@ -14,6 +14,7 @@ from fairjax.postprocess import centroid, clusters, groups, items, vmf
 from fairjax.postprocess.scores import Scores
 
 Arrays = dict[str, np.ndarray]
+Labels = Literal["never", "to fit", "to fit and to use"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Method:
 
     title: str
     source: str
-    groups: Literal["never", "to fit", "to fit and to use"]
+    groups: Labels
     needs: Literal["scores", "images", "embeddings"]
     gives: Literal["score", "probability", "embedding"]
     learns_from: tuple[int, ...]
@@ -44,7 +45,7 @@ class Method:
 
 
 _LINGHU = "Linghu et al., IJCB 2024"
-_ALL = "to fit and to use"
+_ALL: Labels = "to fit and to use"
 METHODS: dict[str, Method] = {
     "z_norm": Method(
         "z-normalisation by reference image",

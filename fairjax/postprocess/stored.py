@@ -134,7 +134,9 @@ def _check_suffix(path: Path) -> None:
 
 def _listed(array: np.ndarray) -> Any:
     """Nested lists with null for NaN."""
-    return np.where(np.isnan(array.astype(np.float64)), None, array.astype(object)).tolist()
+    plain = array.astype(object)
+    plain[np.isnan(array.astype(np.float64))] = None
+    return plain.tolist()
 
 
 def _array(rows: Any) -> np.ndarray:

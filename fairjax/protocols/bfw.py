@@ -71,7 +71,11 @@ def measure_bfw(
     """
     group_by = settings.group_by
     embeddings = embedded.embeddings_of(
-        predictions, attributes=attributes, group_by=group_by, pairs=pairs
+        predictions,
+        attributes=attributes,
+        group_by=group_by,
+        pairs=pairs,
+        scorer=settings.scorer,
     )
     shared: dict[str, Any] = {
         "name": "bfw",

@@ -58,7 +58,11 @@ def measure_lfw(
     """
     group_by = settings.group_by
     embeddings = embedded.embeddings_of(
-        predictions, attributes=attributes, group_by=group_by, pairs=pairs
+        predictions,
+        attributes=attributes,
+        group_by=group_by,
+        pairs=pairs,
+        scorer=settings.scorer,
     )
     return embedded.measure_embeddings(
         embeddings,

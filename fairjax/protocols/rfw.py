@@ -68,7 +68,11 @@ def measure_rfw(
     """
     group_by = settings.group_by
     embeddings = embedded.embeddings_of(
-        predictions, attributes=attributes, group_by=group_by, pairs=pairs
+        predictions,
+        attributes=attributes,
+        group_by=group_by,
+        pairs=pairs,
+        scorer=settings.scorer,
     )
     beside = list(VARIANTS) if settings.all_accuracies else ["uncentred"]
     return embedded.measure_embeddings(

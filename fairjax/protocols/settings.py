@@ -40,12 +40,15 @@ class PairSettings(ProtocolSettings):
         for no verdicts.
       bias_fmrs: Overall false match rates over all pairs of the images, at whose thresholds rates
         are measured by group; () leaves them out.
+      scorer: How pairs are scored: "cosine", or "mls", the mutual likelihood score of embeddings
+        with variances; "" is "mls" where the model predicts variances, else "cosine".
     """
 
     accuracy: str = "exact"
     fmrs: Sequence[float] = (1e-2, 1e-3)
     tolerance: float | int = 0.0
     bias_fmrs: Sequence[float] = ()
+    scorer: Literal["", "cosine", "mls"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,10 +29,14 @@ def is_generated(provenance: Mapping[str, Any]) -> bool:
     return provenance.get("dataset") in GENERATED
 
 
+def is_smoke(provenance: Mapping[str, Any]) -> bool:
+    """Whether a smoke test made the results: they are no evidence."""
+    return "smoke" in config_options(provenance)
+
+
 def titled(title: str, provenance: Mapping[str, Any]) -> str:
     """A title that calls a smoke test a smoke test."""
-    is_smoke = "smoke" in config_options(provenance)
-    return f"Smoke test: {title}" if is_smoke else title
+    return f"Smoke test: {title}" if is_smoke(provenance) else title
 
 
 def config_options(provenance: Mapping[str, Any]) -> list[str]:

@@ -120,7 +120,7 @@ def render(
     numbers: Table = NO_NUMBERS,
 ) -> None:
     """Writes the page of the given parts, whole or not at all; sections without content go."""
-    script = (_TEMPLATES / "slider.js").read_text() if sliders else ""
+    script = (_TEMPLATES / "slider.js").read_text(encoding="utf-8") if sliders else ""
     pictured = any("<img" in f.svg for s in sections for _, figures in s.parts for f in figures)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = _template().render(

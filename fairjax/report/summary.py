@@ -11,9 +11,10 @@ from typing import NamedTuple
 from fairjax.core.results import Results
 from fairjax.core.verdict import SETTLED_RATIO, Answer, Claim
 from fairjax.report.attributes import quantities as attribute_quantities
+from fairjax.report.conditions import is_smoke
 from fairjax.report.quantities import Quantity
 from fairjax.report.verification import quantities as verification_quantities
-from fairjax.report.wording import group_name, listed
+from fairjax.report.wording import group_name, listed, lower
 
 MOST_CARDS = 6
 MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
@@ -59,6 +60,8 @@ def summarise(results: Results) -> Summary:
         return Summary(scope=kind.scope(results), unresolved=kind.unresolved(results))
     compared = sorted(compared, key=lambda q: q.claim.answer != "shown")[:MOST_CARDS]
     answer, headline = _verdict(compared)
+    if is_smoke(results.provenance):
+        headline = f"Smoke test, no evidence of anything: {lower(headline)}"
     return Summary(
         answer,
         headline,

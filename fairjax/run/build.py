@@ -31,6 +31,7 @@ def build_run(config: ConfigDict) -> "RunSettings":
     from fairjax.run.settings import RunSettings
 
     make_method = _bound(config, "method")
+    _check_tasks(config.method.to_dict().get("tasks", {}))
     settings = RunSettings(
         seed=config.seed,
         data=_bound(config, "data")(),
@@ -81,6 +82,19 @@ def _bound(config: ConfigDict, path: str) -> Any:
     registry, where = registry_of(path), f"config.{path}"
     function = bind_section(registry.entries, leaf(config, path), where, supplied=registry.supplied)
     return as_config_error(where, function)
+
+
+def _check_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuses a task of an unknown kind, or with an impossible setting, before data are read."""
+    for name, task in tasks.items():
+        settings = dict(task)
+        kind, registry = settings.pop("kind", None), registry_of("method.tasks")
+        where = f"config.method.tasks.{name}"
+        if kind not in registry.entries:
+            known = ", ".join(sorted(registry.entries))
+            raise ConfigError(f"{where}.kind={kind!r} is not known; known: {known}.")
+        section = {"name": kind, **settings}
+        bind_section(registry.entries, section, where, supplied=registry.supplied)
 
 
 def _check_shards(settings: "RunSettings") -> None:

@@ -159,10 +159,11 @@ def verification_metrics(
     """How well embeddings tell people apart; empty where the predictions hold none.
 
     `verification_accuracy` is ten-fold, at thresholds midway between scores. `tmr_at_fmr_1e-k` is
-    at the smallest power of ten that ten non-mated pairs or more stand behind.
+    at the smallest power of ten that ten non-mated pairs or more stand behind. Scores are cosines,
+    or mutual likelihoods where embeddings have variances.
 
     Args:
-      columns: Predictions with an "embedding" of each image.
+      columns: Predictions with an "embedding" of each image, and perhaps a "variance".
       pairs: Pairs of rows to compare.
       counted: [pairs] truth values: pairs that count, the thresholds being those of all pairs;
         None counts every pair.
@@ -175,6 +176,7 @@ def verification_metrics(
         group=np.full(len(columns["id"]), UNKNOWN),
         groups=(),
         embedding=columns["embedding"],
+        variance=columns.get("variance"),
     )
     score = compare(embeddings, pairs).score
     accuracy = Folds(score, pairs.mated, pairs.fold, variant="exact").accuracy()

@@ -1,9 +1,15 @@
-"""The host process's heap: settings to be made before JAX or TensorFlow start their threads."""
+"""This process on its host: its heap, the process that started it, the line that started it.
+
+Settings of the heap are made before JAX or TensorFlow start their threads.
+"""
 
 import ctypes
 import os
+import shlex
 import signal
+import sys
 
+LAUNCH = "FAIRJAX_LAUNCH"  # environment variable: the launcher's line, where there is one
 PARENT = "FAIRJAX_PARENT"  # environment variable: the process without which this one is to end
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 # Names and numbers from glibc's malloc.h.
@@ -46,3 +52,17 @@ def end_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
     if os.getppid() != int(parent):  # it went before that call
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def how_to_resume() -> str:
+    """What to type to resume this run: words and, below them, a line that can be pasted.
+
+    A launcher puts its own line into `LAUNCH`. Without it, the line of one of several processes
+    starts that process alone, and the words say so.
+    """
+    if line := os.environ.get(LAUNCH, "").strip():
+        return f"To go on:\n  {line}"
+    line = shlex.join([sys.executable, "-m", "fairjax.main", *sys.argv[1:]])
+    several = any(word.startswith(("--coordinator", "--distributed")) for word in sys.argv[1:])
+    words = "To go on, start every process again, this one by" if several else "To go on"
+    return f"{words}:\n  {line}"

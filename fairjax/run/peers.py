@@ -8,8 +8,10 @@ the others would wait inside a collective operation until JAX aborts them.
 """
 
 import contextlib
+import ctypes
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -62,6 +64,11 @@ class Peers:
             ).start()
         threading.Thread(target=self._beat, name="fairjax-heartbeat", daemon=True).start()
 
+    @property
+    def others(self) -> int:
+        """Number of processes that this one is connected to."""
+        return len(self._connections)
+
     def leave(self, why: str = "") -> None:
         """Tells the others that this process ends.
 
@@ -108,6 +115,36 @@ class Peers:
         report_error(f"{why}. Start every process again with the same line to resume.")
         sys.stderr.flush()
         self._end(UNUSABLE)
+
+
+_HANDLERS: list[Any] = []  # C calls it, so Python must not collect it
+
+
+def end_in_one_line_on_abort(*, end: Callable[[int], None] = os._exit) -> None:
+    """Turns an abort by JAX into one line and an exit code, as for any lost process.
+
+    JAX aborts a process as soon as the one with its coordination service, process 0, is gone. That
+    can come before our own connection says so; the listener is given the time to name it.
+
+    Args:
+      end: What ends this process; takes the exit code.
+    """
+
+    def on_abort(number: int) -> None:
+        time.sleep(2 * _RETRY_S + 1.0)
+        report_error(
+            "JAX has lost another process of this run. Start every process again with the same "
+            "line to resume."
+        )
+        sys.stderr.flush()
+        end(UNUSABLE)
+
+    # Python's own handlers run between two of its instructions, and abort() does not wait for one.
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(on_abort)
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.signal(int(signal.SIGABRT), handler)
+        _HANDLERS.append(handler)
 
 
 class _Line:

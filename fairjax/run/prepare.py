@@ -60,12 +60,15 @@ def make_preprocess(settings: InputSettings) -> Callable[[jax.Array], jax.Array]
 
 
 def targets_of(dataset: Dataset) -> dict[str, Target]:
-    """Class names, or mean and deviation over the training split, of every attribute."""
+    """Class names and counts, or mean and deviation, of every attribute of the training split."""
     targets = {}
     for name, attribute in dataset.attributes.items():
         labels = dataset.splits["train"].labels[name]
         if attribute.values:
-            targets[name] = Target(attribute.values, mean=0.0, std=1.0)
+            counts = np.bincount(labels[labels != UNKNOWN], minlength=len(attribute.values))
+            targets[name] = Target(
+                attribute.values, mean=0.0, std=1.0, counts=tuple(counts.tolist())
+            )
         else:
             targets[name] = Target(
                 (), mean=float(np.mean(labels)), std=max(float(np.std(labels)), 1e-6)

@@ -48,7 +48,7 @@ class RunLog:
         path = workdir / "metrics.jsonl"
         kept = [line for line in read_metrics(path) if line["step"] <= start_step]
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = path.open("a")
+        self._file = path.open("a", encoding="utf-8")
         if tensorboard:
             from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
 

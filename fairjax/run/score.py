@@ -1,6 +1,7 @@
 """From saved predictions to numbers, tables and a report: no model, no image, no JAX."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from fairjax.core.comparisons import Pairs
 from fairjax.core.files import whole_file
+from fairjax.core.names import counted
 from fairjax.core.results import Results, save_results
 from fairjax.data.dataset import Attribute
 from fairjax.protocols import PROTOCOLS, similarity
@@ -149,6 +151,7 @@ def score(scoring: Scoring, workdir: Path) -> Results:
         results.arrays["sensitivity"] = looks
     return replace(
         results,
+        limits=[*results.limits, *data_notes(manifest)],
         provenance={
             "dataset": scoring.tree["data"]["name"],
             "data_hash": manifest["hash"],
@@ -158,6 +161,22 @@ def score(scoring: Scoring, workdir: Path) -> Results:
             **read_checked(workdir / "outcome.json"),
         },
     )
+
+
+def data_notes(manifest: Mapping[str, Any]) -> list[str]:
+    """What `data.json` says of odd or skipped images, one sentence each, for a report's limits."""
+    found = []
+    for key, value in manifest.items():
+        if isinstance(value, Mapping):
+            found += data_notes(value)
+        elif key == "notes" and isinstance(value, list):
+            found += [f"Data: {note}" for note in value]
+        elif key == "skipped" and isinstance(value, list) and value:
+            kinds = Counter(str(item["kind"]) for item in value if "kind" in item)
+            shown = ", ".join(f"{kind} {n:,}" for kind, n in kinds.most_common())
+            count = counted(len(value), "image file was", "image files were")
+            found.append(f"Data: {count} skipped{shown and f' ({shown})'}; data.json names them.")
+    return found
 
 
 def compare_features(first: Path, second: Path, *, by: str = "") -> Results:

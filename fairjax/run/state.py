@@ -66,16 +66,23 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
     Args:
       state: A state that `init_state` made.
       other: `{"params": ..., **model_state}` of the other model.
-      part: A module at the top of both models, such as "backbone", or "all".
+      part: A module at the top of both models, such as "backbone", or "all"; "scorer=backbone"
+        takes the other model's module "backbone" for the module "scorer" here.
 
     Raises:
       ValueError: If there is no such part, nothing in it is on both sides, or an array's shapes
         differ; names the first path and what is wrong.
     """
+    part, _, source = part.partition("=")
     own, given = (
-        {path: leaf for path, leaf in flatten_dict(tree).items() if part in ("all", path[1])}
-        for tree in ({"params": state.params, **state.model_state}, other)
+        {path: leaf for path, leaf in flatten_dict(tree).items() if taken in ("all", path[1])}
+        for taken, tree in (
+            (part, {"params": state.params, **state.model_state}),
+            (source or part, other),
+        )
     )
+    if source:
+        given = {(path[0], part, *path[2:]): leaf for path, leaf in given.items()}
     parts = ", ".join(repr(name) for name in ["all", *state.params])
     if not own:
         raise ValueError(f"config.init.part={part!r} is no part of this model; it has {parts}.")
@@ -92,12 +99,13 @@ def start_from(state: TrainState, other: PyTree, *, part: str) -> TrainState:
                 f"here and {given[path].shape} there; build the same {part}."
             )
     _check_positions(given.keys() - shared, given)
+    taken = {(path[0], source or path[1], *path[2:]) for path in shared}
     logging.info(
         "Started from %d arrays of %r; fresh: %s; left behind: %s.",
         len(shared),
         part,
         _names(own.keys() - shared),
-        _names(flatten_dict(other).keys() - shared),
+        _names(flatten_dict(other).keys() - taken),
     )
     placed = {
         path: jax.device_put(given[path].astype(leaf.dtype), leaf.sharding)

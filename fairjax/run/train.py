@@ -140,6 +140,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 seed=settings.seed,
                 start_step=start,
                 balance=images.balance,
+                together=images.together,
                 cache_mb=images.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 import fairjax
 from fairjax.config import differences
 from fairjax.core import files
+from fairjax.core.errors import UserError
 from fairjax.core.files import write_whole
 
 NEEDED_BYTES = 64 * 2**20  # less free space than this cannot hold a run's logs and predictions
@@ -34,7 +35,7 @@ FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
 }
 
 
-class WorkdirError(RuntimeError):
+class WorkdirError(UserError, RuntimeError):
     """The run's folder cannot be used; the message says why and what to do."""
 
 
@@ -50,7 +51,7 @@ def claim(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         held = lock.acquire(timeout=0)
     except Timeout:
-        process = owner.read_text().strip() if owner.exists() else "unknown"
+        process = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
         raise WorkdirError(
             f"--workdir {workdir} is in use by another run (process {process}); "
             "wait for it, stop it, or choose another folder."
@@ -60,7 +61,7 @@ def claim(workdir: Path) -> Iterator[None]:
             f"--workdir {workdir} cannot be written ({error.strerror}); choose another folder."
         ) from None
     with held:
-        owner.write_text(f"{os.getpid()}\n")
+        owner.write_text(f"{os.getpid()}\n", encoding="utf-8")
         free = shutil.disk_usage(workdir).free
         if free < NEEDED_BYTES:
             raise WorkdirError(

@@ -18,6 +18,7 @@ from fairjax.core.errors import ERROR_FILE
 from fairjax.data.dataset import DataError
 from fairjax.run.host import PARENT
 from fairjax.run.workdir import claim, in_use
+from fairjax.study import power
 from fairjax.study.runs import Run, settle, unusable_data
 from fairjax.study.summary import save_study, summarise
 
@@ -45,6 +46,8 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     with claim(workdir):
         settle(runs)
         save_study(workdir, study, shlex.join(line))
+        for line in power.lines(power.forecast(study)):
+            logging.info("%s", line)
         logging.info("Checking the data of all runs.")
         if failed := unusable_data([run for run in runs if not run.done]):
             path = summarise(workdir, console, failed=failed)
@@ -114,7 +117,8 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
             asked = number
             process.send_signal(number)
 
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        signals = [signal.SIGINT, signal.SIGTERM]
+        signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
         heard = [n for n in signals if signal.getsignal(n) is not signal.SIG_IGN]  # as by nohup
         before = {n: signal.signal(n, pass_on) for n in heard}
         try:
@@ -122,4 +126,4 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    return process.returncode, asked, reason.read_text() if reason.exists() else ""
+    return process.returncode, asked, reason.read_text(encoding="utf-8") if reason.exists() else ""

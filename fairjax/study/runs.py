@@ -2,13 +2,22 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError, keys, leaf, suggest_key, validate
+from fairjax.config import (
+    ConfigError,
+    annotation_at,
+    keys,
+    leaf,
+    suggest_key,
+    takes_words,
+    validate,
+)
 from fairjax.config.study import Row, Study
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import read_json, settle_config, write_json
@@ -227,7 +236,9 @@ def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
     if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
         value = value.copy_and_resolve_references()
     try:
-        (leaf(config, section) if section else config)[last] = value
+        where = leaf(config, section) if section else config
+        with where.ignore_type() if takes_words(annotation_at(config, key)) else nullcontext():
+            where[last] = value
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
             f"study, row {row!r}: {key} cannot be set to {value!r}; "

@@ -11,7 +11,7 @@ from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fairjax.config.study import Claim, Column, Row, Study, Thesis
+from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
 from fairjax.core.results import Results, load_results, save_results
 from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
@@ -19,6 +19,7 @@ from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
 from fairjax.run.score import compare_features, score
 from fairjax.run.workdir import WorkdirError, read_checked, write_json
+from fairjax.study import power
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -160,6 +161,10 @@ def study_of(kept: dict[str, Any]) -> Study:
                 "similar": tuple(tuple(pair) for pair in described["similar"]),
                 "seeds": tuple(described["seeds"]),
                 "notes": tuple(described["notes"]),
+                "spreads": {
+                    title: Spread(**spread)
+                    for title, spread in described.get("spreads", {}).items()
+                },
             }
         )
     except (KeyError, TypeError) as error:
@@ -254,9 +259,9 @@ def _dataset(results: Mapping[str, Sequence[Results | None]]) -> dict[str, str]:
 
 
 def _notes(study: Study, provenance: Mapping[str, str]) -> list[str]:
-    """The study's notes; those of a smoke test say that they are about the study at full size."""
+    """The study's notes and its forecast; a smoke test's notes speak of the study at full size."""
     if "smoke" not in config_options(provenance):
-        return list(study.notes)
+        return [*study.notes, *power.lines(power.forecast(study))]
     return [f"Of the study at full size: {note}" for note in study.notes]
 
 

@@ -10,7 +10,7 @@ from fairjax.audit.demo import GAP, write_comparisons
 from fairjax.audit.layout import Asked
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.phantom_scores import Size
-from fairjax.audit.tables import InputError
+from fairjax.core.errors import UserError
 from fairjax.postprocess import METHODS
 from fairjax.postprocess.stored import digests
 
@@ -56,7 +56,7 @@ def test_fitting_and_applying_change_the_scores_and_say_how(parts, table):
 
 def test_the_same_people_are_refused(parts, table):
     fitted = calibrated.fit(parts[0], "score", "platt", {}, source=table)
-    with pytest.raises(InputError, match="120 of 120 people of x.csv were used to fit scores.csv"):
+    with pytest.raises(UserError, match="120 of 120 people of x.csv were used to fit scores.csv"):
         calibrated.apply(fitted, parts[0], "score", source="x.csv")
 
 
@@ -69,9 +69,9 @@ def test_groups_are_matched_by_name(parts, table):
     )
     np.testing.assert_array_equal(one, two)
     strange = type(other)(**{**vars(other), "groups": ("amber", "cobalt", "jade", "onyx")})
-    with pytest.raises(InputError, match="1 groups were not seen.*'onyx'"):
+    with pytest.raises(UserError, match="1 groups were not seen.*'onyx'"):
         calibrated.apply(fitted, strange, "score", source="use.csv")
-    with pytest.raises(InputError, match="was read by race. Use --by group"):
+    with pytest.raises(UserError, match="was read by race. Use --by group"):
         calibrated.apply(fitted, type(other)(**{**vars(other), "by": "race"}), "score", source="u")
 
 
@@ -90,7 +90,7 @@ def test_z_norm_learns_from_the_probes_people_alone(loaded, table):
     judged = judged.take(np.array([loaded.images[k] in sure for k in judged.image[:, 1].tolist()]))
     applied = calibrated.apply(fitted, judged, "score", source="use.csv")
     assert len(applied.score) == len(judged) > 20
-    with pytest.raises(InputError, match="were used to fit"):
+    with pytest.raises(UserError, match="were used to fit"):
         calibrated.apply(fitted, cohort, "score", source="use.csv")
 
 
@@ -104,9 +104,9 @@ def test_new_scores_keep_all_other_columns(loaded, table, tmp_path):
     calibrated.write_scores(tmp_path / "new.parquet", None, loaded, "score", score)
     third = load_comparisons(tmp_path / "new.parquet", Asked(any_direction=True))["group"]
     np.testing.assert_array_equal(third.scores["score"], score)
-    with pytest.raises(InputError, match="some rows have no score"):
+    with pytest.raises(UserError, match="some rows have no score"):
         calibrated.write_scores(tmp_path / "x.csv", table, loaded, "score", score[1:])
-    with pytest.raises(InputError, match=r"written as \.csv or \.parquet"):
+    with pytest.raises(UserError, match=r"written as \.csv or \.parquet"):
         calibrated.write_scores(tmp_path / "x.xls", None, loaded, "score", score)
 
 
@@ -122,18 +122,18 @@ def test_settings_are_typed_and_known():
         ("platt", {"fmr": "1"}, "settings of platt: none"),
         ("fsn", {"clusters": "many"}, "expected something like 100"),
     ):
-        with pytest.raises(InputError, match=re.escape(said)):
+        with pytest.raises(UserError, match=re.escape(said)):
             calibrated.settings_of(name, given)
 
 
 def test_methods_that_lack_something_say_what(loaded, table):
-    with pytest.raises(InputError, match="fsn works on embeddings"):
+    with pytest.raises(UserError, match="fsn works on embeddings"):
         calibrated.fit(loaded, "score", "fsn", METHODS["fsn"].defaults, source=table)
     plain = type(loaded)(**{**vars(loaded), "image": None})
-    with pytest.raises(InputError, match="name them with --image"):
+    with pytest.raises(UserError, match="name them with --image"):
         calibrated.fit(plain, "score", "z_norm", {}, source=table)
     nobody = type(loaded)(**{**vars(loaded), "has_subjects": False})
-    with pytest.raises(InputError, match="does not say who"):
+    with pytest.raises(UserError, match="does not say who"):
         calibrated.fit(nobody, "score", "platt", {}, source=table)
     assert [row[0] for row in calibrated.LIST.rows] == list(METHODS)
     assert {row[2] for row in calibrated.LIST.rows} == {"never", "to fit", "to fit and to use"}

@@ -57,12 +57,12 @@ def save(folder: Path, kind: str, vectors: np.ndarray) -> Path:
 def load(paths: dict[str, Path], folder: Path, pairs: str = PAIRS, **more) -> Loaded:
     table = folder / "pairs.csv"
     table.write_text(pairs)
-    people = more.pop("people", None)
+    people, asked = more.pop("people", None), Asked(by=["race"], **more.pop("asked", {}))
     if people is not None:
         (folder / "images.csv").write_text(people)
         people = load_people(folder / "images.csv")
     settings = {"people": people, "pairs": table if pairs else None, "sample": None, "seed": 0}
-    return load_embeddings(paths, Asked(by=["race"]), **{**settings, **more})["race"]
+    return load_embeddings(paths, asked, **{**settings, **more})["race"]
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "parquet", "csv"])
@@ -169,5 +169,76 @@ def test_the_rfw_protocol_reports_every_variant_and_says_what_scores_alone_canno
         "accuracy_insightface",
         "accuracy_facexzoo",
         "accuracy_tface_rfw",
+        "accuracy_single_threshold",
     } <= set(found)
     assert found["accuracy"].rule.startswith("rfw_official")
+
+
+def save_with(folder: Path, vectors: np.ndarray, name: str = "ours", **more: np.ndarray) -> Path:
+    path = folder / f"{name}.npz"
+    np.savez(
+        path,
+        embedding=vectors,
+        id=np.array(IDS),
+        subject=np.array(SUBJECTS),
+        race=np.array(RACES),
+        **more,
+    )
+    return path
+
+
+def test_variances_and_their_logarithms_give_the_same_likelihoods(tmp_path, vectors):
+    variance = np.random.default_rng(1).uniform(0.1, 2, vectors.shape)
+    for stored in ({"variances": variance}, {"log_variances": np.log(variance)}):
+        loaded = load({"ours": save_with(tmp_path, vectors, **stored)}, tmp_path)
+        assert loaded.kinds == {"ours": "mls"}
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        total = variance[0] + variance[2]
+        expected = -((unit[0] - unit[2]) ** 2 / total + np.log(total)).sum()  # the pair i0, i2
+        np.testing.assert_allclose(loaded.scores["ours"][1], expected, rtol=1e-6)
+    plain = load({"ours": save_with(tmp_path, vectors)}, tmp_path)
+    cosines = load(
+        {"ours": save_with(tmp_path, vectors, **stored)}, tmp_path, asked={"scorer": "cosine"}
+    )
+    assert cosines.kinds == {"ours": "cosine"}
+    np.testing.assert_array_equal(cosines.scores["ours"], plain.scores["ours"])
+
+
+def test_variances_follow_their_images_in_another_order(tmp_path, vectors):
+    variance = np.random.default_rng(1).uniform(0.1, 2, vectors.shape)
+    ours = save_with(tmp_path, vectors, variances=variance)
+    turned = tmp_path / "turned.npz"
+    np.savez(turned, embedding=vectors[::-1], id=np.array(IDS[::-1]), variances=variance[::-1])
+    loaded = load({"ours": ours, "turned": turned}, tmp_path)
+    np.testing.assert_array_equal(loaded.scores["ours"], loaded.scores["turned"])
+
+
+def test_likelihoods_are_measured_with_what_needs_no_cosine(tmp_path, vectors):
+    path = save_with(tmp_path, vectors, variances=np.full(vectors.shape, 0.5))
+    loaded = load({"ours": path}, tmp_path)
+    results = run.measure(loaded, run.Settings(fmrs=[0.5], protocol="rfw", resamples=20))
+    assert results.protocol["accuracies"] == ["facexzoo", "exact", "single_threshold"]
+    assert results.protocol["score_kinds"] == {"ours": "mls"}
+    said = " ".join(results.limits)
+    assert "mutual likelihood" in said and "cannot be turned into cosines" in said
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "words"),
+    [
+        ({"variances": np.ones((8, 5))}, {}, "'variances': variances have shape (8, 5)"),
+        ({"variances": np.zeros((8, 6))}, {}, "(8 such rows); logarithms of variances are"),
+        (
+            {"variances": np.ones((8, 6)), "log_variances": np.ones((8, 6))},
+            {},
+            "has 'variances', 'log_variances'; keep one",
+        ),
+        ({}, {"scorer": "mls"}, "has no 'variances' or 'log_variances' [images, dim]"),
+        ({"variances": np.ones((8, 6))}, {"kind": "cosine"}, "by mutual likelihood"),
+        ({}, {"kind": "l2"}, "embeddings are compared by their cosines"),
+    ],
+)
+def test_unfit_variances_are_one_line(tmp_path, vectors, stored, asked, words):
+    with pytest.raises(InputError) as caught:
+        load({"ours": save_with(tmp_path, vectors, **stored)}, tmp_path, asked=asked)
+    assert words in str(caught.value) and "\n" not in str(caught.value)

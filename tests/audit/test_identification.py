@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fairjax.audit import identification
-from fairjax.audit.tables import InputError
+from fairjax.core.errors import UserError
 
 
 def save(path, *, people=80, images=3, dim=12, shift=3.0):
@@ -136,7 +136,7 @@ def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):
 )
 def test_unfit_lists_are_refused_in_one_line(tmp_path, change, said):
     path = write(tmp_path, LIST.replace(*change))
-    with pytest.raises(InputError, match=re.escape(said)) as caught:
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
         identification.from_candidates(path, "group", columns={}, gallery=None)
     assert "\n" not in str(caught.value)
 
@@ -153,10 +153,10 @@ def test_impossible_galleries_are_refused(tmp_path, asked, said):
     path = save(tmp_path / "faces.npz")
     settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **asked}
     by = settings.pop("by")
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         identification.from_embeddings(path, by, **settings)
 
 
 def test_impossible_targets_are_refused(loaded):
-    with pytest.raises(InputError, match="--fpir 2 must be"):
+    with pytest.raises(UserError, match="--fpir 2 must be"):
         identification.measure(loaded, fpirs=(2.0,), rank=1, level=0.95, seed=0)

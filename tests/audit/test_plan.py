@@ -8,7 +8,7 @@ import pytest
 
 from fairjax.audit import findings
 from fairjax.audit.plan import Question, plan
-from fairjax.audit.tables import InputError
+from fairjax.core.errors import UserError
 from fairjax.core.results import Measure, Results, load_results, save_results
 from fairjax.metrics import planning
 
@@ -78,19 +78,19 @@ def test_what_is_written_can_be_read_again(tmp_path):
     ],
 )
 def test_impossible_plans_are_refused_in_one_line(change, said):
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         replace(QUESTION, **change)
 
 
 def test_an_earlier_audit_that_says_nothing_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no results.json"):
+    with pytest.raises(UserError, match="no results.json"):
         plan(QUESTION, like=tmp_path)
     results = Results("verification", {}, [], {}, [], {})
     save_results(tmp_path / "results.json", results)
-    with pytest.raises(InputError, match="no verification audit with errors"):
+    with pytest.raises(UserError, match="no verification audit with errors"):
         plan(QUESTION, like=tmp_path)
     old = {"at": "FMR 1e-2", "rate": "fnmr", "value": 0.02, "people_now": 7, "people": {}}
     save_results(tmp_path / "results.json", replace(results, arrays={"planner": [old]}))
-    with pytest.raises(InputError, match="before correlations were kept"):
+    with pytest.raises(UserError, match="before correlations were kept"):
         plan(QUESTION, like=tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["arrays"]["planner"]

@@ -102,7 +102,87 @@ def test_a_threshold_of_distances_is_a_distance(tmp_path):
     assert results.get("fmr", at=at).value == pytest.approx(np.mean(known[~mated] <= 1.2))
     assert results.protocol["threshold_rule"] == results.protocol["threshold_source"] == "given"
     assert results.protocol["thresholds"] == [1.2]
-    assert any("all 300 values were turned" in limit for limit in results.limits)
+    assert any("value is a distance (all 300 values)" in limit for limit in results.limits)
+
+
+def minus(values):
+    return [-v for v in reversed(values)]
+
+
+@pytest.mark.parametrize("systems", [["d"], ["s", "d"]])
+def test_distances_stay_distances_in_all_that_is_shown(tmp_path, systems):
+    """The same audit of minus the distances, as scores, is the independent route."""
+    heads, *lines = table(tmp_path, lambda cosine: 3 - cosine, name="d").read_text().splitlines()
+    lines = [f"{line},-{line.rpartition(',')[2]}" for line in lines]
+    (tmp_path / "t.csv").write_text("\n".join([f"{heads},s", *lines]))
+    settings = run.Settings(fmrs=(0.1,), resamples=5)
+
+    def measured(**columns):
+        return run.measure(
+            load_comparisons(tmp_path / "t.csv", Asked(**columns))["group"], settings
+        )
+
+    scores = [name for name in systems if name == "s"]
+    results = measured(scores=scores, distances=["d"])
+    plain = measured(scores=["s"])
+    of = "d" if scores else ""
+    distance, score = (
+        {(m.name, m.at, m.across, *m.group.items()): m for m in r.measures if m.system == name}
+        for r, name in ((results, of), (plain, ""))
+    )
+    assert distance.keys() == score.keys()
+    for key, m in distance.items():
+        assert m.value == pytest.approx(score[key].value, nan_ok=True), key
+        if m.threshold is not None:
+            assert m.threshold == -score[key].threshold > 1.5, key
+    assert distance["fmr", "FMR 1e-1", ""].rule == (
+        "non-mated pairs with a distance of at most the threshold / non-mated pairs"
+    )
+    arrays, others = results.arrays.get("systems", {}).get("d", results.arrays), plain.arrays
+    assert arrays["rates"]["threshold"] == minus(others["rates"]["threshold"])
+    bins = arrays["histograms"]
+    assert bins["edges"] == minus(others["histograms"]["edges"])
+    for name, counts in others["histograms"]["mated"].items():
+        assert bins["mated"][name] == counts[::-1]
+        assert arrays["rates"]["fmr"][name] == others["rates"]["fmr"][name][::-1]
+    assert arrays["matrix"]["threshold"] == -others["matrix"]["threshold"]
+    if not scores:
+        assert results.protocol["threshold_rule"].startswith("largest distance whose FMR")
+    else:  # the first system's plots stand at the top: here the scores'
+        top = results.arrays["rates"]["threshold"]
+        assert top == others["rates"]["threshold"]
+
+
+def test_a_threshold_that_half_of_the_pairs_contradict_is_questioned(tmp_path):
+    def notes(threshold):
+        settings = run.Settings(fmrs=(), thresholds=[threshold], resamples=5)
+        results = run.measure(load(tmp_path, "l2"), settings)
+        return [limit for limit in results.limits if limit.startswith("--threshold")]
+
+    known = np.array([np.sqrt(2 - 2 * c) for *_, c in cosines()])
+    mated = np.array([p == q for p, _, q, _, _ in cosines()])
+    between = (np.median(known[mated]) + np.median(known[~mated])) / 2
+    assert notes(between) == []
+    (said,) = notes(low := np.quantile(known[mated], 0.25))
+    assert f"rejects {np.mean(known[mated] > low):.1%} of the mated pairs" in said
+    assert "in the unit of these distances?" in said
+    (said,) = notes(high := np.quantile(known[~mated], 0.9))
+    assert f"accepts {np.mean(known[~mated] <= high):.1%} of the non-mated pairs" in said
+    assert f"the middle non-mated one {np.median(known[~mated]):.4g}" in said
+
+
+def test_a_column_of_distances_beside_one_of_scores_is_not_passed_over_in_silence(tmp_path):
+    text = table(tmp_path).read_text().replace("value", "score").splitlines()
+    lines = [text[0] + ",distance", *(line + ",0.5" for line in text[1:])]
+    (tmp_path / "both.csv").write_text("\n".join(lines))
+
+    def notes(**columns):
+        loaded = load_comparisons(tmp_path / "both.csv", Asked(**columns))["group"]
+        return [note for note in loaded.notes if "is not read" in note]
+
+    (said,) = notes()
+    assert said.endswith("To audit both, say --score score --distance distance.")
+    assert notes(scores=["score"]) == []
 
 
 def test_a_threshold_that_is_a_distance_itself_accepts_it(tmp_path):
@@ -270,5 +350,5 @@ def test_the_command_takes_numbers_and_words_for_failures(tmp_path):
 def test_the_note_on_distances_names_no_threshold_that_nobody_gave(tmp_path):
     path = table(tmp_path, lambda cosine: 1 - cosine, name="distance")
     (said,) = load_comparisons(path, Asked())["group"].limits()
-    assert said.startswith("distance is a distance: all 300 values were turned")
-    assert said.endswith("a threshold of -t accepts distances up to t.")
+    assert said.startswith("distance is a distance (all 300 values): smaller means more alike")
+    assert said.endswith("a threshold accepts distances up to it.")

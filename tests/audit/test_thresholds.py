@@ -9,8 +9,8 @@ from fairjax.audit.layout import Asked
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.phantom_scores import Planted, Size, draw, true_rates
-from fairjax.audit.tables import InputError
 from fairjax.audit.thresholds import Wish, choose, people_of, refuse_shared_people
+from fairjax.core.errors import UserError
 
 SIZE = Size(people=60, images=4, nonmated=6000, across=500)
 GAP = Planted(fmr_ratio=3.0)
@@ -83,23 +83,23 @@ def test_distances_are_told_as_distances(loaded):
 
 
 def test_too_few_pairs_say_what_would_do(loaded):
-    with pytest.raises(InputError, match=r"a.csv: insufficient data.*--fmr-max 0\.00\d+.*people"):
+    with pytest.raises(UserError, match=r"a.csv: insufficient data.*--fmr-max 0\.00\d+.*people"):
         choose(loaded, "score", Wish(1e-4 * 3, worst_group=True), source="a.csv")
 
 
 def test_the_same_people_in_both_tables_are_refused(loaded):
     names = ("a.csv", "b.csv")
-    with pytest.raises(InputError, match=re.escape("240 people are in a.csv and in b.csv, such")):
+    with pytest.raises(UserError, match=re.escape("240 people are in a.csv and in b.csv, such")):
         refuse_shared_people(loaded, phantom(1), names, "no")
     refuse_shared_people(loaded, phantom(1, prefix="q"), names, "no")
     nobody = Loaded(**{**vars(loaded), "has_subjects": False})
-    with pytest.raises(InputError, match="b.csv does not say who"):
+    with pytest.raises(UserError, match="b.csv does not say who"):
         refuse_shared_people(loaded, nobody, names, "no")
 
 
 @pytest.mark.parametrize("wish", [dict(fmr=0.0), dict(fmr=0.1, confidence=0.4)])
 def test_impossible_wishes_are_refused(wish):
-    with pytest.raises(InputError, match="must be"):
+    with pytest.raises(UserError, match="must be"):
         Wish(**wish, worst_group=True)
 
 

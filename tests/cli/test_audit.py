@@ -181,23 +181,28 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "words", "code"),
     [
-        (["none.csv"], "none.csv does not exist"),
-        ([], "give FILE, --demo or --self-test"),
-        (["--demo", "gap", "x.csv"], "leave FILE out"),
-        (["TABLE", "--score", "scor"], "has no column 'scor'; it has"),
-        (["TABLE", "--protocol", "rfw"], "add a column 'fold'"),
-        (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'"),
-        (["TABLE", "TABLE"], "put the systems into columns of one table"),
-        (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to"),
-        (["x.npz"], "x.npz does not exist"),
-        (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table"),
+        (["none.csv"], "none.csv does not exist", 1),
+        ([], "give FILE, --demo or --self-test", 2),
+        (["--demo", "gap", "x.csv"], "leave FILE out", 2),
+        (["TABLE", "--score", "scor"], "has no column 'scor'; it has", 1),
+        (["TABLE", "--protocol", "rfw"], "add a column 'fold'", 1),
+        (["TABLE", "--tolerance", "nope=1"], "a tolerance for 'nope'", 1),
+        (["TABLE", "TABLE"], "put the systems into columns of one table", 2),
+        (
+            ["TABLE", "--scorer", "mls"],
+            "--scorer compares embeddings; for a table of scores say",
+            2,
+        ),
+        (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to", 1),
+        (["x.npz"], "x.npz does not exist", 1),
+        (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table", 2),
     ],
 )
-def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, capsys):
+def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, code, capsys):
     table = str(demo[0] / "comparisons.csv")
-    assert cli.main(["audit", *(a.replace("TABLE", table) for a in arguments)]) == 1
+    assert cli.main(["audit", *(a.replace("TABLE", table) for a in arguments)]) == code
     error = capsys.readouterr().err
     assert words in error and error.startswith("fairjax: ") and error.count("\n") == 1
 
@@ -216,6 +221,19 @@ def test_a_wrong_command_line_ends_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["audit", "t.csv", *arguments])
     assert caught.value.code == 2
+
+
+def test_a_refused_audit_says_that_the_folder_holds_an_earlier_one(demo, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = ["audit", str(demo[0] / "comparisons.csv"), "--bootstrap", "5", "--out", str(out)]
+    refused = [*line, "--threshold", "77"]
+    assert cli.main(refused) == 1
+    assert "earlier" not in capsys.readouterr().err
+    assert cli.main(line) == 0
+    assert cli.main(refused) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(f"(What is in {out / 'results.json'} is an earlier audit's.)\n")
+    assert said.count("\n") == 1
 
 
 def test_the_self_test_prints_its_rates(capsys):

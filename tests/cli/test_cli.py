@@ -55,6 +55,9 @@ def test_every_verb_says_what_it_does_with_an_example(verb, capsys):
         (["diff", "a", "b", "c"], "unrecognized arguments: c"),
         (["report", "a", "--config.seed=3"], "unrecognized arguments: --config.seed=3"),
         (["audit", "a", "--config.seed=3", "-x"], "unrecognized arguments: "),
+        (["audit", "a", "--scor", "x"], "unrecognized arguments: --scor x; did you mean --score?"),
+        (["report", "a", "--table"], "did you mean --tables? (see fairjax report --help)"),
+        (["data", "check", "lfw", "a", "--pair=b"], "unrecognized arguments: --pair=b"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_ends_with_two(words, said, capsys):
@@ -95,6 +98,12 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, error):
         cli.main(["similarity", "a", "b"])
 
 
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(diff, "_diff", raising(KeyboardInterrupt()))
+    assert cli.main(["diff", "a", "b"]) == 130
+    assert capsys.readouterr().err == "fairjax: diff was stopped by Ctrl-C.\n"
+
+
 def test_a_package_that_an_extra_brings_is_one_line_with_the_command(monkeypatch, capsys):
     monkeypatch.setattr(report, "_report", raising(ModuleNotFoundError("no", name="jax.numpy")))
     assert cli.main(["report", "a"]) == 1
@@ -117,8 +126,8 @@ def test_keys_of_a_config_are_handed_over_to_verbs_that_have_one(monkeypatch):
         cli.main(["look", "--config", "x.py", "--config.seed=3", "--other"])
 
 
-def test_python_m_is_the_same_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "fairjax.cli", "fly"], capture_output=True, text=True
-    )
+@pytest.mark.parametrize("module", ["fairjax", "fairjax.cli"])
+def test_python_m_is_the_same_command(module):
+    done = subprocess.run([sys.executable, "-m", module, "fly"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("fairjax: ")
+    assert "invalid choice: 'fly'" in done.stderr

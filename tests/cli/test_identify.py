@@ -48,6 +48,6 @@ def test_candidate_lists_and_embeddings(tmp_path, capsys):
 def test_wrong_lines_are_refused_in_one_line(tmp_path, capsys, flags, said):
     path = tmp_path / "list.csv"
     path.write_text(LIST)
-    assert main(["identify", str(path), *flags]) == 1
+    assert main(["identify", str(path), *flags]) in (1, 2)
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1

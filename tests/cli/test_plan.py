@@ -77,5 +77,5 @@ def test_a_plan_is_of_a_run_or_of_an_audit(capsys):
     assert "fairjax plan audit" in capsys.readouterr().err
     assert main(["plan", "--config", FACES, "audit"]) == 2
     assert "leave out --config" in capsys.readouterr().err
-    assert main(["plan", "audit", "--groups", "1"]) == 1
+    assert main(["plan", "audit", "--groups", "1"]) == 2
     assert capsys.readouterr().err == "fairjax: --groups 1 must be 2 or more.\n"

@@ -19,7 +19,7 @@ def test_a_threshold_is_chosen_and_written(tmp_path, capsys):
     assert results.kind == "threshold" and results.provenance["files"]["scores"]["bytes"]
     assert main([*line, "--check", str(table)]) == 1
     assert "240 people are in" in capsys.readouterr().err
-    assert main(["threshold", str(table), "--fmr-max", "2"]) == 1
+    assert main(["threshold", str(table), "--fmr-max", "2"]) == 2
     assert capsys.readouterr().err == "fairjax: --fmr-max 2 must be between 0 and 1, as 1e-3.\n"
-    assert main([*line, "--by", "group", "--by", "other"]) == 1
+    assert main([*line, "--by", "group", "--by", "other"]) == 2
     assert "one --by" in capsys.readouterr().err

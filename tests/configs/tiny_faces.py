@@ -31,7 +31,7 @@ def get_config(arg: str = "") -> ConfigDict:
         benchmark=pairs,
     )
     config.input.update(image_size=32, normalise="half")
-    config.backbone = backbone("iresnet", depth=18, width=4, dim=16)
+    config.backbone = backbone("iresnet", depth=10, width=4, dim=16)
     config.method = method("cosine_margin", margin=margin("cosface", margin=0.1, scale=16.0))
     config.optim.algorithm = algorithm("sgd")
     config.optim.update(peak_lr=0.05, schedule=schedule("cosine", warmup_epochs=0.0))

@@ -56,15 +56,15 @@ def test_people_who_share_a_picture_or_nearly_a_name_are_reported(tmp_path):
         tmp_path, {"anna/0.jpg": picture(0), "Anna/1.jpg": picture(1), "b/0.jpg": picture(0)}
     )
     notes = account(read_tree(str(root), ""))["notes"]
-    assert "have the name of another one but for case" in notes[0]
-    assert "1 pictures stand under the names of several people" in notes[1]
+    assert "differ by case alone (1 such name)" in notes[0]
+    assert "1 picture stands under the names of several people" in notes[1]
 
 
 def test_a_rotated_picture_is_read_upright(tmp_path):
     encoded = picture(0, orientation=6)  # the camera lay on its side
     root = tree(tmp_path, {"a/0.jpg": encoded, "b/0.jpg": picture(1)})
     faces = read_tree(str(root), "")
-    assert faces.notes == ("1 pictures were turned as their EXIF orientation says.",)
+    assert faces.notes == ("1 picture was turned as the EXIF orientation says.",)
     turned, plain = (Image.open(io.BytesIO(x)) for x in faces.read(np.array([0, 1])))
     assert (turned.size, plain.size) == ((16, 24), (24, 16))
     stored = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))

@@ -33,7 +33,7 @@ def mean(scalars, name):
 
 TERMS = (
     "independence_loss",
-    "loss",
+    "loss_identity",
     "loss_group",
     "confusion_identity_in_group",
     "confusion_group_in_identity",
@@ -84,7 +84,7 @@ def test_terms_of_the_blocks_by_hand(key):
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     people = np.asarray(batch["identity"])
     for block, term, row_term in (
-        (identity_block, "loss", lambda z: -z[rows, people]),
+        (identity_block, "loss_identity", lambda z: -z[rows, people]),
         (group_block, "confusion_identity_in_group", lambda z: -z.mean(1)),
     ):
         cosines = block / np.linalg.norm(block, axis=1, keepdims=True) @ weights.T
@@ -121,7 +121,7 @@ def test_unknown_and_absent_groups_give_no_nan_and_count_for_the_other_terms(key
     loss, aux, gradient, _ = value_and_gradient(build(), batch, key)
     assert is_finite((loss, gradient))
     assert float(aux.scalars["loss_group"][1]) == 8
-    assert float(aux.scalars["loss"][1]) == 12
+    assert float(aux.scalars["loss_identity"][1]) == 12
     batch["group"] = jnp.full_like(batch["group"], -1)
     loss, aux, gradient, _ = value_and_gradient(build(), batch, key)
     assert not losses_without_rows(aux)

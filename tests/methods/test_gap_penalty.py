@@ -58,7 +58,7 @@ def test_the_penalty_is_the_gap_of_the_criterion_by_another_route(key, criterion
             + gap(probability[:, k], groups, ~of_class),
         }[criterion]
     np.testing.assert_allclose(aux.scalars["gap_penalty"][0], expected / 2, rtol=1e-4)
-    main = float(aux.scalars["loss"][0])
+    main = float(aux.scalars["loss_tasks"][0])
     np.testing.assert_allclose(loss, main + 3 * expected / 2, rtol=1e-4)
     assert is_finite(gradient)
 

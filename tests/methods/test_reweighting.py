@@ -66,7 +66,7 @@ def test_without_known_groups_rows_weigh_one(key):
     batch["group"] = jnp.full_like(batch["group"], -1)
     loss, aux, gradient, _ = value_and_gradient(method, batch, key)
     assert not losses_without_rows(aux)
-    np.testing.assert_allclose(loss, aux.scalars["loss"][0], rtol=1e-5)
+    np.testing.assert_allclose(loss, aux.scalars["loss_tasks"][0], rtol=1e-5)
     assert is_finite(gradient)
 
 

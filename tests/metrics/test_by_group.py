@@ -143,5 +143,5 @@ def test_gaps_don_t_depend_on_the_order_of_groups(values: list[float], random: o
 
 
 def test_a_group_out_of_range_is_refused_by_row() -> None:
-    with pytest.raises(ValueError, match=r"group must lie in 0 .. 1; row 2 has 2 \(1 such rows\)"):
+    with pytest.raises(ValueError, match=r"group must lie in 0 .. 1; row 2 has 2 \(1 such row\)"):
         g.group_sums(np.ones((3, 2)), np.array([0, 1, 2]), groups=2)

@@ -52,7 +52,7 @@ def test_unit_in_training_is_the_authors():
 
 
 def test_embeddings_depend_on_the_group_once_masks_differ(key):
-    net = GacNet(depth=18, groups=3, width=8, dim=16)
+    net = GacNet(depth=10, groups=3, width=8, dim=16)
     images = jax.random.normal(key, (3, 32, 32, 3))
     group = jnp.array([0, 1, 2])
     variables = net.init(key, images, group, train=False)
@@ -66,7 +66,7 @@ def test_embeddings_depend_on_the_group_once_masks_differ(key):
 
 
 def test_without_groups_no_layer_has_masks_or_attention(key):
-    net = GacNet(depth=18, width=8, dim=16)
+    net = GacNet(depth=10, width=8, dim=16)
     params = net.init(key, jnp.zeros((1, 32, 32, 3)), train=False)["params"]
     names = {path[-1].key for path, _ in jax.tree_util.tree_leaves_with_path(params)}
     assert names == {"kernel", "bias", "scale", "slope"}

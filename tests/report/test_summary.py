@@ -1,5 +1,7 @@
 """The words of the first screen, for audits of pairs and for attribute models alike."""
 
+from dataclasses import replace
+
 import pytest
 from results_example import example_results
 from verification_example import verification_example
@@ -56,6 +58,15 @@ def test_a_gap_that_chance_may_explain_is_not_shown():
     found = summarise(audit({"a": 0.004, "b": 0.001}, p=0.06))
     assert found.headline == "Not shown to be unfair."
     assert found.sentences[0].endswith("Such a gap could be chance.")
+
+
+def test_the_verdict_of_a_smoke_test_says_that_it_is_one():
+    results = audit({"a": 0.004, "b": 0.001}, p=0.06)
+    smoke = replace(results, provenance={"command": "python -m fairjax.main --config x:smoke"})
+    plain, said = summarise(results), summarise(smoke)
+    assert plain.headline == "Not shown to be unfair."
+    assert said.headline == "Smoke test, no evidence of anything: not shown to be unfair."
+    assert said.answer == plain.answer and said.sentences == plain.sentences
 
 
 def test_few_errors_are_owned_up_to():

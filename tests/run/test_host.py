@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fairjax.run.host import LAUNCH, how_to_resume
+
 PROBE = """
 import ctypes, resource
 from fairjax.run.host import keep_freed_memory
@@ -65,3 +67,16 @@ def test_a_process_ends_with_the_one_that_started_it():
             return
         time.sleep(0.05)
     pytest.fail("the child outlived its parent")
+
+
+def test_the_line_that_resumes_can_be_pasted(monkeypatch):
+    monkeypatch.delenv(LAUNCH, raising=False)
+    monkeypatch.setattr(sys, "argv", ["main.py", "--config", "a b.py", "--workdir=w"])
+    line = f"{sys.executable} -m fairjax.main --config 'a b.py' --workdir=w"
+    assert how_to_resume() == f"To go on:\n  {line}"
+    sys.argv += ["--coordinator=h:1", "--processes=2", "--process=0"]
+    words, pasted = how_to_resume().split("\n  ")
+    assert words == "To go on, start every process again, this one by:"
+    assert pasted == f"{line} --coordinator=h:1 --processes=2 --process=0"
+    monkeypatch.setenv(LAUNCH, "launch/local.sh --processes 2 --config x ")
+    assert how_to_resume() == "To go on:\n  launch/local.sh --processes 2 --config x"

@@ -179,3 +179,16 @@ def test_a_killed_process_ends_the_other_at_once():
     assert time.monotonic() - begun < 10
     assert pair[0].returncode == 1
     assert said.startswith("fairjax: process 1 is gone; it was killed") and said.count("\n") == 1
+
+
+def test_an_abort_of_jax_is_one_line_and_an_exit_code():
+    code = (
+        "import os, threading, time; from fairjax.run.peers import end_in_one_line_on_abort; "
+        "end_in_one_line_on_abort(); threading.Thread(target=os.abort).start(); time.sleep(60)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("fairjax: JAX has lost another process of this run.")
+    assert done.stderr.count("\n") == 1

@@ -1,5 +1,7 @@
 """A state that starts from another model's weights."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -67,3 +69,14 @@ def test_learned_positions_are_not_dropped_for_a_model_that_makes_its_own():
     _check_positions([path], {path: sincos_positions(3, 8)})  # the same table is no loss
     with pytest.raises(ValueError, match="learned positions"):
         _check_positions([path], {path: np.ones((10, 8), np.float32)})
+
+
+def test_a_part_may_take_another_parts_weights():
+    state = fresh()
+    scorer = {"stem": {"kernel": jnp.zeros(3)}}
+    state = dataclasses.replace(state, params={**state.params, "scorer": scorer})
+    started = start_from(state, other(), part="scorer=backbone")
+    np.testing.assert_array_equal(started.params["scorer"]["stem"]["kernel"], [0, 1, 2])
+    np.testing.assert_array_equal(started.params["backbone"]["stem"]["kernel"], 0)
+    with pytest.raises(ValueError, match="shares no array of 'scorer'"):
+        start_from(state, other(), part="scorer=head")

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fairjax.config import base_config
-from fairjax.config.study import Claim, Column, Row, Study, Thesis
+from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
 from fairjax.core.results import save_results
 from fairjax.metrics.representation import cka
 from fairjax.run.build import build_scoring
@@ -41,6 +41,11 @@ STUDY = Study(
     seeds=(0, 1),
     resamples=30,
 )
+
+
+def published(accuracy):
+    """The row that a paper gives this accuracy: the good one above 91."""
+    return Row("Good" if accuracy > 91 else "Bad", published={"Accuracy": accuracy})
 
 
 def run(folder, seed, right):
@@ -108,6 +113,16 @@ def test_the_verdict_comes_of_adjusted_claims_and_stands_first(study):
     assert printed.endswith("Claim of the paper: Good is good.\nHolds here. It is.\n")
     assert "the whole,holds" in (workdir / "table-1-verdict.csv").read_text()
     assert "Good and Bad" in (workdir / "table-4-similarity-of-features.csv").read_text()
+
+
+def test_what_the_study_can_find_stands_on_its_page(study, tmp_path):
+    spread = Spread(seeds=3.0, people=2.0, source="two seeds of last year")
+    known = replace(STUDY, spreads={"Accuracy": spread}, rows=(published(92.0), published(90.0)))
+    save_study(tmp_path, known, "python -m fairjax.main --config study.py")
+    page = summarise(tmp_path, Console(file=io.StringIO())).read_text()
+    assert "What this study can find with a probability of 80%" in page
+    assert "(two seeds of last year)" in page
+    assert page.count("TOO LITTLE for the paper&#39;s") == 2, "better, and not much worse"
 
 
 def test_a_smoke_test_is_called_one_on_the_page_and_in_the_tables(study, tmp_path):

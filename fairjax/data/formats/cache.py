@@ -13,7 +13,7 @@ from typing import Any
 def load(kind: str, stamp: str) -> Any:
     """What `save` has kept under this name; None where there is nothing whole."""
     try:
-        return json.loads(_file(kind, stamp).read_text())
+        return json.loads(_file(kind, stamp).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -30,7 +30,7 @@ def save(kind: str, stamp: str, found: Any) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(found))
+        partial.write_text(json.dumps(found), encoding="utf-8")
         partial.replace(path)
     except OSError:
         with suppress(OSError):

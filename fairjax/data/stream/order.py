@@ -103,25 +103,28 @@ def classes_of(label: Int[np.ndarray, " rows"]) -> Classes:
 
 
 def balanced_rows_at(
-    positions: Int64[np.ndarray, " batch"], *, classes: Classes, seed: int
+    positions: Int64[np.ndarray, " batch"], *, classes: Classes, seed: int, together: int = 1
 ) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
     """Where the endless stream stands in which every class comes equally often.
 
-    The stream is round after round: in each, every class comes once, in an order of its own. In the
-    rounds a class goes through its rows, each once, and then again in another order.
+    The stream is round after round: in each, every class comes once, in an order of its own, with
+    `together` rows. In the rounds a class goes through its rows, each once, and then again in
+    another order.
 
     Args:
       positions: Counted from 0 at the start of training.
       classes: The rows of each class.
       seed: Seed of the run.
+      together: Rows of a class that follow one another.
 
     Returns:
       How often each row has come before, and the row: together as good as (epoch, row) for draws.
     """
-    rounds, place = np.divmod(positions, len(classes.size))
+    visits, within = np.divmod(positions, together)
+    rounds, place = np.divmod(visits, len(classes.size))
     key = _stream(_key(seed, "order of classes"), rounds)
     which = scattered(place, size=np.full_like(place, len(classes.size)), key=key)
-    turn, nth = np.divmod(rounds, classes.size[which])
+    turn, nth = np.divmod(rounds * together + within, classes.size[which])
     key = _stream(_stream(_key(seed, "rows of a class"), which), turn)
     nth = scattered(nth, size=classes.size[which], key=key)
     return turn, classes.rows[classes.start[which] + nth]

@@ -115,6 +115,7 @@ def train_batches(
     second: Augment | None = None,
     shuffle: bool = True,
     balance: str = "",
+    together: int = 1,
     threads: int = 0,
 ) -> Batches:
     """The endless training stream from a step on.
@@ -138,6 +139,7 @@ def train_batches(
       shuffle: Whether each epoch has its own random order.
       balance: A label whose classes come equally often, whatever their sizes, such as "identity" or
         "group"; "" takes every example once an epoch. An unknown class (-1) is one of them.
+      together: Examples of a class that follow one another in a balanced stream.
       threads: Size of tf.data's own thread pool; 0 leaves it to tf.data.
 
     Returns:
@@ -157,7 +159,7 @@ def train_batches(
         first = step * batch_size + process_index * local
         positions = np.arange(first, first + local)
         if classes is not None:
-            return balanced_rows_at(positions, classes=classes, seed=seed)
+            return balanced_rows_at(positions, classes=classes, seed=seed, together=together)
         return rows_at(positions, n=n, seed=seed, shuffle=shuffle)
 
     return _batches(

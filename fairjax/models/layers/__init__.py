@@ -1,1 +1,1 @@
-"""Layers written for a backend's sake: the same functions as Flax's own, computed another way."""
+"""Layers with the same results as Flax's own, computed in the form that the device runs fastest."""

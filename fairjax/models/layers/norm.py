@@ -3,7 +3,7 @@
 from typing import Any
 
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 class BatchNorm(nn.BatchNorm):
@@ -16,7 +16,11 @@ class BatchNorm(nn.BatchNorm):
 
     @nn.compact
     def __call__(  # type: ignore[override]
-        self, x: Float[Array, "*batch channels"], *, train: bool
+        self,
+        x: Float[Array, "*batch channels"],
+        *,
+        train: bool,
+        mask: Bool[Array, "*batch 1"] | None = None,
     ) -> Any:
         """Maps `[..., channels]` to the same shape.
 
@@ -24,5 +28,6 @@ class BatchNorm(nn.BatchNorm):
           x: `[..., channels]`.
           train: True normalises with the batch's statistics and moves the running ones by
             `1 - momentum`, so "batch_stats" must be mutable; False uses the running ones.
+          mask: Rows that the batch's statistics are of, at least one True; None takes all.
         """
-        return super().__call__(x, use_running_average=not train)
+        return super().__call__(x, use_running_average=not train, mask=mask)

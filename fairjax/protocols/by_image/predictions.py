@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairjax.core.names import counted
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -147,5 +149,5 @@ def _check_column(name: str, column: np.ndarray, classes: int) -> None:
         row = int(np.argmax(wrong))
         raise ValueError(
             f"predictions[{name!r}] must hold {expected}; row {row} has {column[row].tolist()} "
-            f"({wrong.sum()} such rows)."
+            f"({counted(int(wrong.sum()), 'such row')})."
         )

@@ -57,6 +57,11 @@ class Bias:
         """Whether there is anything to compute."""
         return self.pool == "fixed" or len(self.fmrs) > 0
 
+    @property
+    def pooled(self) -> bool:
+        """Whether thresholds come from cosines of all pairs of images."""
+        return self.pool in ("all_pairs", "within_group")
+
 
 def bias_points(
     embeddings: Embeddings, comparisons: Comparisons, bias: Bias, person: np.ndarray | None
@@ -69,8 +74,7 @@ def bias_points(
       bias: What to compute.
       person: Person of each image, as for `all_pairs.count_all_pairs`.
     """
-    pooled = bias.pool in ("all_pairs", "within_group")
-    if not pooled:
+    if not bias.pooled:
         points = operating_points(
             comparisons,
             fmrs=() if bias.pool == "fixed" else bias.fmrs,

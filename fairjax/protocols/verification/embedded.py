@@ -20,6 +20,7 @@ def embeddings_of(
     attributes: Mapping[str, Sequence[str]],
     group_by: str,
     pairs: Pairs,
+    scorer: str = "cosine",
 ) -> Embeddings:
     """A model's predictions as embeddings of people in groups.
 
@@ -29,10 +30,12 @@ def embeddings_of(
       attributes: For each attribute the names of its values in label order.
       group_by: The attribute whose groups are compared; "" for none.
       pairs: Rows of the predictions.
+      scorer: "cosine"; "mls" for mutual likelihood, which needs the column "variance"; "" takes it
+        where there is that column.
 
     Raises:
-      ValueError: If a column is missing or of another length, a label or a row is out of range, or
-        `mated` contradicts the people.
+      ValueError: If a column is missing or of another length, a label or a row is out of range,
+        `mated` contradicts the people, or `scorer` needs variances that are not there.
     """
     if group_by and not attributes.get(group_by):
         known = ", ".join(name for name, values in attributes.items() if values)
@@ -62,12 +65,19 @@ def embeddings_of(
         raise ValueError(
             f"predictions[{group_by!r}] must hold labels in 0 .. {len(groups) - 1}, or {UNKNOWN}."
         )
+    variance = None if scorer == "cosine" else predictions.get("variance")
+    if scorer == "mls" and variance is None:
+        raise ValueError(
+            "scorer='mls' needs embeddings with variances, which this model does not predict; use "
+            "scorer='cosine', or train config.method.name='pfe'."
+        )
     return Embeddings(
         ids=predictions["id"],
         subject=predictions["cluster"].astype(np.int64),
         group=group,
         groups=groups,
         embedding=predictions["embedding"],
+        variance=variance,
     )
 
 
@@ -98,12 +108,20 @@ def measure_embeddings(
       **settings: The rest of `verification.measure_comparisons`'s.
 
     Raises:
-      ValueError: If an embedding is all zeros or not finite, or a setting is out of range.
+      ValueError: If an embedding is all zeros or not finite, a setting is out of range, or one
+        needs cosines and the embeddings have variances.
     """
     if unknown := [variant for variant in accuracies if variant not in VARIANTS]:
         raise ValueError(f"accuracy={unknown[0]!r} must be one of {', '.join(VARIANTS)}.")
     if tolerance and tolerance < 1:
         raise ValueError(f"tolerance={tolerance:g} is a ratio, 1 or more; 0 for no verdicts.")
+    if embeddings.scorer != "cosine":
+        accuracies = _without_grids(accuracies)
+        if bias is not None and bias.wanted and (bias.pooled or bias.pairs != "protocol"):
+            raise ValueError(
+                "bias_fmrs over all pairs counts cosines; with scorer='mls' set bias_fmrs=(), or "
+                "bias_pool='protocol' and bias_pairs='protocol'."
+            )
     comparisons = compare(embeddings, pairs)
     centred = {}
     if any(VARIANTS[variant].centred for variant in accuracies):
@@ -127,6 +145,8 @@ def measure_embeddings(
         else {},
         **settings,
     )
+    if embeddings.scorer != "cosine":
+        results = of_likelihood(results)
     if bias is None or not points:
         return results
     measures = list(results.measures)
@@ -139,3 +159,30 @@ def measure_embeddings(
         "bias_rule": bias.degree.rule,
     }
     return replace(results, protocol={**results.protocol, **described}, measures=measures)
+
+
+def _without_grids(accuracies: Sequence[str]) -> list[str]:
+    """The variants that any score can have: those that do not try cosines on a fixed grid.
+
+    Raises:
+      ValueError: If the first variant, the protocol's own, is not one of them.
+    """
+    free = [name for name, variant in VARIANTS.items() if variant.grid is None]
+    if accuracies and accuracies[0] not in free:
+        raise ValueError(
+            f"accuracy={accuracies[0]!r} tries cosines or distances on a fixed grid; with "
+            f"scorer='mls' use one of {', '.join(free)}."
+        )
+    return [name for name in accuracies if name in free]
+
+
+def of_likelihood(results: Results) -> Results:
+    """Results of mutual likelihood scores, whose rules and limits say so."""
+    measures = [replace(m, rule=m.rule.replace(": cosine;", ": score;")) for m in results.measures]
+    limits = [
+        "Pairs are scored by the mutual likelihood of embeddings with variances, not by cosines.",
+        *results.limits,
+    ]
+    return replace(
+        results, measures=measures, limits=limits, protocol={**results.protocol, "scorer": "mls"}
+    )

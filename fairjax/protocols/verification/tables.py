@@ -122,7 +122,10 @@ class _One:
                     f"{sum(m.n for m in known):,}",
                 ]
             )
-            notes.append(f"{variant}: {VARIANTS[variant].rule}")
+            rule = VARIANTS[variant].rule
+            if self.protocol.get("scorer") == "mls":
+                rule = rule.replace("cosine", "score", 1)
+            notes.append(f"{variant}: {rule}")
         if published and tuple(self.groups) == RACES:
             table = ACCURACY[published]
             for row in table.rows:

@@ -105,10 +105,12 @@ def picture_section(pictures: Mapping[str, np.ndarray]) -> Section:
         Figure(_image(np.concatenate(list(faces), axis=1), f"Generated faces: {caption}"), caption)
         for caption, faces in pictures.items()
     ]
-    lead = (
-        "Generated faces; nobody is depicted. Drawn patches that were to be normalised are shown "
-        "at the mean and deviation of the kept ones, so that their own are not given away."
-    )
+    lead = "Generated faces; nobody is depicted."
+    if "drawn" in pictures:
+        lead += (
+            " Drawn patches that were to be normalised are shown at the mean and deviation of the "
+            "kept ones, so that their own are not given away."
+        )
     return Section("pictures", "Generated faces", lead, parts=[("", figures)])
 
 

@@ -22,12 +22,14 @@ class Audited:
       attribute: What the groups are groups of.
       measures: The system's own measures, without the changes from another system.
       arrays: Plot data of the system.
+      distance: Whether the scores are distances: a pair is accepted up to the threshold.
     """
 
     name: str
     attribute: str
     measures: Sequence[Measure]
     arrays: Mapping[str, Any]
+    distance: bool = False
 
     def titled(self, text: str) -> str:
         """A heading, after the system's name where it has one."""
@@ -100,7 +102,11 @@ def audited_systems(results: Results) -> list[Audited]:
     arrays = results.arrays.get("systems", {})
     return [
         Audited(
-            name, attribute, [m for m in own if m.system == name], arrays.get(name, results.arrays)
+            name,
+            attribute,
+            [m for m in own if m.system == name],
+            arrays.get(name, results.arrays),
+            name in results.protocol.get("distances", ()),
         )
         for name in dict.fromkeys(m.system for m in own)
     ]

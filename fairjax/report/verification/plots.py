@@ -155,6 +155,8 @@ def histograms(
     edges: Sequence[float],
     groups: Mapping[str, tuple[Sequence[int], Sequence[int]]],
     thresholds: Sequence[float],
+    *,
+    noun: str = "score",
 ) -> str:
     """Scores of mated and of non-mated pairs, one small panel a group.
 
@@ -167,6 +169,7 @@ def histograms(
       edges: Edges of the bins, increasing.
       groups: For each group its counts of mated and of non-mated pairs by bin.
       thresholds: The operating thresholds.
+      noun: What a value is: a score, or a distance.
     """
     across = min(3, len(groups))
     down = math.ceil(len(groups) / across)
@@ -186,8 +189,8 @@ def histograms(
         axes.set_title(printable(name, limit=16), fontsize=11.5, pad=4)
         means = [_mean(edges, counts) for counts in (mated, nonmated)]
         parts.append(
-            f"{name}: {sum(mated):,} mated pairs, mean score {means[0]}; "
-            f"{sum(nonmated):,} non-mated, mean score {means[1]}"
+            f"{name}: {sum(mated):,} mated pairs, mean {noun} {means[0]}; "
+            f"{sum(nonmated):,} non-mated, mean {noun} {means[1]}"
         )
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 

@@ -148,7 +148,7 @@ def _rate_figure(system: Audited, rate: str, key: str, slider: str) -> Figure | 
         key,
         system.titled(f"{caption} by {system.attribute}"),
         curves,
-        x=("threshold", LINEAR),
+        x=("threshold (a distance)" if system.distance else "threshold", LINEAR),
         y=(rate.upper(), LOG),
         guides=points,
     )
@@ -282,15 +282,17 @@ def _score_section(systems: Sequence[Audited]) -> Section:
             continue
         thresholds = [threshold for threshold, _ in system.thresholds.values()]
         groups = {name: (counts, bins["nonmated"][name]) for name, counts in bins["mated"].items()}
+        caption = f"{'Distances' if system.distance else 'Scores'} by {system.attribute}"
         svg = histograms(
             f"scores-{len(parts)}",
-            system.titled(f"Scores by {system.attribute}"),
+            system.titled(caption),
             bins["edges"],
             groups,
             thresholds,
+            noun="distance" if system.distance else "score",
         )
         note = "line: mated; hatched: non-mated; each to its own highest bin"
-        parts.append((system.name, [Figure(Markup(svg), f"Scores by {system.attribute}", note)]))
+        parts.append((system.name, [Figure(Markup(svg), caption, note)]))
     lead = (
         "Where the two hills overlap, errors are made. Dotted lines are the operating thresholds."
     )

@@ -140,6 +140,19 @@ def test_every_class_comes_once_a_round_and_every_row_of_it_once_a_turn():
     assert len(orders) > 5
 
 
+def test_rows_of_a_class_may_follow_one_another():
+    classes = classes_of(LABEL)
+    turns, rows = balanced_rows_at(np.arange(4 * 3 * 10), classes=classes, seed=3, together=3)
+    runs = LABEL[rows].reshape(10, 4, 3)
+    assert (runs == runs[:, :, :1]).all()
+    assert all(sorted(labels) == [-1, 0, 2, 5] for labels in runs[:, :, 0].tolist())
+    own = rows[LABEL[rows] == 2]  # five rows: each comes once in every five places
+    assert all(len(set(own[k : k + 5])) == 5 for k in range(0, 30, 5))
+    assert turns[LABEL[rows] == 2].tolist() == [k // 5 for k in range(30)]
+    part = balanced_rows_at(np.array([7, 50]), classes=classes, seed=3, together=3)
+    np.testing.assert_array_equal(part, [turns[[7, 50]], rows[[7, 50]]])
+
+
 def test_the_balanced_stream_is_a_function_of_seed_and_position():
     classes = classes_of(LABEL)
     turns, rows = balanced_rows_at(np.arange(100), classes=classes, seed=3)

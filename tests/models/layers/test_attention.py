@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fairjax.models.layers.attention import attention, attention_with_weights
+from fairjax.models.layers import attention as module
+from fairjax.models.layers.attention import attention, attention_with_weights, why_not_fused
 
 
 def queries_keys_values(key, *, scale=1.0, dtype=jnp.float32):
@@ -51,3 +52,39 @@ def test_bfloat16_comes_out_as_bfloat16_with_float32_weights(key):
     mixed, weights = attention_with_weights(*arrays)
     assert (mixed.dtype, weights.dtype) == (jnp.bfloat16, jnp.float32)
     np.testing.assert_allclose(mixed.astype(jnp.float32), by_loops(*arrays)[0], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "head_dim", "platform", "capability", "reason"),
+    [
+        ("bfloat16", 64, "gpu", "9.0", ""),
+        ("float16", 128, "cuda", "8.0", ""),
+        ("bfloat16", 64, "gpu", "12.0", ""),
+        ("float32", 64, "gpu", "9.0", "compute_dtype='bfloat16'"),
+        ("bfloat16", 60, "gpu", "9.0", "60 channels"),
+        ("bfloat16", 136, "gpu", "9.0", "136 channels"),
+        ("bfloat16", 64, "gpu", "7.5", "capability 7.5"),
+        ("bfloat16", 64, "gpu", "gfx942", "not NVIDIA's"),
+        ("bfloat16", 64, "gpu", "", "not NVIDIA's"),
+        ("bfloat16", 64, "cpu", "", "the device is a CPU"),
+        ("bfloat16", 64, "tpu", "", "the device is a TPU"),
+    ],
+)
+def test_cudnn_computes_attention_where_it_can(dtype, head_dim, platform, capability, reason):
+    why = why_not_fused(dtype, head_dim, platform=platform, capability=capability)
+    assert bool(why) == bool(reason)
+    assert reason in why
+
+
+@pytest.mark.parametrize(("reason", "implementation"), [("", "cudnn"), ("a reason", "xla")])
+def test_the_models_ask_for_the_form_that_can_be_used(monkeypatch, reason, implementation):
+    asked = []
+    monkeypatch.setattr(module, "why_not_fused", lambda *_, **__: reason)
+    monkeypatch.setattr(
+        jax.nn,
+        "dot_product_attention",
+        lambda q, k, v, *, implementation: asked.append(implementation) or q,
+    )
+    heads = jnp.zeros((1, 2, 1, 8))
+    attention(heads, heads, heads)
+    assert asked == [implementation]

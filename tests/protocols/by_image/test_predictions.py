@@ -46,7 +46,7 @@ def test_good_predictions_pass_and_become_decisions() -> None:
         ({"age": None}, "lack the column 'age'"),
         ({"gender": None}, "lack the column 'gender'"),
         ({"pred_age": None, "prob_gender": None}, "no model output: expected pred_age or prob_"),
-        ({"race": np.array([0, 1, 2], np.int32)}, r"labels in 0 .. 1; row 2 has 2 \(1 such rows"),
+        ({"race": np.array([0, 1, 2], np.int32)}, r"labels in 0 .. 1; row 2 has 2 \(1 such row"),
         ({"race": np.array([0.0, 1.0, 1.0])}, "must be integers; they are float64"),
         ({"pred_age": np.array([1, np.nan, 2], np.float32)}, "finite years; row 1 has nan"),
         ({"pred_age": np.ones((3, 1), np.float32)}, r"must have shape \(3,\); it has \(3, 1\)"),

@@ -1,0 +1,31 @@
+"""From a trained recognition network to its variances (PFE) and to a picture of a pair."""
+
+import pytest
+from PIL import Image
+
+from fairjax.config import load
+from fairjax.core.results import load_results
+from fairjax.main import run
+from fairjax.run.checkpoint import read_variables
+from fairjax.run.gradcam import pair_picture
+
+
+@pytest.mark.slow
+def test_pfe_keeps_the_backbone_it_starts_from_and_is_measured_by_likelihood(tmp_path):
+    first, second = tmp_path / "cosface", tmp_path / "pfe"
+    assert run(load("recognition/margin:smoke"), first) == 0
+    config = load("recognition/margin:smoke,method=pfe")
+    config.init.run = str(first)
+    assert run(config, second) == 0
+    results = load_results(second / "results.json")
+    assert results.protocol["scorer"] == "mls"
+    assert results.get("accuracy").value is not None
+    before, after = read_variables(first), read_variables(second)
+    stem = before["params"]["backbone"]["stem_conv"]["kernel"]
+    assert (stem == after["params"]["backbone"]["stem_conv"]["kernel"]).all()
+    for name in ("one", "two"):
+        Image.new("RGB", (32, 32), (90, 60, 30)).save(tmp_path / f"{name}.png")
+    picture, cosine = pair_picture(
+        second, tmp_path / "one.png", tmp_path / "two.png", layer="stage_4"
+    )
+    assert picture.shape == (32, 64, 3) and cosine == pytest.approx(1, abs=1e-3)
