@@ -19,6 +19,7 @@ VERBS = (
     "config",
     "data",
     "diff",
+    "gradcam",
     "identify",
     "intersections",
     "plan",
