@@ -315,6 +315,7 @@ def run(
                 {
                     "step": outcome.step,
                     "evaluated_step": outcome.checkpoint,
+                    "parameters": outcome.parameters,
                     "seconds_since_resumed": time.monotonic() - started,
                 },
             )

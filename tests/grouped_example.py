@@ -92,3 +92,28 @@ def train(method, batch, key, *, steps, lr=0.1, steps_per_epoch=10.0):
         state, scalars = step(state, batch, key)
         logged.append({name: float(value) for name, value in scalars.items()})
     return state, logged
+
+
+def planted_people(*, images=4, alike=0.75, noise=25.0, seed=0):
+    """Six people in three groups; the two of group C look alike: the planted difference.
+
+    Images of a person follow one another, so that a batch has `images` of each.
+    """
+    rng = np.random.default_rng(seed)
+    looks = rng.uniform(-100, 100, (6, 8, 8, 3))
+    looks[5] = alike * looks[4] + (1 - alike) * looks[5]
+    people = np.repeat(np.arange(6), images)
+    pixels = 128 + looks[people] + noise * rng.standard_normal((len(people), 8, 8, 3))
+    return make_batch(
+        rows=len(people),
+        image=np.clip(pixels, 0, 255).astype(np.uint8),
+        identity=people.astype(np.int32),
+        group=(people // 2).astype(np.int32),
+    )
+
+
+def pair_cosines(method, state, batch):
+    """Cosines of a trained method's embeddings of the batch, [batch, batch]."""
+    columns = jax.jit(method.predict)(state.variables, {"image": batch["image"]})
+    embedding = np.asarray(columns["embedding"], np.float64)
+    return embedding @ embedding.T

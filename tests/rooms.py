@@ -85,7 +85,7 @@ ROOMS = (
         ("core",),
     ),
     Room("losses", "margin losses, FPR penalty, contrastive and reconstruction losses", ("core",)),
-    Room("interop", "reads and writes weights of timm, DeiT and MAE", ("core",)),
+    Room("interop", "reads and writes public weights: IResNet, ResNet, ViT, MAE", ("core",)),
     Room(
         "protocols",
         "what a benchmark paper fixes: pairs in `verification/`, single images in `by_image/`",

@@ -8,8 +8,10 @@ Source: Xu et al., "Consistent Instance False Positive Improves Fairness in Face
 Data: BUPT as folders or records, RFW as folders or .bin; three people in both are left out.
 Run: python -m fairjax.main --config configs/recognition/margin.py:method=fpr_penalty,depth=34 \
   --workdir runs/fpr --config.data.root=BUPT --config.data.benchmark.root=RFW
-  Methods: cosface, arcface, fpr_penalty, fpr_tface, gabn, gac, debface, invreg, pfe; depths 34,
-  50, 100; train=balanced or global. method=pfe keeps the backbone of a finished run, by init=RUN.
+  Methods: cosface, arcface, fpr_penalty, fpr_tface, ic_ffr, mixfairface, uss, labelless_face,
+  invreg, pfe, gabn, gac, debface, descon, rl_rbn (whose policy `fairjax margins` learns); depths
+  34, 50, 100; train=balanced or global. method=pfe keeps the backbone of a finished run, by
+  init=RUN.
   auto_gamma_u allows an image 2.8 false positives, as in the paper, however many people there are.
   Has not been run at full size.
 Reduced: :small, 64 pixels, a narrow R18, on any tree of people with LFW-style pairs a group:
@@ -39,12 +41,20 @@ METHODS = {
     "arcface": method("cosine_margin", margin=margin("arcface")),
     "fpr_penalty": method("fpr_penalty"),
     "fpr_tface": method("fpr_penalty", variant="tface", gamma_u=0.0),
+    "ic_ffr": method("ic_ffr"),
+    "mixfairface": method("mixfairface"),
+    "uss": method("uss"),
+    "labelless_face": method("labelless_face"),
     "gabn": method("gabn"),
     "gac": method("gac"),
     "debface": method("debface"),
+    "descon": method("descon"),
+    "rl_rbn": method("rl_rbn"),
     "invreg": method("invreg"),
     "pfe": method("pfe"),
 }
+# Images of a person in a batch, of methods that compare them. DeSCon's text does not say how many.
+TOGETHER = {"ic_ffr": 8, "uss": 2, "descon": 4}
 SCHEDULES = {"balanced": (40.0, (20.0, 32.0, 36.0)), "global": (24.0, (10.0, 18.0, 22.0))}
 
 
@@ -81,8 +91,19 @@ def get_config(arg: str = "") -> ConfigDict:
         config.backbone = backbone("gac", depth=options.depth)
     if options.method == "debface":  # a block for the group, and one for the identity
         config.backbone.dim = 1024
+    if options.method == "mixfairface":
+        config.backbone.flat_norm = True
+    config.input.images_per_identity = TOGETHER.get(options.method, 0)
     config.compute_dtype = "bfloat16"
     config.method = METHODS[options.method]
+    # BUPT calls its groups races; the two other data sets here call them groups.
+    attribute = "group" if options.small or options.smoke else "race"
+    if options.method == "debface":
+        config.method.attributes = (attribute,)
+    elif "group" in config.method:
+        config.method.group = attribute
+    if options.method == "rl_rbn" and attribute == "race":
+        config.method.reference = "Caucasian"
     config.optim.algorithm = algorithm("sgd")
     config.optim.update(peak_lr=0.1, weight_decay=5e-4, decay_norms=True)
     config.optim.schedule = schedule("steps", at_epochs=drops)
@@ -90,7 +111,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval.protocol = protocol("rfw")
     config.init.run = options.init
     if options.method == "pfe":  # the authors' 12,000 steps on batches of 64 people, 4 images each
-        config.input.update(balance="identity", together=4)
+        config.input.images_per_identity = 4
         config.optim.update(peak_lr=1e-3, decay_norms=False)
         config.optim.schedule = schedule("steps", at_epochs=(1.6,))
         config.train.update(epochs=2.4, batch_size=256)
@@ -112,8 +133,10 @@ def get_config(arg: str = "") -> ConfigDict:
         config.input.image_size = 64
         config.backbone.update(depth=18, width=16, dim=128)
         config.optim.update(peak_lr=0.05, schedule=schedule("steps", at_epochs=(14.0, 20.0)))
-        config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, tensorboard=False)
+        config.train.update(epochs=24.0, batch_size=64, evaluate_every=8.0, track=())
         config.eval.protocol = protocol("lfw", fmrs=(1e-1, 1e-2), bias_fmrs=(1e-2, 1e-3))
+        if options.method == "ic_ffr":
+            config.method.update(gamma_u=5e-3, tpr_at_fpr=1e-3)
     if options.smoke:
         config.title = f"{options.method} on generated people"
         pairs = benchmark(
@@ -139,6 +162,10 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optim.schedule = schedule("steps", at_epochs=(0.5,))
         config.eval.batch_size = 16
         config.eval.protocol = protocol("lfw", fmrs=(1e-1,), resamples=20)
+        if options.method in TOGETHER:
+            config.input.images_per_identity = 2  # all that there are
+        if options.method == "ic_ffr":
+            config.method.update(gamma_u=0.05, tpr_at_fpr=0.01)
         if options.method == "gabn":
             config.method.update(erase_after_epochs=0.5, adversary_ramp_epochs=0.5)
             config.method.update(erase_regions=1)  # of the last map's four positions
@@ -149,7 +176,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.train.epochs = 1.0 if options.smoke else 4.0
         config.optim.schedule = schedule("steps", at_epochs=(config.train.epochs / 1.5,))
         config.optim.peak_lr = 1e-3
-        config.input.together = 2
+        config.input.images_per_identity = 2
     penalised = "fpr" in options.method or options.method == "invreg"
     if options.method == "invreg" and options.smoke:
         config.method.update(partition_epochs=(1,), learning_epochs=2)

@@ -61,7 +61,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.backbone = vit("tiny", dim=64, depth=3, heads=2, patch=8, positions="sincos")
         config.method.update(decoder_dim=48, decoder_depth=1, decoder_heads=2)
         config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=0.5))
-        config.train.update(epochs=6.0, batch_size=64, evaluate_every=3.0, tensorboard=False)
+        config.train.update(epochs=6.0, batch_size=64, evaluate_every=3.0, track=())
     if options.smoke:
         config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"

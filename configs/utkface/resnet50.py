@@ -11,8 +11,8 @@ Run: python -m fairjax.main --config configs/utkface/resnet50.py --workdir runs/
 Reduced: --config configs/utkface/resnet50.py:small, 64 pixels, 16 epochs, about an hour and a
   half on two busy cores. Expect (seed 0, test split): age MAE 5.57 years, gender accuracy 0.909,
   race accuracy 0.820; intervals in docs/results. The default at 224 pixels has not been run.
-Fairness methods on the same network: method=group_dro, adversarial_removal, gap_penalty or
-  reweighting; groups are races. None has been run on UTKFace yet.
+Fairness methods on the same network: method=group_dro, adversarial_removal, gap_penalty,
+  fair_mixup or reweighting; groups are races. None has been run on UTKFace yet.
 Smoke test: :smoke, seconds, on generated faces.
 """
 
@@ -34,6 +34,7 @@ METHODS = (
     "group_dro",
     "adversarial_removal",
     "gap_penalty",
+    "fair_mixup",
     "reweighting",
 )
 

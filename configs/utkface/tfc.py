@@ -80,7 +80,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.input.image_size = 64
         config.backbone.update(width=16, stages=3, dim=64, layers=1, hidden=128, projection=64)
         config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=0.5))
-        config.train.update(epochs=6.0, evaluate_every=2.0, tensorboard=False)
+        config.train.update(epochs=6.0, evaluate_every=2.0, track=())
         if options.target:
             config.train.update(epochs=4.0, evaluate_every=1.0)
     if options.smoke:

@@ -46,7 +46,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.backbone.update(depth=18, width=16)
         config.method.projection = 256
         config.optim.schedule.warmup_epochs = 0.5
-        config.train.update(epochs=6.0, batch_size=128, evaluate_every=2.0, tensorboard=False)
+        config.train.update(epochs=6.0, batch_size=128, evaluate_every=2.0, track=())
     if options.smoke:
         config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.input.image_size = 32

@@ -52,7 +52,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.backbone.update(dim=64, depth=3, heads=2, patch=8, drop_path=0.0)
         config.optim.update(peak_lr=1e-3, schedule=schedule("cosine", warmup_epochs=0.5))
         config.train.update(epochs=4.0 if age else 6.0, batch_size=64, evaluate_every=2.0)
-        config.train.tensorboard = False
+        config.train.track = ()
     if options.smoke:
         config.data = dataset("phantom", image_size=32, identities=60, images_per_identity=2)
         config.compute_dtype = "float32"

@@ -22,7 +22,15 @@ from fairjax.audit.layout import (
 )
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import PairTable, spelled_nearly
-from fairjax.audit.tables import InputError, Names, column_names, listed, read_batches
+from fairjax.audit.tables import (
+    InMemory,
+    InputError,
+    Names,
+    Source,
+    column_names,
+    listed,
+    read_batches,
+)
 from fairjax.core.comparisons import Embeddings, Pairs, check_variance, compare
 from fairjax.core.files import read_arrays
 from fairjax.core.names import clean, clean_path, counted
@@ -55,7 +63,7 @@ class Images:
     variance: Float[np.ndarray, "images dim"] | None = None
 
 
-def load_images(path: Path, *, prefix: str = "") -> Images:
+def load_images(path: Source, *, prefix: str = "") -> Images:
     """Reads embeddings from .npz, .npy, or a table.
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
@@ -64,13 +72,15 @@ def load_images(path: Path, *, prefix: str = "") -> Images:
     column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
 
     Args:
-      path: The file.
+      path: The file, or a table in memory.
       prefix: What the columns of dimensions begin with; "" finds the only gapless series.
 
     Raises:
       InputError: If there are no embeddings, they differ in width, or variances do not fit them.
     """
-    if path.suffix in (".npz", ".npy"):
+    if isinstance(path, InMemory) and path.vectors:
+        columns = {**_words(path, path.table.column_names), **path.vectors}
+    elif isinstance(path, Path) and path.suffix in (".npz", ".npy"):
         if not path.is_file():
             raise InputError(f"{path} does not exist.")
         columns = _arrays(path)
@@ -111,7 +121,7 @@ def _is_spread(name: str, column: np.ndarray) -> bool:
 
 
 def _variance(
-    path: Path, spread: Mapping[str, np.ndarray], embedding: np.ndarray
+    path: Source, spread: Mapping[str, np.ndarray], embedding: np.ndarray
 ) -> np.ndarray | None:
     """The variances of the embeddings; None where there are none.
 
@@ -132,11 +142,11 @@ def _variance(
 
 
 def load_embeddings(
-    paths: Mapping[str, Path],
+    paths: Mapping[str, Source],
     asked: Asked,
     *,
     people: People | None,
-    pairs: Path | None,
+    pairs: Source | None,
     sample: int | None,
     seed: int,
 ) -> dict[str, Loaded]:
@@ -167,7 +177,7 @@ def load_embeddings(
     people = people or first.people
     if people is None or people.key != "image":
         people = _through_subjects(first, people)
-    path = pairs or Path(first.source)
+    path = pairs or next(iter(paths.values()))
     if pairs is not None:
         table = PairTable(pairs, find_layout(pairs, asked, people, scored=False), asked, people)
         if table.layout.image is None:
@@ -247,10 +257,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return {name or "embedding": array for name, array in arrays.items()}
 
 
-def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
+def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:
     names = column_names(path)
     listing = [name for name in names if name.lower() in _VECTORS]
-    if listing and path.suffix in (".parquet", ".pq"):
+    if listing and isinstance(path, Path) and path.suffix in (".parquet", ".pq"):
         return _with_lists(path, names, listing[0])
     numbers = _dimensions(path, names, prefix)
     text = [name for name in names if name not in numbers]
@@ -265,7 +275,16 @@ def _table(path: Path, prefix: str) -> dict[str, np.ndarray]:
     return found | ({"embedding": np.concatenate(vectors)} if vectors else {})
 
 
-def _dimensions(path: Path, names: Sequence[str], prefix: str) -> list[str]:
+def _words(path: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of text."""
+    words: dict[str, list[str]] = {name: [] for name in names}
+    for batch in read_batches(path, text=names, numbers=[]) if names else ():
+        for name in names:
+            words[name] += batch.columns[name].to_pylist()
+    return {name: np.array(column) for name, column in words.items()}
+
+
+def _dimensions(path: Source, names: Sequence[str], prefix: str) -> list[str]:
     """The columns of dimensions in order: one gapless series e0, e1 ... or e1, e2 ...
 
     Raises:
@@ -323,15 +342,10 @@ def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.n
             f"{width[0]} ({counted(int(bad.sum()), 'such row')})."
         )
     vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-    words: dict[str, list[str]] = {name: [] for name in text}
-    if text:
-        for batch in read_batches(path, text=text, numbers=[]):
-            for name in text:
-                words[name] += batch.columns[name].to_pylist()
-    return {**{name: np.array(column) for name, column in words.items()}, column: vectors}
+    return {**_words(path, text), column: vectors}
 
 
-def _described(path: Path, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
+def _described(path: Source, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
     """Takes the columns for what their names say."""
 
     def one(customary: Sequence[str]) -> str | None:
@@ -413,7 +427,7 @@ def _all_or_some(
     group_of: Sequence[str],
     sample: int | None,
     seed: int,
-    path: Path,
+    path: Source,
 ) -> Int[np.ndarray, "pairs 2"]:
     """All pairs i < j of the images, or a sample of them by group."""
     if people is None or not people.subject:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
-from fairjax.audit.tables import InputError, check_columns, column_names, listed
+from fairjax.audit.tables import InputError, Source, check_columns, column_names, listed
 
 _SCORES = ("score", "similarity", "cosine")
 _DISTANCES = ("distance", "dist")
@@ -46,7 +45,7 @@ _SIDES = (
     ("probe_", "", "bio_ref_", ""),
     ("query_", "", "target_", ""),
 )
-_BARE_IMAGES = (("probe", "gallery"), ("probe", "reference"), ("query", "target"))
+BARE_IMAGES = (("probe", "gallery"), ("probe", "reference"), ("query", "target"))
 MOST_GROUPS = 20  # more are most likely people or ages, unless somebody says so
 
 
@@ -185,7 +184,7 @@ class People:
 
 
 def find_layout(
-    path: Path, asked: Asked, people: People | None = None, *, scored: bool = True
+    path: Source, asked: Asked, people: People | None = None, *, scored: bool = True
 ) -> Layout:
     """Matches the table's columns with what is asked for and with customary names.
 
@@ -214,7 +213,7 @@ def find_layout(
     mated = asked.mated or next(iter(_present(path, names, _MATED, "--mated")), None)
     fold = asked.fold or next(iter(_present(path, names, _FOLDS, "--fold")), None)
     subject = _sides(path, names, asked.subject, SUBJECTS, "--subject")
-    image = _sides(path, names, asked.image, IMAGES, "--image", bare=_BARE_IMAGES)
+    image = _sides(path, names, asked.image, IMAGES, "--image", bare=BARE_IMAGES)
     from_images = people is not None and people.subject and image
     if mated is None and subject is None and not from_images:
         raise InputError(
@@ -246,7 +245,7 @@ def default_by(people: People | None) -> Sequence[str]:
     return list(people.groups)
 
 
-def _present(path: Path, names: Sequence[str], customary: Sequence[str], flag: str) -> list[str]:
+def _present(path: Source, names: Sequence[str], customary: Sequence[str], flag: str) -> list[str]:
     """The one column with a customary name, or none."""
     found = [name for name in names if name.lower() in customary]
     if len(found) > 1:
@@ -255,7 +254,7 @@ def _present(path: Path, names: Sequence[str], customary: Sequence[str], flag: s
 
 
 def _sides(
-    path: Path,
+    path: Source,
     names: Sequence[str],
     asked: str,
     customary: Sequence[str],
@@ -265,7 +264,7 @@ def _sides(
     """The two columns of both sides: as asked, or the only customary ones."""
     found = []
     for base in [asked] if asked else customary:
-        found += _both_sides(names, base)
+        found += both_sides(names, base)
     if not found and not asked:
         found = [(left, right) for left, right in bare if left in names and right in names]
     if len(found) == 1:
@@ -282,7 +281,8 @@ def _sides(
     return None
 
 
-def _both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
+def both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
+    """The left and right columns that a base name stands for: subject1 and subject2, and so on."""
     if "," in base:
         left, right = base.split(",", 1)
         return [(left, right)]
@@ -299,7 +299,7 @@ def _both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
 
 
 def find_attribute(
-    path: Path, names: Sequence[str], wanted: str, people: People | None
+    path: Source, names: Sequence[str], wanted: str, people: People | None
 ) -> Attribute:
     """Where the groups of an attribute come from: columns of both sides, or the people's table."""
     columns, bins = {}, {}
@@ -312,7 +312,7 @@ def find_attribute(
         found = [(given, given)] if given and "," not in given else []
         bases = [given] if given else _SYNONYMS.get(name, (name,))
         for base in bases:
-            found = found or _both_sides(names, base)
+            found = found or both_sides(names, base)
         for base in [] if given else bases:
             found = found or [(base, base)] * (names.count(base) > 0)
         if not found:
@@ -332,6 +332,24 @@ def known_as(name: str, columns: Iterable[str]) -> str:
     """The column that holds an attribute, under its own or a customary other name; "" if none."""
     columns = list(columns)
     return next((word for word in _SYNONYMS.get(name, (name,)) if word in columns), "")
+
+
+def has_two_sides(names: Sequence[str], asked: Asked) -> bool:
+    """Whether a row of a table is a pair: some column is there for the left and the right side.
+
+    Args:
+      names: The table's columns.
+      asked: Columns that the user names; customary names are looked for where there are none.
+    """
+    parts = [_Part.parse(part) for by in asked.by or ["group"] for part in by.split("+")]
+    attributes = [part.given or part.name for part in parts]
+    images = [name for name in IMAGES if name != "p"]  # p1 and p2 are probabilities, too
+    bases = [asked.subject, asked.image, *attributes]
+    bases += [] if asked.subject else SUBJECTS
+    bases += [] if asked.image else images
+    if not asked.image and any(left in names and right in names for left, right in BARE_IMAGES):
+        return True
+    return any(both_sides(names, base) for base in bases if base)
 
 
 class _Part(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
-from fairjax.audit.tables import InputError
+from fairjax.audit.tables import InputError, Source
 from fairjax.core.results import Measure, Results, Table
 from fairjax.core.verdict import ALPHA
 
@@ -17,7 +17,7 @@ _TITLE = "What changed"
 _GAPS = {"difference": "gap, difference", "max_over_min": "gap, largest / smallest"}
 
 
-def load_both(files: Sequence[Path], asked: Asked, *, people: People | None) -> dict[str, Loaded]:
+def load_both(files: Sequence[Source], asked: Asked, *, people: People | None) -> dict[str, Loaded]:
     """Two tables of the same pairs as two systems, for each attribute of `asked.by`.
 
     Args:
@@ -29,13 +29,13 @@ def load_both(files: Sequence[Path], asked: Asked, *, people: People | None) -> 
       InputError: If the tables show different pairs, people or groups, or have several systems.
     """
     tables = [load_comparisons(path, asked, people=people) for path in files]
-    names = [path.stem for path in files]
+    names = [path.stem if isinstance(path, Path) else path.name for path in files]
     if names[0] == names[1]:
         names = ["before", "after"]
     return {by: join(tables[0][by], tables[1][by], names, files) for by in tables[0]}
 
 
-def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[Path]) -> Loaded:
+def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[Source]) -> Loaded:
     """The pairs of two tables with the scores of both, in the order of the first.
 
     Args:

@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +31,15 @@ from fairjax.audit.loaded import (
     check_people,
     independent,
 )
-from fairjax.audit.tables import Batch, InputError, Names, NotANumberError, listed, read_batches
+from fairjax.audit.tables import (
+    Batch,
+    InputError,
+    Names,
+    NotANumberError,
+    Source,
+    listed,
+    read_batches,
+)
 from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import alike, clean, clean_path, counted, folded, is_unknown
 
@@ -42,7 +49,7 @@ _NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatc
 
 
 def load_comparisons(
-    path: Path, asked: Asked, *, people: People | None = None
+    path: Source, asked: Asked, *, people: People | None = None
 ) -> dict[str, Loaded]:
     """Reads a table of scored pairs, for each attribute of `asked.by`.
 
@@ -71,7 +78,7 @@ class PairTable:
       people: Groups (and people) by subject or image.
     """
 
-    def __init__(self, path: Path, layout: Layout, asked: Asked, people: People | None) -> None:
+    def __init__(self, path: Source, layout: Layout, asked: Asked, people: People | None) -> None:
         self.path, self.layout, self.asked, self.people = path, layout, asked, people
         self.names = {what: Names() for what in ("subject", "fold")}
         self.names["image"] = Names(clean_path)

@@ -1,15 +1,21 @@
 """A table of people or of images: who is on which image, and in which groups people are."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fairjax.audit.layout import IMAGES, SUBJECTS, People
-from fairjax.audit.tables import InputError, check_columns, column_names, listed, read_batches
+from fairjax.audit.tables import (
+    InputError,
+    Source,
+    check_columns,
+    column_names,
+    listed,
+    read_batches,
+)
 from fairjax.core.names import clean_path
 
 
 def load_people(
-    path: Path,
+    path: Source,
     *,
     subject: str = "",
     image: str = "",
@@ -61,7 +67,7 @@ def load_people(
     )
 
 
-def _check_keys(path: Path, key: str, values: Sequence[str]) -> None:
+def _check_keys(path: Source, key: str, values: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for row, value in enumerate(values, 1):
         if not value:
@@ -74,7 +80,7 @@ def _check_keys(path: Path, key: str, values: Sequence[str]) -> None:
 
 
 def _column(
-    path: Path, names: Sequence[str], asked: str, customary: Sequence[str], flag: str
+    path: Source, names: Sequence[str], asked: str, customary: Sequence[str], flag: str
 ) -> str | None:
     if asked and "," not in asked and asked in names:
         return asked

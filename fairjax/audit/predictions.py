@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from fairjax.audit.tables import (
     Batch,
     InputError,
     Names,
+    Source,
     check_columns,
     column_names,
     listed,
@@ -96,7 +96,7 @@ class _Rows:
 
 
 def audit_predictions(
-    path: Path,
+    path: Source,
     columns: Columns,
     asked: Asked,
     by: str,
@@ -189,7 +189,7 @@ def _both(columns: Columns) -> tuple[str, str]:
     return columns.label, columns.prediction
 
 
-def _read(path: Path, columns: Columns, asked: Asked, by: str) -> _Rows:
+def _read(path: Source, columns: Columns, asked: Asked, by: str) -> _Rows:
     """The table's columns as numbers; what makes it unfit is said."""
     names = column_names(path)
     attribute = find_attribute(path, names, by, None)
@@ -246,7 +246,7 @@ def _read(path: Path, columns: Columns, asked: Asked, by: str) -> _Rows:
 
 
 def _grouped(
-    path: Path,
+    path: Source,
     attribute: Attribute,
     words: Mapping[str, Names],
     codes: Mapping[str, np.ndarray],
@@ -264,7 +264,7 @@ def _grouped(
 
 
 def _repeats(
-    path: Path,
+    path: Source,
     image: str,
     who: str,
     codes: Mapping[str, np.ndarray],
@@ -296,7 +296,7 @@ def _repeats(
     return []
 
 
-def _answered(path: Path, columns: Columns, rows: _Rows) -> np.ndarray:
+def _answered(path: Source, columns: Columns, rows: _Rows) -> np.ndarray:
     """Which rows have a prediction."""
     if not columns.no_answer:
         return np.ones(len(rows), bool)
@@ -328,7 +328,7 @@ def _with_silent(rows: _Rows, answered: np.ndarray, by: str) -> list[str]:
     ]
 
 
-def _numbers(path: Path, column: str, rows: _Rows) -> np.ndarray:
+def _numbers(path: Source, column: str, rows: _Rows) -> np.ndarray:
     """A column of text as numbers."""
     values = []
     for place, word in enumerate(rows.words[column]):
@@ -346,7 +346,7 @@ def _numbers(path: Path, column: str, rows: _Rows) -> np.ndarray:
     return np.array(values, np.float64)[rows.codes[column]]
 
 
-def _checked(path: Path, column: str, batch: Batch) -> np.ndarray:
+def _checked(path: Source, column: str, batch: Batch) -> np.ndarray:
     chance = batch.columns[column]
     if (bad := (chance < 0) | (chance > 1)).any():
         row = int(np.argmax(bad))
@@ -358,7 +358,7 @@ def _checked(path: Path, column: str, batch: Batch) -> np.ndarray:
 
 
 def _decisions(
-    path: Path, columns: Columns, rows: _Rows
+    path: Source, columns: Columns, rows: _Rows
 ) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray | None, str]:
     """Classes, labels, predictions, probabilities by class, and how decisions are made."""
     words, codes, chance = rows.words, rows.codes, rows.chances
@@ -404,7 +404,7 @@ def _decisions(
 
 
 def _check_direction(
-    path: Path,
+    path: Source,
     columns: Columns,
     classes: Sequence[str],
     positive: int,
@@ -452,7 +452,7 @@ def _check_direction(
                 )
 
 
-def positive_class(path: Path, columns: Columns, classes: Sequence[str]) -> int:
+def positive_class(path: Source, columns: Columns, classes: Sequence[str]) -> int:
     """Index of the positive label; 0 where more than two classes take turns."""
     if columns.positive:
         if columns.positive not in classes:

@@ -21,7 +21,7 @@ from fairjax.audit.kinds import (
     usable_variants,
 )
 from fairjax.audit.loaded import Loaded
-from fairjax.audit.tables import InputError, fingerprint
+from fairjax.audit.tables import InputError, Source, fingerprint, size
 from fairjax.core.results import Results
 from fairjax.protocols.verification import accuracy
 from fairjax.protocols.verification import core as verification
@@ -66,6 +66,11 @@ class Settings:
     seed: int = 0
     limits: Sequence[str] = ()
     paired: bool = False
+
+    def __post_init__(self) -> None:
+        for rate in self.fmrs:
+            if not 0 < rate < 1:
+                raise InputError(f"fmr={rate:g}: a rate is a fraction between 0 and 1, as 1e-3.")
 
 
 def measure(
@@ -304,12 +309,12 @@ def pairs_hash(loaded: Loaded) -> str:
 
 
 def provenance(
-    files: Mapping[str, Path], command: str, stated: Mapping[str, str]
+    files: Mapping[str, Source], command: str, stated: Mapping[str, str]
 ) -> dict[str, Any]:
     """Which files were read, by which command, with which versions.
 
     Args:
-      files: By role: {"scores": path, "groups": path}.
+      files: Files, or tables in memory, by role: {"scores": path, "groups": path}.
       command: The command line.
       stated: What the user says of the system, such as {"flip": "yes"}; taken on trust.
 
@@ -317,12 +322,12 @@ def provenance(
       InputError: If a file is missing, or a text table has a quote left open.
     """
     for path in files.values():
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.")
     return {
         "command": command,
         "files": {
-            role: {"name": path.name, "bytes": path.stat().st_size, "hash": fingerprint(path)}
+            role: {"name": path.name, "bytes": size(path), "hash": fingerprint(path)}
             for role, path in files.items()
         },
         **({"stated": dict(stated)} if stated else {}),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from fairjax.audit.kinds import check_kind, check_threshold
 from fairjax.audit.layout import Asked, People, find_layout
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.run import Settings
-from fairjax.audit.tables import InputError
+from fairjax.audit.tables import InputError, Source
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.results import Results
 from fairjax.protocols.verification import stream as verification_stream
@@ -22,7 +21,7 @@ STREAM_BYTES = 2 << 30  # tables larger than this are streamed without being ask
 
 
 def measure(
-    path: Path, asked: Asked, settings: Settings, *, people: People | None = None
+    path: Source, asked: Asked, settings: Settings, *, people: People | None = None
 ) -> dict[str, Results]:
     """Measures one system for each attribute of `asked.by`, in four passes over the table.
 
@@ -78,7 +77,7 @@ def measure(
 class _Reader:
     """One attribute of one table, pass after pass."""
 
-    def __init__(self, path: Path, asked: Asked, people: People | None) -> None:
+    def __init__(self, path: Source, asked: Asked, people: People | None) -> None:
         self.path, self.asked = path, asked
         layout = find_layout(path, asked, people)
         if layout.subject is None:

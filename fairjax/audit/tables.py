@@ -1,4 +1,4 @@
-"""Tables on disk, read in batches: CSV, TSV, Parquet, JSON lines and .xlsx, all the same way.
+"""Tables read in batches, all the same way: CSV, TSV, Parquet, JSON lines, .xlsx, and in memory.
 
 A row is named by its number among the data rows, from 1; the header is no row. Text goes through
 the one door for names (`core.names`). Rows at the end in which all wanted columns are empty, which
@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,27 @@ class NotANumberError(InputError):
     def __init__(self, message: str, word: str) -> None:
         super().__init__(message)
         self.word = word
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """A table that a Python program holds; it is read as a file is.
+
+    Attributes:
+      table: Columns of one value a row.
+      vectors: Columns of one vector a row, [rows, dim], by name.
+      name: Name of the table in messages.
+    """
+
+    table: pa.Table
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    name: str = "the table"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = Path | InMemory  # of a table
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,7 @@ class Names:
         return names, np.array([place[name] for name in self.number], np.int32)
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: Source) -> list[str]:
     """The table's columns, in order, without outer blanks.
 
     Raises:
@@ -107,7 +128,7 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_batches(
-    path: Path,
+    path: Source,
     *,
     text: Sequence[str],
     numbers: Sequence[str],
@@ -149,7 +170,7 @@ def read_batches(
             kept = start + filled - 1
             start += block.num_rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if _kind(path) == "json":
+        if isinstance(path, Path) and _kind(path) == "json":
             _check_lines(path, numbers)
         raise _unreadable(path, error) from error
     if not kept:
@@ -182,8 +203,10 @@ def _last_filled(block: pa.RecordBatch) -> int:
     return int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
 
 
-def _written_names(path: Path) -> list[str]:
+def _written_names(path: Source) -> list[str]:
     """The columns as the file writes them."""
+    if isinstance(path, InMemory):
+        return list(path.table.column_names)
     kind = _kind(path)
     try:
         if kind == "parquet":
@@ -198,7 +221,7 @@ def _written_names(path: Path) -> list[str]:
         raise _unreadable(path, error) from error
 
 
-def check_columns(path: Path, wanted: Sequence[str]) -> None:
+def check_columns(path: Source, wanted: Sequence[str]) -> None:
     """Raises InputError unless the table has each wanted column exactly once."""
     names = column_names(path)
     for name in wanted:
@@ -210,19 +233,38 @@ def check_columns(path: Path, wanted: Sequence[str]) -> None:
             raise InputError(f"{path} has no column {name!r}; it has {listed(names)}.{hint}")
 
 
-def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file's bytes.
+def size(path: Source) -> int:
+    """Bytes of a file, or of a table in memory."""
+    if isinstance(path, InMemory):
+        return path.table.nbytes + sum(vector.nbytes for vector in path.vectors.values())
+    return path.stat().st_size
+
+
+def fingerprint(path: Source) -> str:
+    """The SHA-256 of a file's bytes, or of the Arrow stream of a table in memory.
 
     Raises:
       InputError: If a text table has an odd number of double quotes: a quote left open swallows
         the rows behind it without a sound.
     """
     digest = hashlib.sha256()
+    if isinstance(path, InMemory):
+        return _memory_fingerprint(path)
     with path.open("rb") as file:
         while chunk := file.read(_BLOCK):
             digest.update(chunk)
     if _kind(path, strict=False) in ("csv", "tsv"):
         _refuse_open_quote(path)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _memory_fingerprint(source: InMemory) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, source.table.schema) as stream:
+        stream.write_table(source.table.combine_chunks())
+    digest = hashlib.sha256(sink.getvalue())
+    for name in sorted(source.vectors):
+        digest.update(source.vectors[name].tobytes())
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -245,7 +287,9 @@ def listed(names: Sequence[str], *, most: int = 12) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "none"
 
 
-def _kind(path: Path, *, strict: bool = True) -> str:
+def _kind(path: Source, *, strict: bool = True) -> str:
+    if isinstance(path, InMemory):
+        return "memory"
     kinds = {
         "csv": "csv",
         "tsv": "tsv",
@@ -272,12 +316,15 @@ def _kind(path: Path, *, strict: bool = True) -> str:
 
 
 def _blocks(
-    path: Path, text: Sequence[str], numbers: Sequence[str], blanks: bool, missing: Sequence[str]
+    path: Source, text: Sequence[str], numbers: Sequence[str], blanks: bool, missing: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """The wanted columns under their clean names."""
     written = {clean(name): name for name in _written_names(path)}
     wanted = [*text, *(name for name in numbers if name not in text)]
     columns = [written[name] for name in wanted]
+    if isinstance(path, InMemory):
+        yield from path.table.select(columns).rename_columns(wanted).to_batches(_ROWS)
+        return
     kind = _kind(path)
     if kind == "parquet":
         with parquet.ParquetFile(path) as file:
@@ -348,7 +395,7 @@ def _json_columns(path: Path) -> list[str]:
         raise InputError(f"{path}, data row 1: expected a JSON object, one a line.") from error
 
 
-def _as_text(path: Path, name: str, column: pa.Array) -> pa.Array:
+def _as_text(path: Source, name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_nested(column.type):
         raise InputError(f"{path}: column {name!r} holds {column.type}, not plain values.")
     if pa.types.is_floating(column.type):  # a column of whole numbers with a gap in it
@@ -372,7 +419,7 @@ def _without_point(column: pa.Array) -> pa.Array:
 
 
 def _as_numbers(
-    path: Path, name: str, column: pa.Array, start: int, blanks: bool, missing: Sequence[str]
+    path: Source, name: str, column: pa.Array, start: int, blanks: bool, missing: Sequence[str]
 ) -> np.ndarray:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         column = _parsed(path, name, column, start, missing)
@@ -386,7 +433,7 @@ def _as_numbers(
 
 
 def _parsed(
-    path: Path, name: str, column: pa.Array, start: int, missing: Sequence[str]
+    path: Source, name: str, column: pa.Array, start: int, missing: Sequence[str]
 ) -> pa.Array:
     """Numbers that a Parquet or JSON table keeps as text."""
     words = _as_text(path, name, column)
@@ -405,7 +452,7 @@ def _parsed(
         raise
 
 
-def not_a_number(path: Path, row: int, name: str, word: object) -> str:
+def not_a_number(path: Source, row: int, name: str, word: object) -> str:
     """What is said of text where a number should be, with the reason where it is known."""
     said = f"{path}, data row {row}: {name} is {word!r}, not a number"
     text = str(word).strip()
@@ -433,11 +480,11 @@ def _check_lines(path: Path, numbers: Sequence[str]) -> None:
                     raise InputError(not_a_number(path, row, name, word))
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable(path: Source, error: Exception) -> InputError:
     """Arrow's complaint as one line, with rows counted as here: its row 1 is the header."""
     said = str(error).split("\n")[0]
     before = 1
-    if _kind(path, strict=False) in ("csv", "tsv") and "Row #" in said:
+    if isinstance(path, Path) and _kind(path, strict=False) in ("csv", "tsv") and "Row #" in said:
         before += _dialect(path, []).skipped
     if hit := _CONVERSION.search(str(error)):
         column = column_names(path)[int(hit[1])]

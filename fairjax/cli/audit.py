@@ -6,8 +6,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -413,10 +412,8 @@ def _audit(arguments: argparse.Namespace) -> None:
     try:
         if arguments.demo:
             _demo(arguments, console)
-        elif arguments.label:
-            _audit_predictions(arguments, console)
         else:
-            _audit_files(arguments, console)
+            _run(arguments, console)
     except InputError as error:
         after = _results_in(arguments.out)
         old = [str(path) for path, written in before.items() if after.get(path) == written]
@@ -458,139 +455,68 @@ def _demo(arguments: argparse.Namespace, console: Any) -> None:
         arguments.title = arguments.title or "Demonstration on made-up scores"
         if arguments.fmr is None and not arguments.threshold:
             arguments.fmr = (1e-2, 1e-3)  # what so few pairs resolve
-        _audit_files(arguments, console, limits=demo.limits(planted))
+        _run(arguments, console, limits=demo.limits(planted))
 
 
-def _audit_predictions(arguments: argparse.Namespace, console: Any) -> None:
-    from fairjax.audit import predictions
+def _run(arguments: argparse.Namespace, console: Any, limits: Sequence[str] = ()) -> None:
+    """Measures, prints and writes, one attribute after the other."""
+    from fairjax.audit import request
 
-    if len(arguments.files) > 1:
-        raise UsageError("--label takes one table of predictions.")
-    columns = predictions.Columns(
-        arguments.label,
-        arguments.prediction or "",
-        arguments.probability or "",
-        arguments.positive or "",
-        arguments.classes,
-        arguments.no_answer,
-        arguments.regression,
-    )
-    if arguments.groups:
-        raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
-    facts = _facts(arguments)
-    for by in arguments.by or ["group"]:
-        with console.status(f"Measuring by {by} ..."):
-            results = predictions.audit_predictions(
-                arguments.files[0],
-                columns,
-                asked_of(arguments),
-                by,
-                resamples=arguments.bootstrap,
-                level=arguments.level,
-                seed=arguments.seed,
-            )
-        _say(arguments, console, results, facts, by if len(arguments.by) > 1 else "")
+    several = len(arguments.by) > 1
+    measured = request.measure(_request(arguments, limits), console.status)
+    for by, results in measured:
+        _say(arguments, console, results, by if several else "")
 
 
-def _audit_files(arguments: argparse.Namespace, console: Any, limits: Sequence[str] = ()) -> None:
-    from fairjax.audit import run
+def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
+    """The audit that the command line asks for."""
+    from fairjax.audit import predictions, request, run
 
-    facts = _facts(arguments)
-    settings = run.Settings(
-        fmrs=_fmrs(arguments),
-        thresholds=arguments.threshold,
-        protocol=arguments.protocol,
-        tolerances=dict(pair for pairs in arguments.tolerance for pair in pairs),
-        resamples=arguments.bootstrap,
-        level=arguments.level,
-        seed=arguments.seed,
-        limits=limits,
-        paired=arguments.paired,
-    )
-    if arguments.paired and len(arguments.files) != 2:
-        raise UsageError("--paired takes two files: before and after.")
-    if arguments.stream or _is_large(arguments):
-        return _stream(arguments, console, settings, facts)
-    with console.status("Reading ..."):
-        loaded, calibration = _load(arguments)
-    for by, pairs in loaded.items():
-        with console.status(f"Measuring by {by} ..."):
-            results = run.measure(
-                pairs,
-                settings,
-                calibration=calibration.get(by),
-                calibration_source=arguments.calibrate_on.name if calibration else "",
-            )
-        _say(arguments, console, results, facts, by if len(loaded) > 1 else "")
-
-
-def _is_large(arguments: argparse.Namespace) -> bool:
-    from fairjax.audit.streaming import STREAM_BYTES
-
-    table = arguments.files[0]
-    return table.suffix not in (".npz", ".npy") and table.stat().st_size > STREAM_BYTES
-
-
-def _stream(arguments: argparse.Namespace, console: Any, settings: Any, facts: Any) -> None:
-    from fairjax.audit import streaming
-
-    if len(arguments.files) > 1 or arguments.calibrate_on or _pairing(arguments):
-        raise UsageError("a stream takes one table of scores, and finds thresholds on it.")
-    with console.status(f"Streaming {arguments.files[0]} in four passes ..."):
-        found = streaming.measure(
-            arguments.files[0], asked_of(arguments), settings, people=people_of(arguments)
+    columns = None
+    if arguments.label:
+        columns = predictions.Columns(
+            arguments.label,
+            arguments.prediction or "",
+            arguments.probability or "",
+            arguments.positive or "",
+            arguments.classes,
+            arguments.no_answer,
+            arguments.regression,
         )
-    for by, results in found.items():
-        _say(arguments, console, results, facts, by if len(found) > 1 else "")
-
-
-def _pairing(arguments: argparse.Namespace) -> bool:
-    """Whether pairs of embeddings are asked for."""
-    return bool(arguments.pairs or arguments.all_pairs or arguments.sample_pairs)
-
-
-def people_of(arguments: argparse.Namespace) -> Any:
-    """The table of people or images, or None."""
-    from fairjax.audit.people import load_people
-
-    if arguments.groups is None:
-        return None
-    return load_people(
-        arguments.groups,
-        subject=arguments.subject,
-        image=arguments.image,
-        own_subject=arguments.groups_subject,
-        own_image=arguments.groups_image,
+    return request.Request(
+        files=arguments.files,
+        asked=asked_of(arguments),
+        settings=run.Settings(
+            fmrs=_fmrs(arguments),
+            thresholds=arguments.threshold,
+            protocol=arguments.protocol,
+            tolerances=dict(pair for pairs in arguments.tolerance for pair in pairs),
+            resamples=arguments.bootstrap,
+            level=arguments.level,
+            seed=arguments.seed,
+            limits=limits,
+            paired=arguments.paired,
+        ),
+        predictions=columns,
+        groups=arguments.groups,
+        groups_subject=arguments.groups_subject,
+        groups_image=arguments.groups_image,
+        pairs=arguments.pairs,
+        all_pairs=arguments.all_pairs,
+        sample_pairs=arguments.sample_pairs,
+        calibrate_on=arguments.calibrate_on,
+        stream=arguments.stream,
+        stated=dict(arguments.stated),
+        command=shlex.join(["fairjax", *sys.argv[1:]]),
+        dataset="phantom" if arguments.demo else "",
     )
 
 
-def _facts(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the results say of where they come from."""
-    from fairjax.audit import run
-
-    files = {f"file {k}": path for k, path in enumerate(arguments.files, 1)}
-    files |= {
-        role: path
-        for role in ("groups", "pairs", "calibrate_on")
-        if (path := getattr(arguments, role))
-    }
-    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), dict(arguments.stated))
-    return {"dataset": "phantom", **facts} if arguments.demo else facts
-
-
-def _say(
-    arguments: argparse.Namespace, console: Any, results: Any, facts: Mapping[str, Any], part: str
-) -> None:
+def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -> None:
     """Prints the verdict and writes the files, in a folder of their own if there are several."""
     from fairjax.audit import outputs, paired
-    from fairjax.core.verdict import resample_limits
     from fairjax.report import print_summary, print_tables
 
-    results = replace(
-        results,
-        provenance={**results.provenance, **facts},
-        limits=[*results.limits, *resample_limits(results)],
-    )
     if arguments.tables:
         print_tables(outputs.tables(results), console)
     for limit in results.limits:
@@ -606,44 +532,19 @@ def _say(
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _load(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The pairs by attribute, and those to find thresholds on."""
-    from fairjax.audit import paired
-    from fairjax.audit.embeddings import load_embeddings
-    from fairjax.audit.pairs import load_comparisons
+def people_of(arguments: argparse.Namespace) -> Any:
+    """The table of people or images, or None."""
+    from fairjax.audit.people import load_people
 
-    asked, people = asked_of(arguments), people_of(arguments)
-    if _pairing(arguments):
-        names = [path.stem for path in arguments.files]
-        if len(set(names)) < len(names):
-            raise UsageError(
-                "two files of embeddings have the same name; systems are named after it."
-            )
-        loaded = load_embeddings(
-            dict(zip(names, arguments.files, strict=True)),
-            asked,
-            people=people,
-            pairs=arguments.pairs,
-            sample=arguments.sample_pairs,
-            seed=arguments.seed,
-        )
-    elif arguments.files[0].suffix in (".npz", ".npy"):
-        raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
-    elif arguments.paired:
-        loaded = paired.load_both(arguments.files, asked, people=people)
-    elif len(arguments.files) > 1:
-        raise UsageError(
-            "several tables of scores: put the systems into columns of one table and name each "
-            "with --score."
-        )
-    elif arguments.scorer:
-        raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
-    else:
-        loaded = load_comparisons(arguments.files[0], asked, people=people)
-    calibration = {}
-    if arguments.calibrate_on:
-        calibration = load_comparisons(arguments.calibrate_on, asked, people=people)
-    return loaded, calibration
+    if arguments.groups is None:
+        return None
+    return load_people(
+        arguments.groups,
+        subject=arguments.subject,
+        image=arguments.image,
+        own_subject=arguments.groups_subject,
+        own_image=arguments.groups_image,
+    )
 
 
 def asked_of(arguments: argparse.Namespace) -> Any:

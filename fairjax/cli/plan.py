@@ -1,4 +1,4 @@
-"""`fairjax plan`: what a run would ask of the devices; `fairjax plan audit`: how many people."""
+"""`fairjax plan`: memory and hours of a run; `fairjax plan audit`: how many people to collect."""
 
 import argparse
 import ast
@@ -17,10 +17,11 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     plan = verbs.add_parser(
         "plan",
-        help="say what memory a run needs, or (plan audit) how many people an audit needs",
+        help="say what memory and hours a run needs, or how many people an audit (plan audit)",
         description="Prints how many parameters a run has, how much memory its class head and a "
-        "training step take, and the largest batch that fits. It compiles the step but trains "
-        "nothing and allocates nothing. --config.KEY=VALUE changes the config as in training.",
+        "training step take, and the largest batch that fits, from the compiled step. If a step "
+        "fits the devices of this machine, it then times a few steps on random pixels and prints "
+        "the hours of all of them. --config.KEY=VALUE changes the config as in training.",
         epilog="Example: fairjax plan --config configs/recognition/margin.py:depth=50 "
         "--config.method.head.name=streamed --config.train.head_shards=8 --classes 1000000 "
         "--devices 8 --memory 80",
@@ -40,6 +41,9 @@ def add(verbs: Any) -> None:
     )
     plan.add_argument(
         "--memory", type=float, metavar="GIB", help="memory of each device (default: what it has)"
+    )
+    plan.add_argument(
+        "--memory-only", action="store_true", help="allocate nothing: time no step, tell no hours"
     )
     plan.set_defaults(run=_plan)
     _add_audit(plan.add_subparsers(metavar="audit", dest="planned"))
@@ -139,7 +143,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     if not arguments.config:
         raise ConfigError("say --config FILE for a run's memory, or `fairjax plan audit`.")
-    config = _overridden(load(arguments.config), arguments.overrides)
+    config = overridden(load(arguments.config), arguments.overrides)
     if "study" in config:
         raise ConfigError(f"{arguments.config} is a study; plan one of its runs' configs.")
     for name, above in (("classes", 1), ("devices", 0), ("memory", 0)):
@@ -172,10 +176,16 @@ def _plan(arguments: argparse.Namespace) -> None:
             needed = capacity.measure(settings, dataset, limit=limit, look=look)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-    print_tables([_table(settings, needed, limit)], console)
+        tables = [_table(settings, needed, limit)]
+        at_hand = not (arguments.devices or arguments.memory)  # or the plan is for other devices
+        if at_hand and not arguments.memory_only and needed.largest >= settings.train.batch_size:
+            status.update("Timing a step...")
+            seconds = capacity.time_step(settings, dataset)
+            tables.append(_time_table(settings, len(dataset.splits["train"]), seconds))
+    print_tables(tables, console)
 
 
-def _overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
+def overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
     """The config with these `--config.key=value` applied.
 
     Raises:
@@ -223,6 +233,28 @@ def _memory(device: Any) -> int:
         raise ConfigError("the memory of this machine is not known; give it with --memory GIB.")
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return known.get("bytes_limit", host // device.client.device_count())
+
+
+def _time_table(settings: Any, images: int, seconds: float) -> Any:
+    """How long training takes: a step, and all of them."""
+    from fairjax.core.results import Table
+
+    train = settings.train
+    rows = [
+        [f"a step of {train.batch_size:,} images", f"{seconds:.3g} s"],
+        ["images a second", f"{train.batch_size / seconds:,.0f}"],
+    ]
+    if images:  # --classes reads no data
+        steps = max(1, round(train.epochs * images / train.batch_size))
+        hours = steps * seconds / 3600
+        rows.append([f"{train.epochs:g} epochs: {steps:,} steps", f"{hours:,.2f} h"])
+    return Table(
+        title="Time on the devices at hand",
+        columns=["", "time"],
+        rows=rows,
+        note="Steps alone, on random pixels: validation and checkpoints come on top, and reading "
+        "images where it cannot keep up.",
+    )
 
 
 def _table(settings: Any, needed: Any, limit: int) -> Any:

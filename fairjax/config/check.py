@@ -28,7 +28,7 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
     Raises:
       ConfigError: On the first wrong value.
     """
-    bind_settings(InputSettings, config.input, "config.input")
+    images = bind_settings(InputSettings, config.input, "config.input")
     bind_settings(InitSettings, config.init, "config.init")
     bind_settings(OptimSettings, config.optim, "config.optim")
     train = bind_settings(TrainSettings, config.train, "config.train")
@@ -57,6 +57,15 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
             train.batch_size,
             f"a multiple of config.train.accumulate={train.accumulate}",
         )
+        if each := images.images_per_identity:
+            fits = train.batch_size % each == 0 and train.accumulate == 1
+            need(
+                fits,
+                "config.input.images_per_identity",
+                each,
+                f"a divisor of config.train.batch_size={train.batch_size}, with "
+                "config.train.accumulate=1, so that a person's images stay together",
+            )
         need(
             evaluation.weights == "last" or train.keep_best > 0,
             "config.train.keep_best",

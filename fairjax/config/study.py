@@ -135,6 +135,10 @@ class Study:
       resamples: Resamples of the test's people: 200 know a deviation to 5 %, which the tests
         allow for.
       notes: Sentences for the reader: what differs from the paper.
+      trade_off: Titles of two columns that a plot sets against each other: the first is better the
+        higher, the second the lower. None draws no plot.
+      baseline: Row that the costs of the others are given relative to; "" shows no costs.
+      facts: What stands beside the costs of a row, by row and heading: {"GABN": {"labels": "yes"}}.
       spreads: Spread of a difference by column title, for the forecast of what the study can find.
     """
 
@@ -149,4 +153,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     resamples: int = 200
     notes: tuple[str, ...] = ()
+    trade_off: tuple[str, str] | None = None
+    baseline: str = ""
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     spreads: Mapping[str, Spread] = field(default_factory=dict)

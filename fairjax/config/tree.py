@@ -41,7 +41,8 @@ FREE_TO_CHANGE = (
     "train.log_every",
     "train.checkpoint_every",
     "train.keep_last",
-    "train.tensorboard",
+    "train.tensorboard",  # of older runs, which have it in place of train.track
+    "train.track",
 )
 
 

@@ -49,9 +49,11 @@ EXTRAS = {
     "optax": "train",
     "orbax": "train",
     "safetensors": "train",
+    "mlflow": "track",
     "tensorboard": "train",
     "tensorflow": "train",
     "tensorflow_datasets": "train",
+    "wandb": "track",
 }
 
 

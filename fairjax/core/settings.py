@@ -30,6 +30,9 @@ def need_one_of(key: str, value: str, known: Sequence[str]) -> None:
     need(value in known, key, value, "one of " + ", ".join(map(repr, known)))
 
 
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+
+
 class Checked:
     """Bounds that the settings of a section share."""
 
@@ -133,8 +136,8 @@ class InputSettings(Checked):
       normalise: "imagenet": channel mean and deviation; "half": (x/255 - 0.5)/0.5.
       cache_mb: Decoded images stay in memory up to this size, in MiB.
       balance: A label whose classes come equally often, such as identity or group; "" is none.
-      together: Images of a class that follow one another where `balance` is set, so that a batch
-        holds several images of a person.
+      images_per_identity: Images of a person that a batch has together, 2 or more, for methods that
+        compare a person's images; people then come equally often. 0 shuffles images alone.
       augment: Random changes of a training image.
       views: Views of an image: 2 for methods that compare two.
       second_augment: Random changes of the second view.
@@ -145,7 +148,7 @@ class InputSettings(Checked):
     normalise: str = "imagenet"
     cache_mb: int = 4096
     balance: str = ""
-    together: int = 1
+    images_per_identity: int = 0
     augment: Augment = Augment()
     views: int = 1
     second_augment: Augment = Augment()
@@ -154,13 +157,18 @@ class InputSettings(Checked):
     def __post_init__(self) -> None:
         even = self.image_size >= 2 and self.image_size % 2 == 0
         need(even, "image_size", self.image_size, "above 0 and even")
-        self.need_above_zero("together")
-        need(
-            self.together == 1 or bool(self.balance), "together", self.together, "1 without balance"
-        )
         self.need_zero_or_more("cache_mb")
         need(self.views in (1, 2), "views", self.views, "1 or 2")
+        each = self.images_per_identity
+        need(each == 0 or each >= 2, "images_per_identity", each, "0, or 2 or more")
+        fits = not each or self.balance in ("", "identity")
+        need(fits, "balance", self.balance, "'' or 'identity' beside images_per_identity")
         need_one_of("normalise", self.normalise, ("imagenet", "half"))
+
+    @property
+    def balanced(self) -> str:
+        """The label whose classes come equally often; "" is none."""
+        return "identity" if self.images_per_identity else self.balance
 
     @property
     def second(self) -> Augment | None:
@@ -173,14 +181,20 @@ class InitSettings:
     """The `init` section: weights that training starts from.
 
     Attributes:
-      run: Another run's folder, or a file of a ViT or MAE as timm, DeiT and MAE name it; "" starts
-        from random weights.
+      run: Another run's folder, or a checkpoint (.safetensors, .pth, .npz) of an IResNet, ResNet,
+        ViT or MAE under the names of its public programs; "" starts from random weights.
       part: Module that is taken: "backbone" (or another module), or "all"; "scorer=backbone" takes
         the other model's backbone for this model's scorer.
+      channels: Order of colours that a checkpoint's network was trained with: "rgb" or "bgr". The
+        first layer of a "bgr" network is turned, for our images are RGB. Runs are RGB.
     """
 
     run: str = ""
     part: str = "backbone"
+    channels: str = "rgb"
+
+    def __post_init__(self) -> None:
+        need_one_of("channels", self.channels, ("rgb", "bgr"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +263,8 @@ class TrainSettings(Checked):
       best_metric: Metric of the validation split; *loss and *mae are minimised.
       patience: Early stopping: evaluations without a better `best_metric` after which training
         stops; 0 is off.
-      tensorboard: Whether scalars are also written for TensorBoard.
+      track: Where scalars are written besides metrics.jsonl: "tensorboard", "wandb", "mlflow".
+        All three write to the run's folder; WANDB_MODE and MLFLOW_TRACKING_URI name a server.
     """
 
     epochs: float = 60.0
@@ -264,7 +279,7 @@ class TrainSettings(Checked):
     keep_best: int = 1
     best_metric: str = "loss"
     patience: int = 0
-    tensorboard: bool = True
+    track: tuple[str, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
         self.need_above_zero(
@@ -278,6 +293,9 @@ class TrainSettings(Checked):
         )
         self.need_zero_or_more("checkpoint_every", "keep_best", "patience")
         need(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
+        for name in self.track:
+            need_one_of("track", name, TRACKERS)
+        need(len(set(self.track)) == len(self.track), "track", self.track, "names that differ")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec
 
 DATA_AXIS = "data"  # the batch is split over this mesh axis
 MODEL_AXIS = "model"  # and over this one, over which a class head may lie in shards
+EXTENSION = "extension"  # where what extends a margin softmax keeps its own parameters and state
 
 # image: uint8 [batch, height, width, 3]; image_2: another view of each, where config.input.views
 # is 2; one [batch] array a label; mask: bool [batch], False on padding. In training also epoch: a

@@ -39,12 +39,24 @@ class HeadOutput(NamedTuple):
       target: Cosine of each row with its own class.
       penalty: What the FPR penalty did, if there is one.
       state: State of the margin, for the next step.
+      through_embedding: Equal to `target`; its gradient does not reach the class weights.
+      margined: Target cosine after the margin and the penalty.
+      logsumexp: Log of the sum of exp(scale * cosine) over the other classes.
+      regulariser: What the margin adds to the loss of each row.
     """
 
     loss: Rows
     target: Rows
     penalty: Penalty | None
     state: State
+    through_embedding: Rows
+    margined: Rows
+    logsumexp: Rows
+    regulariser: Rows
+
+    def lowered(self, shift: Rows, *, scale: float) -> Rows:
+        """The loss of each row where `margined` is lowered by `shift` besides."""
+        return softmax_loss(self.margined - shift, self.logsumexp, scale=scale) + self.regulariser
 
 
 def class_losses(
@@ -130,10 +142,19 @@ def _rows(
     state = margin.moved(state, cosine, embeddings.length, mask)
     margined = margin.target(cosine, embeddings.length, state)
     logsumexp, penalised = reduce(margined, state, mask)
-    shift = penalised.shift if penalised else 0.0
-    loss = softmax_loss(margined - shift, logsumexp, scale=margin.scale)
-    loss += margin.regulariser(embeddings.length)
-    return HeadOutput(loss, cosine, penalised, state)
+    margined = margined - penalised.shift if penalised else margined
+    regulariser = margin.regulariser(embeddings.length)
+    loss = softmax_loss(margined, logsumexp, scale=margin.scale) + regulariser
+    return HeadOutput(
+        loss,
+        cosine,
+        penalised,
+        state,
+        through_embedding=total(target.through_embedding, axis),
+        margined=margined,
+        logsumexp=logsumexp,
+        regulariser=regulariser,
+    )
 
 
 def at_once(shard: Shard, embedding: jax.Array, terms: Terms) -> tuple[TwoSided, Reduce]:

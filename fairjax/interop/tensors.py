@@ -28,15 +28,19 @@ _STORAGES = {  # torch's storage classes by what a number takes there
     "BoolStorage": "?",
 }
 _WRAPPERS = ("model", "state_dict", "module", "teacher")  # where checkpoints keep their weights
+# Put before every name by DataParallel, compile and trainers; and by what a trainer keeps beside it
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.", "encoder.")
+_BESIDE = ("head.", "classifier.")
+FILES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".ckpt")
 
 
 def read_tensors(path: Path) -> Tensors:
     """Every tensor of a file by its name; bfloat16 becomes float32.
 
     Args:
-      path: .safetensors, .npz, or .pth/.pt/.bin as `torch.save` has written since version 1.6. Of a
-        checkpoint with more in it the weights are taken, from "model", "state_dict", "module" or
-        "teacher".
+      path: .safetensors, .npz, or .pth/.pt/.bin/.ckpt as `torch.save` has written since version
+        1.6. Of a checkpoint with more in it the weights are taken, from "model", "state_dict",
+        "module" or "teacher".
 
     Raises:
       ValueError: If the file is of another form, is damaged, or asks for code to be run.
@@ -48,7 +52,7 @@ def read_tensors(path: Path) -> Tensors:
             return load_file(path)
         if path.suffix == ".npz":
             return read_arrays(path)
-        if path.suffix in (".pth", ".pt", ".bin"):
+        if path.suffix in FILES:
             return _read_torch(path)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file.") from None
@@ -58,6 +62,27 @@ def read_tensors(path: Path) -> Tensors:
     except Exception as error:  # a damaged file may raise anything at all
         raise ValueError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
     raise ValueError(f"{path}: weights come as .safetensors, .npz or .pth.")
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """The arrays of a tree of modules by their paths, "block_0/qkv/kernel"."""
+    found = []
+    for key, value in tree.items():
+        here = prefix + key
+        found += leaves(value, f"{here}/") if isinstance(value, Mapping) else [(here, value)]
+    return found
+
+
+def unwrapped(tensors: Tensors) -> Tensors:
+    """The tensors without the prefixes that wrappers put before every name but a head's."""
+    while hit := next((p for p in _PREFIXES if _all_begin(tensors, p)), ""):
+        tensors = {name.removeprefix(hit): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _all_begin(tensors: Tensors, prefix: str) -> bool:
+    network = [name for name in tensors if not name.startswith(_BESIDE)]
+    return bool(network) and all(name.startswith(prefix) for name in network)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax.interop.tensors import Tensors
+from fairjax.interop.tensors import Tensors, leaves, unwrapped
 
 _BLOCK = {
     "norm1": "norm_1",
@@ -34,7 +34,6 @@ _ARRAYS = {
     "pos_embed": "backbone/positions",
     "mask_token": "mask_token",
 }
-_WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # of DataParallel, compile, trainers
 _SCALES = {  # LayerScale, by what it multiplies
     "ls1.gamma": "attn.proj",
     "ls2.gamma": "mlp.fc2",
@@ -63,7 +62,7 @@ def from_timm(tensors: Tensors, *, head: str = "") -> tuple[dict[str, Any], list
       ValueError: If there is no Vision Transformer among the tensors, or one that our modules
         cannot compute: with register tokens, a norm before the blocks, and the like.
     """
-    tensors = _folded(_unwrapped(tensors))
+    tensors = _folded(unwrapped(tensors))
     if "patch_embed.proj.weight" not in tensors or "cls_token" not in tensors:
         raise ValueError(
             "no Vision Transformer as timm, DeiT or MAE name it: patch_embed.proj.weight or "
@@ -89,15 +88,6 @@ def from_timm(tensors: Tensors, *, head: str = "") -> tuple[dict[str, Any], list
             "perceptrons ...); without it, it would be another network. Convert another one."
         )
     return tree, leftovers
-
-
-def _unwrapped(tensors: Tensors) -> Tensors:
-    """The tensors without the prefixes that wrappers put before every name."""
-    while hit := next((p for p in _WRAPPERS if all(n.startswith(p) for n in tensors)), ""):
-        tensors = {name.removeprefix(hit): tensor for name, tensor in tensors.items()}
-        if not tensors:
-            break
-    return tensors
 
 
 def _folded(tensors: Tensors) -> Tensors:
@@ -134,7 +124,7 @@ def to_timm(params: Mapping[str, Any], *, patch: int, head: str = "") -> Tensors
       ValueError: If a parameter has no name there.
     """
     tensors = {}
-    for place, value in _leaves(params):
+    for place, value in leaves(params):
         if place.startswith("head_") and not place.startswith(f"head_{head}/"):
             continue
         name = _theirs(place, head)
@@ -206,11 +196,3 @@ def _turned_out(name: str, value: np.ndarray, patch: int) -> np.ndarray:
     if name == "patch_embed.proj.weight":
         return value.reshape(patch, patch, -1, value.shape[1]).transpose(3, 2, 0, 1)
     return value.T
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found = []
-    for key, value in tree.items():
-        here = prefix + key
-        found += _leaves(value, f"{here}/") if isinstance(value, Mapping) else [(here, value)]
-    return found

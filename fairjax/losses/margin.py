@@ -97,7 +97,11 @@ class CosFace(Margin):
 
     def target(self, cosine: Rows, norm: Rows, state: State) -> Rows:
         """The target cosine less m."""
-        return cosine - self.margin
+        return self.target_at(cosine, self.margin)
+
+    def target_at(self, cosine: Rows, margin: Rows | float) -> Rows:
+        """The target cosine after a margin that may be each row's own."""
+        return cosine - margin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +129,14 @@ class ArcFace(Margin):
 
     def target(self, cosine: Rows, norm: Rows, state: State) -> Rows:
         """The cosine of the angle plus m."""
-        margined = _cos_of_sum(cosine, jnp.full_like(cosine, self.margin))
+        return self.target_at(cosine, self.margin)
+
+    def target_at(self, cosine: Rows, margin: Rows | float) -> Rows:
+        """The target cosine after a margin that may be each row's own."""
+        margined = _cos_of_sum(cosine, jnp.broadcast_to(margin, cosine.shape))
         if self.fallback == "linear":
-            past = cosine <= jnp.cos(jnp.pi - self.margin)
-            margined = jnp.where(past, cosine - self.margin * jnp.sin(self.margin), margined)
+            past = cosine <= jnp.cos(jnp.pi - margin)
+            margined = jnp.where(past, cosine - margin * jnp.sin(margin), margined)
         elif self.fallback == "easy":
             margined = jnp.where(cosine > 0, margined, cosine)
         if self.grad == "straight_through":

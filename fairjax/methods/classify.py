@@ -248,6 +248,10 @@ class View(NamedTuple):
       batch: Labels, mask and epoch.
       params: Parameters of the objective itself.
       state: State of the objective itself.
+      images: Input of the backbone.
+      forward: `(images, key) -> outputs`: the heads' outputs for other images in training mode; the
+        running statistics stay as they are.
+      key: For the objective's draws.
     """
 
     losses: jax.Array
@@ -256,6 +260,9 @@ class View(NamedTuple):
     batch: Batch
     params: PyTree
     state: PyTree
+    images: jax.Array
+    forward: Callable[[jax.Array, jax.Array], dict[str, jax.Array]]
+    key: jax.Array
 
 
 @dataclass(frozen=True)
@@ -308,21 +315,25 @@ def attribute_method(
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        dropout_key, mixup_key = jax.random.split(key)
+        # A method has an objective or mixup, and draws for either from the second key.
+        dropout_key, draw_key = jax.random.split(key)
         images, mask, share = preprocess(batch["image"]), batch["mask"], jnp.float32(1.0)
         if mixup:
-            share = jax.random.beta(mixup_key, mixup, mixup)
+            share = jax.random.beta(draw_key, mixup, mixup)
             images, mask = share * images + (1 - share) * images[::-1], mask & mask[::-1]
         network = {name: tree for name, tree in params.items() if name != OBJECTIVE}
         variables = {name: tree for name, tree in model_state.items() if name != OBJECTIVE}
 
-        (outputs, features), moved = model.apply(
-            {"params": network, **variables},
-            images,
-            train=True,
-            mutable=list(variables),
-            rngs={"dropout": dropout_key},
-        )
+        def run(images: jax.Array, key: jax.Array) -> Any:
+            return model.apply(
+                {"params": network, **variables},
+                images,
+                train=True,
+                mutable=list(variables),
+                rngs={"dropout": key},
+            )
+
+        (outputs, features), moved = run(images, dropout_key)
         total, scalars, losses = jnp.float32(0.0), {}, jnp.zeros(mask.shape, jnp.float32)
         for name, task in heads.items():
             labels = batch[task.attribute]
@@ -343,6 +354,9 @@ def attribute_method(
             batch={**batch, "mask": mask},
             params=params.get(OBJECTIVE, {}),
             state=model_state.get(OBJECTIVE, {}),
+            images=images,
+            forward=lambda images, key: run(images, key)[0][0],
+            key=draw_key,
         )
         value, logged, state = objective.loss(view)
         moved = {**moved, OBJECTIVE: state} if state else moved

@@ -5,18 +5,81 @@ The embedding and the class weights are normalised, and the margin acts on their
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
-from fairjax.core.types import Aux, Batch, Method, PyTree, Target
+from fairjax.core.types import EXTENSION, Aux, Batch, Method, PyTree, Target
 from fairjax.heads import Head, HeadOutput, class_losses
-from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
+from fairjax.losses import ArcFace, CosFace, FprPenalty, Margin, masked_sum
 from fairjax.models.cosine_head import CosineHead, Unit, unit
 
 Scalars = dict[str, tuple[jax.Array, jax.Array]]
 Log = Callable[[HeadOutput, Batch], Scalars]
+
+
+class MarginView(NamedTuple):
+    """What an `Extension` sees of a training step.
+
+    Attributes:
+      output: What the head makes of the batch.
+      embeddings: Embeddings of the global batch.
+      kernel: Class weights [rows, dim], of any length.
+      labels: Class of each row; outside [0, classes) on padding alone.
+      batch: Labels, mask and epoch.
+      params: Parameters of the extension itself.
+      state: State of the extension itself.
+      key: For the extension's draws.
+    """
+
+    output: HeadOutput
+    embeddings: Unit
+    kernel: jax.Array
+    labels: jax.Array
+    batch: Batch
+    params: PyTree
+    state: PyTree
+    key: jax.Array
+
+
+class Extended(NamedTuple):
+    """What an `Extension` adds to a step.
+
+    Attributes:
+      shift: By how much the margined target cosine of each row is lowered.
+      loss: What is added to the mean loss of the rows, a scalar.
+      scalars: What is logged besides, sums and counts.
+      state: State of the extension for the next step.
+    """
+
+    shift: jax.Array | None = None
+    loss: jax.Array | None = None
+    scalars: Scalars = {}  # noqa: RUF012  never changed
+    state: PyTree = {}  # noqa: RUF012
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What a method adds to a margin softmax.
+
+    Attributes:
+      step: What it adds to a training step.
+      init: `(key, dim) -> (params, state)`: its own parameters and state, for embeddings of `dim`.
+      after_epoch: `(kernel, state, epoch) -> state`: its state after an epoch; the class weights
+        `[rows, dim]` are of any length.
+      own_optimizers: Optimisers of parts of its own parameters; see `Method.own_optimizers`.
+    """
+
+    step: Callable[[MarginView], Extended]
+    init: Callable[[jax.Array, int], tuple[PyTree, PyTree]] = lambda key, dim: ({}, {})
+    after_epoch: Callable[[jax.Array, PyTree, jax.Array], PyTree] | None = None
+    own_optimizers: Mapping[str, Callable[[optax.Schedule], optax.GradientTransformation]] = field(
+        default_factory=dict
+    )
 
 
 class MarginModel(nn.Module):
@@ -75,7 +138,6 @@ def build(
         penalty=None,
         head=head,
         tta=tta,
-        log=lambda output, batch: {},
     )
 
 
@@ -89,22 +151,31 @@ def margin_method(
     penalty: FprPenalty | None,
     head: Head,
     tta: str,
-    log: Log,
+    log: Log = lambda output, batch: {},
+    extension: Extension | None = None,
 ) -> Method:
-    """Margin softmax, with or without a penalty, that logs `log(output, batch)` besides."""
+    """Margin softmax, with or without a penalty and an extension; logs `log(output, batch)` too."""
     model = MarginModel(backbone, classes, head.rows(classes))
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         variables = dict(model.init(key, preprocess(batch["image"]), train=False))
         params, state = variables.pop("params"), margin.init_state()
-        return params, variables | ({"margin": state} if state else {})
+        variables |= {"margin": state} if state else {}
+        if extension is None:
+            return params, variables
+        dim = params["head"]["kernel"].shape[1]
+        own, state = extension.init(jax.random.fold_in(key, 1), dim)
+        return params | ({EXTENSION: own} if own else {}), (
+            variables | ({EXTENSION: state} if state else {})
+        )
 
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         labels, mask = batch[label], batch["mask"]
-        variables = dict(model_state)
-        state = variables.pop("margin", {})
+        variables, own = dict(model_state), params.get(EXTENSION, {})
+        state, own_state = variables.pop("margin", {}), variables.pop(EXTENSION, {})
+        params = {name: tree for name, tree in params.items() if name != EXTENSION}
         (embeddings, kernel), moved = model.apply(
             {"params": params, **variables},
             preprocess(batch["image"]),
@@ -126,21 +197,46 @@ def margin_method(
         )
         if state:
             moved = {**moved, "margin": output.state}
+        added = Extended()
+        if extension is not None:
+            own_key = jax.random.fold_in(key, 1)
+            added = extension.step(
+                MarginView(output, embeddings, kernel, labels, batch, own, own_state, own_key)
+            )
+            moved = {**moved, EXTENSION: added.state} if added.state else moved
+        losses = output.loss
+        if added.shift is not None:
+            losses = output.lowered(added.shift, scale=margin.scale)
         inside = (labels >= 0) & (labels < classes)
-        total, count = masked_sum(jnp.where(inside, output.loss, jnp.nan), mask)
+        total, count = masked_sum(jnp.where(inside, losses, jnp.nan), mask)
+        value, logged = total / jnp.maximum(count, 1.0), {"loss": (total, count)}
+        if added.loss is not None:
+            value += added.loss
+            logged = {"loss": (value * count, count), "loss_identity": (total, count)}
         scalars = {
-            "loss": (total, count),
+            **logged,
             "target_cosine": masked_sum(output.target, mask),
             "embedding_length": masked_sum(embeddings.length, mask),
             **log(output, batch),
+            **added.scalars,
         }
-        return total / jnp.maximum(count, 1.0), Aux(moved, scalars)
+        if extension is not None:
+            scalars = jax.lax.stop_gradient(scalars)
+        return value, Aux(moved, scalars)
 
+    def after_epoch(params: PyTree, model_state: PyTree, epoch: jax.Array) -> tuple[PyTree, PyTree]:
+        assert extension is not None and extension.after_epoch is not None
+        state = extension.after_epoch(params["head"]["kernel"], model_state[EXTENSION], epoch)
+        return params, {**model_state, EXTENSION: state}
+
+    own_optimizers = extension.own_optimizers if extension else {}
     return Method(
         init,
         loss,
-        embedding_predictor(model, preprocess, tta),
+        embedding_predictor(model, preprocess, tta, drop=(EXTENSION,)),
         split={"head/kernel": head.partition},
+        own_optimizers={f"{EXTENSION}/{part}": make for part, make in own_optimizers.items()},
+        after_epoch=after_epoch if extension and extension.after_epoch else None,
     )
 
 
@@ -201,3 +297,14 @@ def count_classes(targets: Mapping[str, Target], label: str) -> int:
             "a margin loss needs the names of two people or more."
         )
     return classes
+
+
+def one_margin(margin: Margin) -> CosFace | ArcFace:
+    """The margin, where it is one number that may be each row's own.
+
+    Raises:
+      ValueError: If it is another.
+    """
+    if not isinstance(margin, CosFace | ArcFace):
+        raise ValueError("config.method.margin.name must be 'cosface' or 'arcface'.")
+    return margin

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from fairjax.models.attention_map import expose
 from fairjax.models.layers.backend import Lowering
@@ -23,6 +23,7 @@ UNITS = {
 }
 BOTTLENECKS = {200: (3, 24, 36, 3)}  # TFace's own 200; insightface's has basic units
 Maps = Float[Array, "batch height width channels"]
+Embeddings = Float[Array, "batch dim"]
 
 
 class IResNet(nn.Module):
@@ -46,6 +47,8 @@ class IResNet(nn.Module):
         stages of bottlenecks are four times as wide.
       dim: Width of the embedding.
       lowering: How the convolutions are computed; see `fairjax.models.layers.conv.conv`.
+      flat_norm: Whether the last map is normalised position by position, after it is flattened, as
+        in MixFairFace's program, and not channel by channel.
 
     Source: Deng et al. 2019 (arXiv 1801.07698), section 3.1; the dialects are the programs TFace
       and insightface. Differs from them in: the flattened map is height, width, channels, and
@@ -59,17 +62,23 @@ class IResNet(nn.Module):
     width: int = 64
     dim: int = 512
     lowering: Lowering = "auto"
+    flat_norm: bool = False
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "batch height width 3"], *, train: bool
-    ) -> Float[Array, "batch dim"]:
+        self,
+        images: Float[Array, "batch height width 3"],
+        *,
+        train: bool,
+        partners: Int[Array, " batch"] | None = None,
+    ) -> Embeddings | tuple[Embeddings, Embeddings]:
         """Maps normalised images `[batch, height, width, 3]` to float32 `[batch, dim]`.
 
         `train=True` normalises with the batch's statistics and moves the running ones, so
         "batch_stats" must be mutable, and draws from the "dropout" key; `train=False` does neither.
         The map after stage k, `[batch, height, width, channels]`, is sown as "stage_k" in
-        "intermediates"; see `attention_map.expose`.
+        "intermediates"; see `attention_map.expose`. With `partners`, a row for each row, it returns
+        a second array as well: the embeddings of the mean of each row's and its partner's last map.
         """
         if self.depth not in UNITS:
             raise ValueError(f"depth={self.depth} is not an IResNet; try one of {[*UNITS]}.")
@@ -96,20 +105,25 @@ class IResNet(nn.Module):
                     name=f"stage_{stage}_unit_{i + 1}",
                 )(x, train=train)
             x = expose(self, f"stage_{stage}", x)
-        x = norm(name="map_norm")(x, train=train)
-        x = nn.Dropout(self.dropout)(x, deterministic=not train)
-        x = nn.Dense(
+        map_norm, dropout = norm(name="map_norm"), nn.Dropout(self.dropout)
+        linear = nn.Dense(
             self.dim,
             dtype=self.dtype,
             kernel_init=he_normal
             if tface
             else nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
             name="embedding",
-        )(x.reshape(len(x), -1))
+        )
         last_norm = norm(
             dtype=jnp.float32, use_scale=False, use_bias=not tface, name="embedding_norm"
         )
-        return last_norm(x, train=train)
+
+        def embed(x: Maps) -> Embeddings:
+            x = map_norm(x.reshape(len(x), -1) if self.flat_norm else x, train=train)
+            x = dropout(x, deterministic=not train)
+            return last_norm(linear(x.reshape(len(x), -1)), train=train)
+
+        return embed(x) if partners is None else (embed(x), embed((x + x[partners]) / 2))
 
 
 class Unit(nn.Module):

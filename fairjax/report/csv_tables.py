@@ -31,18 +31,26 @@ def write_csv(folder: Path, results: Results, tables: Sequence[Table]) -> list[P
     Returns:
       The files written.
     """
+    rows = measure_rows(results)
+    return [_write(folder / "measures.csv", rows), *write_tables(folder, tables)]
+
+
+def measure_rows(results: Results) -> list[list[Any]]:
+    """The header and the rows of `measures.csv`: one a measure, numbers unrounded."""
     columns = [f.name for f in fields(Measure) if f.name not in ("group", "interval")]
     header = ["name", "group", "low", "high", *(c for c in columns if c != "name")]
-    rows = [
-        [
-            m.name,
-            "; ".join(f"{attribute}={value}" for attribute, value in m.group.items()),
-            *(m.interval or (None, None)),
-            *(getattr(m, column) for column in header[4:]),
-        ]
-        for m in results.measures
+    return [
+        header,
+        *(
+            [
+                m.name,
+                "; ".join(f"{attribute}={value}" for attribute, value in m.group.items()),
+                *(m.interval or (None, None)),
+                *(getattr(m, column) for column in header[4:]),
+            ]
+            for m in results.measures
+        ),
     ]
-    return [_write(folder / "measures.csv", [header, *rows]), *write_tables(folder, tables)]
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from fairjax.core.results import Table
 from fairjax.report.accounts import Listing
 from fairjax.report.conditions import conditions
+from fairjax.report.drawing.plots import Choice, trade_off
 from fairjax.report.page import TestedClaim, render
-from fairjax.report.sections import Section
+from fairjax.report.sections import Figure, Section
 from fairjax.report.summary import Summary
 
 
@@ -25,6 +28,8 @@ def write_study_page(
     test: str,
     runs: Sequence[Mapping[str, object]],
     provenance: Mapping[str, str],
+    choices: Sequence[Choice] = (),
+    axes: tuple[str, str] = ("", ""),
 ) -> None:
     """Writes one self-contained HTML file, whole or not at all.
 
@@ -41,7 +46,19 @@ def write_study_page(
       test: How claims are tested.
       runs: Name, row, seed and state of each, and why it failed.
       provenance: The line that makes the study as "command", and its data as "dataset".
+      choices: Points of the plot of two columns against each other; none draws no plot.
+      axes: Titles of these columns: better the higher, better the lower.
     """
+    figures = []
+    if choices:
+        title_of_plot = f"{axes[0]} against {axes[1]}"
+        drawn = trade_off("trade-off", title_of_plot, choices, x_axis=axes[0], y_axis=axes[1])
+        note = (
+            "Better to the right and below. The dashed line joins the rows that no other beats in "
+            "one number while it is as good in the other; hollow points are beaten. Lines through "
+            "a point are its 95 % intervals: where they overlap, the order may be chance."
+        )
+        figures.append(Figure(Markup(drawn), title_of_plot, note, wide=True))
     done = sum(run["state"] == "done" for run in runs)
     scope = f"{done} of {len(runs)} runs are done."
     if source:
@@ -70,6 +87,7 @@ def write_study_page(
         thesis=thesis,
         tested=[TestedClaim(*claim) for claim in claims],
         sections=[
+            Section("trade-off", "Trade-off", parts=[("", figures)]),
             Section("tables", "Tables", tables=tables),
             Section("runs", "Runs", tables=[states], folded=True),
         ],

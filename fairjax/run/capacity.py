@@ -1,6 +1,7 @@
-"""What a run asks of each device, from shapes and the compiled step: nothing is allocated."""
+"""What a run asks of each device, from shapes and the compiled step; and how long a step takes."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from fairjax.run import sharding
 from fairjax.run.prepare import abstract_batch
 from fairjax.run.recipe import Recipe, make_recipe
 from fairjax.run.settings import RunSettings
+
+_LONGEST_S = 10.0  # of the timed steps together
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,41 @@ def step_bytes(
         - memory.alias_size_in_bytes  # of the state, which is donated
         + memory.temp_size_in_bytes
     )
+
+
+def time_step(settings: RunSettings, dataset: Dataset, *, repeats: int = 5) -> float:
+    """Seconds of a training step on the devices at hand, the median of some after a warm-up.
+
+    The state is allocated and trained on random pixels; nothing is read and nothing is kept.
+
+    Args:
+      settings: The run's, from `build_run`.
+      dataset: Read, or a `stand_in`.
+      repeats: Steps that are timed; fewer where they take more than ten seconds together.
+    """
+    mesh = sharding.make_mesh(settings.train.head_shards)
+    recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=1000.0)
+    rows = settings.train.batch_size
+    shapes = abstract_batch(settings.input, dataset.splits["train"], rows=rows)
+    drawn = np.random.default_rng(0)
+    local = {
+        name: drawn.integers(256, size=x.shape, dtype=np.uint8)
+        if x.ndim > 1
+        else np.full(x.shape, name == "mask", x.dtype)
+        for name, x in shapes.items()
+    }
+    batch = sharding.global_batch(mesh, local)
+    create = jax.jit(lambda: recipe.create(jax.random.key(0)), out_shardings=recipe.shardings)
+    key = jax.jit(lambda: jax.random.key(1), out_shardings=sharding.replicated(mesh))()
+    state, step = create(), recipe.step_with_frozen(recipe.freezing.always)
+    taken: list[float] = []
+    with jax.set_mesh(mesh):
+        while len(taken) < repeats + 1 and sum(taken[1:]) < _LONGEST_S:
+            started = time.perf_counter()
+            state, scalars = step(state, batch, key)
+            jax.block_until_ready((state, scalars))
+            taken.append(time.perf_counter() - started)
+    return float(np.median(taken[1:]))
 
 
 def largest_batch(bytes_of: Callable[[int], int], *, first: int, unit: int, limit: int) -> int:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
 from fairjax.core.types import PyTree
-from fairjax.interop import from_timm, read_tensors
+from fairjax.interop import FILES, from_checkpoint, read_tensors
 from fairjax.run.checksum import checksums
 from fairjax.run.state import TrainState
 from fairjax.run.workdir import WorkdirError, read_checked, read_json, write_json
@@ -329,12 +329,46 @@ def _wait_for_process_0(what: str) -> None:
         multihost_utils.sync_global_devices(what)
 
 
-def read_variables(run: Path) -> PyTree:
-    """The weights with which a finished run was evaluated, or those of a file, on the host.
+class Weights(NamedTuple):
+    """Weights that training starts from.
+
+    Attributes:
+      variables: What `TrainState.variables` was: `{"params": ..., **model_state}`.
+      settings: The config's keys that build the network of a checkpoint of another library; "" for
+        a run of ours.
+    """
+
+    variables: PyTree
+    settings: str
+
+
+def read_weights(path: Path, *, channels: str = "rgb") -> Weights:
+    """The weights of a finished run, or those of a checkpoint of another library, on the host.
 
     Args:
-      run: The run's folder; or a ViT or MAE as timm, DeiT and MAE name it, .safetensors, .npz or
-        .pth, of which nothing but tensors is read.
+      path: The run's folder; or a file, of which nothing but tensors is read.
+      channels: Order of colours that a file's network was trained with: "rgb" or "bgr".
+
+    Raises:
+      WorkdirError: If the run is missing, not finished or cannot be read, or the file holds a
+        network that ours cannot compute.
+    """
+    if path.suffix not in FILES:
+        return Weights(read_variables(path), "")
+    try:
+        found = from_checkpoint(read_tensors(path), channels=channels)
+    except ValueError as error:
+        said = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: {said}") from error
+    logging.info("%s: no place for %s.", path, ", ".join(found.leftovers) or "nothing")
+    return Weights(found.variables, found.settings)
+
+
+def read_variables(run: Path) -> PyTree:
+    """The weights with which a finished run was evaluated, on the host.
+
+    Args:
+      run: The run's folder.
 
     Returns:
       What `TrainState.variables` was: `{"params": ..., **model_state}`.
@@ -342,13 +376,6 @@ def read_variables(run: Path) -> PyTree:
     Raises:
       WorkdirError: If the run is missing, not finished or cannot be read.
     """
-    if run.suffix in (".safetensors", ".npz", ".pth"):
-        try:
-            params, leftovers = from_timm(read_tensors(run))
-        except ValueError as error:
-            raise CheckpointError(str(error)) from error
-        logging.info("%s: no place for %s.", run, ", ".join(leftovers) or "nothing")
-        return {"params": params}
     step = read_checked(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
     with ocp.PyTreeCheckpointer() as reader:

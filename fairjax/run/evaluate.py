@@ -1,7 +1,7 @@
 """From weights to predictions, on all devices."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -120,8 +120,10 @@ def validation_metrics(columns: Columns, pairs: Pairs | None) -> dict[str, float
     return metrics
 
 
-def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[str, float]:
-    """Worst group and gap between groups of each validation metric, to watch while training.
+def group_metrics(
+    columns: Columns, pairs: Pairs | None, attribute: str, *, names: Sequence[str]
+) -> dict[str, float]:
+    """Each validation metric of every group, its worst group and its gap, to watch in training.
 
     Of pairs those count that show two images of one group, at the thresholds that all pairs have.
 
@@ -129,13 +131,15 @@ def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[
       columns: Predictions, as `predict_split` returns them.
       pairs: Pairs of rows to compare, or None.
       attribute: Name of the column with each image's group; -1 is unknown.
+      names: Names of the groups by their number; () for numbers that have none.
 
     Returns:
-      `<metric>_worst`, the value of the group that fares worst, and `<metric>_gap`, the largest
-      value less the smallest; nothing where fewer than two groups have the metric.
+      `<metric>/<group>`, `<metric>_worst`, the value of the group that fares worst, and
+      `<metric>_gap`, the largest value less the smallest; nothing where fewer than two groups have
+      the metric.
     """
     group = columns[attribute]
-    by_group: dict[str, list[float]] = {}
+    by_group: dict[str, dict[str, float]] = {}
     for value in np.unique(group[group != UNKNOWN]):
         rows = group == value
         metrics = validation_metrics({name: c[rows] for name, c in columns.items()}, None)
@@ -143,13 +147,15 @@ def group_spread(columns: Columns, pairs: Pairs | None, attribute: str) -> dict[
         if pairs is not None:
             both = rows[pairs.first] & rows[pairs.second]
             metrics |= verification_metrics(columns, pairs, counted=both)
+        who = names[int(value)] if names else f"{value:g}"
         for name, number in metrics.items():
-            by_group.setdefault(name, []).append(number)
-    found = {}
+            by_group.setdefault(name, {})[who] = number
+    found: dict[str, float] = {}
     for name, numbers in by_group.items():
         if len(numbers) > 1:
-            found[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers)
-            found[f"{name}_gap"] = max(numbers) - min(numbers)
+            found |= {f"{name}/{who}": number for who, number in numbers.items()}
+            found[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers.values())
+            found[f"{name}_gap"] = max(numbers.values()) - min(numbers.values())
     return found
 
 

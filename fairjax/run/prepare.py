@@ -157,6 +157,15 @@ def dry_run(settings: RunSettings, dataset: Dataset) -> None:
                 f"config.eval.sensitivity.images='correct' needs a classifier of {attribute}; this "
                 "model is none: write 'all'."
             )
+    check_protocol(settings, dataset)
+
+
+def check_protocol(settings: RunSettings, dataset: Dataset) -> None:
+    """Scores the test split as if it were predicted.
+
+    Raises:
+      ConfigError: If the protocol does not fit the data.
+    """
     scoring = settings.scoring
     resamples = min(1, scoring.settings.resamples)  # 0 is refused here, before training
     brief = replace(scoring, settings=replace(scoring.settings, resamples=resamples))
@@ -190,18 +199,18 @@ def _predicted(dataset: Dataset) -> Columns:
 
 
 def check_balance(settings: InputSettings, dataset: Dataset) -> None:
-    """Refuses to balance training by what is not a class of the data.
+    """Refuses to balance training, or to group images, by what is not a class of the data.
 
     Raises:
       ConfigError: Lists what there is.
     """
-    name = settings.balance
+    name = settings.balanced
     known = [label for label, attribute in dataset.attributes.items() if attribute.values]
     if name and name not in known:
-        raise ConfigError(
-            f"config.input.balance={name!r} is no class of this dataset; it has: "
-            f"{', '.join(known)}."
-        )
+        which = f"config.input.balance={name!r}"
+        if settings.images_per_identity:
+            which = f"config.input.images_per_identity={settings.images_per_identity}: 'identity'"
+        raise ConfigError(f"{which} is no class of this dataset; it has: {', '.join(known)}.")
 
 
 def check_labels(settings: RunSettings, dataset: Dataset) -> None:

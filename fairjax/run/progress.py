@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,18 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from fairjax.core.files import write_whole
+from fairjax.run.track import Tracker, open_trackers
 
 
 class RunLog:
-    """Writes scalars to `metrics.jsonl` and TensorBoard, and shows them.
+    """Writes scalars to `metrics.jsonl` and the trackers, and shows them.
 
     Args:
       workdir: The run's folder.
       total_steps: Where training ends.
       start_step: Where this process goes on; later lines of an interrupted run are dropped.
-      tensorboard: Whether to write event files too.
+      track: Names of trackers that record the numbers, too.
       writes: Whether this process writes and shows (process 0).
-      config: The resolved config, for TensorBoard.
+      config: The resolved config, for the trackers.
     """
 
     def __init__(
@@ -34,12 +35,12 @@ class RunLog:
         *,
         total_steps: int,
         start_step: int,
-        tensorboard: bool,
+        track: Sequence[str],
         writes: bool,
         config: Mapping[str, Any] | None = None,
     ):
         self._file: IO[str] | None = None
-        self._board: Any = None
+        self._trackers: list[Tracker] = []
         self._progress: Progress | None = None
         self._total = total_steps
         self._started, self._start_step = time.monotonic(), start_step
@@ -49,12 +50,9 @@ class RunLog:
         kept = [line for line in read_metrics(path) if line["step"] <= start_step]
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
-        if tensorboard:
-            from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
-
-            self._board = SummaryWriter(str(workdir / "tensorboard"))
-            text = json.dumps(config or {}, indent=1)
-            self._board.text("config", f"```json\n{text}\n```", start_step)
+        self._trackers = open_trackers(
+            track, workdir=workdir, config=config or {}, start_step=start_step
+        )
         if sys.stderr.isatty():
             self._progress = live_display(Console(stderr=True))
             self._task = self._progress.add_task(
@@ -76,8 +74,8 @@ class RunLog:
         if self._progress:
             self._progress.stop()
             logging.get_absl_handler().python_handler.setStream(sys.stderr)
-        if self._board:
-            self._board.close()
+        for tracker in self._trackers:
+            tracker.close()
         if self._file:
             self._file.close()
 
@@ -87,31 +85,27 @@ class RunLog:
             self._progress.update(self._task, completed=step)
 
     def groups(self, step: int, values: Mapping[str, float]) -> None:
-        """Shows how groups differ, in TensorBoard alone.
+        """Records how groups differ, in the trackers alone.
 
         Args:
           step: Steps taken so far.
-          values: Values of worst groups and gaps, by name.
+          values: Values of each group, of worst groups and gaps, by name.
         """
-        if self._board:
-            for name, value in values.items():
-                self._board.scalar(f"groups/{name}", value, step)
+        self._track(step, "groups", values)
 
     def scalars(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Records named numbers at a step.
 
         Args:
           step: Steps taken so far.
-          kind: "train" or "validation"; prefixes the names in TensorBoard.
+          kind: "train" or "validation"; prefixes the names in the trackers.
           values: Metric keys carry their units: `images_per_second`.
         """
         if self._file is None:
             return
         self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
         self._file.flush()
-        if self._board:
-            for name, value in values.items():
-                self._board.scalar(f"{kind}/{name}", value, step)
+        self._track(step, kind, values)
         said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._progress:
             if kind == "train":
@@ -122,6 +116,11 @@ class RunLog:
         done, elapsed = step - self._start_step, time.monotonic() - self._started
         left = elapsed / done * (self._total - step) if done else 0.0
         logging.info("step %d/%d  %s  %s  left %s", step, self._total, kind, said, _clock(left))
+
+    def _track(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        named = {f"{kind}/{name}": value for name, value in values.items()}
+        for tracker in self._trackers:
+            tracker.scalars(step, named)
 
 
 def live_display(console: Console) -> Progress:

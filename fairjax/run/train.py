@@ -20,10 +20,10 @@ from fairjax.core.types import PyTree
 from fairjax.data.dataset import Dataset
 from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
-from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_variables
+from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_weights
 from fairjax.run.evaluate import (
     evaluate,
-    group_spread,
+    group_metrics,
     metric_names,
     predict_split,
     validation_metrics,
@@ -43,12 +43,14 @@ class RunOutcome:
       finished: False when a signal stopped it early; the state is saved all the same.
       signal_number: Number of the signal that stopped the run, or 0.
       checkpoint: The step whose weights were evaluated; -1 when unfinished.
+      parameters: Number of trained parameters.
     """
 
     step: int
     finished: bool
     signal_number: int
     checkpoint: int
+    parameters: int
 
 
 def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
@@ -105,15 +107,21 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
         else:
             state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
             if settings.init.run:
-                other = read_variables(Path(settings.init.run))
+                other = read_weights(Path(settings.init.run), channels=settings.init.channels)
                 try:
-                    state = start_from(state, other, part=settings.init.part)
+                    state = start_from(
+                        state,
+                        other.variables,
+                        part=settings.init.part,
+                        settings=other.settings,
+                    )
                 except ValueError as error:
                     raise ConfigError(str(error)) from None
             position = {"step": 0, "best": None, "stale": 0, "stopped": False}
+        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
         logging.info(
             "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",
-            f"{sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)):,}",
+            f"{parameters:,}",
             len(examples),
             total_steps,
             options.batch_size,
@@ -127,7 +135,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             workdir,
             total_steps=total_steps,
             start_step=start,
-            tensorboard=options.tensorboard,
+            track=options.track,
             writes=jax.process_index() == 0,
             config=settings.tree,
         ) as log:
@@ -139,8 +147,8 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 second=images.second,
                 seed=settings.seed,
                 start_step=start,
-                balance=images.balance,
-                together=images.together,
+                balance=images.balanced,
+                images_per_class=max(images.images_per_identity, 1),
                 cache_mb=images.cache_mb,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
@@ -191,13 +199,15 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     log.scalars(step, "validation", metrics)
-                    if options.tensorboard and "group_by" in settings.tree["eval"]["protocol"]:
+                    group_by = settings.tree["eval"]["protocol"].get("group_by", "")
+                    if options.track and group_by:
                         log.groups(
                             step,
-                            group_spread(
+                            group_metrics(
                                 columns,
                                 dataset.pairs.get("validation"),
-                                settings.tree["eval"]["protocol"]["group_by"],
+                                group_by,
+                                names=dataset.attributes[group_by].values,
                             ),
                         )
                     position = update_early_stopping(
@@ -214,7 +224,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                     )
                     saved_at = time.monotonic()
                 if halt:
-                    return RunOutcome(step, finished=False, signal_number=halt, checkpoint=-1)
+                    return RunOutcome(step, False, halt, checkpoint=-1, parameters=parameters)
                 window.go_on()
 
         checkpoints.wait()
@@ -224,7 +234,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             chosen = checkpoints.best_step
             state, _ = checkpoints.restore(recipe.abstract_state, step=chosen) or (state, None)
         evaluate(settings, workdir, dataset, method, state.variables)
-        return RunOutcome(position["step"], finished=True, signal_number=0, checkpoint=chosen)
+        return RunOutcome(position["step"], True, 0, checkpoint=chosen, parameters=parameters)
 
 
 @dataclass

@@ -115,6 +115,12 @@ def require_consistent(study: Study) -> None:
         for text in (*study.thesis.must_hold, *study.thesis.must_not_fail):
             if text not in texts:
                 raise ConfigError(f"study: the thesis names {text!r}, which is no claim.")
+    for name in (*study.facts, *filter(None, [study.baseline])):
+        if name not in before:
+            raise ConfigError(f"study: costs and facts name {name!r}, which is no row.")
+    for title in study.trade_off or ():
+        if title not in titles:
+            raise ConfigError(f"study: `trade_off` names {title!r}, which is no column.")
     for pair in study.similar:
         for name in pair:
             if name not in before:

@@ -20,6 +20,7 @@ from fairjax.report.study_page import write_study_page
 from fairjax.run.score import compare_features, score
 from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study import power
+from fairjax.study.costs import choices_of, costs_of
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -36,6 +37,7 @@ from fairjax.study.tables import (
     RULE,
     claim_table,
     conclusion_table,
+    cost_table,
     headline,
     how_tested,
     main_table,
@@ -70,11 +72,14 @@ def summarise(
     claims = test_claims(workdir, study, results)
     conclusion = conclude(study.thesis, claims) if study.thesis else None
     similar = similarities(workdir, study, results)
+    costs = costs_of(workdir, study, shown)
+    choices = choices_of(study, cells)
     tables = [
         *([conclusion_table(conclusion)] if conclusion else []),
         main_table(study, cells),
         *([claim_table(study, claims)] if claims else []),
         *([similarity_table(study, similar)] if similar else []),
+        *([cost_table(study, costs)] if study.baseline else []),
     ]
     runs = [
         {
@@ -103,6 +108,8 @@ def summarise(
                 {"rows": pair, "cells": {group: _cell(c) for group, c in line.items()}}
                 for pair, line in similar.items()
             ],
+            "costs": {name: cost._asdict() for name, cost in costs.items()},
+            "front": [choice.name for choice in choices if choice.front],
         },
     )
     provenance = {"command": kept["command"], **_dataset(results)}
@@ -122,6 +129,8 @@ def summarise(
         test=how_tested(study),
         runs=runs,
         provenance=provenance,
+        choices=choices,
+        axes=study.trade_off or ("", ""),
     )
     print_tables(tables, console)
     for line in conditions(provenance):
@@ -161,6 +170,7 @@ def study_of(kept: dict[str, Any]) -> Study:
                 "similar": tuple(tuple(pair) for pair in described["similar"]),
                 "seeds": tuple(described["seeds"]),
                 "notes": tuple(described["notes"]),
+                "trade_off": _pair(described.get("trade_off")),
                 "spreads": {
                     title: Spread(**spread)
                     for title, spread in described.get("spreads", {}).items()
@@ -292,6 +302,10 @@ def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:
         return None
     needed, spared = (tuple(kept[key]) for key in ("must_hold", "must_not_fail"))
     return Thesis(**{**kept, "must_hold": needed, "must_not_fail": spared})
+
+
+def _pair(kept: Sequence[str] | None) -> tuple[str, str] | None:
+    return (kept[0], kept[1]) if kept else None
 
 
 def _cell(c: Cell) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from fairjax.config.study import Study
 from fairjax.core.results import Table
+from fairjax.study.costs import Cost
 from fairjax.study.numbers import LEVEL, Cell, ClaimResult, Conclusion, Verdict
 
 MOST_REASONS = 3  # claims that are quoted for a verdict
@@ -115,6 +116,26 @@ def similarity_table(study: Study, similar: Mapping[tuple[str, str], Mapping[str
         + _over_seeds(study, "jackknife over blocks of people")
     )
     return Table("Similarity of features", ["", *digits], lines, note)
+
+
+def cost_table(study: Study, costs: Mapping[str, Cost]) -> Table:
+    """One row a row of the study: facts, parameters and the time of a step next to the baseline."""
+    headings = list(dict.fromkeys(h for facts in study.facts.values() for h in facts))
+    lines = []
+    for name, cost in costs.items():
+        facts = study.facts.get(name, {})
+        more = "–" if cost.more_parameters is None else f"{cost.more_parameters:+,}"
+        step = "–" if cost.step is None else f"{cost.step:.2f}"
+        lines.append([name, *(facts.get(h, "–") for h in headings), more, step])
+    return Table(
+        "Costs",
+        ["", *headings, "parameters", "time of a step"],
+        lines,
+        f"Parameters: trained ones more than {study.baseline}'s. Time of a step: relative to "
+        f"{study.baseline}, mean over seeds, from the images a second that the runs logged (median "
+        "of all but the first logged line, which has the compilation in it). It holds for this "
+        "machine and whatever else ran on it.",
+    )
 
 
 def how_tested(study: Study) -> str:

@@ -22,6 +22,7 @@ VERBS = (
     "gradcam",
     "identify",
     "intersections",
+    "margins",
     "plan",
     "report",
     "similarity",

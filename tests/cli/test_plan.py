@@ -1,5 +1,6 @@
-"""`fairjax plan` as it is typed; the compiler is put off by a formula."""
+"""`fairjax plan` as it is typed; compiler and clock are put off by a formula."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def formula(monkeypatch):
         return 2**30 + 2**24 * batch
 
     monkeypatch.setattr(capacity, "step_bytes", step_bytes)
+    monkeypatch.setattr(capacity, "time_step", lambda settings, dataset: 9.0)
 
 
 def test_it_says_what_the_head_and_a_step_need_and_which_batch_fits(capsys):
@@ -34,6 +36,21 @@ def test_without_classes_the_data_is_read(capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "class weights 384 0.000" in said  # 24 people are left to train on
     assert "largest batch: none fits" in said
+
+
+def test_it_tells_the_hours_of_all_steps_from_one(capsys):
+    line = ["plan", "--config", FACES, "--config.train.epochs=100.0"]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "a step of 16 images" in said and "9 s" in said
+    steps = int(re.search(r"100 epochs: ([\d,]+) steps", said)[1].replace(",", ""))
+    assert steps > 100 and f"{steps * 9 / 3600:,.2f} h" in said
+
+
+@pytest.mark.parametrize("flag", [["--memory", "3"], ["--memory-only"]])
+def test_a_plan_for_other_devices_tells_no_hours(capsys, flag):
+    assert main(["plan", "--config", FACES, "--classes", "10", *flag]) == 0
+    assert "Time on the devices" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

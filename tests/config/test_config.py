@@ -54,6 +54,8 @@ def test_base_config_is_valid_and_locked():
         ("train.accumulate", 3, "must be a multiple of config.train.accumulate=3"),
         ("optim.schedule.warmup_epochs", 61.0, "at most config.train.epochs=60"),
         ("compute_dtype", "float16", "one of 'float32', 'bfloat16'"),
+        ("input.images_per_identity", 1, "must be 0, or 2 or more"),
+        ("input.images_per_identity", 3, "must be a divisor of config.train.batch_size="),
         ("input.normalise", "none", "one of 'imagenet', 'half'"),
         ("eval.protocol.level", 95.0, "between 0 and 1"),
         ("eval.weights", "first", "one of 'last', 'best'"),
@@ -79,6 +81,17 @@ def test_a_batch_must_divide_over_devices_and_micro_batches():
     config.train.update(batch_size=12, accumulate=2)
     with pytest.raises(ConfigError, match="4 devices times 2 micro-batches; try 16"):
         validate(config, device_count=4)
+
+
+def test_a_persons_images_stay_together_in_one_batch_that_nothing_else_balances():
+    config = changed("input.images_per_identity", 2)
+    validate(config)
+    config.train.accumulate = 2
+    with pytest.raises(ConfigError, match="with config.train.accumulate=1, so that a person's"):
+        validate(config)
+    config.input.balance = "gender"
+    with pytest.raises(ConfigError, match="balance='gender' must be '' or 'identity' beside"):
+        validate(config)
 
 
 def thing(*, size, colour, given):

@@ -15,9 +15,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.backbone.update(depth=18, width=8, stages=1)  # compiles in a third of the time
     config.optim.algorithm = algorithm("sgd")
     config.optim.update(peak_lr=0.02, schedule=schedule("cosine", warmup_epochs=0.0))
-    config.train.update(
-        epochs=2.0, batch_size=16, log_every=1, evaluate_every=1.0, tensorboard=False
-    )
+    config.train.update(epochs=2.0, batch_size=16, log_every=1, evaluate_every=1.0, track=())
     config.eval.batch_size = 16
     config.eval.protocol.resamples = 20
     return config

@@ -40,7 +40,7 @@ def get_config(arg: str = "") -> ConfigDict:
         batch_size=16,
         log_every=1,
         evaluate_every=2.0,
-        tensorboard=False,
+        track=(),
         best_metric="verification_accuracy",
     )
     config.eval.batch_size = 16

@@ -89,3 +89,9 @@ def test_a_bent_line_is_followed():
 def test_people_are_for_methods_that_tell_them_apart():
     with pytest.raises(ConfigError, match="--classes is for methods with a class a person"):
         capacity.stand_in(build_run(load(str(TINY / "tiny.py"))), 100)
+
+
+def test_a_step_is_timed_on_the_devices_at_hand():
+    settings = build_run(faces("dense", 1))
+    seconds = capacity.time_step(settings, capacity.stand_in(settings, 10), repeats=2)
+    assert 0 < seconds < 60

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fairjax.core.comparisons import Pairs
-from fairjax.run.evaluate import group_spread, validation_metrics
+from fairjax.run.evaluate import group_metrics, validation_metrics
 
 
 def test_validation_metrics_by_hand():
@@ -34,9 +34,13 @@ def test_worst_group_and_gap_by_hand():
         "prob_gender": np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.3, 0.7], [0.0, 1.0]]),
         "prob_race": np.ones((5, 2)),
     }
-    assert group_spread(columns, None, "race") == {
-        "age_mae_worst": 5.0,  # group 1: 10 and 0; group 0: 3 and 1
+    assert group_metrics(columns, None, "race", names=("A", "B")) == {
+        "age_mae/A": 2.0,  # 3 and 1
+        "age_mae/B": 5.0,  # 10 and 0
+        "age_mae_worst": 5.0,
         "age_mae_gap": 3.0,
+        "gender_accuracy/A": 0.5,
+        "gender_accuracy/B": 1.0,
         "gender_accuracy_worst": 0.5,
         "gender_accuracy_gap": 0.5,
     }
@@ -53,6 +57,7 @@ def test_pairs_count_in_the_group_of_both_images_at_the_thresholds_of_all():
     first, second = np.array([0, 2, 0, 1, 4, 6, 4, 5]), np.array([1, 3, 2, 3, 5, 7, 6, 7])
     mated = np.array([True, True, False, False] * 2)
     pairs = Pairs(first, second, mated, np.tile([0, 1], 4))
-    found = group_spread(columns, pairs, "race")
+    found = group_metrics(columns, pairs, "race", names=())
+    assert found["verification_accuracy/0"] + found["verification_accuracy/1"] < 2.0
     assert found["verification_accuracy_worst"] < 1.0
     assert found["verification_accuracy_worst"] + found["verification_accuracy_gap"] == 1.0

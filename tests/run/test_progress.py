@@ -8,7 +8,7 @@ from fairjax.run.progress import RunLog, live_display, live_fields, read_metrics
 
 
 def open_log(folder, **changes):
-    settings = {"total_steps": 10, "start_step": 0, "tensorboard": False, "writes": True}
+    settings = {"total_steps": 10, "start_step": 0, "track": (), "writes": True}
     return RunLog(folder, **{**settings, **changes})
 
 
@@ -77,7 +77,7 @@ def test_the_live_line_fits_80_columns_with_all_that_it_must_say():
 
 @pytest.mark.slow
 def test_tensorboard_gets_the_same_numbers_the_groups_and_the_config(tmp_path):
-    with open_log(tmp_path, tensorboard=True, config={"seed": 7}) as log:
+    with open_log(tmp_path, track=("tensorboard",), config={"seed": 7}) as log:
         log.scalars(7, "train", {"loss": 2.5})
         log.groups(7, {"age_mae_gap": 1.5})
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -90,5 +90,7 @@ def test_tensorboard_gets_the_same_numbers_the_groups_and_the_config(tmp_path):
     assert tensor_util.make_ndarray(event.tensor_proto) == 2.5
     (event,) = events.Tensors("groups/age_mae_gap")
     assert tensor_util.make_ndarray(event.tensor_proto) == 1.5
+    started = events.summary_metadata["_hparams_/session_start_info"].plugin_data
+    assert started.plugin_name == "hparams" and b"seed" in started.content
     (event,) = events.Tensors("config")
     assert b'"seed": 7' in tensor_util.make_ndarray(event.tensor_proto).ravel()[0]

@@ -71,6 +71,37 @@ def test_learned_positions_are_not_dropped_for_a_model_that_makes_its_own():
         _check_positions([path], {path: np.ones((10, 8), np.float32)})
 
 
+def test_a_checkpoint_of_another_library_must_be_whole():
+    built = "backbone: name='iresnet', depth=50"
+    with pytest.raises(ValueError, match="another network") as raised:
+        start_from(fresh(), deeper(), part="backbone", settings=built)
+    assert "this model has no params/backbone/stage_9/kernel" in str(raised.value)
+    assert str(raised.value).endswith(f"To build it: {built}.")
+    shallow = {"params": {"backbone": {"norm": {"scale": np.ones(3)}}}}
+    with pytest.raises(ValueError, match="it lacks params/backbone/stem/kernel"):
+        start_from(fresh(), shallow, part="backbone", settings=built)
+
+
+def deeper():
+    made = other()
+    made["params"]["backbone"] = {
+        "stem": {"kernel": np.arange(3.0)},
+        "norm": {"scale": np.ones(3)},
+        "stage_9": {"kernel": np.ones(3)},
+    }
+    return made
+
+
+def test_the_last_norm_of_a_transformer_may_be_another():
+    made = other()
+    made["params"]["backbone"] = {
+        "stem": {"kernel": np.arange(3.0)},
+        "pooled_norm": {"scale": np.ones(3)},
+    }
+    state = start_from(fresh(), made, part="backbone", settings="backbone: name='vit'")
+    np.testing.assert_array_equal(state.params["backbone"]["stem"]["kernel"], [0, 1, 2])
+
+
 def test_a_part_may_take_another_parts_weights():
     state = fresh()
     scorer = {"stem": {"kernel": jnp.zeros(3)}}

@@ -146,3 +146,35 @@ def test_a_plan_of_another_schema_is_refused(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps(kept))
     with pytest.raises(WorkdirError, match="not of schema 1.1 .*; run the study's line again"):
         summarise(tmp_path, Console())
+
+
+def test_a_study_with_a_baseline_shows_costs_and_the_trade_off(study, tmp_path):
+    workdir = tmp_path / "costs"
+    shutil.copytree(study[0], workdir)
+    for name, speed, parameters in (("good", 50, 12), ("bad", 100, 10)):
+        for seed in (0, 1):
+            line = {"step": 1, "kind": "train", "images_per_second": speed}
+            (workdir / f"{name}-seed{seed}" / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+            (workdir / f"{name}-seed{seed}" / "outcome.json").write_text(
+                json.dumps({"parameters": parameters})
+            )
+    more = Column("Std", "gender_accuracy_std", across="race")
+    planned = replace(
+        STUDY,
+        columns=(*STUDY.columns, more),
+        trade_off=("Accuracy", "Std"),
+        baseline="Bad",
+        facts={"Good": {"needs group labels": "yes"}, "Bad": {"needs group labels": "no"}},
+    )
+    save_study(workdir, planned, "the line")
+    summarise(workdir, Console(file=io.StringIO()))
+    kept, page = (
+        json.loads((workdir / "study.json").read_text()),
+        (workdir / "report.html").read_text(),
+    )
+    assert kept["costs"]["Good"] == {"more_parameters": 2, "step": 2.0}
+    assert "Good" in kept["front"]
+    assert "Accuracy against Std" in page and "1 Good" in page
+    assert "Good,yes,+2,2.00" in (workdir / "table-5-costs.csv").read_text()
+    summarise(workdir, Console(file=io.StringIO()))  # reads what it has written
+    assert json.loads((workdir / "study.json").read_text()) == kept

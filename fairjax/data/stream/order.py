@@ -103,7 +103,7 @@ def classes_of(label: Int[np.ndarray, " rows"]) -> Classes:
 
 
 def balanced_rows_at(
-    positions: Int64[np.ndarray, " batch"], *, classes: Classes, seed: int, together: int = 1
+    positions: Int64[np.ndarray, " batch"], *, classes: Classes, seed: int, each: int = 1
 ) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
     """Where the endless stream stands in which every class comes equally often.
 
@@ -115,18 +115,21 @@ def balanced_rows_at(
       positions: Counted from 0 at the start of training.
       classes: The rows of each class.
       seed: Seed of the run.
-      together: Rows of a class that follow one another.
+      each: Rows of a class that follow one another when it comes, 1 or more. They differ where the
+        class has so many; it then leaves out a different few of its rows, fewer than `each`, every
+        time that it goes through them.
 
     Returns:
-      How often each row has come before, and the row: together as good as (epoch, row) for draws.
+      A number and the row: together they tell apart all times that a row comes, as (epoch, row) do.
     """
-    visits, within = np.divmod(positions, together)
-    rounds, place = np.divmod(visits, len(classes.size))
+    coming, within = np.divmod(positions, each)
+    rounds, place = np.divmod(coming, len(classes.size))
     key = _stream(_key(seed, "order of classes"), rounds)
     which = scattered(place, size=np.full_like(place, len(classes.size)), key=key)
-    turn, nth = np.divmod(rounds * together + within, classes.size[which])
+    size = classes.size[which]
+    turn, nth = np.divmod(rounds * each + within, np.where(size < each, size, size // each * each))
     key = _stream(_stream(_key(seed, "rows of a class"), which), turn)
-    nth = scattered(nth, size=classes.size[which], key=key)
+    nth = scattered(nth, size=size, key=key)
     return turn, classes.rows[classes.start[which] + nth]
 
 

@@ -115,7 +115,7 @@ def train_batches(
     second: Augment | None = None,
     shuffle: bool = True,
     balance: str = "",
-    together: int = 1,
+    images_per_class: int = 1,
     threads: int = 0,
 ) -> Batches:
     """The endless training stream from a step on.
@@ -139,7 +139,8 @@ def train_batches(
       shuffle: Whether each epoch has its own random order.
       balance: A label whose classes come equally often, whatever their sizes, such as "identity" or
         "group"; "" takes every example once an epoch. An unknown class (-1) is one of them.
-      together: Examples of a class that follow one another in a balanced stream.
+      images_per_class: Examples of a class that follow one another when it comes; `batch_size` is a
+        multiple of it, and a class is whole in one batch.
       threads: Size of tf.data's own thread pool; 0 leaves it to tf.data.
 
     Returns:
@@ -153,13 +154,15 @@ def train_batches(
     """
     local = _local_batch(examples, batch_size, image_size, process_index, process_count)
     n = len(examples)
+    if batch_size % images_per_class:
+        raise ValueError(f"{batch_size=} must be a multiple of {images_per_class=}.")
     classes = classes_of(examples.labels[balance]) if balance else None
 
     def rows_of_step(step: int) -> tuple[np.ndarray, np.ndarray]:
         first = step * batch_size + process_index * local
         positions = np.arange(first, first + local)
         if classes is not None:
-            return balanced_rows_at(positions, classes=classes, seed=seed, together=together)
+            return balanced_rows_at(positions, classes=classes, seed=seed, each=images_per_class)
         return rows_at(positions, n=n, seed=seed, shuffle=shuffle)
 
     return _batches(

@@ -295,6 +295,84 @@ def reliability(
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
+class Choice(NamedTuple):
+    """One point of a trade-off.
+
+    Attributes:
+      name: Name of what has these numbers.
+      x: The number that is better the higher.
+      y: The number that is better the lower.
+      x_span: Interval of x, or None.
+      y_span: Interval of y, or None.
+      front: Whether no other point is better in one number and as good in the other.
+    """
+
+    name: str
+    x: float
+    y: float
+    x_span: tuple[float, float] | None
+    y_span: tuple[float, float] | None
+    front: bool
+
+
+@matplotlib.rc_context(svg.RC)
+def trade_off(key: str, title: str, choices: Sequence[Choice], *, x_axis: str, y_axis: str) -> str:
+    """Two numbers against each other, with their intervals; the best choices joined by a line.
+
+    A point that another beats is hollow. Points are numbered, and the names stand to the right.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      choices: At least one.
+      x_axis: What runs along the bottom: better to the right.
+      y_axis: What runs up the side: better below.
+    """
+    names = [f"{i} {printable(c.name, limit=24)}" for i, c in enumerate(choices, 1)]
+    right = 24 + 6.4 * max(map(len, names))
+    height = max(190, 15 * len(names))
+    figure = svg.new_figure(WIDTH + right, height + 48)
+    axes = svg.add_axes(figure, 60, 8, WIDTH - 70, height)
+    axes.set(xlabel=x_axis, ylabel=y_axis)
+    axes.grid(color=LINE, lw=0.6)
+    axes.set_axisbelow(True)
+    front = sorted((c.x, c.y) for c in choices if c.front)
+    axes.plot([x for x, _ in front], [y for _, y in front], color=MUTED, lw=1.2, ls="--", zorder=1)
+    for number, (name, c) in enumerate(zip(names, choices, strict=True), 1):
+        edge = colour(number - 1)
+        for span_of, ends in ((c.x_span, "x"), (c.y_span, "y")):
+            if span_of is not None:
+                line = (span_of, (c.y, c.y)) if ends == "x" else ((c.x, c.x), span_of)
+                axes.plot(*line, color=edge, lw=1, alpha=0.5, zorder=1)
+        axes.plot(
+            [c.x],
+            [c.y],
+            marker=marker(number - 1),
+            ms=8,
+            color=edge,
+            mfc=edge if c.front else PAPER,
+            ls="",
+            zorder=3,
+        )
+        axes.annotate(str(number), (c.x, c.y), (7, 5), textcoords="offset points", fontsize=10.5)
+        axes.annotate(
+            name,
+            (1, 1),
+            (14, -15 * number),
+            ("axes fraction", "axes fraction"),
+            "offset points",
+            weight="bold" if c.front else "normal",
+            fontsize=10.5,
+            annotation_clip=False,
+        )
+    said = [
+        f"{c.name}: {x_axis} {c.x:.4g}, {y_axis} {c.y:.4g}"
+        + ("" if c.front else ", beaten by another")
+        for c in choices
+    ]
+    return svg.render(figure, key, title, "; ".join(said) + ".")
+
+
 @matplotlib.rc_context(svg.RC)
 def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
     """Lines over training steps, each named at its right end.

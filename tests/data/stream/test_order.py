@@ -140,19 +140,6 @@ def test_every_class_comes_once_a_round_and_every_row_of_it_once_a_turn():
     assert len(orders) > 5
 
 
-def test_rows_of_a_class_may_follow_one_another():
-    classes = classes_of(LABEL)
-    turns, rows = balanced_rows_at(np.arange(4 * 3 * 10), classes=classes, seed=3, together=3)
-    runs = LABEL[rows].reshape(10, 4, 3)
-    assert (runs == runs[:, :, :1]).all()
-    assert all(sorted(labels) == [-1, 0, 2, 5] for labels in runs[:, :, 0].tolist())
-    own = rows[LABEL[rows] == 2]  # five rows: each comes once in every five places
-    assert all(len(set(own[k : k + 5])) == 5 for k in range(0, 30, 5))
-    assert turns[LABEL[rows] == 2].tolist() == [k // 5 for k in range(30)]
-    part = balanced_rows_at(np.array([7, 50]), classes=classes, seed=3, together=3)
-    np.testing.assert_array_equal(part, [turns[[7, 50]], rows[[7, 50]]])
-
-
 def test_the_balanced_stream_is_a_function_of_seed_and_position():
     classes = classes_of(LABEL)
     turns, rows = balanced_rows_at(np.arange(100), classes=classes, seed=3)
@@ -163,3 +150,22 @@ def test_the_balanced_stream_is_a_function_of_seed_and_position():
     assert (other != rows).any()
     # Recorded once. If this changes, no interrupted balanced run can be resumed.
     assert rows[:12].tolist() == [3, 4, 8, 5, 8, 7, 1, 4, 1, 8, 4, 0]
+
+
+def test_rows_of_a_class_that_come_together_differ_where_it_has_so_many():
+    classes = classes_of(LABEL)
+    turns, rows = balanced_rows_at(np.arange(4 * 3 * 40), classes=classes, seed=3, each=3)
+    groups = rows.reshape(-1, 3)
+    assert (LABEL[groups] == LABEL[groups[:, :1]]).all()
+    for label in LABEL[groups[:, 0]].reshape(-1, 4).tolist():
+        assert sorted(label) == [-1, 0, 2, 5]
+    big = groups[LABEL[groups[:, 0]] == 2]  # five rows: three of them a turn
+    assert all(len(set(group)) == 3 for group in big.tolist())
+    assert set(big.ravel().tolist()) == {0, 2, 3, 6, 7}
+    pair = groups[LABEL[groups[:, 0]] == 0]  # two rows: both, and one again
+    assert all(set(group) == {1, 5} for group in pair.tolist())
+    assert len(set(zip(turns.tolist(), rows.tolist(), strict=True))) == len(rows)
+    some = np.array([17, 0, 100])
+    np.testing.assert_array_equal(
+        balanced_rows_at(some, classes=classes, seed=3, each=3), [turns[some], rows[some]]
+    )

@@ -322,3 +322,22 @@ def test_a_row_that_comes_again_is_augmented_anew(examples):
     own = batch["image"][batch["index"] == 0]
     assert len(own) == 6
     assert len({image.tobytes() for image in own}) == 6
+
+
+def test_images_of_a_class_come_together_resume_and_are_shared_by_processes(examples):
+    settings = {"balance": "gender", "images_per_class": 2, "batch_size": 8}
+    whole = list(islice(train(examples, **settings), 6))
+    for batch in whole:
+        pairs = batch["gender"].reshape(-1, 2)
+        assert (pairs[:, 0] == pairs[:, 1]).all()
+        assert (batch["index"].reshape(-1, 2)[:, 0] != batch["index"].reshape(-1, 2)[:, 1]).all()
+    for ours, expected in zip(
+        islice(train(examples, **settings, start_step=4), 2), whole[4:], strict=True
+    ):
+        assert_same(ours, expected)
+    parts = [train(examples, **settings, process_index=k, process_count=2) for k in range(2)]
+    for expected in whole:
+        pieces = [next(part) for part in parts]
+        assert_same({k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}, expected)
+    with pytest.raises(ValueError, match="must be a multiple of images_per_class=3"):
+        train(examples, balance="gender", images_per_class=3, batch_size=8)

@@ -8,10 +8,14 @@ from results_example import example_results
 
 from fairjax.core.results import Measure
 from fairjax.report.drawing import plots
-from fairjax.report.drawing.plots import Cell, Line
+from fairjax.report.drawing.plots import Cell, Choice, Line
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD_NAMES = ["<script>alert(1)</script>", "a & b", "$\\frac{1}{2}$", "日本", "\x1b[0m", "x" * 200]
+CHOICES = [
+    Choice("Base", 90.0, 2.0, (89.0, 91.0), (1.5, 2.5), front=True),
+    Choice("Other", 80.0, 3.0, None, None, front=False),
+]
 
 
 def rate(value, group, *, n=1000, n_errors=100, interval=None):
@@ -38,6 +42,7 @@ def examples():
         ),
         "reliability": plots.reliability("d", "t", calibration["overall"], calibration["by_group"]),
         "curves": plots.curves("e", "t", [Line("train", [1, 2], [3.0, 2.0])], x_axis="step"),
+        "trade_off": plots.trade_off("f", "t", CHOICES, x_axis="Accuracy", y_axis="Spread"),
     }
 
 
@@ -45,7 +50,9 @@ def shown(svg):
     return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["forest", "bars", "heat_map", "reliability", "curves"])
+@pytest.mark.parametrize(
+    "name", ["forest", "bars", "heat_map", "reliability", "curves", "trade_off"]
+)
 def test_a_plot_is_one_described_element_in_the_colours_of_the_page(name):
     svg = examples()[name]
     root = ElementTree.fromstring(svg)
@@ -222,3 +229,13 @@ def test_any_name_from_a_file_is_drawn_as_text(name):
         root = ElementTree.fromstring(svg)
         assert root.find(".//{*}script") is None
         assert any(text[:3] == plots.printable(name)[:3] for text in shown(svg))
+
+
+def test_a_trade_off_names_every_choice_and_says_which_are_beaten():
+    svg = plots.trade_off("k", "t", CHOICES, x_axis="Accuracy", y_axis="Spread")
+    texts = shown(svg)
+    for number, choice in enumerate(CHOICES, 1):
+        assert f"{number} {choice.name}" in texts
+    (said,) = ElementTree.fromstring(svg).iter(f"{SVG}desc")
+    assert "Base: Accuracy 90, Spread 2;" in said.text
+    assert "Other: Accuracy 80, Spread 3, beaten by another." in said.text

@@ -1,0 +1,210 @@
+"""One audit as asked for, on the command line or from Python, and what is measured for it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fairjax.audit import run, streaming
+from fairjax.audit.embeddings import load_embeddings
+from fairjax.audit.layout import Asked, People
+from fairjax.audit.loaded import Loaded
+from fairjax.audit.paired import load_both
+from fairjax.audit.pairs import load_comparisons
+from fairjax.audit.people import load_people
+from fairjax.audit.predictions import Columns, audit_predictions
+from fairjax.audit.tables import InMemory, Source, size
+from fairjax.core.errors import UsageError
+from fairjax.core.results import Results
+from fairjax.core.verdict import resample_limits
+
+Watch = Callable[[str], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One audit: its data and every choice.
+
+    Attributes:
+      files: Tables of scores or of predictions (one), or embeddings of one or several systems.
+      asked: Columns, attributes and what is allowed.
+      settings: What is measured.
+      predictions: Columns of labels and predictions; None audits pairs.
+      groups: Table of people or of images.
+      groups_subject: Column of people in that table.
+      groups_image: Column of images in that table.
+      pairs: Table of the pairs of embeddings.
+      all_pairs: Whether every pair of embeddings is compared.
+      sample_pairs: Most pairs a group in a sample of the pairs of embeddings.
+      calibrate_on: Table of scored pairs to find thresholds on.
+      stream: Whether the table is read in passes.
+      stated: What the user says of the system.
+      command: Line that made the audit, for the provenance.
+      dataset: Name of the data, where they are ours: "phantom".
+    """
+
+    files: Sequence[Source]
+    asked: Asked = field(default_factory=Asked)
+    settings: run.Settings = field(default_factory=run.Settings)
+    predictions: Columns | None = None
+    groups: Source | None = None
+    groups_subject: str = ""
+    groups_image: str = ""
+    pairs: Source | None = None
+    all_pairs: bool = False
+    sample_pairs: int | None = None
+    calibrate_on: Source | None = None
+    stream: bool = False
+    stated: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    dataset: str = ""
+
+    @property
+    def of_embeddings(self) -> bool:
+        """Whether pairs of embeddings are asked for."""
+        return bool(self.pairs is not None or self.all_pairs or self.sample_pairs)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the table is read in passes, as asked for or because it is large."""
+        table = self.files[0]
+        if isinstance(table, InMemory) or self.predictions:
+            return self.stream
+        is_large = table.suffix not in (".npz", ".npy") and size(table) > streaming.STREAM_BYTES
+        return self.stream or is_large
+
+
+def measure(
+    request: Request, watch: Watch = lambda _: nullcontext()
+) -> Iterator[tuple[str, Results]]:
+    """Measures what is asked for, one attribute after the other.
+
+    Args:
+      request: The audit.
+      watch: Called with a sentence on what is done next; what it returns is open meanwhile.
+
+    Yields:
+      The attribute as asked for ("race", "race+gender") and the results, with their provenance.
+
+    Raises:
+      InputError: If the data are unfit.
+      UsageError: If choices do not go together.
+    """
+    facts = _facts(request)  # first: it refuses a file that is missing
+    for by, results in _measured(request, watch):
+        yield (
+            by,
+            replace(
+                results,
+                provenance={**results.provenance, **facts},
+                limits=[*results.limits, *resample_limits(results)],
+            ),
+        )
+
+
+def _facts(request: Request) -> dict[str, Any]:
+    """What the results say of where they come from."""
+    files = {f"file {k}": path for k, path in enumerate(request.files, 1)}
+    for role in ("groups", "pairs", "calibrate_on"):
+        if (path := getattr(request, role)) is not None:
+            files[role] = path
+    facts = run.provenance(files, request.command, dict(request.stated))
+    return {"dataset": request.dataset, **facts} if request.dataset else facts
+
+
+def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
+    if request.predictions:
+        yield from _predictions(request, request.predictions, watch)
+    elif request.streams:
+        if len(request.files) > 1 or request.calibrate_on or request.of_embeddings:
+            raise UsageError("a stream takes one table of scores, and finds thresholds on it.")
+        with watch(f"Streaming {request.files[0]} in four passes ..."):
+            found = streaming.measure(
+                request.files[0], request.asked, request.settings, people=_people(request)
+            )
+        yield from found.items()
+    else:
+        with watch("Reading ..."):
+            loaded, calibration = _load(request)
+        source = request.calibrate_on.name if request.calibrate_on is not None else ""
+        for by, pairs in loaded.items():
+            with watch(f"Measuring by {by} ..."):
+                results = run.measure(
+                    pairs,
+                    request.settings,
+                    calibration=calibration.get(by),
+                    calibration_source=source,
+                )
+            yield by, results
+
+
+def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[tuple[str, Results]]:
+    if len(request.files) > 1:
+        raise UsageError("--label takes one table of predictions.")
+    if request.groups is not None:
+        raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
+    for by in request.asked.by or ["group"]:
+        with watch(f"Measuring by {by} ..."):
+            results = audit_predictions(
+                request.files[0],
+                columns,
+                request.asked,
+                by,
+                resamples=request.settings.resamples,
+                level=request.settings.level,
+                seed=request.settings.seed,
+            )
+        yield by, results
+
+
+def _people(request: Request) -> People | None:
+    """The table of people or images."""
+    if request.groups is None:
+        return None
+    return load_people(
+        request.groups,
+        subject=request.asked.subject,
+        image=request.asked.image,
+        own_subject=request.groups_subject,
+        own_image=request.groups_image,
+    )
+
+
+def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]:
+    """The pairs by attribute, and those to find thresholds on."""
+    asked, people = request.asked, _people(request)
+    first = request.files[0]
+    if request.settings.paired and len(request.files) != 2:
+        raise UsageError("--paired takes two files: before and after.")
+    if request.of_embeddings:
+        names = [path.stem if isinstance(path, Path) else path.name for path in request.files]
+        if len(set(names)) < len(names):
+            raise UsageError(
+                "two files of embeddings have the same name; systems are named after it."
+            )
+        loaded = load_embeddings(
+            dict(zip(names, request.files, strict=True)),
+            asked,
+            people=people,
+            pairs=request.pairs,
+            sample=request.sample_pairs,
+            seed=request.settings.seed,
+        )
+    elif first.vectors if isinstance(first, InMemory) else first.suffix in (".npz", ".npy"):
+        raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+    elif request.settings.paired:
+        loaded = load_both(request.files, asked, people=people)
+    elif len(request.files) > 1:
+        raise UsageError(
+            "several tables of scores: put the systems into columns of one table and name each "
+            "with --score."
+        )
+    elif asked.scorer:
+        raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
+    else:
+        loaded = load_comparisons(first, asked, people=people)
+    calibration = {}
+    if request.calibrate_on is not None:
+        calibration = load_comparisons(request.calibrate_on, asked, people=people)
+    return loaded, calibration

@@ -1,0 +1,400 @@
+"""`fairjax.audit(...)` from Python: the command's numbers, from whatever holds the table."""
+
+import csv
+import re
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import fairlearn.metrics
+import numpy as np
+import pandas
+import pyarrow as pa
+import pytest
+from scored_pairs import benchmark, scored_pairs
+
+import fairjax
+from fairjax import cli
+from fairjax.audit.tables import InputError
+from fairjax.core.results import load_results
+
+ROOT = Path(__file__).parents[2]
+PAIRS = {"fmr": 0.05, "n_boot": 20}
+LABELS = {
+    "y_true": "gender",
+    "y_score": "p_female",
+    "pos_label": "female",
+    "sensitive_features": "race",
+    "n_boot": 20,
+}
+
+
+class Stream:
+    """A frame that is known by Arrow's C stream alone, as Polars' is."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Scored pairs as columns of a frame."""
+    made = scored_pairs(("a", "b"), people=15, pairs=60, cross=20)
+    names = np.array([f"p{k}" for k in range(30)])
+    return pandas.DataFrame(
+        {
+            "subject1": names[made.subject[:, 0]],
+            "subject2": names[made.subject[:, 1]],
+            "group1": np.array(made.groups)[made.group[:, 0]],
+            "group2": np.array(made.groups)[made.group[:, 1]],
+            "score": made.score,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    """An attribute model's predictions of people in two groups."""
+    rng = np.random.default_rng(0)
+    gender = np.array(["female", "male"])[rng.integers(2, size=200)]
+    chance = np.clip(rng.normal(np.where(gender == "female", 0.65, 0.35), 0.2), 0, 1)
+    return pandas.DataFrame(
+        {
+            "file": [f"{k}.jpg" for k in range(200)],
+            "gender": gender,
+            "p_female": chance,
+            "race": np.array(["Asian", "Black"])[rng.integers(2, size=200)],
+            "said": np.where(chance > 0.5, "female", "male"),
+        }
+    )
+
+
+def by_command(tmp_path, table, *flags):
+    """What the command finds in a table that is written as CSV."""
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False)
+    line = ["audit", str(path), "--bootstrap", "20", "--out", str(tmp_path / "out"), *flags]
+    assert cli.main(line) == 0
+    return load_results(tmp_path / "out" / "results.json")
+
+
+def without_files(results):
+    """Every field but those that name the command and its files."""
+    fields = asdict(results)
+    origin = fields.pop("provenance")
+    fields["provenance"] = {k: v for k, v in origin.items() if k not in ("command", "files")}
+    fields["protocol"] = {**fields["protocol"]}
+    return fields
+
+
+def test_pairs_give_the_commands_numbers_field_by_field(tmp_path, pairs):
+    expected = without_files(by_command(tmp_path, pairs, "--fmr", "0.05"))
+    path = tmp_path / "table.csv"
+    for table in (
+        str(path),
+        path,
+        pairs,
+        pairs.astype({"group1": "category"}),
+        pairs.to_dict("list"),
+        {name: pairs[name].to_numpy() for name in pairs},
+        pa.Table.from_pandas(pairs),
+        Stream(pa.Table.from_pandas(pairs)),
+    ):
+        found = without_files(fairjax.audit(table, **PAIRS).results)
+        for field, value in expected.items():
+            assert jsonable(found[field]) == jsonable(value), (type(table), field)
+
+
+def jsonable(value):
+    """Tuples as lists, which is what results.json makes of them."""
+    if isinstance(value, dict):
+        return {k: jsonable(v) for k, v in value.items()}
+    return [jsonable(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def test_predictions_give_the_commands_numbers_field_by_field(tmp_path, predictions):
+    flags = ("--label", "gender", "--probability", "p_female", "--positive", "female")
+    expected = without_files(by_command(tmp_path, predictions, *flags, "--by", "race"))
+    found = without_files(fairjax.audit(predictions, **LABELS).results)
+    arrays = fairjax.audit(
+        y_true=predictions.gender,
+        y_score=predictions.p_female,
+        image=predictions.file,
+        sensitive_features={"race": predictions.race.tolist()},
+        pos_label="female",
+        n_boot=20,
+    )
+    for field, value in expected.items():
+        assert jsonable(found[field]) == jsonable(value), field
+        assert jsonable(without_files(arrays.results)[field]) == jsonable(value), field
+
+
+def test_embeddings_give_the_commands_numbers_field_by_field(tmp_path):
+    columns, chosen = benchmark(("a", "b"), people=10, pairs=40)
+    images, race = columns["id"], np.array(["a", "b"])[columns["race"]]
+    who = np.array([f"p{k}" for k in columns["cluster"]])
+    np.savez(
+        tmp_path / "net.npz", embedding=columns["embedding"], id=images, subject=who, race=race
+    )
+    couples = np.unique(np.sort([chosen.first, chosen.second], axis=0), axis=1).T
+    rows = images[couples]
+    with (tmp_path / "pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image1", "image2"), *rows.tolist()])
+    line = ["audit", tmp_path / "net.npz", "--pairs", tmp_path / "pairs.csv", "--by", "race"]
+    line += ["--fmr", "0.05", "--bootstrap", "20", "--out", tmp_path / "out"]
+    assert cli.main(list(map(str, line))) == 0
+    expected = load_results(tmp_path / "out" / "results.json").measures
+    brought = {"image": images, "subject": who, "sensitive_features": {"race": race}}
+    found = fairjax.audit(columns["embedding"], pairs=rows, **brought, **PAIRS)
+    assert found.results.measures == expected
+    by_row = fairjax.audit(
+        columns["embedding"],
+        subject=who,
+        sensitive_features={"race": race},
+        pairs=couples,
+        **PAIRS,
+    )
+    assert by_row.results.measures == expected
+
+
+def test_error_rates_of_groups_are_fairlearns(predictions):
+    positive = (predictions.gender == "female").to_numpy()
+    said = (predictions.said == "female").to_numpy()
+    frame = fairlearn.metrics.MetricFrame(
+        metrics={
+            "fpr": fairlearn.metrics.false_positive_rate,
+            "fnr": fairlearn.metrics.false_negative_rate,
+        },
+        y_true=positive,
+        y_pred=said,
+        sensitive_features=predictions.race,
+    )
+    found = fairjax.audit(
+        y_true=positive, y_pred=said, sensitive_features=predictions.race, n_boot=2
+    )
+    for name in ("fpr", "fnr"):
+        for group in ("Asian", "Black"):
+            assert found.measure(name, group=group).value == frame.by_group.loc[group, name]
+        assert found.measure(f"{name}_difference").value == pytest.approx(frame.difference()[name])
+
+
+def test_several_sensitive_features_are_intersected_as_in_fairlearn(predictions):
+    features = {"race": predictions.race, "side": np.where(np.arange(200) % 2, "left", "right")}
+    found = fairjax.audit(
+        y_true=predictions.gender,
+        y_pred=predictions.said,
+        pos_label="female",
+        sensitive_features=features,
+        n_boot=2,
+    )
+    chosen = (predictions.race == "Asian") & (features["side"] == "left")
+    right = (predictions.gender == predictions.said)[chosen]
+    assert found.measure("accuracy", group="Asian left").value == right.mean()
+
+
+def test_series_of_one_name_are_not_taken_for_each_other(predictions):
+    said = predictions.said.rename("gender")
+    found = fairjax.audit(
+        y_true=predictions.gender,
+        y_pred=said,
+        pos_label="female",
+        sensitive_features=predictions.race,
+        n_boot=2,
+    )
+    right = (predictions.gender == predictions.said).mean()
+    assert found.measure("gender_accuracy").value == right
+    brought = {"y_true": predictions.gender, "y_pred": predictions.said}
+    with pytest.raises(InputError, match="two arguments bring a column named 'gender' with other"):
+        fairjax.audit(**brought, sensitive_features=predictions.race.rename("gender"))
+    with pytest.raises(InputError, match="has a column 'race' with other values"):
+        fairjax.audit(predictions, **brought, sensitive_features=predictions.file.rename("race"))
+    same = fairjax.audit(predictions, **brought, pos_label="female", sensitive_features="gender")
+    assert same.results.protocol["group_by"] == "gender"
+
+
+def test_one_word_is_a_list_of_one(predictions):
+    silent = predictions.assign(said=predictions.said.where(predictions.index > 4, "no face"))
+    found = fairjax.audit(
+        silent,
+        y_true="gender",
+        y_pred="said",
+        pos_label="female",
+        no_answer="no face",
+        sensitive_features="race",
+        n_boot=2,
+    )
+    assert "5 of 200 rows have no answer" in found.results.limits[0]
+
+
+def test_two_sides_make_a_pair_and_decisions_are_counted(pairs):
+    same = (pairs.subject1 == pairs.subject2).to_numpy()
+    accepted = (pairs.score > 0.3).to_numpy()
+    found = fairjax.audit(
+        y_true=same,
+        y_pred=accepted,
+        subject=pairs[["subject1", "subject2"]].to_numpy(),
+        sensitive_features=pairs[["group1", "group2"]].to_numpy(),
+        n_boot=2,
+    )
+    inside = ~same & (pairs.group1 == "a") & (pairs.group2 == "a")
+    assert found.measure("fmr", group="a").value == accepted[inside].mean()
+    across = (pairs.group1 != pairs.group2).to_numpy()
+    assert found.measure("fmr", group=("b", "a")).value == accepted[across].mean()
+
+
+def test_a_flat_group_needs_the_task_to_be_a_pair(pairs):
+    inside = pairs[pairs.group1 == pairs.group2]
+    same = inside.subject1 == inside.subject2
+    brought = {
+        "y_true": same,
+        "y_score": inside.score.clip(0, 1),
+        "sensitive_features": inside.group1,
+    }
+    assert fairjax.audit(**brought, n_boot=2).results.kind == "attributes"
+    found = fairjax.audit(**brought, **PAIRS, task="verification")
+    assert found.results.kind == "verification"
+
+
+def test_a_mistake_is_an_exception_with_the_commands_line(tmp_path, pairs, capsys):
+    wrong = pairs.assign(score=np.where(np.arange(len(pairs)) == 3, np.nan, pairs.score))
+    path = tmp_path / "table.csv"
+    wrong.to_csv(path, index=False)
+    assert cli.main(["audit", str(path)]) == 1
+    line = capsys.readouterr().err.strip()
+    with pytest.raises(ValueError, match="data row 4: score is missing") as raised:
+        fairjax.audit(path)
+    assert line == f"fairjax: {raised.value}"
+    with pytest.raises(InputError) as raised:
+        fairjax.audit(wrong)
+    assert line == f"fairjax: {str(raised.value).replace('the table', str(path))}"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "nothing to audit"),
+        ({"data": 3}, "a int is no table"),
+        ({"data": "none.csv"}, "none.csv does not exist"),
+        ({"data": {"a": [1, "x"]}}, "'a' cannot be read .*; make each column"),
+        ({"data": {"a": [1, 2], "b": [1]}}, "'b' has 1 rows, the others have 2"),
+        ({"data": {"a": 3}}, "'a' is no column"),
+        ({"data": "none.csv", "y_true": [1, 0]}, "is a file and 'label' an array"),
+        ({"y_true": [1, 0], "y_pred": [1], "sensitive_features": ["a", "b"]}, "has 1 rows"),
+        ({"y_pred": [1, 0], "sensitive_features": ["a", "b"]}, "y_true is missing"),
+        ({"y_true": [1, 0], "y_score": np.ones((2, 2))}, r"shape \(2, 2\); give one score a row"),
+        ({"data": np.ones((2, 4))}, "embeddings need --pairs"),
+        ({"y_true": [1, 0], "y_pred": [1, 0], "n_boot": 0}, "n_boot=0"),
+        ({"y_true": [1, 0], "y_pred": [1, 0], "task": "faces"}, "task='faces': expected"),
+        ({"data": np.ones((2, 4)), "fmr": 2}, "fmr=2: a rate is a fraction"),
+    ],
+)
+def test_what_cannot_be_audited_is_said_in_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message) as raised:
+        fairjax.audit(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_number_that_is_not_there_names_what_is(pairs):
+    found = fairjax.audit(pairs, **PAIRS)
+    with pytest.raises(KeyError, match="no measure 'fmrr'; did you mean 'fmr'"):
+        found.measure("fmrr")
+    with pytest.raises(KeyError, match="no 'fmr' of group 'c'; there is .*'a', 'b'"):
+        found.measure("fmr", group="c")
+    with pytest.raises(KeyError, match="no 'fmr' with at='x'; there is .*FMR 5e-2"):
+        found.measure("fmr", at="x")
+    with pytest.raises(KeyError, match="hold no calibration"):
+        found.plot_calibration()
+
+
+def test_of_several_systems_one_is_named(pairs):
+    scores = {"ours": pairs.score, "theirs": -pairs.score + 2 * pairs.score}
+    found = fairjax.audit(pairs.drop(columns="score"), y_score=scores, **PAIRS)
+    with pytest.raises(KeyError, match="there of 2 systems"):
+        found.measure("fmr")
+    assert found.measure("fmr", system="theirs").value == found.measure("fmr", system="ours").value
+
+
+def test_the_table_has_the_rows_of_measures_csv_with_and_without_pandas(
+    pairs, tmp_path, monkeypatch
+):
+    found = fairjax.audit(pairs, **PAIRS)
+    assert found.report(tmp_path / "out") == tmp_path / "out" / "report.html"
+    with (tmp_path / "out" / "measures.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    frame = found.table()
+    assert list(frame.columns) == list(written[0]) and len(frame) == len(written)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    plain = found.table()
+    for row, kept in zip(plain, written, strict=True):
+        assert row["name"] == kept["name"]
+        assert kept["value"] == ("" if row["value"] is None else repr(float(row["value"])))
+    assert {row["name"] for row in found.table("fmr")} == {"fmr"}
+
+
+def test_a_report_is_one_page_or_a_folder(pairs, tmp_path):
+    found = fairjax.audit(pairs, **PAIRS, title="Ours")
+    page = found.report(tmp_path / "new" / "page.html")
+    assert "<h1>Ours</h1>" in page.read_text()
+    assert [path.name for path in page.parent.iterdir()] == ["page.html"]
+
+
+def test_a_notebook_shows_the_verdict_and_escapes_names(pairs):
+    named = pairs.replace({"group1": {"a": "<b>x"}, "group2": {"a": "<b>x"}})
+    found = fairjax.audit(named, **PAIRS, title="<script>")
+    html = found._repr_html_()
+    assert found.verdict in html and found.verdict in str(found) == repr(found)
+    assert "<script>" not in html and "<b>x" not in html and "&lt;b&gt;x" in html
+    ids = re.findall(r'\bid="([^"]+)"', html + replace(found, title="Other")._repr_html_())
+    assert len(ids) == len(set(ids)) > 2
+
+
+def test_plots_are_drawn_on_the_callers_axes(pairs, predictions):
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    found = fairjax.audit(pairs, **PAIRS)
+    assert found.plot_rates("fnmr", ax=ax) is ax
+    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in "os"]
+    assert dots == [found.measure("fnmr", group=group).value for group in "ab"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    curves = found.plot_det(ax=Figure().subplots())
+    assert {line.get_label() for line in curves.lines} == {"a", "b", "everyone"}
+    bins = found.plot_scores(group="a", ax=Figure().subplots())
+    for patch in bins.patches:
+        values, edges, _ = patch.get_data()
+        assert np.sum(values * np.diff(edges)) == pytest.approx(1)
+    told = fairjax.audit(predictions, **LABELS)
+    assert told.plot_rates(ax=Figure().subplots()).get_xlabel() == "Gender accuracy"
+    shares = told.plot_calibration(ax=Figure().subplots())
+    assert {line.get_label() for line in shares.lines} >= {"Asian", "Black", "everyone"}
+
+
+def test_importing_fairjax_loads_nothing_and_takes_a_fifth_of_a_second():
+    code = (
+        "import sys, time; before = set(sys.modules); start = time.perf_counter(); import fairjax; "
+        "fairjax.audit; took = time.perf_counter() - start; "
+        "print(took, sorted({'numpy', 'pyarrow', 'matplotlib', 'jax'} & set(sys.modules)))"
+    )
+    done = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+        for _ in range(3)
+    ]
+    took = [float(one.stdout.split()[0]) for one in done]
+    assert {one.stdout.split(maxsplit=1)[1].strip() for one in done} == {"[]"}
+    assert min(took) < 0.2
+
+
+def test_the_package_can_be_called_and_is_still_a_package():
+    import inspect
+
+    import fairjax.audit.run
+
+    assert list(inspect.signature(fairjax.audit).parameters)[0] == "data"
+    assert fairjax.audit.run.FMRS and "audit" in dir(fairjax)
+    with pytest.raises(AttributeError, match="no attribute 'audits'"):
+        fairjax.audits  # noqa: B018
