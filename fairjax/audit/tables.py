@@ -177,6 +177,17 @@ def read_batches(
         raise InputError(f"{path} has no rows.")
 
 
+def read_columns(path: Path) -> dict[str, pa.Array]:
+    """All columns of a table as text, in their order.
+
+    Raises:
+      InputError: If a column is there twice, or the file is damaged.
+    """
+    names = column_names(path)
+    parts = [batch.columns for batch in read_batches(path, text=names, numbers=())]
+    return {name: pa.concat_arrays([part[name] for part in parts]) for name in names}
+
+
 def _last_filled(block: pa.RecordBatch) -> int:
     """How many rows there are up to the last one with anything in it."""
     if not block.num_columns:

@@ -10,16 +10,20 @@ import fairjax
 from fairjax.cli import (
     align,
     audit,
+    calibrate,
     config,
     data,
     diff,
     embed,
     gradcam,
+    identify,
+    intersections,
     margins,
     plan,
     predict,
     report,
     similarity,
+    threshold,
 )
 from fairjax.core.errors import (
     DONE,
@@ -36,16 +40,20 @@ from fairjax.core.errors import (
 VERBS = (
     align,
     audit,
+    calibrate,
     config,
     data,
     diff,
     embed,
     gradcam,
+    identify,
+    intersections,
     margins,
     plan,
     predict,
     report,
     similarity,
+    threshold,
 )
 
 

@@ -47,6 +47,7 @@ examples:
   fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
   fairjax audit decisions.csv --decision verdict --accept match --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
+  fairjax audit before.csv after.csv --paired --by race
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
   fairjax audit --model vendor.onnx --data rfw:DIR --out audit/
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
@@ -77,8 +78,8 @@ def add(verbs: Any) -> None:
     )
     audit.add_argument("--tables", action="store_true", help="print every table before the verdict")
     audit.add_argument("--title", default="", help="title of the report (default: FILE's name)")
-    _add_columns(audit.add_argument_group("columns and groups"))
-    _add_pairs(audit.add_argument_group("pairs of embeddings"))
+    add_columns(audit.add_argument_group("columns and groups"))
+    add_pairs(audit.add_argument_group("pairs of embeddings"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
     _add_model(audit.add_argument_group("a model and its images, in one line"))
@@ -125,7 +126,7 @@ def _add_model(group: Any) -> None:
     add_input(group)
 
 
-def _add_columns(group: Any) -> None:
+def add_columns(group: Any) -> None:
     from fairjax.audit.kinds import KINDS
 
     group.add_argument(
@@ -260,7 +261,7 @@ def _add_columns(group: Any) -> None:
     )
 
 
-def _add_pairs(group: Any) -> None:
+def add_pairs(group: Any) -> None:
     from fairjax.core.comparisons import SCORERS
 
     group.add_argument(
@@ -395,6 +396,12 @@ def _add_measuring(group: Any) -> None:
         help="seed of all random draws (default: 0)",
     )
     group.add_argument(
+        "--paired",
+        action="store_true",
+        help="two tables (or embeddings) of the same pairs, before and after a change: test what "
+        "changed, on the same people",
+    )
+    group.add_argument(
         "--stream",
         action="store_true",
         help="read the table in passes instead of into memory; tables above 2 GiB always are. "
@@ -404,7 +411,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--stated",
         metavar="KEY=VALUE",
-        type=_pair,
+        type=pair,
         action="append",
         default=[],
         help="fact to keep with the results, such as model=v3 or flip=yes; `fairjax diff` "
@@ -538,7 +545,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
         )
     return request.Request(
         files=arguments.files,
-        asked=_asked(arguments),
+        asked=asked_of(arguments),
         settings=run.Settings(
             fmrs=_fmrs(arguments),
             thresholds=arguments.threshold,
@@ -548,6 +555,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
             level=arguments.level,
             seed=arguments.seed,
             limits=limits,
+            paired=arguments.paired,
         ),
         predictions=columns,
         groups=arguments.groups,
@@ -566,7 +574,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
 
 def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -> None:
     """Prints the verdict and writes the files, in a folder of their own if there are several."""
-    from fairjax.audit import outputs
+    from fairjax.audit import outputs, paired
     from fairjax.report import print_summary, print_tables
 
     if arguments.tables:
@@ -576,13 +584,30 @@ def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -
     if part:
         console.print(f"\nBy {part}:", soft_wrap=True)
     print_summary(results, console)
+    for sentence in paired.sentences(results):
+        console.print(sentence, soft_wrap=True)
     if arguments.out:
         folder = arguments.out / _UNFIT.sub("-", part)
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _asked(arguments: argparse.Namespace) -> Any:
+def people_of(arguments: argparse.Namespace) -> Any:
+    """The table of people or images, or None."""
+    from fairjax.audit.people import load_people
+
+    if arguments.groups is None:
+        return None
+    return load_people(
+        arguments.groups,
+        subject=arguments.subject,
+        image=arguments.image,
+        own_subject=arguments.groups_subject,
+        own_image=arguments.groups_image,
+    )
+
+
+def asked_of(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.layout import Asked
 
     return Asked(
@@ -675,7 +700,7 @@ def _rates(text: str) -> tuple[float, ...]:
     return rates
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -684,7 +709,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _tolerance(text: str) -> list[tuple[str, float]]:
     if "=" in text:
-        name, value = _pair(text)
+        name, value = pair(text)
         gap, least = float(value), 1.0 if "_over_" in name else 0.0
         if not least <= gap < math.inf:
             raise argparse.ArgumentTypeError(f"{text}: this gap is a number from {least:g} on")
