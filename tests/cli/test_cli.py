@@ -14,7 +14,21 @@ from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
-VERBS = ("audit", "config", "data", "diff", "margins", "plan", "report", "similarity")
+VERBS = (
+    "audit",
+    "calibrate",
+    "config",
+    "data",
+    "diff",
+    "gradcam",
+    "identify",
+    "intersections",
+    "margins",
+    "plan",
+    "report",
+    "similarity",
+    "threshold",
+)
 
 
 def test_the_help_names_every_verb(capsys):

@@ -133,3 +133,21 @@ def test_a_value_is_set_by_its_path_or_refused_with_the_nearest():
         set_leaf(config, "optim.peak_rl", 0.5)
     with pytest.raises(ConfigError, match="seed.more cannot be set to 1"):
         set_leaf(config, "seed.more", 1)
+
+
+def test_the_plan_of_an_audit_needs_no_config(capsys, tmp_path):
+    line = ["plan", "audit", "--fmr", "1e-2", "--groups", "3", "--out", str(tmp_path / "plan")]
+    assert main(line) == 0
+    assert "people in each of the 3 groups" in capsys.readouterr().out
+    assert (tmp_path / "plan" / "results.json").exists()
+    assert main(["plan", "audit", "--people", "100", "--ratio", "3"]) == 0
+    assert "can show a ratio of" in capsys.readouterr().out
+
+
+def test_a_plan_is_of_a_run_or_of_an_audit(capsys):
+    assert main(["plan"]) == 2
+    assert "fairjax plan audit" in capsys.readouterr().err
+    assert main(["plan", "--config", FACES, "audit"]) == 2
+    assert "leave out --config" in capsys.readouterr().err
+    assert main(["plan", "audit", "--groups", "1"]) == 2
+    assert capsys.readouterr().err == "fairjax: --groups 1 must be 2 or more.\n"

@@ -66,6 +66,7 @@ def import_tensorflow() -> Any:
     """TensorFlow, imported when it is needed and kept off the GPUs, which are JAX's."""
     # Errors reach us as exceptions; what is left are warnings of queues that end as they should.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # or it greets on stderr
     import tensorflow
 
     tensorflow.config.set_visible_devices([], "GPU")

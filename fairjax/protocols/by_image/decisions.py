@@ -272,27 +272,27 @@ def arrays(scored: Mapping[str, Scored], scene: Scene) -> dict[str, Any]:
     confusion, reliability = {}, {}
     for name, one in scored.items():
         rows = classification.confusion_rows(one.labels, one.decisions, classes=len(one.classes))
-        counts, nobody = _group_sums(rows.astype(int), scene)
+        everyone, counts = (sums.astype(int) for sums in _sums(rows, scene))
         confusion[name] = {
             "classes": list(one.classes),
-            "overall": (counts.sum(axis=0) + nobody).tolist(),
+            "overall": everyone.tolist(),
             "by_group": dict(zip(scene.names, counts.tolist(), strict=True)),
         }
         if one.probabilities is not None:
-            sums, nobody = _group_sums(_reliability_rows(one), scene)
+            everyone, sums = _sums(_reliability_rows(one), scene)
             reliability[name] = {
                 "edges": np.linspace(0, 1, CALIBRATION_BINS + 1).tolist(),
-                "overall": _diagram(sums.sum(axis=0) + nobody),
+                "overall": _diagram(everyone),
                 "by_group": {g: _diagram(s) for g, s in zip(scene.names, sums, strict=True)},
             }
     return {"confusion": confusion, "calibration": reliability}
 
 
-def _group_sums(rows: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the rows of each group, and of those whose group is not known."""
+def _sums(rows: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """What everyone's examples add up to, and each group's; some may be in no group."""
     known = scene.group >= 0
-    sums = by_group.group_sums(rows[known], scene.group[known], groups=len(scene.names))
-    return sums.astype(rows.dtype), rows[~known].sum(axis=0)
+    own = by_group.group_sums(rows[known], scene.group[known], groups=len(scene.names))
+    return rows.sum(axis=0), own
 
 
 def _diagram(sums: np.ndarray) -> dict[str, list[Any]]:
