@@ -32,6 +32,7 @@ SMALL = {
     "heads": 2,
     "hidden": 16,
     "layers": 1,
+    "pair_scale": 16.0,
     "patch": 4,
     "projection": 8,
     "resamples": 20,
