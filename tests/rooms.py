@@ -25,12 +25,23 @@ ROOMS = (
     Room(
         "main",
         "`python -m fairjax.main`: train, evaluate, report",
-        ("study", "run", "config", "data", "core"),
+        ("study", "run", "config", "core"),
     ),
     Room(
         "cli",
         "the `fairjax` command, one module per verb",
-        ("study", "audit", "postprocess", "run", "config", "data", "protocols", "report", "core"),
+        (
+            "study",
+            "audit",
+            "postprocess",
+            "serve",
+            "run",
+            "config",
+            "data",
+            "protocols",
+            "report",
+            "core",
+        ),
     ),
     Room(
         "study",
@@ -46,6 +57,11 @@ ROOMS = (
         "postprocess",
         "score normalisation and calibration after training, in numpy",
         ("metrics", "core"),
+    ),
+    Room(
+        "serve",
+        "models in use: embed, predict, align, export",
+        ("run", "report", "data", "core"),
     ),
     Room(
         "run",

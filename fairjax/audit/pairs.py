@@ -21,7 +21,7 @@ from fairjax.audit.grouping import (
     numbered,
     ordered_groups,
 )
-from fairjax.audit.kinds import check_kind, failure_hint, guess_kind
+from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
 from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout, known_as
 from fairjax.audit.loaded import (
     Failures,
@@ -104,6 +104,11 @@ class PairTable:
         except NotANumberError as error:
             if re.search(r"\d", error.word):
                 raise
+            if not error.word:
+                raise InputError(
+                    f"{str(error).rstrip('.')}; if no face was found there, --failures counts such "
+                    "pairs by group."
+                ) from error
             raise InputError(
                 f"{str(error).rstrip('.')}; if it marks a pair without a score, say "
                 f"--failure-score {shlex.quote(error.word)}."
@@ -346,6 +351,7 @@ class PairTable:
                 failure_hint(name, score, loaded.mated, distance=name in loaded.distances)
                 for name, score in loaded.scores.items()
             ]
+            hints += [unit_hint(name, s, loaded.mated) for name, s in loaded.scores.items()]
             said += filter(None, hints)
         if loaded.has_subjects and not self.layout.mated and not self.asked.subjects_by_group:
             said += self._one_sided(loaded)

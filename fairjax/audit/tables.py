@@ -428,7 +428,10 @@ def _as_numbers(
     if bad.any():
         row = int(np.argmax(bad))
         word = "missing" if not column[row].is_valid else f"{numbers[row]:g}".replace("nan", "NaN")
-        raise InputError(f"{path}, data row {start + row}: {name} is {word}, not a finite number.")
+        said = f"{path}, data row {start + row}: {name} is {word}, not a finite number."
+        if word in ("missing", "NaN"):
+            raise NotANumberError(said, "")
+        raise InputError(said)
     return numbers
 
 

@@ -8,16 +8,19 @@ from typing import Any, NoReturn
 
 import fairjax
 from fairjax.cli import (
+    align,
     audit,
     calibrate,
     config,
     data,
     diff,
+    embed,
     gradcam,
     identify,
     intersections,
     margins,
     plan,
+    predict,
     report,
     similarity,
     threshold,
@@ -35,16 +38,19 @@ from fairjax.core.errors import (
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
 VERBS = (
+    align,
     audit,
     calibrate,
     config,
     data,
     diff,
+    embed,
     gradcam,
     identify,
     intersections,
     margins,
     plan,
+    predict,
     report,
     similarity,
     threshold,

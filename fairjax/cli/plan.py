@@ -1,14 +1,9 @@
 """`fairjax plan`: memory and hours of a run; `fairjax plan audit`: how many people to collect."""
 
 import argparse
-import ast
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ml_collections import ConfigDict
+from typing import Any
 
 GIB = 2**30
 
@@ -138,18 +133,19 @@ def _plan_audit(arguments: argparse.Namespace) -> None:
 def _plan(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from fairjax.config import ConfigError, load, validate
+    from fairjax.config import ConfigError, load, override, validate
     from fairjax.report import print_tables
 
     if not arguments.config:
         raise ConfigError("say --config FILE for a run's memory, or `fairjax plan audit`.")
-    config = overridden(load(arguments.config), arguments.overrides)
+    config = load(arguments.config)
+    override(config, arguments.overrides)
     if "study" in config:
         raise ConfigError(f"{arguments.config} is a study; plan one of its runs' configs.")
     for name, above in (("classes", 1), ("devices", 0), ("memory", 0)):
-        given = getattr(arguments, name)
-        if given is not None and given <= above:
-            raise ConfigError(f"--{name}={given} must be above {above}.")
+        value = getattr(arguments, name)
+        if value is not None and value <= above:
+            raise ConfigError(f"--{name}={value} must be above {above}.")
     validate(config)
     import jax
 
@@ -183,43 +179,6 @@ def _plan(arguments: argparse.Namespace) -> None:
             seconds = capacity.time_step(settings, dataset)
             tables.append(_time_table(settings, len(dataset.splits["train"]), seconds))
     print_tables(tables, console)
-
-
-def overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
-    """The config with these `--config.key=value` applied.
-
-    Raises:
-      ConfigError: If there is no such key, or its value is of another type.
-    """
-    from fairjax.config import (
-        ConfigError,
-        annotation_at,
-        keys,
-        leaf,
-        number_or_word,
-        suggest_key,
-        takes_words,
-    )
-
-    for word in overrides:
-        path, _, text = word.removeprefix("--config.").partition("=")
-        if path not in keys(config):
-            raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
-        old = leaf(config, path)
-        if takes_words(annotation_at(config, path)):
-            with config.ignore_type():
-                config.update_from_flattened_dict({path: number_or_word(text)})
-            continue
-        try:
-            text = {"true": "True", "false": "False"}.get(text, text)
-            value = text if isinstance(old, str) else ast.literal_eval(text)
-            config.update_from_flattened_dict({path: type(old)(value)})
-        except (SyntaxError, TypeError, ValueError):
-            raise ConfigError(
-                f"--config.{path}={text!r} is not a valid {type(old).__name__}; "
-                f"write for example --config.{path}={old}"
-            ) from None
-    return config
 
 
 def _memory(device: Any) -> int:

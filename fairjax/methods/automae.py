@@ -103,9 +103,9 @@ def build(
         return jnp.moveaxis(row.reshape(*row.shape[:2], side, side), 1, 3)
 
     def log_probability(params: PyTree, images: jax.Array) -> jax.Array:
-        return generator.apply(
-            {"params": params["generator"]}, attention_of(params["scorer"], images)
-        )
+        attention = attention_of(params["scorer"], images)
+        logs: Any = generator.apply({"params": params["generator"]}, attention)
+        return logs
 
     def select(probability: jax.Array, key: jax.Array) -> tuple[masking.Selection, jax.Array]:
         """What the encoder sees under a draw, and the weights of its tokens."""
