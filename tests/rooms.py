@@ -25,12 +25,23 @@ ROOMS = (
     Room(
         "main",
         "`python -m fairjax.main`: train, evaluate, report",
-        ("study", "run", "config", "data", "core"),
+        ("study", "run", "config", "core"),
     ),
     Room(
         "cli",
         "the `fairjax` command, one module per verb",
-        ("study", "audit", "run", "config", "data", "protocols", "report", "core"),
+        (
+            "study",
+            "audit",
+            "postprocess",
+            "serve",
+            "run",
+            "config",
+            "data",
+            "protocols",
+            "report",
+            "core",
+        ),
     ),
     Room(
         "study",
@@ -40,7 +51,17 @@ ROOMS = (
     Room(
         "audit",
         "audits of scores, embeddings and predictions of any system; the self-test",
-        ("protocols", "report", "metrics", "core"),
+        ("postprocess", "protocols", "report", "metrics", "core"),
+    ),
+    Room(
+        "postprocess",
+        "score normalisation and calibration after training, in numpy",
+        ("metrics", "core"),
+    ),
+    Room(
+        "serve",
+        "models in use: embed, predict, align, export",
+        ("run", "report", "data", "core"),
     ),
     Room(
         "run",

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 TRAINING = ("flax", "jax", "jaxlib", "optax", "orbax", "tensorflow", "tensorflow_datasets")
@@ -78,6 +80,27 @@ def test_all_but_training_needs_neither_jax_nor_posix_nor_a_utf_8_locale(tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "report.html").stat().st_size > 10_000
+
+
+def test_an_onnx_model_embeds_without_jax_and_tensorflow(tmp_path):
+    graphs = pytest.importorskip("onnx_graphs")
+    graphs.embedder(tmp_path / "m.onnx")
+    (tmp_path / "photos").mkdir()
+    for k in range(3):
+        pixels = np.full((graphs.SIZE, graphs.SIZE, 3), 50 * k, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{k}.png")
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    done = subprocess.run(
+        [sys.executable, "-m", "fairjax.cli", "embed", "m.onnx", "photos", "--out", "e.npz"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "e.npz") as arrays:
+        assert arrays["embedding"].shape == (3, graphs.DIM)
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])

@@ -1,9 +1,11 @@
 """Embeddings on disk, and which pairs of them to compare."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +38,8 @@ from fairjax.core.files import read_arrays
 from fairjax.core.names import clean, clean_path, counted
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
+MADE = "made"  # array of an .npz: how `fairjax embed` made it, as JSON
+PAIR = "pairs."  # begins the names of the arrays that have one row a pair
 _VECTORS = ("embedding", "embeddings", "feature", "features")
 _VARIANCES = ("variance", "variances")
 _LOG_VARIANCES = ("log_variance", "log_variances")
@@ -53,6 +57,8 @@ class Images:
       ids: Name of each image; () where the file has none.
       embedding: One vector an image.
       people: What the file says of its images besides; None if nothing.
+      pairs: Rows that a benchmark compares, where `fairjax embed` wrote them.
+      made: How `fairjax embed` made them: model, preprocessing, flip; {} for other files.
       variance: A variance for each number of the embeddings; None where the file has none.
     """
 
@@ -60,6 +66,8 @@ class Images:
     ids: Sequence[str]
     embedding: Float[np.ndarray, "images dim"]
     people: People | None
+    pairs: Pairs | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
     variance: Float[np.ndarray, "images dim"] | None = None
 
 
@@ -86,6 +94,7 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
         columns = _arrays(path)
     else:
         columns = _table(path, prefix)
+    made, pairs = _made(path, columns), _own_pairs(path, columns)
     spread = {name: columns.pop(name) for name in [*columns] if _is_spread(name, columns[name])}
     vectors = [name for name in columns if columns[name].ndim == 2]
     named = [name for name in vectors if name.lower() in _VECTORS] or vectors
@@ -112,7 +121,23 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
                 "value an embedding."
             )
     words = {clean(n): [clean(str(x)) for x in c.tolist()] for n, c in columns.items()}
-    return replace(_described(path, embedding, words), variance=_variance(path, spread, embedding))
+    if pairs is not None and max(pairs.first.max(), pairs.second.max()) >= len(embedding):
+        raise InputError(f"{path}: its pairs name images that are not there.")
+    variance = _variance(path, spread, embedding)
+    described = _described(path, embedding, words)
+    return replace(described, variance=variance, pairs=pairs, made=made)
+
+
+def read_made(path: Path) -> dict[str, Any]:
+    """How `fairjax embed` made an .npz; {} for any other.
+
+    Raises:
+      InputError: If the file is damaged.
+    """
+    try:
+        return _made(path, read_arrays(path, only=(MADE,)))
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _is_spread(name: str, column: np.ndarray) -> bool:
@@ -149,6 +174,7 @@ def load_embeddings(
     pairs: Source | None,
     sample: int | None,
     seed: int,
+    own: bool = False,
 ) -> dict[str, Loaded]:
     """Compares embeddings of one or several systems, for each attribute of `asked.by`.
 
@@ -156,10 +182,12 @@ def load_embeddings(
       paths: File of each system; all of the same images, in whichever order.
       asked: Which columns of the pair list, and which attributes.
       people: Who is on the images and their groups, where the files don't say.
-      pairs: A table of pairs of images; None takes all pairs, or a sample of them.
+      pairs: A table of pairs of images; None takes those in the first file, or all pairs.
       sample: For a sample: at most so many mated and so many non-mated pairs a group, and
         non-mated pairs of every two groups. None takes all pairs.
       seed: Seed of the sample.
+      own: Whether the pairs in the first file are taken, which `fairjax embed` writes for a
+        benchmark.
 
     Raises:
       InputError: If anything is unfit.
@@ -201,9 +229,17 @@ def load_embeddings(
         layout = Layout((), (), None, None, ("image", "image"), None, attributes)
         table = PairTable(path, layout, asked, people)
         table.names["image"].encode(pa.array(ids, pa.string()))
-        place, labels = table.labels({"image": np.arange(len(ids))}, attributes[0])
-        chosen = _all_or_some(ids, people, [labels[k] for k in place.tolist()], sample, seed, path)
-        columns = {"image": chosen.astype(np.int32)}
+        columns = {}
+        if own:
+            assert first.pairs is not None
+            chosen = np.stack([first.pairs.first, first.pairs.second], axis=1)
+            folds = pa.array([f"{fold:09d}" for fold in first.pairs.fold.tolist()], pa.string())
+            columns["fold"] = table.names["fold"].encode(folds)
+        else:
+            place, labels = table.labels({"image": np.arange(len(ids))}, attributes[0])
+            of_image = [labels[k] for k in place.tolist()]
+            chosen = _all_or_some(ids, people, of_image, sample, seed, path)
+        columns["image"] = chosen.astype(np.int32)
     empty = np.zeros(len(chosen), np.int64)
     compared = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
     none = np.zeros(len(ids), np.int64)
@@ -264,6 +300,30 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         raise InputError(str(error)) from error
     return {name or "embedding": array for name, array in arrays.items()}
+
+
+def _made(path: Source, columns: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Takes out of the columns how the embeddings were made."""
+    if MADE not in columns or columns[MADE].ndim:
+        return {}
+    try:
+        made = json.loads(str(columns.pop(MADE)))
+    except ValueError:
+        raise InputError(f"{path}: {MADE!r} is no JSON; embed the images again.") from None
+    return made if isinstance(made, dict) else {}
+
+
+def _own_pairs(path: Source, columns: dict[str, np.ndarray]) -> Pairs | None:
+    """Takes out of the columns the pairs of a benchmark."""
+    found = {n.removeprefix(PAIR): columns.pop(n) for n in [*columns] if n.startswith(PAIR)}
+    if not found:
+        return None
+    whole = set(found) == {f.name for f in fields(Pairs)}
+    if not whole or len({x.shape for x in found.values()}) > 1 or not found["first"].size:
+        raise InputError(f"{path}: its pairs are damaged; embed the images again.")
+    if min(found["first"].min(), found["second"].min()) < 0:
+        raise InputError(f"{path}: its pairs name images that are not there.")
+    return Pairs(**found)
 
 
 def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:

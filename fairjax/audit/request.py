@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.audit import run, streaming
-from fairjax.audit.embeddings import load_embeddings
+from fairjax.audit.embeddings import load_embeddings, read_made
 from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
+from fairjax.audit.paired import load_both
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
 from fairjax.audit.predictions import Columns, audit_predictions
@@ -19,6 +20,13 @@ from fairjax.core.results import Results
 from fairjax.core.verdict import resample_limits
 
 Watch = Callable[[str], AbstractContextManager[Any]]
+# What `fairjax diff` compares, and where a file of `fairjax embed` says it.
+_MADE = {
+    "model": "model_hash",
+    "preprocessing": "preprocessing",
+    "alignment": "alignment",
+    "flip": "flip",
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,11 @@ def measure(
             replace(
                 results,
                 provenance={**results.provenance, **facts},
-                limits=[*results.limits, *resample_limits(results)],
+                limits=[
+                    *results.limits,
+                    *_left_out(request.files),
+                    *resample_limits(results),
+                ],
             ),
         )
 
@@ -108,8 +120,38 @@ def _facts(request: Request) -> dict[str, Any]:
     for role in ("groups", "pairs", "calibrate_on"):
         if (path := getattr(request, role)) is not None:
             files[role] = path
-    facts = run.provenance(files, request.command, dict(request.stated))
+    stated = {**_stated(request.files), **request.stated}
+    facts = run.provenance(files, request.command, stated)
     return {"dataset": request.dataset, **facts} if request.dataset else facts
+
+
+def _made(path: Source) -> Mapping[str, Any]:
+    """How `fairjax embed` made a file; {} for any other."""
+    if not isinstance(path, Path) or path.suffix != ".npz" or not path.is_file():
+        return {}
+    return read_made(path)
+
+
+def _left_out(files: Sequence[Source]) -> list[str]:
+    """Sentences on images that `fairjax embed` could not read."""
+    return [
+        f"{path.name}: {lost:,} images could not be read and are left out, and with them "
+        f"{made.get('pairs_left_out', 0):,} pairs of the benchmark."
+        for path in files
+        if (lost := (made := _made(path)).get("unreadable", 0))
+    ]
+
+
+def _stated(files: Sequence[Source]) -> dict[str, str]:
+    """What files of `fairjax embed` say of the model and its input, for `fairjax diff`."""
+    said: dict[str, str] = {}
+    for key, source in _MADE.items():
+        values = {path.name: str(made[source]) for path in files if source in (made := _made(path))}
+        if len(set(values.values())) == 1:
+            said[key] = next(iter(values.values()))
+        elif values:
+            said[key] = "; ".join(f"{name}: {value}" for name, value in values.items())
+    return said
 
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
@@ -174,7 +216,10 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     """The pairs by attribute, and those to find thresholds on."""
     asked, people = request.asked, _people(request)
     first = request.files[0]
-    if request.of_embeddings:
+    if request.settings.paired and len(request.files) != 2:
+        raise UsageError("--paired takes two files: before and after.")
+    own = not request.of_embeddings and bool(_made(first).get("protocol"))
+    if request.of_embeddings or own:
         names = [path.stem if isinstance(path, Path) else path.name for path in request.files]
         if len(set(names)) < len(names):
             raise UsageError(
@@ -187,9 +232,12 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
             pairs=request.pairs,
             sample=request.sample_pairs,
             seed=request.settings.seed,
+            own=own,
         )
     elif first.vectors if isinstance(first, InMemory) else first.suffix in (".npz", ".npy"):
         raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+    elif request.settings.paired:
+        loaded = load_both(request.files, asked, people=people)
     elif len(request.files) > 1:
         raise UsageError(
             "several tables of scores: put the systems into columns of one table and name each "
@@ -201,5 +249,11 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
         loaded = load_comparisons(first, asked, people=people)
     calibration = {}
     if request.calibrate_on is not None:
+        files = (first, request.calibrate_on)
+        if len({file.resolve() if isinstance(file, Path) else id(file) for file in files}) == 1:
+            raise UsageError(
+                f"--calibrate-on {first} is the audited table itself; without it thresholds are "
+                "found on the audited pairs, and the results say so."
+            )
         calibration = load_comparisons(request.calibrate_on, asked, people=people)
     return loaded, calibration

@@ -7,7 +7,24 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import fairjax
-from fairjax.cli import audit, config, data, diff, gradcam, margins, plan, report, similarity
+from fairjax.cli import (
+    align,
+    audit,
+    calibrate,
+    config,
+    data,
+    diff,
+    embed,
+    gradcam,
+    identify,
+    intersections,
+    margins,
+    plan,
+    predict,
+    report,
+    similarity,
+    threshold,
+)
 from fairjax.core.errors import (
     DONE,
     INTERRUPTED,
@@ -20,7 +37,24 @@ from fairjax.core.errors import (
 )
 
 # Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (audit, config, data, diff, gradcam, margins, plan, report, similarity)
+VERBS = (
+    align,
+    audit,
+    calibrate,
+    config,
+    data,
+    diff,
+    embed,
+    gradcam,
+    identify,
+    intersections,
+    margins,
+    plan,
+    predict,
+    report,
+    similarity,
+    threshold,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """`fairjax audit`: somebody's scores, embeddings or predictions, and how errors differ by group."""
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -46,7 +47,9 @@ examples:
   fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
   fairjax audit decisions.csv --decision verdict --accept match --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
+  fairjax audit before.csv after.csv --paired --by race
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
+  fairjax audit --model vendor.onnx --data rfw:DIR --out audit/
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
 
 The verdict is printed; --tables prints every table before it. Without --out nothing is written.
@@ -75,10 +78,11 @@ def add(verbs: Any) -> None:
     )
     audit.add_argument("--tables", action="store_true", help="print every table before the verdict")
     audit.add_argument("--title", default="", help="title of the report (default: FILE's name)")
-    _add_columns(audit.add_argument_group("columns and groups"))
-    _add_pairs(audit.add_argument_group("pairs of embeddings"))
+    add_columns(audit.add_argument_group("columns and groups"))
+    add_pairs(audit.add_argument_group("pairs of embeddings"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
+    _add_model(audit.add_argument_group("a model and its images, in one line"))
     trial = audit.add_argument_group("try it")
     trial.add_argument(
         "--demo",
@@ -101,7 +105,28 @@ def add(verbs: Any) -> None:
     audit.set_defaults(run=_audit)
 
 
-def _add_columns(group: Any) -> None:
+def _add_model(group: Any) -> None:
+    from fairjax.cli.embed import add_input
+
+    group.add_argument(
+        "--model",
+        metavar="MODEL",
+        type=Path,
+        help="embed with this run or .onnx first; see fairjax embed --help",
+    )
+    group.add_argument(
+        "--data", metavar="IMAGES", help="what it embeds: rfw:DIR, bfw:DIR, lfw:DIR or phantom:"
+    )
+    group.add_argument(
+        "--flip", choices=["none", "sum", "concat"], default="", help="of the mirror image"
+    )
+    group.add_argument(
+        "--landmarks", metavar="TABLE", default="", help="align the images by five points first"
+    )
+    add_input(group)
+
+
+def add_columns(group: Any) -> None:
     from fairjax.audit.kinds import KINDS
 
     group.add_argument(
@@ -236,7 +261,7 @@ def _add_columns(group: Any) -> None:
     )
 
 
-def _add_pairs(group: Any) -> None:
+def add_pairs(group: Any) -> None:
     from fairjax.core.comparisons import SCORERS
 
     group.add_argument(
@@ -336,8 +361,8 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--protocol",
         choices=list(ACCURACY_VARIANTS),
-        default="plain",
-        help="add the accuracies that the papers on this benchmark report (default: plain)",
+        help="add the accuracies that the papers on this benchmark report (default: plain; with "
+        "--model, its benchmark's)",
     )
     group.add_argument(
         "--tolerance",
@@ -359,7 +384,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--level",
         metavar="SHARE",
-        type=_share,
+        type=_level,
         default=0.95,
         help="coverage of the confidence intervals (default: %(default)s)",
     )
@@ -371,6 +396,12 @@ def _add_measuring(group: Any) -> None:
         help="seed of all random draws (default: 0)",
     )
     group.add_argument(
+        "--paired",
+        action="store_true",
+        help="two tables (or embeddings) of the same pairs, before and after a change: test what "
+        "changed, on the same people",
+    )
+    group.add_argument(
         "--stream",
         action="store_true",
         help="read the table in passes instead of into memory; tables above 2 GiB always are. "
@@ -380,7 +411,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--stated",
         metavar="KEY=VALUE",
-        type=_pair,
+        type=pair,
         action="append",
         default=[],
         help="fact to keep with the results, such as model=v3 or flip=yes; `fairjax diff` "
@@ -397,10 +428,13 @@ def _audit(arguments: argparse.Namespace) -> None:
     if arguments.self_test:
         return _self_test(arguments, console)
     _check_out(arguments.out)
+    if arguments.model or arguments.data:
+        arguments.files = [_embedded(arguments)]
+    arguments.protocol = arguments.protocol or "plain"
     if arguments.demo and arguments.files:
         raise UsageError("--demo brings its own scores; leave FILE out.")
     if not arguments.files and not arguments.demo:
-        raise UsageError("nothing to audit: give FILE, --demo or --self-test.")
+        raise UsageError("nothing to audit: give FILE, --model with --data, --demo or --self-test.")
     before = _results_in(arguments.out)
     try:
         if arguments.demo:
@@ -432,6 +466,39 @@ def _check_out(out: Path | None) -> None:
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(f"--out {out}: {nearest} is not a folder that can be written to.")
+
+
+def _embedded(arguments: argparse.Namespace) -> Path:
+    """The file of embeddings in --out that --model makes of --data; its protocol is the default."""
+    from fairjax.audit.embeddings import read_made
+    from fairjax.audit.run import ACCURACY_VARIANTS
+    from fairjax.cli import embed
+
+    if not (arguments.model and arguments.data and arguments.out):
+        raise UsageError(
+            "--model, --data and --out go together: a model, its images, and a folder."
+        )
+    if arguments.files:
+        raise UsageError("--model makes the embeddings; leave FILE out.")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "embeddings.npz"
+    embed.write(
+        argparse.Namespace(
+            model=arguments.model,
+            images=arguments.data,
+            out=path,
+            batch_size=embed.BATCH,
+            threads=0,
+            step=None,
+            flip=arguments.flip,
+            landmarks=arguments.landmarks,
+            **{name: getattr(arguments, name) for name in embed.INPUT},
+        )
+    )
+    benchmark = read_made(path).get("protocol", "")
+    if not arguments.protocol and benchmark in ACCURACY_VARIANTS:
+        arguments.protocol = benchmark
+    return path
 
 
 def _demo(arguments: argparse.Namespace, console: Any) -> None:
@@ -478,7 +545,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
         )
     return request.Request(
         files=arguments.files,
-        asked=_asked(arguments),
+        asked=asked_of(arguments),
         settings=run.Settings(
             fmrs=_fmrs(arguments),
             thresholds=arguments.threshold,
@@ -488,6 +555,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
             level=arguments.level,
             seed=arguments.seed,
             limits=limits,
+            paired=arguments.paired,
         ),
         predictions=columns,
         groups=arguments.groups,
@@ -506,7 +574,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
 
 def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -> None:
     """Prints the verdict and writes the files, in a folder of their own if there are several."""
-    from fairjax.audit import outputs
+    from fairjax.audit import outputs, paired
     from fairjax.report import print_summary, print_tables
 
     if arguments.tables:
@@ -516,13 +584,30 @@ def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -
     if part:
         console.print(f"\nBy {part}:", soft_wrap=True)
     print_summary(results, console)
+    for sentence in paired.sentences(results):
+        console.print(sentence, soft_wrap=True)
     if arguments.out:
         folder = arguments.out / _UNFIT.sub("-", part)
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _asked(arguments: argparse.Namespace) -> Any:
+def people_of(arguments: argparse.Namespace) -> Any:
+    """The table of people or images, or None."""
+    from fairjax.audit.people import load_people
+
+    if arguments.groups is None:
+        return None
+    return load_people(
+        arguments.groups,
+        subject=arguments.subject,
+        image=arguments.image,
+        own_subject=arguments.groups_subject,
+        own_image=arguments.groups_image,
+    )
+
+
+def asked_of(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.layout import Asked
 
     return Asked(
@@ -597,10 +682,10 @@ def _natural(text: str) -> int:
     return value
 
 
-def _share(text: str) -> float:
+def _level(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be between 0 and 1, as 0.95")
+    if not 0.5 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0.5 and below 1, as 0.95")
     return value
 
 
@@ -615,7 +700,7 @@ def _rates(text: str) -> tuple[float, ...]:
     return rates
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -624,8 +709,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _tolerance(text: str) -> list[tuple[str, float]]:
     if "=" in text:
-        name, value = _pair(text)
-        return [(name, float(value))]
-    if float(text) < 1:
+        name, value = pair(text)
+        gap, least = float(value), 1.0 if "_over_" in name else 0.0
+        if not least <= gap < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: this gap is a number from {least:g} on")
+        return [(name, gap)]
+    if not 1 <= float(text) < math.inf:
         raise argparse.ArgumentTypeError(f"{text}: a bare tolerance is a ratio of 1 or more")
     return [(f"{rate}_max_over_min", float(text)) for rate in ("fmr", "fnmr")]

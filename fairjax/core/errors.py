@@ -42,9 +42,13 @@ ERROR_FILE = "FAIRJAX_ERROR_FILE"  # environment variable: where the line is wri
 # Packages that `pip install .` leaves out, by the extra that brings them.
 EXTRAS = {
     "flax": "train",
+    "huggingface_hub": "hub",
     "importlib_resources": "train",
     "jax": "train",
+    "jax2onnx": "export",
     "jaxlib": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "openpyxl": "xlsx",
     "optax": "train",
     "orbax": "train",

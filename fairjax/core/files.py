@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 from math import prod
@@ -78,7 +78,7 @@ def read_json(path: Path) -> Any:
     raise ValueError(f"{path} is not valid JSON ({why}); restore it from a copy.")
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, *, only: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name; a .npy file is one array named "".
 
     Every header is compared with the file before memory is taken: a file may ask for `EXPANSION`
@@ -86,6 +86,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     Args:
       path: The file.
+      only: Names of the arrays of an .npz that are read; () reads all.
 
     Raises:
       ValueError: If it is no such file, is damaged, holds Python objects, or asks for more memory
@@ -101,7 +102,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             if not zipfile.is_zipfile(file):
                 raise ValueError("no .npz or .npy file of numpy, or cut short")
             with zipfile.ZipFile(file) as archive:
-                return _members(archive, size)
+                return _members(archive, size, only)
         except OSError as error:
             if error.errno not in (None, errno.EINVAL):  # zipfile's for damage: bare, a bad seek
                 raise
@@ -128,8 +129,8 @@ def require_bounded(wanted: int, size: int) -> None:
         )
 
 
-def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
-    """All arrays of an archive in a file of `size` bytes."""
+def _members(archive: zipfile.ZipFile, size: int, only: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays of an archive in a file of `size` bytes: all, or those of these names."""
     members = archive.infolist()
     if len({member.filename for member in members}) < len(members):
         raise ValueError("it holds two arrays of one name")
@@ -138,6 +139,8 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
     for member in members:
         if not member.filename.endswith(".npy"):
             raise ValueError(f"{member.filename!r} in it is no array")
+        if only and member.filename.removesuffix(".npy") not in only:
+            continue
         with archive.open(member) as file:
             arrays[member.filename.removesuffix(".npy")] = _array(
                 cast(BufferedIOBase, file), member.file_size

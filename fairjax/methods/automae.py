@@ -139,7 +139,7 @@ def build(
         )
         return masked_patch_error(guess, true, chosen.mask)
 
-    def discriminate(
+    def judge(
         weights: PyTree, state: PyTree, maps: jax.Array, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         value, moved = discriminator.apply(
@@ -170,12 +170,12 @@ def build(
         other = probability if draws == 1 else soft_probability(own_key, logs)
         rectangles = block_masks(real_key, len(images), images.shape[1] // patch)
         maps = jnp.concatenate([rectangles, jax.lax.stop_gradient(other)])
-        outputs, spectral = discriminate(
+        outputs, spectral = judge(
             params["discriminator"], model_state["spectral"], maps, train=True
         )
         real, made = jnp.split(outputs, 2)
         fixed = jax.lax.stop_gradient(params["discriminator"])
-        taken, _ = discriminate(fixed, spectral, probability, train=False)
+        taken, _ = judge(fixed, spectral, probability, train=False)
         chosen, weights = select(probability, noise_key)
         hidden = selected_patches(probability, kept=chosen.keep_ids.shape[1])
         share = (hidden * chosen.mask).sum(axis=1) / hidden.sum(axis=1)
@@ -190,8 +190,8 @@ def build(
             value += weight * total / jnp.maximum(count, 1.0)
         scalars |= {
             "loss": (value * count, count),
-            "discriminator_real": masked_sum(real, mask),
-            "discriminator_generated": masked_sum(made, mask),
+            "output_real": masked_sum(real, mask),
+            "output_generated": masked_sum(made, mask),
             "map_entropy": masked_sum(entropy, mask),
             "selected_and_masked": masked_sum(share, mask),
         }

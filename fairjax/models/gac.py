@@ -78,7 +78,7 @@ class GacNet(nn.Module):
         x = attend(x, "attention_map")
         x = nn.Dropout(self.dropout)(x, deterministic=not train)
         x = nn.Dense(self.dim, dtype=self.dtype, kernel_init=xavier, name="embedding")(
-            x.reshape(len(x), -1)
+            x.reshape(x.shape[0], -1)
         )
         return BatchNorm(dtype=jnp.float32, name="embedding_norm")(x, train=train)
 

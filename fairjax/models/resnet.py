@@ -127,8 +127,8 @@ class BottleneckBlock(nn.Module):
 
 
 def _shortcut(
-    block: BasicBlock | BottleneckBlock, x: Array, shape: tuple[int, ...], *, train: bool
-) -> Array:
+    block: BasicBlock | BottleneckBlock, x: Array, shape: tuple[Any, ...], *, train: bool
+) -> Any:
     """`x` itself, or its 1x1 projection where the shapes differ."""
     if x.shape == shape:
         return x

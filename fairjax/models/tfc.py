@@ -117,7 +117,7 @@ class TFC(nn.Module):
         self, cells: Float[Array, "batch rows columns dim"], *, train: bool
     ) -> Float[Array, "batch dim"]:
         """The high-dimensional half of `in_time`, which knows no batch statistics."""
-        return self.time_encoder(cells.reshape(len(cells), -1, self.dim), train=train)
+        return self.time_encoder(cells.reshape(cells.shape[0], -1, self.dim), train=train)
 
     def spectrum(self, cells: Float[Array, "batch rows columns dim"]) -> Tokens:
         """Magnitudes `[batch, frequencies, dim]` of a feature map, float32, 0 or more."""
@@ -125,7 +125,7 @@ class TFC(nn.Module):
         waves = fourier(rows, columns, over=self.transform, norm=self.transform_norm)
         if self.half:
             waves = waves[distinct(rows, columns, over=self.transform)]
-        tokens = cells.reshape(len(cells), -1, self.dim).astype(jnp.float32)
+        tokens = cells.reshape(cells.shape[0], -1, self.dim).astype(jnp.float32)
         real, imaginary = (
             jnp.einsum("fn,bnd->bfd", jnp.asarray(wave, jnp.float32), tokens)
             for wave in (waves.real, waves.imag)

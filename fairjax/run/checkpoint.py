@@ -364,11 +364,12 @@ def read_weights(path: Path, *, channels: str = "rgb") -> Weights:
     return Weights(found.variables, found.settings)
 
 
-def read_variables(run: Path) -> PyTree:
+def read_variables(run: Path, *, step: int | None = None) -> PyTree:
     """The weights with which a finished run was evaluated, on the host.
 
     Args:
       run: The run's folder.
+      step: Step of a checkpoint; None takes the one that a finished run was evaluated with.
 
     Returns:
       What `TrainState.variables` was: `{"params": ..., **model_state}`.
@@ -376,7 +377,8 @@ def read_variables(run: Path) -> PyTree:
     Raises:
       WorkdirError: If the run is missing, not finished or cannot be read.
     """
-    step = read_checked(run / "outcome.json")["evaluated_step"]
+    if step is None:
+        step = read_checked(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
     with ocp.PyTreeCheckpointer() as reader:
         try:

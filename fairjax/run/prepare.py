@@ -41,22 +41,45 @@ def make_preprocess(settings: InputSettings) -> Callable[[jax.Array], jax.Array]
     Raises:
       ConfigError: If patches are to be hidden and the map does not allow it.
     """
-    scale = functools.partial(normalise, kind=settings.normalise)
+    return preprocess_with(settings, hidden_patches(settings))
+
+
+def hidden_patches(settings: InputSettings) -> np.ndarray | None:
+    """[patches] truth values: patches that are covered in every image; None covers nothing.
+
+    Raises:
+      ConfigError: If the map cannot be read or does not allow it.
+    """
     hide = settings.hide
     if not hide.sensitivity:
-        return scale
+        return None
     try:
-        hidden = most_sensitive(
+        return most_sensitive(
             read_map(hide.sensitivity),
             ratio=hide.ratio,
             direction=cast(Literal["sensitive", "nonsensitive"], hide.direction),
         )
     except ValueError as error:
         raise ConfigError(f"config.input.hide: {error}") from error
-    cover = functools.partial(
-        hide_patches, hidden=hidden, kind=settings.normalise, value=hide.value
+
+
+def preprocess_with(
+    settings: InputSettings, hidden: np.ndarray | None
+) -> Callable[[jax.Array], jax.Array]:
+    """From uint8 images to the backbone's input, with these patches covered."""
+    cover = covering(settings, hidden)
+    return lambda images: cover(normalise(images, kind=settings.normalise))
+
+
+def covering(
+    settings: InputSettings, hidden: np.ndarray | None
+) -> Callable[[jax.Array], jax.Array]:
+    """Covers these patches of normalised images; None covers nothing."""
+    if hidden is None:
+        return lambda images: images
+    return functools.partial(
+        hide_patches, hidden=hidden, kind=settings.normalise, value=settings.hide.value
     )
-    return lambda images: cover(scale(images))
 
 
 def targets_of(dataset: Dataset) -> dict[str, Target]:

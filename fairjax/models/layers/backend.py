@@ -1,5 +1,8 @@
 """Which form of a layer the backend gets: the only place that asks for the backend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import jax
@@ -8,6 +11,18 @@ from jaxtyping import Array, Float
 Lowering = Literal["auto", "lax", "patches"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch out_height out_width features"]
+
+_PLAIN = ContextVar("plain", default=False)  # whether "auto" is the plain form everywhere
+
+
+@contextmanager
+def plain_forms() -> Iterator[None]:
+    """Layers traced inside take their plain `lax` form, whatever the backend prefers."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
 
 
 def takes_cpu_form(lowering: Lowering) -> bool:
@@ -22,4 +37,6 @@ def takes_cpu_form(lowering: Lowering) -> bool:
     Args:
       lowering: "patches" is that form and "lax" the plain one; "auto" is the form of the backend.
     """
-    return lowering == "patches" or (lowering == "auto" and jax.default_backend() == "cpu")
+    if lowering == "auto":
+        return not _PLAIN.get() and jax.default_backend() == "cpu"
+    return lowering == "patches"

@@ -1,7 +1,6 @@
 """The max-pool behind a ResNet's stem; its lowering follows the backend, its result does not."""
 
 import jax.numpy as jnp
-from flax import linen as nn
 from jax import Array, lax
 
 from fairjax.models.layers.backend import Images, Lowering, Maps, takes_cpu_form
@@ -22,7 +21,8 @@ def max_pool(x: Images, *, lowering: Lowering = "auto") -> Maps:
       Maps of `ceil(height / 2)` rows and `ceil(width / 2)` columns.
     """
     if not takes_cpu_form(lowering):
-        return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
     for axis in (2, 1):  # columns first, so that the first of equals is that of reading order
         x = _max_of_three(x, axis)
     return x
