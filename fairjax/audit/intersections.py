@@ -30,7 +30,7 @@ class Cell:
 
     Attributes:
       group: Value of each attribute: {"race": "jade", "gender": "female"}.
-      rate: Its rate and how sure that is.
+      rate: Error rate, its interval and its counts.
       people: People on its pairs.
       others: Rate of everybody else in intersections of the same attributes; NaN without pairs.
       p: P-value of the test that everybody else has the same rate; NaN where nothing is tested.
@@ -63,7 +63,7 @@ def measure(
     """All intersections of the attributes, at one threshold for everybody.
 
     Args:
-      loaded: The same pairs by each attribute.
+      loaded: Pairs by attribute; all have the same pairs.
       system: Whose scores.
       fmr: Target false match rate over all non-mated pairs; None where a threshold is given.
       threshold: Given threshold, in the scores' own unit; None to find it.

@@ -305,7 +305,7 @@ def find_attribute(
 
     Args:
       path: The table, for messages.
-      names: Its columns.
+      names: Columns of the table.
       wanted: What --by says.
       people: The people's table, or None.
       pairs: Whether a row is a pair; else it is one image.

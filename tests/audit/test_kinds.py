@@ -71,7 +71,7 @@ def test_a_kind_has_its_range_and_no_more_slack_than_rounding(kind, low, high):
             check(outside)
         said = str(caught.value)
         assert said.startswith(f"t.csv, data row 3: s is {outside:g}, but {KINDS[kind].name}")
-        assert f"{low:g} and {high:g} (1 such rows)" in said and "\n" not in said
+        assert f"{low:g} and {high:g} (1 such row)" in said and "\n" not in said
 
 
 def test_any_number_is_of_another_kind():

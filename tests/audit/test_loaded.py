@@ -157,7 +157,7 @@ def test_everybody_is_in_one_group():
     with pytest.raises(InputError) as caught:
         check_people(pairs(group=group), NAMES, "t.csv")
     said = str(caught.value)
-    assert "data row 4: 'b' is in 'X' here and in 'Y' elsewhere (1 such people of 3)" in said
+    assert "data row 4: 'b' is in 'X' here and in 'Y' elsewhere (1 such person of 3)" in said
     assert "--subjects-by-group" in said
 
 

@@ -117,7 +117,7 @@ def test_a_threshold_is_read_in_the_scores_own_unit():
         one = cosine.get(rate, at="threshold 0.25")
         other = ours.get(rate, at="threshold 0.75")
         assert (one.value, one.n_errors) == (other.value, other.n_errors)
-    assert other.threshold == pytest.approx(-0.75)
+    assert other.threshold == pytest.approx(0.75)  # as it was typed
     assert ours.protocol["thresholds"] == [0.75]
 
 

@@ -462,28 +462,28 @@ def test_numbers_are_compared_by_their_errors(results):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "code", "said"),
     [
-        (["v.csv", "v.csv", "--all-pairs"], "two files of embeddings have the same name"),
-        (["v.npz"], "embeddings need --pairs TABLE, --all-pairs or --sample-pairs N"),
-        (["t.csv", "t.csv", "--label", "truth"], "--label takes one table of predictions"),
-        (["t.csv", "--label", "truth", "--groups", "t.csv"], "--groups is for pairs"),
-        (["t.csv", "--label", "truth"], "--label needs --prediction COLUMN or --probability"),
-        (["t.csv", "--threshold", "9"], "--threshold 9 lies outside the scores"),
-        (["t.csv", "--kind", "l2"], "name score with --distance"),
-        (["t.csv", "--decision", "group1"], "--accept says which words"),
-        (["t.csv", "--groups", "none.csv"], "none.csv does not exist"),
-        (["t.csv", "--calibrate-on", "none.csv"], "none.csv does not exist"),
-        (["t.csv", "--by", "age:30,18"], "bins are ascending numbers"),
-        (["t.csv", "--stream", "--tolerance", "2"], "no --tolerance"),
+        (["v.csv", "v.csv", "--all-pairs"], 2, "two files of embeddings have the same name"),
+        (["v.npz"], 2, "embeddings need --pairs TABLE, --all-pairs or --sample-pairs N"),
+        (["t.csv", "t.csv", "--label", "truth"], 2, "--label takes one table of predictions"),
+        (["t.csv", "--label", "truth", "--groups", "t.csv"], 2, "--groups is for pairs"),
+        (["t.csv", "--label", "truth"], 1, "--label needs --prediction COLUMN or --probability"),
+        (["t.csv", "--threshold", "9"], 1, "--threshold 9 lies outside the scores"),
+        (["t.csv", "--kind", "l2"], 1, "name score with --distance"),
+        (["t.csv", "--decision", "group1"], 1, "--accept says which words"),
+        (["t.csv", "--groups", "none.csv"], 1, "none.csv does not exist"),
+        (["t.csv", "--calibrate-on", "none.csv"], 1, "none.csv does not exist"),
+        (["t.csv", "--by", "age:30,18"], 1, "bins are ascending numbers"),
+        (["t.csv", "--stream", "--tolerance", "2"], 1, "no --tolerance"),
     ],
 )
-def test_options_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, words, said):
+def test_options_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, words, code, said):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "t.csv", columns(truth=IS_MATED))
     np.savez(tmp_path / "v.npz", embedding=np.eye(4))
     write(tmp_path / "v.csv", {"image": "ab", "e0": [0.1, 0.2], "e1": [1.0, 2.0]})
-    assert cli.main(["audit", *words]) == 1
+    assert cli.main(["audit", *words]) == code
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and error.startswith("fairjax: ")
 

@@ -61,7 +61,7 @@ def test_a_plan_for_other_devices_tells_no_hours(capsys, flag):
         (["--config.train.batch_size=many"], "='many' is not a valid int; write for example"),
         (["--config.train.batch_size=10"], "must be a multiple of the 4 devices; try 12"),
         (["--config.train.head_shards=2"], "head_shards=2 splits class weights"),
-        (["--config.method.head.chunk=0"], "head.chunk=0 must be 1 or more"),
+        (["--config.method.head.chunk=0"], "head.chunk=0 must be above 0"),
         (["--memory", "0"], "--memory=0.0 must be above 0"),
         (["--classes", "1"], "--classes=1 must be above 1"),
     ],

@@ -120,7 +120,7 @@ def test_the_discriminators_loss_is_that_of_its_outputs(key, batch):
     method = build()
     params, state = method.init(key, batch)
     _, aux = method.loss(params, state, batch, key)
-    real, made = (float(aux.scalars[name][0]) for name in ("judged_real", "judged_generated"))
+    real, made = (float(aux.scalars[name][0]) for name in ("output_real", "output_generated"))
     assert np.isfinite([real, made]).all()
     maps = jnp.full((1, 16), 1 / 16)
     spectral = aux.model_state["spectral"]
