@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairjax.audit.api import audit as audit
-    from fairjax.serve import load as load
+    from fairjax.serve.load import load as load
 
 __version__ = "0.2.0"
 __all__ = ["audit", "load"]

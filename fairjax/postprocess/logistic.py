@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
-_STEPS, _SMALL = 200, 1e-10
+_STEPS, _SMALL = 200, 1e-13
 
 
 def fit_logistic(
@@ -45,13 +45,11 @@ def fit_logistic(
         gradient = strength * beta + x.T @ (w * (p - label))
         curved = (x * (w * p * (1 - p))[:, None]).T @ x + np.diag(strength + 1e-12 * w.sum())
         step = np.linalg.solve(curved, gradient)
-        size = 1.0
-        while (after := loss(beta - size * step)) > before and size > 1e-10:
-            size /= 2
-        beta = beta - size * step
-        if before - after <= _SMALL * max(before, 1.0) * 1e-4 and np.abs(step).max() < 1e-7 * max(
-            1.0, np.abs(beta).max()
-        ):
+        if gradient @ step <= _SMALL * max(before, 1.0):  # Newton's decrement: nothing to gain
+            beta = beta - step
             break
-        before = after
+        size = 1.0
+        while (after := loss(beta - size * step)) > before and size > _SMALL:
+            size /= 2
+        beta, before = beta - size * step, after
     return beta[:-1], float(beta[-1])

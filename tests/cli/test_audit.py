@@ -202,7 +202,7 @@ def test_the_page_holds_no_control_character_of_a_name(tmp_path):
     ("arguments", "words", "code"),
     [
         (["none.csv"], "none.csv does not exist", 1),
-        ([], "give FILE, --demo or --self-test", 2),
+        ([], "--demo or --self-test", 2),
         (["--demo", "gap", "x.csv"], "leave FILE out", 2),
         (["TABLE", "--score", "scor"], "has no column 'scor'; it has", 1),
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'", 1),

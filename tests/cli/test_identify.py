@@ -21,6 +21,10 @@ def test_candidate_lists_and_embeddings(tmp_path, capsys):
     assert "FPIR 0.1: false positives 10 % overall" in capsys.readouterr().out
     results = load_results(tmp_path / "out" / "results.json")
     assert results.kind == "identification"
+    (tmp_path / "enrolled.csv").write_text("subject\n" + "".join(f"s{k}\n" for k in range(41)))
+    enrolled = ["--gallery-table", str(tmp_path / "enrolled.csv"), "--fpir", "0.1"]
+    assert main([*line, *enrolled]) == 0
+    assert "N 41, FPIR 0.1" in capsys.readouterr().out
     rng = np.random.default_rng(0)
     np.savez(
         tmp_path / "faces.npz",
@@ -30,7 +34,16 @@ def test_candidate_lists_and_embeddings(tmp_path, capsys):
     )
     people = "subject,race\n" + "".join(f"s{k},{'ab'[k % 2]}\n" for k in range(20))
     (tmp_path / "people.csv").write_text(people)
-    flags = ["--groups", str(tmp_path / "people.csv"), "--by", "race", "--gallery", "5,10"]
+    flags = [
+        "--groups",
+        str(tmp_path / "people.csv"),
+        "--by",
+        "race",
+        "--gallery",
+        "5,10",
+        "--unenrolled",
+        "0.3",
+    ]
     assert main(["identify", str(tmp_path / "faces.npz"), *flags]) == 0
     assert "One image of each of 14 people is enrolled" in capsys.readouterr().out
 

@@ -151,3 +151,15 @@ def test_a_plan_is_of_a_run_or_of_an_audit(capsys):
     assert "leave out --config" in capsys.readouterr().err
     assert main(["plan", "audit", "--groups", "1"]) == 2
     assert capsys.readouterr().err == "fairjax: --groups 1 must be 2 or more.\n"
+
+
+def test_every_assumption_of_an_audits_plan_can_be_said(capsys, tmp_path):
+    line = ["plan", "audit", "--fnmr", "0.1", "--images-per-person", "3", "--power", "0.9"]
+    line += ["--points", "2", "--shared", "0.2", "--nonmated-pairs", "50000"]
+    line += ["--ratio", "3", "--fmr", "1e-2"]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "with 3 images each" in said and "in 90% of audits" in said
+    assert "over 4 two-sided tests" in said and "assumed: 20%" in said
+    assert main(["plan", "audit", "--like", str(tmp_path)]) == 1
+    assert "there is no results.json" in capsys.readouterr().err

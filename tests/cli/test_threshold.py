@@ -17,6 +17,8 @@ def test_a_threshold_is_chosen_and_written(tmp_path, capsys):
     assert "Accept a pair when its score is at least 0.3" in said
     results = load_results(tmp_path / "out" / "results.json")
     assert results.kind == "threshold" and results.provenance["files"]["scores"]["bytes"]
+    assert main([*line, "--confidence", "0.8"]) == 0
+    assert "the chance that it is higher for any group is 20% at most" in capsys.readouterr().out
     assert main([*line, "--check", str(table)]) == 1
     assert "240 people are in" in capsys.readouterr().err
     assert main(["threshold", str(table), "--fmr-max", "2"]) == 2
