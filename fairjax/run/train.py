@@ -270,9 +270,10 @@ class Window:
 
     def means(self) -> dict[str, float]:
         """Each scalar's mean over the window's steps that had rows for it."""
-        known = {
-            name: [s[name] for s in self.steps if not math.isnan(s[name])] for name in self.steps[0]
-        }
+        known: dict[str, list[float]] = {}
+        for scalars in self.steps:  # the names may change where other code resumes a run
+            for name, value in scalars.items():
+                known.setdefault(name, []).extend([] if math.isnan(value) else [value])
         return {name: float(np.mean(values)) for name, values in known.items() if values}
 
     def speed(self, batch_size: int) -> dict[str, float]:

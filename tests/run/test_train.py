@@ -220,6 +220,13 @@ def test_a_signal_that_is_ignored_stays_so_and_the_first_one_gives_way_to_the_se
         signal.signal(signal.SIGHUP, before)
 
 
+def test_means_are_known_where_other_code_resumes_a_run_and_logs_other_names():
+    before = [{"loss": 1.0, "old": 4.0}, {"loss": float("nan"), "old": 6.0}]
+    window = train.Window(SimpleNamespace(waited_s=0.0), before)
+    window.add({"loss": 5.0, "new": 2.0})
+    assert window.means() == {"loss": 3.0, "old": 5.0, "new": 2.0}
+
+
 def test_a_mean_is_over_the_steps_that_had_rows_for_it():
     window = train.Window(SimpleNamespace(waited_s=0.0))
     for seen, never in ((1.0, math.nan), (math.nan, math.nan), (3.0, math.nan)):
