@@ -25,7 +25,7 @@ ROOMS = (
     Room(
         "main",
         "`python -m fairjax.main`: train, evaluate, report",
-        ("study", "run", "config", "data", "core"),
+        ("study", "run", "config", "core"),
     ),
     Room(
         "cli",
@@ -45,7 +45,7 @@ ROOMS = (
     Room(
         "serve",
         "models in use: embed, predict, align, export",
-        ("run", "report", "data", "core"),
+        ("run", "config", "models", "report", "data", "core"),
     ),
     Room(
         "run",
