@@ -65,6 +65,12 @@ CASES = {
     "gabn, first order": Case("gabn", {"second_order": False, "erase_regions": 0}, aim=1.6),
     "gabn, second order": Case("gabn", {"erase_regions": 0}, aim=3.0),
     "gabn, second order, erasing": Case("gabn", {"erase_regions": 1, "erase_after_epochs": 0.0}),
+    "mixfairface": Case("mixfairface", aim=1.3),
+    "uss": Case("uss"),
+    "ic_ffr": Case("ic_ffr", {"gamma_u": 1e-3}),
+    "labelless_face": Case("labelless_face"),
+    "descon": Case("descon"),
+    "rl_rbn": Case("rl_rbn"),
     "invreg": Case("invreg"),
     "pfe": Case("pfe", aim=0.4),
 }

@@ -1,7 +1,8 @@
 """The main door: `python -m fairjax.main --config FILE[:ARG] --workdir DIR [--config.KEY=VALUE]`.
 
 Trains, evaluates and reports what the config describes. The same line again resumes a run that was
-stopped; for a finished run it prints the verdict again.
+stopped; for a finished run it prints the verdict again. With --evaluate RUN nothing is trained: a
+finished run is evaluated on the config's data and protocol.
 """
 
 import contextlib
@@ -83,6 +84,12 @@ WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
     "The run's folder, made if need be: checkpoints, logs, predictions, results.json, report.html.",
+)
+EVALUATE = flags.DEFINE_string(
+    "evaluate",
+    None,
+    "Train nothing: evaluate this finished run, or file of public weights, on the data and "
+    "protocol of --config. Results go to --workdir; by default to a folder in RUN-evaluations.",
 )
 TABLES = flags.DEFINE_bool("tables", False, "Print the protocol's tables before the verdict.")
 ONLY = flags.DEFINE_string(
@@ -333,7 +340,7 @@ def main(argv: Sequence[str]) -> int:
             f"{argv[1]!r} is not a flag; write --config FILE --workdir DIR --config.key=value."
         )
     config, workdir = CONFIG.value, WORKDIR.value
-    if not config or not workdir:
+    if not config or not (workdir or EVALUATE.value):
         raise config_lib.ConfigError(
             "--config and --workdir are needed; try: python -m fairjax.main "
             "--config configs/quickstart.py --workdir runs/quickstart"
@@ -346,12 +353,35 @@ def main(argv: Sequence[str]) -> int:
     # Orbax and JAX log dozens of lines a checkpoint; what goes wrong reaches us as an exception.
     ours = os.path.dirname(__file__)
     logging.get_absl_handler().addFilter(lambda record: record.pathname.startswith(ours))
+    if EVALUATE.value:
+        return _evaluate(config, Path(EVALUATE.value), Path(workdir) if workdir else None)
+    workdir = str(workdir)
     if "study" not in config:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
         return run(config, Path(workdir), join=join_processes, **_asked())
     return _study(config, Path(workdir))
+
+
+def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
+    """Evaluates a finished run, or public weights, without training; see `run.reevaluate`."""
+    if "study" in config:
+        raise config_lib.ConfigError("--evaluate takes the config of a single run, not a study.")
+    if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
+        raise config_lib.ConfigError("--evaluate runs in one process, on all of its devices.")
+    config_lib.validate(config)
+    import jax
+
+    from fairjax.run import reevaluate
+
+    config = reevaluate.merged(config, source)
+    config_lib.validate(config, device_count=jax.device_count())
+    folder = workdir or reevaluate.default_folder(config, source)
+    settings = reevaluate.reevaluate(config, source, folder)
+    path = report(settings.scoring, folder, Console(), show_tables=TABLES.value)
+    print(f"\nReport: {path}")
+    return DONE
 
 
 def _asked() -> dict[str, Any]:

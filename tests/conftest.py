@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 CACHE = Path(tempfile.gettempdir()) / f"fairjax-test-cache-{getpass.getuser()}"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))  # subprocesses share it
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))  # workers and subprocesses share it
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")  # tests are small
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest  # noqa: E402  the environment above must be set first

@@ -32,6 +32,7 @@ SMALL = {
     "heads": 2,
     "hidden": 16,
     "layers": 1,
+    "pair_scale": 16.0,
     "patch": 4,
     "projection": 8,
     "resamples": 20,
@@ -47,8 +48,12 @@ _FITTING: dict[str, dict[str, Any]] = {
     "invreg": {"partition_epochs": (2, 4), "learning_epochs": 1},
     "pfe": {"layer": "stage_1"},
 }
-_REQUIRED = {  # of settings that have no default
-    "tasks": {name: config_lib.task(kind, name) for name, kind in config_lib.tree.TASKS.items()}
+_REQUIRED = {  # of settings that have no default; a group may be unknown, so no task asks for it
+    "tasks": {
+        name: config_lib.task(kind, name)
+        for name, kind in config_lib.tree.TASKS.items()
+        if name != "group"
+    }
 }
 
 

@@ -30,7 +30,18 @@ ROOMS = (
     Room(
         "cli",
         "the `fairjax` command, one module per verb",
-        ("study", "audit", "serve", "run", "config", "data", "protocols", "report", "core"),
+        (
+            "study",
+            "audit",
+            "postprocess",
+            "serve",
+            "run",
+            "config",
+            "data",
+            "protocols",
+            "report",
+            "core",
+        ),
     ),
     Room(
         "study",
@@ -40,7 +51,12 @@ ROOMS = (
     Room(
         "audit",
         "audits of scores, embeddings and predictions of any system; the self-test",
-        ("protocols", "report", "metrics", "core"),
+        ("postprocess", "protocols", "report", "metrics", "core"),
+    ),
+    Room(
+        "postprocess",
+        "score normalisation and calibration after training, in numpy",
+        ("metrics", "core"),
     ),
     Room(
         "serve",

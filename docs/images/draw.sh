@@ -30,7 +30,7 @@ for name in "${@:-all}"; do
     ;;
   esac
   case $name in run | all)
-    python3 -m fairjax.main --config quickstart --workdir "$scratch/run"
+    python3 -m fairjax.main --config quickstart:smoke --workdir "$scratch/run"
     picture "$scratch/run/report.html" run
     ;;
   esac

@@ -2,15 +2,24 @@
 
 from pathlib import Path
 
-from fairjax.audit.phantom_scores import FMR, FNMR, GROUPS, THRESHOLD, Planted, draw, true_rates
+from fairjax.audit.phantom_scores import (
+    FMR,
+    FNMR,
+    GROUPS,
+    THRESHOLD,
+    Planted,
+    Size,
+    draw,
+    true_rates,
+)
 
 GAP = Planted(fmr_ratio=3.0, fnmr_ratio=2.0)
 COLUMNS = ("image1", "image2", "subject1", "subject2", "group1", "group2", "score")
 
 
-def write_comparisons(path: Path, planted: Planted, *, seed: int) -> None:
+def write_comparisons(path: Path, planted: Planted, *, seed: int, size: Size | None = None) -> None:
     """Draws comparisons and writes them as CSV, one pair a row."""
-    drawn = draw(planted, seed=seed)
+    drawn = draw(planted, seed=seed, size=size)
     pairs = drawn.comparisons
     names = [f"p{k:04d}" for k in range(int(pairs.subject.max()) + 1)]
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -30,9 +30,9 @@ def in_own_unit(
     """The same results with distances where minus distances were held.
 
     Args:
-      results: As the protocol measured them.
+      results: Results with minus distances as scores.
       systems: Names of the systems of distances as the results call them; "" for the only one.
-      as_cosines: Those of them whose accuracies are measured on cosines; their thresholds stay.
+      as_cosines: Systems whose accuracies are measured on cosines; these thresholds stay.
 
     Returns:
       The results; `protocol["distances"]` names the systems.

@@ -241,7 +241,7 @@ def load_embeddings(
             chosen = _all_or_some(ids, people, of_image, sample, seed, path)
         columns["image"] = chosen.astype(np.int32)
     empty = np.zeros(len(chosen), np.int64)
-    rows = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
+    compared = Pairs(chosen[:, 0], chosen[:, 1], np.zeros(len(chosen), bool), empty)
     none = np.zeros(len(ids), np.int64)
     embeddings = {
         name: Embeddings(
@@ -249,21 +249,30 @@ def load_embeddings(
             none,
             none,
             (),
-            systems[name].embedding[rows_of],
-            None if scorer == "cosine" else systems[name].variance[rows_of],
+            systems[name].embedding[rows],
+            _variance_of(systems[name], scorer, rows),
         )
-        for name, rows_of in order.items()
+        for name, rows in order.items()
     }
     with_groups = {name: replace(e, group=none - 1) for name, e in embeddings.items()}
-    scores = {name: compare(e, rows).score for name, e in with_groups.items()}
+    scores = {name: compare(e, compared).score for name, e in with_groups.items()}
     return {
         a.name: replace(
-            table.grouped(columns, a, scores, pairs=rows),
+            table.grouped(columns, a, scores, pairs=compared),
             embeddings=with_groups,
             kinds=dict.fromkeys(scores, scorer),
         )
         for a in table.layout.attributes
     }
+
+
+def _variance_of(
+    images: Images, scorer: str, rows: slice | list[int]
+) -> Float[np.ndarray, "images dim"] | None:
+    """The variances of some rows where pairs are compared with them; else None."""
+    if scorer == "cosine" or images.variance is None:
+        return None
+    return images.variance[rows]
 
 
 def _scorer(asked: Asked, systems: Sequence[Images]) -> str:

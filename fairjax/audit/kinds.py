@@ -87,6 +87,40 @@ def failure_hint(column: str, score: np.ndarray, mated: np.ndarray, *, distance:
     return ""
 
 
+def unit_hint(column: str, score: np.ndarray, mated: np.ndarray) -> str:
+    """A sentence on scores that seem to be in two units, or that are all equal.
+
+    A tenth or more of the mated pairs has scores up to 1 and a tenth or more scores above 2, whose
+    hundredth has the same middle within a factor of 2: fractions and percentages in one column. The
+    non-mated pairs must be as mixed.
+
+    Args:
+      column: The scores' name.
+      score: The scores as held; NaN is passed over.
+      mated: Whether each pair shows one person.
+
+    Returns:
+      The sentence; "" where nothing looks odd.
+    """
+    there = np.isfinite(score)
+    size, mated = np.abs(score[there]), mated[there]
+    if len(size) and np.ptp(score[there]) == 0:
+        return f"{column} is {score[there][0]:g} in all rows: it cannot tell people apart."
+    shares = [(size[kind] <= 1).mean() if kind.any() else 0.0 for kind in (mated, ~mated)]
+    fractions, percents = size[mated & (size <= 1)], size[mated & (size > 2)]
+    if not 0.1 <= shares[0] <= 0.9 or len(percents) < 0.1 * mated.sum() or size.max() > 100:
+        return ""
+    ratio = np.median(percents) / 100 / max(float(np.median(fractions)), 1e-9)
+    if not 0.5 <= ratio <= 2 or (size[~mated] > 2).mean() < 0.1:
+        return ""
+    return (
+        f"{shares[0]:.0%} of the mated pairs have a {column} of 1 or less (the middle one "
+        f"{np.median(fractions):.4g}), others about a hundred times as much "
+        f"({np.median(percents):.4g}): are fractions and percentages mixed? Thresholds then mean "
+        "nothing; write all scores in one unit."
+    )
+
+
 def check_kind(
     kind: str, column: str, score: np.ndarray, *, distance: bool, where: str, hint: str = ""
 ) -> None:

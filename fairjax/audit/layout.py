@@ -299,12 +299,25 @@ def both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
 
 
 def find_attribute(
-    path: Source, names: Sequence[str], wanted: str, people: People | None
+    path: Source, names: Sequence[str], wanted: str, people: People | None, *, pairs: bool = True
 ) -> Attribute:
-    """Where the groups of an attribute come from: columns of both sides, or the people's table."""
+    """Where the groups of an attribute come from: columns of both sides, or the people's table.
+
+    Args:
+      path: The table, for messages.
+      names: Columns of the table.
+      wanted: What --by says.
+      people: The people's table, or None.
+      pairs: Whether a row is a pair; else it is one image.
+
+    Raises:
+      InputError: If no column or more than one fits.
+    """
     columns, bins = {}, {}
     parts = [_Part.parse(part) for part in wanted.split("+")]
     for name, edges, given in parts:
+        if [part.name for part in parts].count(name) > 1:
+            raise InputError(f"--by {wanted} names {name!r} twice.")
         if edges:
             bins[name] = edges
         if people is not None and not given and known_as(name, people.groups):
@@ -316,6 +329,11 @@ def find_attribute(
         for base in [] if given else bases:
             found = found or [(base, base)] * (names.count(base) > 0)
         if not found:
+            if not pairs:
+                raise InputError(
+                    f"{path} has no column for the groups by {name!r}; it has {listed(names)}. "
+                    "Name the column of groups with --by."
+                )
             also = f" and {people.source} has {listed(list(people.groups))}" if people else ""
             raise InputError(
                 f"{path} has no columns for the groups by {name!r} (looked for {name}1 and "

@@ -58,6 +58,9 @@ class Loaded:
       notes: Sentences for the reader on what was turned, left out or looks odd.
       failures: Pairs without a score, where such were allowed.
       decided: Whether scores are decisions: 1 accepts, 0 rejects.
+      names: Names of the people, by number; () where the table names nobody.
+      image: Numbers of each pair's images; None where the pairs name none.
+      images: Names of the images, by number.
     """
 
     by: str
@@ -76,6 +79,9 @@ class Loaded:
     notes: tuple[str, ...] = ()
     failures: Failures | None = None
     decided: bool = False
+    names: tuple[str, ...] = ()
+    image: Int[np.ndarray, "pairs 2"] | None = None
+    images: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.mated)
@@ -90,6 +96,7 @@ class Loaded:
             group=self.group[rows],
             fold=self.fold[rows],
             pairs=self.pairs and self.pairs.take(rows),
+            image=None if self.image is None else self.image[rows],
         )
 
     def comparisons(self, system: str) -> Comparisons:

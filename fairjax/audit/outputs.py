@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fairjax.audit import failures
+from fairjax.audit import failures, paired
 from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table, save_results
 from fairjax.protocols import attributes
@@ -34,6 +34,7 @@ def tables(results: Results) -> list[Table]:
         found = attributes.tables(results)
     else:
         found = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
+        found.append(paired.table(results))
     return [table for table in [*found, _undefined(results)] if table.rows]
 
 

@@ -21,7 +21,7 @@ from fairjax.audit.grouping import (
     numbered,
     ordered_groups,
 )
-from fairjax.audit.kinds import check_kind, failure_hint, guess_kind
+from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
 from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout, known_as
 from fairjax.audit.loaded import (
     Failures,
@@ -40,7 +40,7 @@ from fairjax.audit.tables import (
     listed,
     read_batches,
 )
-from fairjax.core.comparisons import Pairs
+from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import alike, clean, clean_path, counted, folded, is_unknown
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
@@ -104,6 +104,11 @@ class PairTable:
         except NotANumberError as error:
             if re.search(r"\d", error.word):
                 raise
+            if not error.word:
+                raise InputError(
+                    f"{str(error).rstrip('.')}; if no face was found there, --failures counts such "
+                    "pairs by group."
+                ) from error
             raise InputError(
                 f"{str(error).rstrip('.')}; if it marks a pair without a score, say "
                 f"--failure-score {shlex.quote(error.word)}."
@@ -240,6 +245,9 @@ class PairTable:
             kinds=self._kinds(scores, mated) if pairs is None else dict.fromkeys(scores, "cosine"),
             distances=self.layout.distances,
             decided=self.layout.decision is not None,
+            names=() if subject is None else self._unique_names(names, subject, group, groups),
+            image=columns.get("image"),
+            images=tuple(self.names["image"]),
         )
         if not self.asked.subjects_by_group:
             check_people(loaded, names, str(self.path))
@@ -343,6 +351,7 @@ class PairTable:
                 failure_hint(name, score, loaded.mated, distance=name in loaded.distances)
                 for name, score in loaded.scores.items()
             ]
+            hints += [unit_hint(name, s, loaded.mated) for name, s in loaded.scores.items()]
             said += filter(None, hints)
         if loaded.has_subjects and not self.layout.mated and not self.asked.subjects_by_group:
             said += self._one_sided(loaded)
@@ -416,6 +425,19 @@ class PairTable:
         ]
         return ~both, said
 
+    def _unique_names(
+        self, names: Sequence[str], subject: np.ndarray, group: np.ndarray, groups: Sequence[str]
+    ) -> tuple[str, ...]:
+        """A name for each person's number; with --subjects-by-group it holds the group as well."""
+        if not self.asked.subjects_by_group:
+            return tuple(names)
+        home = np.full(len(names), UNKNOWN)
+        home[subject.ravel()] = group.ravel()
+        return tuple(
+            f"{name} ({groups[k]})" if k != UNKNOWN else name
+            for name, k in zip(names, home.tolist(), strict=True)
+        )
+
     def _less_failures(self, loaded: Loaded, image: np.ndarray | None) -> Loaded:
         """The pairs that every system has scored; the others are kept as failures."""
         if not (self.asked.failures or self.asked.failure_scores):
@@ -456,11 +478,13 @@ class PairTable:
         ordered = sorted(set(names))
         place = {name: k for k, name in enumerate(ordered)}
         subject = np.array([place[name] for name in names], np.int32)[code]
+        people = ordered
         if self.asked.subjects_by_group:
-            _, subject = np.unique(
+            codes, subject = np.unique(
                 (group.astype(np.int64) + 1) * len(ordered) + subject, return_inverse=True
             )
             subject = subject.reshape(group.shape).astype(np.int32)
+            people = [ordered[k] for k in (codes % len(ordered)).tolist()]
         same = subject[:, 0] == subject[:, 1]
         mated = columns.get("mated", same)
         if (wrong := same != mated).any():
@@ -473,7 +497,7 @@ class PairTable:
                 f"{self.path}, data row {row + 1}: marked {'mated' if mated[row] else 'non-mated'} "
                 f"but shows {listed(who)} ({counted(int(wrong.sum()), 'such row')}).{hint}"
             )
-        return subject, ordered, mated
+        return subject, people, mated
 
     def _looked_up(self, table: Mapping[str, str], key: str) -> list[str]:
         """What a table says of each name seen, in the order they were seen."""

@@ -192,7 +192,7 @@ def _both(columns: Columns) -> tuple[str, str]:
 def _read(path: Source, columns: Columns, asked: Asked, by: str) -> _Rows:
     """The table's columns as numbers; what makes it unfit is said."""
     names = column_names(path)
-    attribute = find_attribute(path, names, by, None)
+    attribute = find_attribute(path, names, by, None, pairs=False)
     parts = {part: sides[0] for part, sides in attribute.columns.items()}
     who = asked.subject or next((n for n in names if n.lower() in SUBJECTS and n != "id"), "")
     taken = {columns.label, columns.prediction, columns.probability, *parts.values(), who}

@@ -10,6 +10,7 @@ from fairjax.audit import run, streaming
 from fairjax.audit.embeddings import load_embeddings, read_made
 from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
+from fairjax.audit.paired import load_both
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
 from fairjax.audit.predictions import Columns, audit_predictions
@@ -215,6 +216,8 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     """The pairs by attribute, and those to find thresholds on."""
     asked, people = request.asked, _people(request)
     first = request.files[0]
+    if request.settings.paired and len(request.files) != 2:
+        raise UsageError("--paired takes two files: before and after.")
     own = not request.of_embeddings and bool(_made(first).get("protocol"))
     if request.of_embeddings or own:
         names = [path.stem if isinstance(path, Path) else path.name for path in request.files]
@@ -233,6 +236,8 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
         )
     elif first.vectors if isinstance(first, InMemory) else first.suffix in (".npz", ".npy"):
         raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
+    elif request.settings.paired:
+        loaded = load_both(request.files, asked, people=people)
     elif len(request.files) > 1:
         raise UsageError(
             "several tables of scores: put the systems into columns of one table and name each "
@@ -244,5 +249,11 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
         loaded = load_comparisons(first, asked, people=people)
     calibration = {}
     if request.calibrate_on is not None:
+        files = (first, request.calibrate_on)
+        if len({file.resolve() if isinstance(file, Path) else id(file) for file in files}) == 1:
+            raise UsageError(
+                f"--calibrate-on {first} is the audited table itself; without it thresholds are "
+                "found on the audited pairs, and the results say so."
+            )
         calibration = load_comparisons(request.calibrate_on, asked, people=people)
     return loaded, calibration

@@ -54,6 +54,7 @@ class Settings:
       level: Coverage of intervals.
       seed: Seed of all draws.
       limits: More sentences for the reader.
+      paired: Whether changes from the first system to the others are tested.
     """
 
     fmrs: Sequence[float] = FMRS
@@ -64,6 +65,7 @@ class Settings:
     level: float = 0.95
     seed: int = 0
     limits: Sequence[str] = ()
+    paired: bool = False
 
     def __post_init__(self) -> None:
         for rate in self.fmrs:
@@ -129,6 +131,7 @@ def measure(
             cosines=_cosines(loaded, names),
             bias_degree=degree,
             tolerances=settings.tolerances,
+            paired=settings.paired,
             resamples=settings.resamples,
             level=settings.level,
             seed=settings.seed,

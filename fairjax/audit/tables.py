@@ -177,6 +177,17 @@ def read_batches(
         raise InputError(f"{path} has no rows.")
 
 
+def read_columns(path: Path) -> dict[str, pa.Array]:
+    """All columns of a table as text, in their order.
+
+    Raises:
+      InputError: If a column is there twice, or the file is damaged.
+    """
+    names = column_names(path)
+    parts = [batch.columns for batch in read_batches(path, text=names, numbers=())]
+    return {name: pa.concat_arrays([part[name] for part in parts]) for name in names}
+
+
 def _last_filled(block: pa.RecordBatch) -> int:
     """How many rows there are up to the last one with anything in it."""
     if not block.num_columns:
@@ -417,7 +428,10 @@ def _as_numbers(
     if bad.any():
         row = int(np.argmax(bad))
         word = "missing" if not column[row].is_valid else f"{numbers[row]:g}".replace("nan", "NaN")
-        raise InputError(f"{path}, data row {start + row}: {name} is {word}, not a finite number.")
+        said = f"{path}, data row {start + row}: {name} is {word}, not a finite number."
+        if word in ("missing", "NaN"):
+            raise NotANumberError(said, "")
+        raise InputError(said)
     return numbers
 
 

@@ -10,17 +10,21 @@ import fairjax
 from fairjax.cli import (
     align,
     audit,
+    calibrate,
     config,
     data,
     diff,
     embed,
     export,
     gradcam,
+    identify,
+    intersections,
     margins,
     plan,
     predict,
     report,
     similarity,
+    threshold,
 )
 from fairjax.core.errors import (
     DONE,
@@ -37,17 +41,21 @@ from fairjax.core.errors import (
 VERBS = (
     align,
     audit,
+    calibrate,
     config,
     data,
     diff,
     embed,
     export,
     gradcam,
+    identify,
+    intersections,
     margins,
     plan,
     predict,
     report,
     similarity,
+    threshold,
 )
 
 

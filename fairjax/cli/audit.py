@@ -1,6 +1,7 @@
 """`fairjax audit`: somebody's scores, embeddings or predictions, and how errors differ by group."""
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -46,6 +47,7 @@ examples:
   fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
   fairjax audit decisions.csv --decision verdict --accept match --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
+  fairjax audit before.csv after.csv --paired --by race
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
   fairjax audit --model vendor.onnx --data rfw:DIR --out audit/
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
@@ -76,8 +78,8 @@ def add(verbs: Any) -> None:
     )
     audit.add_argument("--tables", action="store_true", help="print every table before the verdict")
     audit.add_argument("--title", default="", help="title of the report (default: FILE's name)")
-    _add_columns(audit.add_argument_group("columns and groups"))
-    _add_pairs(audit.add_argument_group("pairs of embeddings"))
+    add_columns(audit.add_argument_group("columns and groups"))
+    add_pairs(audit.add_argument_group("pairs of embeddings"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
     _add_model(audit.add_argument_group("a model and its images, in one line"))
@@ -124,7 +126,7 @@ def _add_model(group: Any) -> None:
     add_input(group)
 
 
-def _add_columns(group: Any) -> None:
+def add_columns(group: Any) -> None:
     from fairjax.audit.kinds import KINDS
 
     group.add_argument(
@@ -259,7 +261,7 @@ def _add_columns(group: Any) -> None:
     )
 
 
-def _add_pairs(group: Any) -> None:
+def add_pairs(group: Any) -> None:
     from fairjax.core.comparisons import SCORERS
 
     group.add_argument(
@@ -382,7 +384,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--level",
         metavar="SHARE",
-        type=_share,
+        type=_level,
         default=0.95,
         help="coverage of the confidence intervals (default: %(default)s)",
     )
@@ -394,6 +396,12 @@ def _add_measuring(group: Any) -> None:
         help="seed of all random draws (default: 0)",
     )
     group.add_argument(
+        "--paired",
+        action="store_true",
+        help="two tables (or embeddings) of the same pairs, before and after a change: test what "
+        "changed, on the same people",
+    )
+    group.add_argument(
         "--stream",
         action="store_true",
         help="read the table in passes instead of into memory; tables above 2 GiB always are. "
@@ -403,7 +411,7 @@ def _add_measuring(group: Any) -> None:
     group.add_argument(
         "--stated",
         metavar="KEY=VALUE",
-        type=_pair,
+        type=pair,
         action="append",
         default=[],
         help="fact to keep with the results, such as model=v3 or flip=yes; `fairjax diff` "
@@ -537,7 +545,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
         )
     return request.Request(
         files=arguments.files,
-        asked=_asked(arguments),
+        asked=asked_of(arguments),
         settings=run.Settings(
             fmrs=_fmrs(arguments),
             thresholds=arguments.threshold,
@@ -547,6 +555,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
             level=arguments.level,
             seed=arguments.seed,
             limits=limits,
+            paired=arguments.paired,
         ),
         predictions=columns,
         groups=arguments.groups,
@@ -565,7 +574,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
 
 def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -> None:
     """Prints the verdict and writes the files, in a folder of their own if there are several."""
-    from fairjax.audit import outputs
+    from fairjax.audit import outputs, paired
     from fairjax.report import print_summary, print_tables
 
     if arguments.tables:
@@ -575,13 +584,30 @@ def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -
     if part:
         console.print(f"\nBy {part}:", soft_wrap=True)
     print_summary(results, console)
+    for sentence in paired.sentences(results):
+        console.print(sentence, soft_wrap=True)
     if arguments.out:
         folder = arguments.out / _UNFIT.sub("-", part)
         outputs.write(folder, results, title=arguments.title or arguments.files[0].name)
         console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _asked(arguments: argparse.Namespace) -> Any:
+def people_of(arguments: argparse.Namespace) -> Any:
+    """The table of people or images, or None."""
+    from fairjax.audit.people import load_people
+
+    if arguments.groups is None:
+        return None
+    return load_people(
+        arguments.groups,
+        subject=arguments.subject,
+        image=arguments.image,
+        own_subject=arguments.groups_subject,
+        own_image=arguments.groups_image,
+    )
+
+
+def asked_of(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.layout import Asked
 
     return Asked(
@@ -656,10 +682,10 @@ def _natural(text: str) -> int:
     return value
 
 
-def _share(text: str) -> float:
+def _level(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be between 0 and 1, as 0.95")
+    if not 0.5 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0.5 and below 1, as 0.95")
     return value
 
 
@@ -674,7 +700,7 @@ def _rates(text: str) -> tuple[float, ...]:
     return rates
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -683,8 +709,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _tolerance(text: str) -> list[tuple[str, float]]:
     if "=" in text:
-        name, value = _pair(text)
-        return [(name, float(value))]
-    if float(text) < 1:
+        name, value = pair(text)
+        gap, least = float(value), 1.0 if "_over_" in name else 0.0
+        if not least <= gap < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: this gap is a number from {least:g} on")
+        return [(name, gap)]
+    if not 1 <= float(text) < math.inf:
         raise argparse.ArgumentTypeError(f"{text}: a bare tolerance is a ratio of 1 or more")
     return [(f"{rate}_max_over_min", float(text)) for rate in ("fmr", "fnmr")]

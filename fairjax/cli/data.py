@@ -32,14 +32,14 @@ class Sheet:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What a look at a data set has found.
+    """Contents of a data set, and whether it can be used.
 
     Attributes:
-      account: All of it, JSON-ready, with `source`, `skipped` and `hash`.
-      size: The limit's size in words.
-      sheets: The tables that are printed.
-      use: What it is fit for, if it is: "train" or "test".
-      refuse: Raises DataError where it is not.
+      account: The whole account, JSON-ready, with `source`, `skipped` and `hash`.
+      size: Size of the data set in words.
+      sheets: Tables to print.
+      use: Purpose of the data set: "train" or "test".
+      refuse: Function that raises DataError where the data set cannot be used.
     """
 
     account: Mapping[str, Any]
@@ -57,8 +57,8 @@ def add(verbs: Any) -> None:
         description="Checks data sets on disk. `fairjax data check --help` has the options.",
         epilog="Example: fairjax data check utkface utkface.tar",
     )
-    deeds = data.add_subparsers(title="verbs", metavar="VERB", required=True)
-    check = deeds.add_parser(
+    actions = data.add_subparsers(title="verbs", metavar="VERB", required=True)
+    check = actions.add_parser(
         "check",
         help="count labels, people and pairs, and find bad files",
         description="Reads every file of a data set once, counts what is in it and lists files "
@@ -118,12 +118,12 @@ def _check(arguments: argparse.Namespace) -> None:
     if not console.is_terminal:
         console.width = 120
     with console.status(f"Reading {arguments.path} ..."):
-        found = REPORTS[arguments.dataset](arguments)
+        report = REPORTS[arguments.dataset](arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(found.account, indent=1) + "\n", encoding="utf-8")
-    _print_report(console, found)
-    found.refuse()
-    console.print(f"{found.account['source']}: fit to {found.use} on.", soft_wrap=True)
+        arguments.json.write_text(json.dumps(report.account, indent=1) + "\n", encoding="utf-8")
+    _print_report(console, report)
+    report.refuse()
+    console.print(f"{report.account['source']}: fit to {report.use} on.", soft_wrap=True)
 
 
 # What reads the data (SciPy, Pillow) is imported by those who do: it is not every verb's business.
@@ -133,14 +133,14 @@ def _check_utkface(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data import utkface
     from fairjax.data.dataset import Source
 
-    found = utkface.survey(utkface.find(arguments.path))
-    account = utkface.account(found)
+    survey = utkface.survey(utkface.find(arguments.path))
+    account = utkface.account(survey)
     return DataReport(
         account,
         f"{account['files']:,} image files, {account['usable']:,} usable",
         _utkface_sheets(account),
         "train",
-        lambda: utkface.refuse_bad(found, Source(max_bad=arguments.max_bad)),
+        lambda: utkface.refuse_bad(survey, Source(max_bad=arguments.max_bad)),
     )
 
 
@@ -150,20 +150,20 @@ def _check_people(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data.formats import tree
 
     if arguments.dataset == "bupt":
-        found, help_text = bupt.read(arguments.path), bupt.HELP
+        images, help_text = bupt.read(arguments.path), bupt.HELP
     else:
-        found, help_text = (
+        images, help_text = (
             tree.read_tree(arguments.path, arguments.groups, _person_folder(arguments)),
             tree.HELP,
         )
-    account = {"name": arguments.dataset, **faces.account(found)}
+    account = {"name": arguments.dataset, **faces.account(images)}
     return DataReport(
         account,
-        f"{len(found):,} images of {len(found.people):,} people",
-        _people_sheets(account, found.attribute),
+        f"{len(images):,} images of {len(images.people):,} people",
+        _people_sheets(account, images.attribute),
         "train",
         lambda: recognition.refuse_bad(
-            arguments.dataset, found, Source(max_bad=arguments.max_bad), help_text=help_text
+            arguments.dataset, images, Source(max_bad=arguments.max_bad), help_text=help_text
         ),
     )
 
@@ -183,25 +183,25 @@ def _check_pairs(arguments: argparse.Namespace) -> DataReport:
     from fairjax.data.formats import pairs
 
     if arguments.dataset == "rfw":
-        found = rfw.read(arguments.path, aligned=True)
+        benchmark = rfw.read(arguments.path, aligned=True)
     elif arguments.dataset == "bfw":
-        found = bfw.read(arguments.path, arguments.pairs)
+        benchmark = bfw.read(arguments.path, arguments.pairs)
     else:
-        found = lfw.read(root=arguments.path, pairs=arguments.pairs, groups=arguments.groups)
-    attribute = found.faces.attribute
+        benchmark = lfw.read(root=arguments.path, pairs=arguments.pairs, groups=arguments.groups)
+    attribute = benchmark.faces.attribute
     account = {
         "name": arguments.dataset,
-        **faces.account(found.faces),
-        "pairs": pairs.account(found.pairs, found.faces),
-        "problems": [problem._asdict() for problem in found.problems],
+        **faces.account(benchmark.faces),
+        "pairs": pairs.account(benchmark.pairs, benchmark.faces),
+        "problems": [problem._asdict() for problem in benchmark.problems],
     }
     return DataReport(
         account,
-        f"{len(found.faces):,} images of {len(found.faces.people):,} people, "
-        f"{len(found.pairs):,} pairs",
+        f"{len(benchmark.faces):,} images of {len(benchmark.faces.people):,} people, "
+        f"{len(benchmark.pairs):,} pairs",
         [*_people_sheets(account, attribute), *_pairs_sheets(account, attribute)],
         "test",
-        lambda: pairs.refuse_problems(found, on_error="raise"),
+        lambda: pairs.refuse_problems(benchmark, on_error="raise"),
     )
 
 
@@ -303,13 +303,13 @@ def _pairs_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
     ]
 
 
-def _print_report(console: "Console", found: DataReport) -> None:
+def _print_report(console: "Console", report: DataReport) -> None:
     """The one way in which any data set's account is printed."""
     from fairjax.data.formats.files import printable
 
-    account, skipped = found.account, found.account["skipped"]
+    account, skipped = report.account, report.account["skipped"]
     console.print(
-        f"{account['source']}: {found.size}, {len(skipped):,} skipped. "
+        f"{account['source']}: {report.size}, {len(skipped):,} skipped. "
         f"Content hash {account['hash']}.\n",
         soft_wrap=True,
     )
@@ -322,7 +322,7 @@ def _print_report(console: "Console", found: DataReport) -> None:
         ],
         _more(skipped),
     )
-    for sheet in (*found.sheets, last):
+    for sheet in (*report.sheets, last):
         _print_sheet(console, sheet)
 
 
@@ -333,10 +333,10 @@ def _print_sheet(console: "Console", sheet: Sheet) -> None:
 
     if not sheet.rows:
         return
-    look = box.ROUNDED if console.is_terminal else None
-    table = Table(title=sheet.title, title_justify="left", title_style="bold", box=look)
-    for place, column in enumerate(sheet.columns):
-        right = column == "share" or any(isinstance(row[place], int) for row in sheet.rows)
+    box_style = box.ROUNDED if console.is_terminal else None
+    table = Table(title=sheet.title, title_justify="left", title_style="bold", box=box_style)
+    for column_number, column in enumerate(sheet.columns):
+        right = column == "share" or any(isinstance(row[column_number], int) for row in sheet.rows)
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in sheet.rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in row))
@@ -349,5 +349,5 @@ def _more(items: Sequence[Any]) -> str:
     return f"and {left:,} more; --json FILE lists them all." if left > 0 else ""
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "-"
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.1%}" if total else "-"

@@ -50,5 +50,5 @@ def _load(path: Path) -> Any:
     try:
         return load_results(path)
     except (ValueError, KeyError) as error:
-        said = str(error) if str(path) in str(error) else f"{path}: {error}"
-        raise InputError(said.split("\n")[0]) from error
+        message = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise InputError(message.split("\n")[0]) from error

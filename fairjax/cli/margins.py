@@ -35,10 +35,10 @@ def add(verbs: Any) -> None:
 def _margins(arguments: argparse.Namespace) -> None:
     from absl import logging
 
-    from fairjax.cli.plan import overridden
-    from fairjax.config import ConfigError, load, validate
+    from fairjax.config import ConfigError, load, override, validate
 
-    config = overridden(load(arguments.config), arguments.overrides)
+    config = load(arguments.config)
+    override(config, arguments.overrides)
     if "study" in config:
         raise ConfigError(f"{arguments.config} is a study; give one of its runs' configs.")
     validate(config)

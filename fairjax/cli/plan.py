@@ -1,13 +1,9 @@
-"""`fairjax plan`: what a run would ask of the devices, and how long it would take."""
+"""`fairjax plan`: memory and hours of a run; `fairjax plan audit`: how many people to collect."""
 
 import argparse
-import ast
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ml_collections import ConfigDict
+from pathlib import Path
+from typing import Any
 
 GIB = 2**30
 
@@ -16,7 +12,7 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     plan = verbs.add_parser(
         "plan",
-        help="say what memory and how many hours a run needs, and how large its batch may be",
+        help="say what memory and hours a run needs, or how many people an audit (plan audit)",
         description="Prints how many parameters a run has, how much memory its class head and a "
         "training step take, and the largest batch that fits, from the compiled step. If a step "
         "fits the devices of this machine, it then times a few steps on random pixels and prints "
@@ -25,7 +21,7 @@ def add(verbs: Any) -> None:
         "--config.method.head.name=streamed --config.train.head_shards=8 --classes 1000000 "
         "--devices 8 --memory 80",
     )
-    plan.add_argument("--config", metavar="FILE[:ARG]", required=True, help="the config of the run")
+    plan.add_argument("--config", metavar="FILE[:ARG]", help="the config of the run")
     plan.add_argument(
         "--classes",
         type=int,
@@ -45,21 +41,111 @@ def add(verbs: Any) -> None:
         "--memory-only", action="store_true", help="allocate nothing: time no step, tell no hours"
     )
     plan.set_defaults(run=_plan)
+    _add_audit(plan.add_subparsers(metavar="audit", dest="planned"))
+
+
+def _add_audit(kinds: Any) -> None:
+    audit = kinds.add_parser(
+        "audit",
+        help="how many people an audit must collect",
+        description="How many people and pairs must each group have before an audit shows that one "
+        "group's error rate is RATIO times that of the others? With --people the other way round: "
+        "which ratio do so many people show? Pairs that share a person count for less than "
+        "independent ones; how much less is assumed, or taken from an earlier audit with --like.",
+        epilog="Example: fairjax plan audit --ratio 2 --fmr 1e-3 --fnmr 0.05 --groups 4 "
+        "--images-per-person 4 --out plan/",
+    )
+    audit.add_argument("--ratio", type=float, default=2.0, help="gap to show (default: 2)")
+    audit.add_argument("--fmr", type=float, default=1e-3, help="false match rate (default: 1e-3)")
+    audit.add_argument(
+        "--fnmr", type=float, default=0.05, help="false non-match rate (default: 0.05)"
+    )
+    audit.add_argument("--groups", type=int, default=4, help="how many groups (default: 4)")
+    audit.add_argument(
+        "--images-per-person", type=int, default=4, metavar="M", help="images (default: 4)"
+    )
+    audit.add_argument(
+        "--people",
+        type=_numbers,
+        default=(),
+        metavar="N[,N...]",
+        help="people in each group, to ask what they can show",
+    )
+    audit.add_argument(
+        "--power", type=float, default=0.8, help="chance to show the gap (default: 0.8)"
+    )
+    audit.add_argument(
+        "--points", type=int, default=1, help="thresholds that the audit tests (default: 1)"
+    )
+    audit.add_argument(
+        "--nonmated-pairs",
+        type=int,
+        metavar="N",
+        help="compare at most N non-mated pairs in a group (default: all)",
+    )
+    audit.add_argument(
+        "--shared",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of a score's variance that comes from its people, where --like does not "
+        "measure it (default: 0.3)",
+    )
+    audit.add_argument(
+        "--like", type=Path, metavar="RESULTS", help="results.json of an earlier audit"
+    )
+    audit.add_argument("--out", type=Path, metavar="DIR", help="write numbers and picture here")
+    audit.set_defaults(run=_plan_audit)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(","))
+
+
+def _plan_audit(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from fairjax.audit import findings
+    from fairjax.audit.plan import Question, plan
+    from fairjax.config import ConfigError
+
+    if arguments.overrides or arguments.config:
+        raise ConfigError("an audit's plan has no config; leave out --config.")
+    question = Question(
+        fmr=arguments.fmr,
+        fnmr=arguments.fnmr,
+        groups=arguments.groups,
+        images=arguments.images_per_person,
+        ratio=arguments.ratio,
+        power=arguments.power,
+        points=arguments.points,
+        shared=arguments.shared,
+        most_pairs=arguments.nonmated_pairs,
+        people=arguments.people,
+    )
+    found = plan(question, like=arguments.like)
+    findings.show(found, Console(highlight=False, markup=False))
+    if arguments.out:
+        findings.write(arguments.out, found)
+        print(f"Written: {arguments.out / 'results.json'}")
 
 
 def _plan(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from fairjax.config import ConfigError, load, validate
+    from fairjax.config import ConfigError, load, override, validate
     from fairjax.report import print_tables
 
-    config = overridden(load(arguments.config), arguments.overrides)
+    if not arguments.config:
+        raise ConfigError("say --config FILE for a run's memory, or `fairjax plan audit`.")
+    config = load(arguments.config)
+    override(config, arguments.overrides)
     if "study" in config:
         raise ConfigError(f"{arguments.config} is a study; plan one of its runs' configs.")
     for name, above in (("classes", 1), ("devices", 0), ("memory", 0)):
-        given = getattr(arguments, name)
-        if given is not None and given <= above:
-            raise ConfigError(f"--{name}={given} must be above {above}.")
+        value = getattr(arguments, name)
+        if value is not None and value <= above:
+            raise ConfigError(f"--{name}={value} must be above {above}.")
     validate(config)
     import jax
 
@@ -93,43 +179,6 @@ def _plan(arguments: argparse.Namespace) -> None:
             seconds = capacity.time_step(settings, dataset)
             tables.append(_time_table(settings, len(dataset.splits["train"]), seconds))
     print_tables(tables, console)
-
-
-def overridden(config: "ConfigDict", overrides: Sequence[str]) -> "ConfigDict":
-    """The config with these `--config.key=value` applied.
-
-    Raises:
-      ConfigError: If there is no such key, or its value is of another type.
-    """
-    from fairjax.config import (
-        ConfigError,
-        annotation_at,
-        keys,
-        leaf,
-        number_or_word,
-        suggest_key,
-        takes_words,
-    )
-
-    for word in overrides:
-        path, _, text = word.removeprefix("--config.").partition("=")
-        if path not in keys(config):
-            raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
-        old = leaf(config, path)
-        if takes_words(annotation_at(config, path)):
-            with config.ignore_type():
-                config.update_from_flattened_dict({path: number_or_word(text)})
-            continue
-        try:
-            text = {"true": "True", "false": "False"}.get(text, text)
-            value = text if isinstance(old, str) else ast.literal_eval(text)
-            config.update_from_flattened_dict({path: type(old)(value)})
-        except (SyntaxError, TypeError, ValueError):
-            raise ConfigError(
-                f"--config.{path}={text!r} is not a valid {type(old).__name__}; "
-                f"write for example --config.{path}={old}"
-            ) from None
-    return config
 
 
 def _memory(device: Any) -> int:

@@ -1,15 +1,17 @@
 """Keys of the config tree: paths, suggestions for misspelt ones, differences between two trees."""
 
+import ast
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from fairjax.config.bind import NAMED, registry_of, with_defaults
-from fairjax.config.errors import nearest
+from fairjax.config.errors import ConfigError, nearest
 from fairjax.config.tree import FREE_TO_CHANGE, base_config
-from fairjax.config.values import annotations_of
+from fairjax.config.values import annotations_of, number_or_word, takes_words
 
 # Settings that apply to saved predictions: with others a run is measured anew, not trained anew.
 MEASURED_ANEW = ("eval.protocol.", "eval.published", "title")
@@ -44,6 +46,49 @@ def keys(config: ConfigDict) -> list[str]:
 def leaf(config: ConfigDict, path: str) -> Any:
     """The value at a dotted path."""
     return functools.reduce(ConfigDict.__getitem__, path.split("."), config)
+
+
+def set_leaf(config: ConfigDict, path: str, value: Any) -> None:
+    """Sets the value at a dotted path.
+
+    Raises:
+      ConfigError: If there is no such key, or its value is of another type.
+    """
+    section, _, last = path.rpartition(".")
+    try:
+        where = leaf(config, section) if section else config
+        with where.ignore_type() if takes_words(annotation_at(config, path)) else nullcontext():
+            where[last] = value
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} cannot be set to {value!r}; "
+            f"{suggest_key(config, path) if isinstance(error, KeyError) else error}"
+        ) from None
+
+
+def override(config: ConfigDict, words: Sequence[str]) -> None:
+    """Changes the config as words of a command line, `--config.key=value`, ask.
+
+    Raises:
+      ConfigError: If there is no such key, or its value is of another type.
+    """
+    for word in words:
+        path, _, text = word.removeprefix("--config.").partition("=")
+        if path not in keys(config):
+            raise ConfigError(f"--config.{path} cannot be set; {suggest_key(config, path)}")
+        old = leaf(config, path)
+        if takes_words(annotation_at(config, path)):
+            set_leaf(config, path, number_or_word(text))
+            continue
+        try:
+            text = {"true": "True", "false": "False"}.get(text, text)
+            value = text if isinstance(old, str) else ast.literal_eval(text)
+            config.update_from_flattened_dict({path: type(old)(value)})
+        except (SyntaxError, TypeError, ValueError):
+            raise ConfigError(
+                f"--config.{path}={text!r} is not a valid {type(old).__name__}; "
+                f"write for example --config.{path}={old}"
+            ) from None
 
 
 def annotation_at(config: ConfigDict, path: str) -> Any:

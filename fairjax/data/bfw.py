@@ -71,14 +71,14 @@ def read(root: str, pairs: str) -> Benchmark:
       DataError: If something is missing or of another form.
     """
     where = "config.data.benchmark"
-    path = find_source("bfw", root, places=PLACES, key=f"{where}.root", told=HELP)
+    path = find_source("bfw", root, candidates=PLACES, key=f"{where}.root", help_text=HELP)
     if pairs:
-        table = find_source("bfw", pairs, places=(), key=f"{where}.pairs", told=HELP)
+        table = find_source("bfw", pairs, candidates=(), key=f"{where}.pairs", help_text=HELP)
     else:
-        found = sorted(path.glob("*datatable*.csv")) if path.is_dir() else []
-        if len(found) != 1:
-            raise DataError(f"bfw: {len(found)} tables (*datatable*.csv) in {path}. {HELP}")
-        table = found[0]
+        tables = sorted(path.glob("*datatable*.csv")) if path.is_dir() else []
+        if len(tables) != 1:
+            raise DataError(f"bfw: {len(tables)} tables (*datatable*.csv) in {path}. {HELP}")
+        table = tables[0]
     lines, group_of = _read_table(table)
     files = open_files(path)
     person_of = {

@@ -58,7 +58,7 @@ def read(root: str) -> Faces:
     Raises:
       DataError: If something is missing or of another form.
     """
-    path = find_source("bupt", root, places=PLACES, key="config.data.root", told=HELP)
+    path = find_source("bupt", root, candidates=PLACES, key="config.data.root", help_text=HELP)
     records = find_records(path)
     return _read_folders(path) if records is None else _read_records(records)
 

@@ -65,7 +65,7 @@ class Scan:
 
     Attributes:
       digests: For each name that could be read, blake2b (128 bits, hexadecimal) of its bytes.
-      unreadable: For each other name, why it is no picture.
+      unreadable: For each corrupt or unreadable file, the reason.
       group: For each name in `digests`, the first name (sorted) of the pictures like it; its own
         where it is alone.
     """
@@ -85,7 +85,7 @@ def scan(files: ImageFiles) -> Scan:
     kept = _load(kind, files)
     if kept is not None:
         return kept
-    looks = [one for some in look(files) for one in some]
+    looks = [seen for batch in look(files) for seen in batch]
     digests, unreadable, thumbnails = {}, {}, []
     for name, (digest, thumbnail, reason, _) in zip(files.names, looks, strict=True):
         if thumbnail is None:
@@ -98,20 +98,20 @@ def scan(files: ImageFiles) -> Scan:
     if names:
         first = same_picture(list(digests.values()), np.stack(thumbnails))
         group = {name: names[row] for name, row in zip(names, first, strict=True)}
-    found = Scan(digests, unreadable, group)
-    if not any(one.digest == "" for one in looks):  # a disk's fault may pass; forget it
-        cache.save(kind, files.stamp, vars(found))
-    return found
+    result = Scan(digests, unreadable, group)
+    if not any(seen.digest == "" for seen in looks):  # a disk's fault may pass; forget it
+        cache.save(kind, files.stamp, vars(result))
+    return result
 
 
 class Look(NamedTuple):
-    """What one file is.
+    """What decoding one file gave.
 
     Attributes:
-      digest: A hash of its bytes; "" where they cannot be had.
-      thumbnail: The picture in grey; None where there is none.
-      reason: Why there is none; "" where there is one.
-      rotated: Whether EXIF says that it is to be turned.
+      digest: Hash of the file's bytes; "" where they cannot be read.
+      thumbnail: The picture in grey; None where the file is corrupt or unreadable.
+      reason: Reason for the missing thumbnail; "" where there is one.
+      rotated: Whether the EXIF orientation says that the picture is to be turned.
     """
 
     digest: str
@@ -121,14 +121,14 @@ class Look(NamedTuple):
 
 
 def look(files: ImageFiles) -> Iterator[list[Look]]:
-    """Reads and decodes every file, in order, some at a time.
+    """Reads and decodes every file, in order, some at a time; a corrupt image has no thumbnail.
 
     Yields:
       For each file its digest, its thumbnail and, where there is no thumbnail, the reason; the
       digest is "" where the bytes cannot be had.
     """
     if decoders() != "pillow":
-        from fairjax.data.stream.pipeline import import_tensorflow
+        from fairjax.data.stream.decode import import_tensorflow
 
         import_tensorflow()  # here, before the threads ask for it
     # decoding leaves the interpreter free, and a network disk likes several readers
@@ -149,7 +149,7 @@ def _look(files: ImageFiles, name: str) -> Look:
     except ValueError as error:
         return Look(digest, None, str(error))
     if decoders() != "pillow":
-        from fairjax.data.stream.pipeline import why_undecodable
+        from fairjax.data.stream.decode import why_undecodable
 
         if reason := why_undecodable(content):
             return Look(digest, None, f"damaged: {reason}")
@@ -213,8 +213,8 @@ def same_picture(
             row = parent[row]
         return row
 
-    def join(one: int, other: int) -> None:
-        low, high = sorted((root(one), root(other)))
+    def join(first: int, second: int) -> None:
+        low, high = sorted((root(first), root(second)))
         parent[high] = low
 
     seen: dict[str, int] = {}
@@ -228,10 +228,10 @@ def same_picture(
     for batch in np.array_split(np.arange(len(pairs)), len(pairs) // 500 + 1):
         # a pair that is linked already can add nothing: a thousand copies need no million looks
         apart = [k for k in batch.tolist() if root(links[k][0]) != root(links[k][1])]
-        one = thumbnails[pairs[apart, 0]]
-        other = thumbnails[pairs[apart, 1]]
-        other = np.where(mirrored[apart, None, None], other[:, :, ::-1], other)
-        for k, alike in zip(apart, correlation(one, other) > MIN_CORRELATION, strict=True):
+        left = thumbnails[pairs[apart, 0]]
+        right = thumbnails[pairs[apart, 1]]
+        right = np.where(mirrored[apart, None, None], right[:, :, ::-1], right)
+        for k, alike in zip(apart, correlation(left, right) > MIN_CORRELATION, strict=True):
             if alike:
                 join(*links[k])
     return np.array([root(row) for row in range(len(parent))], np.int64)
@@ -271,14 +271,14 @@ def candidates(
     Pairs come in the order of their distance, so that the surest are tried first.
     """
     plain = perceptual_hash(thumbnails)
-    found: dict[tuple[int, int, bool], int] = {}
+    distances: dict[tuple[int, int, bool], int] = {}
     for mirror, window in VIEWS:
         view = thumbnails[:, :, ::-1] if mirror else thumbnails
         for i, j, distance in _near(plain, perceptual_hash(view, **window)):
-            for one, other, bits in zip(i, j, distance, strict=True):
-                key = (min(one, other), max(one, other), mirror)
-                found[key] = min(bits, found.get(key, bits))
-    order = sorted(found, key=lambda key: (found[key], key))
+            for left, right, bits in zip(i, j, distance, strict=True):
+                key = (min(left, right), max(left, right), mirror)
+                distances[key] = min(bits, distances.get(key, bits))
+    order = sorted(distances, key=lambda key: (distances[key], key))
     return (
         np.array([key[:2] for key in order], np.int64).reshape(-1, 2),
         np.array([key[2] for key in order], bool),
@@ -286,16 +286,16 @@ def candidates(
 
 
 def _near(
-    one: UInt64[np.ndarray, "files words"], other: UInt64[np.ndarray, "files words"]
+    hashes: UInt64[np.ndarray, "files words"], others: UInt64[np.ndarray, "files words"]
 ) -> Iterator[tuple[list[int], list[int], list[int]]]:
-    """Rows i != j with one[i] near other[j], and their distance in bits, block by block."""
+    """Rows i != j with hashes[i] near others[j], and their distance in bits, block by block."""
     block = 256
-    theirs = np.ascontiguousarray(other.T)
-    for start in range(0, len(one), block):
-        mine = one[start : start + block].T[:, :, None]
-        distance = np.zeros((mine.shape[1], len(other)), np.uint8)
-        for word, their in zip(mine, theirs, strict=True):
-            distance += np.bitwise_count(word ^ their)
+    other_words = np.ascontiguousarray(others.T)
+    for start in range(0, len(hashes), block):
+        block_words = hashes[start : start + block].T[:, :, None]
+        distance = np.zeros((block_words.shape[1], len(others)), np.uint8)
+        for word, other_word in zip(block_words, other_words, strict=True):
+            distance += np.bitwise_count(word ^ other_word)
         i, j = np.nonzero(distance <= MAX_DISTANCE)
         apart = i + start != j
         i, j = i[apart], j[apart]
@@ -303,7 +303,7 @@ def _near(
 
 
 def correlation(
-    one: UInt8[np.ndarray, "pairs height width"], other: UInt8[np.ndarray, "pairs height width"]
+    first: UInt8[np.ndarray, "pairs height width"], second: UInt8[np.ndarray, "pairs height width"]
 ) -> Float64[np.ndarray, " pairs"]:
     """Correlation, in [-1, 1], of each pair's band-passed centres once the second is aligned.
 
@@ -314,10 +314,10 @@ def correlation(
     Source: the inverse compositional algorithm of Baker and Matthews, "Lucas-Kanade 20 years on"
     (IJCV 2004).  Differs from it in: patches are normalised before every comparison.
     """
-    best = np.full(len(one), -1.0)
-    if not len(one):
+    best = np.full(len(first), -1.0)
+    if not len(first):
         return best
-    template, picture = _band(one), _band(other)
+    template, picture = _band(first), _band(second)
     inner = slice(MARGIN + 1, THUMBNAIL - MARGIN - 1)
     radius = 16.0  # so that a unit of each parameter moves pixels by about one
     y, x = np.indices(template.shape[1:], dtype=np.float32)[:, inner, inner].reshape(2, 1, -1)
@@ -326,7 +326,7 @@ def correlation(
 
     centre, norm = _unit(template[:, inner, inner])
     down, right = (
-        slope[:, inner, inner].reshape(len(one), -1) / norm
+        slope[:, inner, inner].reshape(len(first), -1) / norm
         for slope in np.gradient(template, axis=(1, 2))
     )
     slopes = np.stack(
@@ -336,7 +336,7 @@ def correlation(
     normal += 1e-4 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(4)
     step = np.linalg.solve(normal, slopes)
 
-    move = np.zeros((len(one), 4, 1), np.float32)  # right, down, scale, turn
+    move = np.zeros((len(first), 4, 1), np.float32)  # right, down, scale, turn
     for _ in range(9):
         scale, turn = 1 + move[:, 2] / radius, move[:, 3] / radius
         warped, _ = _unit(

@@ -37,7 +37,7 @@ class Faces:
       attribute: What the groups are groups of: "race", "group".
       assigned_by: Who says to which group a person belongs.
       digests: [images] strings: equal where two images are, such as a hash of their bytes.
-      skipped: (name, kind, reason), sorted, of what is in the source and cannot be used.
+      skipped: (name, kind, reason), sorted, of corrupt images and other files that cannot be used.
       read: Reader of images by row; see `Examples`.
       files: How many files the source holds, {"found": n}, and how many of each kind were passed
         over without being looked at, {".webp files": n}; {} where it has none.
@@ -71,7 +71,7 @@ class Faces:
             people=self.people[people],
             group=self.group[people],
             digests=self.digests[rows],
-            read=lambda some: self.read(rows[some]),
+            read=lambda subset: self.read(rows[subset]),
         )
 
 
@@ -152,8 +152,8 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str], int]:
     """Reads and decodes every file, once: the outcome is kept while the source stays as it is.
 
     Returns:
-      For each name that is a picture a hash of its bytes, for each other name the reason, and how
-      many pictures were turned as their EXIF orientation says.
+      For each name that is a picture a hash of its bytes, for each corrupt or unreadable file the
+      reason, and how many pictures were turned as their EXIF orientation says.
     """
     kind = f"{_KEPT}-{duplicates.decoders()}"
     kept = cache.load(kind, files.stamp)
@@ -162,7 +162,9 @@ def look(files: ImageFiles) -> tuple[dict[str, str], dict[str, str], int]:
     else:
         logging.info("Looking at all %d images of %s, this once.", len(files.names), files.path)
         outcome = [
-            [one.digest, one.reason, one.rotated] for some in duplicates.look(files) for one in some
+            [item.digest, item.reason, item.rotated]
+            for batch in duplicates.look(files)
+            for item in batch
         ]
         if all(digest for digest, *_ in outcome):  # a disk's fault may pass; forget it
             cache.save(kind, files.stamp, outcome)
@@ -200,9 +202,9 @@ def gather(
     digests, unreadable, turned = look(files)
     names = sorted(person_of.keys() & digests.keys(), key=lambda name: (person_of[name], name))
     people, person = np.unique([person_of[name] for name in names], return_inverse=True)
-    number = {name: place for place, name in enumerate(groups)}
-    held = np.array([digests[name] for name in names], np.str_)
-    found = len(files.names) + len(files.skipped) + sum(files.passed_over.values())
+    number = {name: index for index, name in enumerate(groups)}
+    digest_of = np.array([digests[name] for name in names], np.str_)
+    total = len(files.names) + len(files.skipped) + sum(files.passed_over.values())
     return Faces(
         source=str(files.path),
         ids=np.array(names, np.str_),
@@ -212,42 +214,42 @@ def gather(
         groups=tuple(groups),
         attribute=attribute,
         assigned_by=assigned_by,
-        digests=held,
+        digests=digest_of,
         skipped=tuple(
             sorted([*skipped, *((name, "image", reason) for name, reason in unreadable.items())])
         ),
         read=lambda rows: [upright(files.read(names[row])) for row in rows.tolist()],
-        files={"found": found, **files.passed_over},
-        notes=tuple(_notes(people, person, held, turned)),
+        files={"found": total, **files.passed_over},
+        notes=tuple(_notes(people, person, digest_of, turned)),
     )
 
 
 def _notes(people: np.ndarray, person: np.ndarray, digests: np.ndarray, turned: int) -> list[str]:
     """What looks odd about people and their pictures."""
-    said = []
+    notes = []
     if turned:
-        said.append(
+        notes.append(
             f"{counted(turned, 'picture was', 'pictures were')} "
             "turned as the EXIF orientation says."
         )
-    if found := alike(people.tolist()):
-        first, second, difference = found[0]
-        said.append(
+    if look_alikes := alike(people.tolist()):
+        first, second, difference = look_alikes[0]
+        notes.append(
             f"{printable(first)!r} and {printable(second)!r} differ by {difference} alone "
-            f"({counted(len(found), 'such name')}); they count as different people."
+            f"({counted(len(look_alikes), 'such name')}); they count as different people."
         )
     order = np.lexsort([person, digests])
     same = digests[order][1:] == digests[order][:-1]
-    two = same & (person[order][1:] != person[order][:-1])
-    if two.any():
-        place = int(np.argmax(two))
-        names = [printable(str(people[person[order[k]]])) for k in (place, place + 1)]
-        said.append(
-            f"{counted(len(set(digests[order][1:][two])), 'picture stands', 'pictures stand')} "
+    shared = same & (person[order][1:] != person[order][:-1])
+    if shared.any():
+        row = int(np.argmax(shared))
+        names = [printable(str(people[person[order[k]]])) for k in (row, row + 1)]
+        notes.append(
+            f"{counted(len(set(digests[order][1:][shared])), 'picture stands', 'pictures stand')} "
             f"under the names of several people, such as {names[0]!r} and {names[1]!r}: is it one "
             "person with two names?"
         )
-    return said
+    return notes
 
 
 def counts(faces: Faces) -> dict[str, Any]:
@@ -283,11 +285,11 @@ def file_account(faces: Faces) -> dict[str, int]:
         {name: kind for name, kind, _ in faces.skipped if kind != "identity"}.values()
     )
     skipped_by = {f"skipped: {kind}": n for kind, n in sorted(skipped.items())}
-    parts = {"used": len(faces), **skipped_by, **passed}
-    rest = faces.files["found"] - sum(parts.values())
+    by_fate = {"used": len(faces), **skipped_by, **passed}
+    rest = faces.files["found"] - sum(by_fate.values())
     if rest > 0:
-        parts["of nobody who is asked for"] = rest
-    return {"found": faces.files["found"], **parts}
+        by_fate["of nobody who is asked for"] = rest
+    return {"found": faces.files["found"], **by_fate}
 
 
 def account(faces: Faces) -> dict[str, Any]:

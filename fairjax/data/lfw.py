@@ -62,7 +62,9 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
       DataError: If something is missing or of another form.
     """
     where = "config.data.benchmark"
-    path = find_source("lfw", root, places=("lfw.tar", "lfw"), key=f"{where}.root", told=HELP)
+    path = find_source(
+        "lfw", root, candidates=("lfw.tar", "lfw"), key=f"{where}.root", help_text=HELP
+    )
     if path.suffix == ".bin":
         bins = open_bins({"": path})
         faces = gather(
@@ -74,7 +76,9 @@ def read(*, root: str, pairs: str, groups: str, folds: Sequence[int] = ()) -> Be
             assigned_by="nobody: groups are not known",
         )
         return match("lfw", faces, bins.lines, bins.names)
-    lists = find_source("lfw", pairs, places=("pairs.txt",), key=f"{where}.pairs", told=HELP)
+    lists = find_source(
+        "lfw", pairs, candidates=("pairs.txt",), key=f"{where}.pairs", help_text=HELP
+    )
     lines, group_of = read_lists(lists)
     if folds:
         lines = [line for line in lines if line.fold + 1 in folds]

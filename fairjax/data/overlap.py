@@ -28,13 +28,13 @@ def shared_people(train: Faces, test: Faces) -> dict[int, str]:
     names = {_bare(name) for name in test.people.tolist()}
     spelled = {folded(name) for name in names if not name.isdecimal()}
     alike = np.isin(train.digests, test.digests)
-    found = dict.fromkeys(np.unique(train.person[alike]).tolist(), BY_IMAGE)
+    reasons = dict.fromkeys(np.unique(train.person[alike]).tolist(), BY_IMAGE)
     for k, name in enumerate(map(_bare, train.people.tolist())):
         if name in names:
-            found[k] = BY_NAME
+            reasons[k] = BY_NAME
         elif folded(name) in spelled:
-            found[k] = BY_SPELLING
-    return dict(sorted(found.items()))
+            reasons[k] = BY_SPELLING
+    return dict(sorted(reasons.items()))
 
 
 def _bare(name: str) -> str:

@@ -1,8 +1,8 @@
-"""A training source of people and a benchmark of pairs, made into one dataset.
+"""The split of identity data into train, validation and test: by person, never by image.
 
-The train split holds the training people under a contiguous `identity`, the validation split people
-held out of the same source with pairs drawn among them, and the test split the benchmark's images
-and pairs. `cluster` is the person's number: no two splits share one.
+The train split holds the training people under a contiguous `identity`. The validation split holds
+`config.data.held_out` people of the same source, with pairs drawn among them. The test split is
+the benchmark: its images and its pairs. `cluster` is the person's number: no two splits share one.
 """
 
 import hashlib
@@ -123,9 +123,9 @@ def assemble(name: str, source: Faces, settings: PeopleSettings, *, seed: int) -
     few = np.bincount(source.person, minlength=len(source.people)) < settings.min_images
     kept = source.take(np.flatnonzero(~(dropped | few)[source.person]))
     kept = kept.take(_capped(kept, settings.max_images, seed))
-    held = _held_out(kept, settings.held_out, seed)
-    train = kept.take(np.flatnonzero(~held[kept.person]))
-    validation = _drawn(kept.take(np.flatnonzero(held[kept.person])), seed)
+    validated = _validation_people(kept, settings.held_out, seed)
+    train = kept.take(np.flatnonzero(~validated[kept.person]))
+    validation = _drawn(kept.take(np.flatnonzero(validated[kept.person])), seed)
     return _dataset(
         name,
         train,
@@ -152,22 +152,24 @@ def assemble(name: str, source: Faces, settings: PeopleSettings, *, seed: int) -
 def _dataset(
     name: str, train: Faces, validation: Benchmark, test: Benchmark, account: dict[str, Any]
 ) -> Dataset:
-    parts = {"train": train, "validation": validation.faces, "test": test.faces}
-    attributes = _attributes(parts)
-    ends = np.cumsum([len(part.people) for part in parts.values()])
+    splits = {"train": train, "validation": validation.faces, "test": test.faces}
+    attributes = _attributes(splits)
+    ends = np.cumsum([len(faces.people) for faces in splits.values()])
     return Dataset(
         name=name,
         attributes=attributes,
         splits={
-            split: _examples(part, attributes, first=end - len(part.people), trained=part is train)
-            for (split, part), end in zip(parts.items(), ends.tolist(), strict=True)
+            split: _examples(
+                faces, attributes, first=end - len(faces.people), trained=faces is train
+            )
+            for (split, faces), end in zip(splits.items(), ends.tolist(), strict=True)
         },
         manifest={
             **account,
             "hash": _hash(
-                [part["hash"] for part in (account["source"], faces_lib.account(test.faces))]
+                [faces["hash"] for faces in (account["source"], faces_lib.account(test.faces))]
             ),
-            "split": {split: faces_lib.counts(part) for split, part in parts.items()},
+            "split": {split: faces_lib.counts(faces) for split, faces in splits.items()},
             "pairs": {
                 "validation": pairs_lib.account(validation.pairs, validation.faces),
                 "test": {
@@ -181,9 +183,9 @@ def _dataset(
     )
 
 
-def _attributes(parts: Mapping[str, Faces]) -> dict[str, Attribute]:
+def _attributes(splits: Mapping[str, Faces]) -> dict[str, Attribute]:
     """The identity, and every kind of group; the benchmark's groups come first, in its order."""
-    train = parts["train"]
+    train = splits["train"]
     attributes = {
         "identity": Attribute(
             values=tuple(train.people.tolist()),
@@ -193,13 +195,13 @@ def _attributes(parts: Mapping[str, Faces]) -> dict[str, Attribute]:
             assigned_by="The folders or records of the training source.",
         )
     }
-    for attribute in dict.fromkeys(part.attribute for part in parts.values()):
-        holders = [part for part in (parts["test"], train) if part.attribute == attribute]
-        values = tuple(dict.fromkeys(group for part in holders for group in part.groups))
-        said = dict.fromkeys(part.assigned_by for part in holders if part.groups)
+    for attribute in dict.fromkeys(faces.attribute for faces in splits.values()):
+        holders = [faces for faces in (splits["test"], train) if faces.attribute == attribute]
+        values = tuple(dict.fromkeys(group for faces in holders for group in faces.groups))
+        sources = dict.fromkeys(faces.assigned_by for faces in holders if faces.groups)
         if values:
             attributes[attribute] = Attribute(
-                values, low=UNKNOWN, high=len(values) - 1, unit="", assigned_by=" ".join(said)
+                values, low=UNKNOWN, high=len(values) - 1, unit="", assigned_by=" ".join(sources)
             )
     return attributes
 
@@ -221,8 +223,8 @@ def _examples(
 def used(benchmark: Benchmark) -> Benchmark:
     """The benchmark without the images that are in no pair."""
     pairs = benchmark.pairs
-    rows, place = np.unique([pairs.first, pairs.second], return_inverse=True)
-    first, second = place.reshape(2, -1)
+    rows, index = np.unique([pairs.first, pairs.second], return_inverse=True)
+    first, second = index.reshape(2, -1)
     return replace(
         benchmark,
         faces=benchmark.faces.take(rows),
@@ -254,19 +256,19 @@ def _capped(faces: Faces, most: int, seed: int) -> Int[np.ndarray, " kept"]:
     return np.sort(order[rank < most])
 
 
-def _held_out(faces: Faces, wanted: int, seed: int) -> Bool[np.ndarray, " people"]:
-    """Which people are kept for validation: of those with two images, who can be mated."""
+def _validation_people(faces: Faces, count: int, seed: int) -> Bool[np.ndarray, " people"]:
+    """The held-out people of the validation split, among those with two images or more."""
     able = np.flatnonzero(np.bincount(faces.person, minlength=len(faces.people)) > 1)
-    if len(able) < wanted or len(faces.people) - wanted < 2:
+    if len(able) < count or len(faces.people) - count < 2:
         raise DataError(
-            f"{faces.source}: config.data.held_out={wanted} of {len(faces.people)} people, "
+            f"{faces.source}: config.data.held_out={count} of {len(faces.people)} people, "
             f"{len(able)} of them with two images or more, leaves too few; lower it, or min_images."
         )
     chance = np.array([draw(seed, f"held out {faces.people[person]}") for person in able])
-    held = np.zeros(len(faces.people), bool)
-    held[able[np.argsort(chance, kind="stable")[:wanted]]] = True
-    return held
+    validated = np.zeros(len(faces.people), bool)
+    validated[able[np.argsort(chance, kind="stable")[:count]]] = True
+    return validated
 
 
-def _hash(parts: Sequence[str]) -> str:
-    return hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest()
+def _hash(hashes: Sequence[str]) -> str:
+    return hashlib.blake2b("".join(hashes).encode(), digest_size=16).hexdigest()

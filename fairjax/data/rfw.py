@@ -70,7 +70,9 @@ def read(root: str, *, aligned: bool) -> Benchmark:
     Raises:
       DataError: If something is missing or of another form.
     """
-    path = find_source("rfw", root, places=PLACES, key="config.data.benchmark.root", told=HELP)
+    path = find_source(
+        "rfw", root, candidates=PLACES, key="config.data.benchmark.root", help_text=HELP
+    )
     if path.is_dir() and any(path.glob("*_test.bin")):
         return _read_bins(path)
     return _read_release(path, aligned=aligned)
@@ -185,13 +187,13 @@ def _aligner(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Reads, decodes and aligns."""
 
-    def one(encoded: bytes, points: np.ndarray) -> np.ndarray:
+    def align_one(encoded: bytes, points: np.ndarray) -> np.ndarray:
         with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
             pixels = np.asarray(image.convert("RGB"))
         return align([pixels], points[None], size=TEMPLATE_SIZE)[0]
 
     def aligned(rows: np.ndarray) -> np.ndarray:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            return np.stack([*pool.map(one, read(rows), landmarks[rows])])
+            return np.stack([*pool.map(align_one, read(rows), landmarks[rows])])
 
     return aligned

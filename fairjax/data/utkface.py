@@ -84,7 +84,7 @@ class Survey:
       group: int64 [n]: the row of the first usable file that shows the same picture.
       digests: [n] strings: a hash of each file's bytes.
       skipped: (name, kind, reason), sorted; kind is "name" (no labels in it), "label" (a label
-        outside its range) or "image" (unreadable).
+        outside its range) or "image" (corrupt or unreadable).
     """
 
     files: ImageFiles
@@ -134,7 +134,7 @@ def find(root: str) -> Path:
     Raises:
       DataError: If there is none; the message says where to get the data, its terms and layout.
     """
-    return find_source("utkface", root, places=PLACES, key="config.data.root", told=HELP)
+    return find_source("utkface", root, candidates=PLACES, key="config.data.root", help_text=HELP)
 
 
 def survey(path: Path) -> Survey:
@@ -173,11 +173,11 @@ def survey(path: Path) -> Survey:
     )
 
 
-def refuse_bad(found: Survey, source: Source) -> None:
+def refuse_bad(contents: Survey, source: Source) -> None:
     """Stops a run whose source is not worth training on.
 
     Args:
-      found: The survey.
+      contents: The survey.
       source: How many bad files are accepted. "raise" stops at the first unreadable image or label
         outside its range; a name without labels is skipped in any case, because the release itself
         has some.
@@ -185,52 +185,53 @@ def refuse_bad(found: Survey, source: Source) -> None:
     Raises:
       DataError: One line with the count, the first file and its reason, and what to do.
     """
-    path, total = found.files.path, len(found.ids) + len(found.skipped)
-    bad = [skip for skip in found.skipped if skip[1] != "name"]
+    path, total = contents.files.path, len(contents.ids) + len(contents.skipped)
+    bad = [skip for skip in contents.skipped if skip[1] != "name"]
     if source.on_error == "raise" and bad:
         raise DataError(
             f"{path}: {printable(bad[0][0])}: {bad[0][2]}; "
             f"{counted(len(bad), 'such file')} in all. Mend or "
             "remove them, or set config.data.on_error=skip."
         )
-    if not len(found.ids):
-        name, _, reason = found.skipped[0]
+    if not len(contents.ids):
+        name, _, reason = contents.skipped[0]
         raise DataError(
             f"{path}: none of {total} image files is usable; the first, {printable(name)}: "
             f"{reason}. {HELP}"
         )
-    if len(found.skipped) > source.max_bad * total:
-        name, _, reason = found.skipped[0]
+    if len(contents.skipped) > source.max_bad * total:
+        name, _, reason = contents.skipped[0]
         raise DataError(
-            f"{path}: {len(found.skipped)} of {total} files are bad, more than "
+            f"{path}: {len(contents.skipped)} of {total} files are bad, more than "
             f"max_bad={source.max_bad:g} allows; the first, {printable(name)}: {reason}. "
             f"`fairjax data check utkface {path}` lists them all."
         )
 
 
-def account(found: Survey) -> dict[str, Any]:
+def account(contents: Survey) -> dict[str, Any]:
     """The JSON-ready account of a source: what the check prints and the manifest starts with."""
-    race, gender = found.labels["race"], found.labels["gender"]
-    decade = found.labels["age"] // 10
+    race, gender = contents.labels["race"], contents.labels["gender"]
+    decade = contents.labels["age"] // 10
     members: dict[int, list[int]] = {}
-    for row, first in enumerate(found.group.tolist()):
+    for row, first in enumerate(contents.group.tolist()):
         members.setdefault(first, []).append(row)
     groups = [rows for rows in members.values() if len(rows) > 1]
-    exact = [size for size in Counter(found.digests.tolist()).values() if size > 1]
+    exact = [size for size in Counter(contents.digests.tolist()).values() if size > 1]
     conflicts = [
-        {"files": found.ids[rows].tolist(), "differ_in": differ}
+        {"files": contents.ids[rows].tolist(), "differ_in": differ}
         for rows in groups
-        if (differ := [key for key, label in found.labels.items() if len(set(label[rows])) > 1])
+        if (differ := [key for key, label in contents.labels.items() if len(set(label[rows])) > 1])
     ]
     return {
         "name": "utkface",
-        "source": str(found.files.path),
-        "files": len(found.ids) + len(found.skipped),
-        "usable": len(found.ids),
+        "source": str(contents.files.path),
+        "files": len(contents.ids) + len(contents.skipped),
+        "usable": len(contents.ids),
         "skipped": [
-            {"file": name, "kind": kind, "reason": reason} for name, kind, reason in found.skipped
+            {"file": name, "kind": kind, "reason": reason}
+            for name, kind, reason in contents.skipped
         ],
-        "hash": _hash(found.ids, found.digests),
+        "hash": _hash(contents.ids, contents.digests),
         "counts": {
             "race": _count(race, ATTRIBUTES["race"].values),
             "gender": _count(gender, ATTRIBUTES["gender"].values),
@@ -244,7 +245,7 @@ def account(found: Survey) -> dict[str, Any]:
             "largest": max(map(len, groups), default=0),
             "exact_groups": len(exact),
             "exact_files": sum(exact),
-            "members": [found.ids[rows].tolist() for rows in groups],
+            "members": [contents.ids[rows].tolist() for rows in groups],
         },
         "conflicts": {
             "groups": len(conflicts),
@@ -297,35 +298,37 @@ class UtkfaceSource(Source):
           DataError: If the data is missing, too much of it is bad, or a split or a race in it is
             left empty.
         """
-        found = survey(find(self.root))
-        refuse_bad(found, self)
-        return _split(found, self.split, seed)
+        contents = survey(find(self.root))
+        refuse_bad(contents, self)
+        return _split(contents, self.split, seed)
 
 
-def _split(found: Survey, split: SplitSettings, seed: int) -> Dataset:
-    manifest, ratio = account(found), list(split.ratio)
-    rows = np.arange(len(found.ids))
+def _split(contents: Survey, split: SplitSettings, seed: int) -> Dataset:
+    manifest, ratio = account(contents), list(split.ratio)
+    rows = np.arange(len(contents.ids))
     if split.dedup == "first":
-        rows = rows[found.group == rows]
+        rows = rows[contents.group == rows]
     everyone = Examples(
-        ids=found.ids,
-        labels=found.labels,
-        cluster=found.group,
-        read=lambda some: [upright(found.files.read(name)) for name in found.ids[some].tolist()],
+        ids=contents.ids,
+        labels=contents.labels,
+        cluster=contents.group,
+        read=lambda rows_wanted: [
+            upright(contents.files.read(name)) for name in contents.ids[rows_wanted].tolist()
+        ],
     ).take(rows)
     stratum = everyone.labels["race"] * len(_DECADES) + everyone.labels["age"] // 10
     if not split.stratify:
         stratum = np.zeros_like(stratum)
     chosen = assign(everyone.ids, everyone.cluster, stratum, ratio=ratio, seed=seed)
     splits = {name: everyone.take(np.flatnonzero(chosen == k)) for k, name in enumerate(SPLITS)}
-    _require_every_race(found.files.path, splits)
+    _require_every_race(contents.files.path, splits)
     manifest["split"] = {
         "rule": SPLIT_RULE,
         "seed": seed,
         "ratio": ratio,
         "stratify": ["race", "age"] if split.stratify else [],
         "dedup": split.dedup,
-        "left_out": len(found.ids) - len(rows),
+        "left_out": len(contents.ids) - len(rows),
         "sizes": {name: len(examples) for name, examples in splits.items()},
         "race_gender": {
             name: _by_race_and_gender(examples.labels["race"], examples.labels["gender"])

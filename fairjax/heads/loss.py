@@ -123,12 +123,12 @@ def _rows(
 ) -> HeadOutput:
     """`class_losses` on one shard."""
     number, rows = shard_number(axis), len(kernel)
-    place = labels - number * rows
-    place = jnp.where((place >= 0) & (place < rows), place, rows)
+    local_label = labels - number * rows
+    local_label = jnp.where((local_label >= 0) & (local_label < rows), local_label, rows)
     counted = jnp.ones(rows, bool)  # which XLA drops, where all do
     if head.name != "dense":
         counted = number * rows + jnp.arange(rows) < classes
-    shard = Shard(kernel, place, counted)
+    shard = Shard(kernel, local_label, counted)
     if head.name == "sampled":
         size = max(2, int(head.rate * rows))  # some class besides a row's own
         shard = draw(shard, size, jax.random.fold_in(key, number))

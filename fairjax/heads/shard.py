@@ -19,12 +19,12 @@ class Shard(NamedTuple):
 
     Attributes:
       kernel: Weights of the classes, of any length.
-      place: For each row of the batch where its own class is; the number of classes here: nowhere.
+      local_label: Index here of each row's own class; the number of classes where it is not here.
       counted: False on classes that are no class, or are met elsewhere.
     """
 
     kernel: Float[Array, "classes dim"]
-    place: Int[Array, " batch"]
+    local_label: Int[Array, " batch"]
     counted: Bool[Array, " classes"]
 
 
@@ -55,9 +55,9 @@ def split_cosines(shard: Shard, embedding: jax.Array) -> tuple[TwoSided, TwoSide
     The own class's are 0 where it is not here; the others' are minus infinity in its place and on
     what does not count.
     """
-    here = shard.place < len(shard.kernel)
+    here = shard.local_label < len(shard.kernel)
     sides = [
-        split_target(jnp.where(shard.counted[None], cosines, -jnp.inf), shard.place)
+        split_target(jnp.where(shard.counted[None], cosines, -jnp.inf), shard.local_label)
         for cosines in two_sided_cosines(embedding, unit(shard.kernel).direction)
     ]
     target, others = zip(*sides, strict=True)

@@ -23,13 +23,13 @@ from fairjax.models.cosine_head import unit
 _FLOOR = -1e30  # a finite minus infinity: exp(-inf - _FLOOR) is 0 and no NaN
 
 
-class Asked(NamedTuple):
-    """What a row brings to each chunk, and has gradients by.
+class Inputs(NamedTuple):
+    """Inputs of each chunk that have gradients.
 
     Attributes:
       embedding: [batch, dim], of length 1.
-      target: [batch], its cosine with its own class.
-      margined: [batch], the same after the margin.
+      target: [batch], cosine of each row with its own class.
+      margined: [batch], that cosine after the margin.
     """
 
     embedding: jax.Array
@@ -37,17 +37,17 @@ class Asked(NamedTuple):
     margined: Rows
 
 
-class Fixed(NamedTuple):
-    """What a row brings besides, without gradients.
+class Constants(NamedTuple):
+    """Inputs of each chunk that have no gradient.
 
     Attributes:
-      place: [batch], as in `Shard`.
-      counted: [classes], as in `Shard`.
+      local_label: [batch], labels as in `Shard`.
+      counted: [classes], flags as in `Shard`.
       parting: The penalty's T, parted from its neighbours; without a penalty, any number.
-      state: The margin's.
+      state: State of the margin.
     """
 
-    place: jax.Array
+    local_label: jax.Array
     counted: jax.Array
     parting: jax.Array
     state: State
@@ -74,15 +74,15 @@ class Chunk:
         """The first class of a chunk."""
         return jnp.minimum(number * self.width, self.rows - self.width)
 
-    def take(self, number: jax.Array, kernel: jax.Array, fixed: Fixed) -> Shard:
+    def take(self, number: jax.Array, kernel: jax.Array, constants: Constants) -> Shard:
         """The chunk of that number, as a shard; a class counts in the first chunk that has it."""
         start = self.start(number)
-        place = fixed.place - start
-        here = (place >= 0) & (place < self.width)
-        counted = lax.dynamic_slice_in_dim(fixed.counted, start, self.width)
+        local_label = constants.local_label - start
+        here = (local_label >= 0) & (local_label < self.width)
+        counted = lax.dynamic_slice_in_dim(constants.counted, start, self.width)
         return Shard(
             lax.dynamic_slice_in_dim(kernel, start, self.width),
-            jnp.where(here, place, self.width),
+            jnp.where(here, local_label, self.width),
             counted & (start + jnp.arange(self.width) >= number * self.width),
         )
 
@@ -92,16 +92,16 @@ def streamed(
 ) -> tuple[TwoSided, Reduce]:
     """The own class's cosines, as far as it is here, and how to reduce the others, in chunks."""
     cut = Chunk(len(shard.kernel), min(chunk, len(shard.kernel)))
-    target, kernel = own_cosines(shard.kernel, embedding, shard.place)
+    target, kernel = own_cosines(shard.kernel, embedding, shard.local_label)
 
     def reduce(margined: Rows, state: State, mask: jax.Array) -> tuple[Rows, Penalty | None]:
         own = TwoSided(*total(target, terms.axis))
-        asked = Asked(embedding, *own_copy((own.both, margined), terms.axis))
-        fixed = Fixed(shard.place, shard.counted, jnp.float32(0), state)
+        inputs = Inputs(embedding, *own_copy((own.both, margined), terms.axis))
+        constants = Constants(shard.local_label, shard.counted, jnp.float32(0), state)
         if terms.penalty:
-            threshold, parting = find_threshold(cut, terms, kernel, asked, fixed, mask)
-            fixed = fixed._replace(parting=parting)
-        logsumexp, selected = walk(cut, terms, kernel, asked, fixed)
+            threshold, parting = find_threshold(cut, terms, kernel, inputs, constants, mask)
+            constants = constants._replace(parting=parting)
+        logsumexp, selected = walk(cut, terms, kernel, inputs, constants)
         largest = greatest(logsumexp, terms.axis)
         logsumexp = largest + jnp.log(total(jnp.exp(logsumexp - largest), terms.axis))
         if not terms.penalty:
@@ -116,37 +116,44 @@ def streamed(
 
 @jax.custom_vjp
 def own_cosines(
-    kernel: jax.Array, embedding: jax.Array, place: jax.Array
+    kernel: jax.Array, embedding: jax.Array, local_label: jax.Array
 ) -> tuple[TwoSided, jax.Array]:
     """Cosines with the own class, 0 where it is not here; and the kernel, to be used hereafter.
 
     That order makes the backward pass add the own classes' gradient to the others' in place, where
     two uses of the kernel would each have a gradient of its size.
     """
-    own = kernel.at[place].get(mode="fill", fill_value=0)
+    own = kernel.at[local_label].get(mode="fill", fill_value=0)
     cosine = jnp.sum(embedding * unit(own).direction, axis=1)
     return TwoSided(cosine, cosine), kernel
 
 
-def _own_forward(kernel: jax.Array, embedding: jax.Array, place: jax.Array) -> tuple[Any, Any]:
-    return own_cosines(kernel, embedding, place), (kernel, embedding, place)
+def _own_forward(
+    kernel: jax.Array, embedding: jax.Array, local_label: jax.Array
+) -> tuple[Any, Any]:
+    return own_cosines(kernel, embedding, local_label), (kernel, embedding, local_label)
 
 
 def _own_backward(saved: Any, grads: tuple[TwoSided, jax.Array]) -> tuple[Any, ...]:
-    kernel, embedding, place = saved
+    kernel, embedding, local_label = saved
     cosine, kernel_grad = grads
-    own = kernel.at[place].get(mode="fill", fill_value=0)
+    own = kernel.at[local_label].get(mode="fill", fill_value=0)
     direction, through = jax.vjp(lambda rows: unit(rows).direction, own)
     (own_grad,) = through(cosine.both[:, None] * embedding)
     embedding_grad = (cosine.both + cosine.through_embedding)[:, None] * direction
-    return kernel_grad.at[place].add(own_grad, mode="drop"), embedding_grad, None
+    return kernel_grad.at[local_label].add(own_grad, mode="drop"), embedding_grad, None
 
 
 own_cosines.defvjp(_own_forward, _own_backward)
 
 
 def find_threshold(
-    cut: Chunk, terms: Terms, kernel: jax.Array, asked: Asked, fixed: Fixed, mask: jax.Array
+    cut: Chunk,
+    terms: Terms,
+    kernel: jax.Array,
+    inputs: Inputs,
+    constants: Constants,
+    mask: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """The penalty's T over all shards, each of which keeps the k largest of its chunks so far.
 
@@ -156,14 +163,14 @@ def find_threshold(
     """
     penalty, axis = terms.penalty, terms.axis
     assert penalty
-    kernel, asked = lax.stop_gradient((kernel, asked))
+    kernel, inputs = lax.stop_gradient((kernel, inputs))
     keep = penalty.largest_rank(len(mask), terms.classes) + 1  # and the one below T
-    limit = penalty.ceiling(asked.target, mask)
+    limit = penalty.ceiling(inputs.target, mask)
 
     def look(carry: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[Any, None]:
         best, excluded = carry
-        _, others = split_cosines(cut.take(number, kernel, fixed), asked.embedding)
-        excluded += penalty.excluded(others.both, asked.target)
+        _, others = split_cosines(cut.take(number, kernel, constants), inputs.embedding)
+        excluded += penalty.excluded(others.both, inputs.target)
         return (merge(best, others.both, limit), excluded), None
 
     start = jnp.full(keep, -jnp.inf), jnp.zeros(len(mask), jnp.int32)
@@ -181,21 +188,21 @@ def merge(best: jax.Array, cosines: jax.Array, limit: jax.Array) -> jax.Array:
     if cosines.size <= k:
         few = jnp.where(cosines <= limit[:, None], cosines, -jnp.inf).reshape(-1)
     else:
-        found = candidates(cosines, k, at_most=limit, largest_k=k)
-        few = jnp.concatenate([found.values, jnp.full(k, found.bound)])  # k reach the bound
+        selection = candidates(cosines, k, at_most=limit, largest_k=k)
+        few = jnp.concatenate([selection.values, jnp.full(k, selection.bound)])  # k reach the bound
     return lax.top_k(jnp.concatenate([best, few]), k)[0]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def walk(
-    cut: Chunk, terms: Terms, kernel: jax.Array, asked: Asked, fixed: Fixed
+    cut: Chunk, terms: Terms, kernel: jax.Array, inputs: Inputs, constants: Constants
 ) -> tuple[Rows, Selected | None]:
     """The log-sum-exp of the others' logits, and the penalty's sums, over this shard."""
-    zeros = jnp.zeros_like(asked.target)
+    zeros = jnp.zeros_like(inputs.target)
 
     def step(carry: Any, number: jax.Array) -> tuple[Any, None]:
         largest, exponential, selected = carry
-        logits, more = reduced(terms, cut.take(number, kernel, fixed), asked, fixed)
+        logits, more = reduced(terms, cut.take(number, kernel, constants), inputs, constants)
         raised = jnp.maximum(largest, jnp.max(logits, axis=1))
         exponential *= jnp.exp(largest - raised)
         exponential += jnp.sum(jnp.exp(logits - raised[:, None]), axis=1)
@@ -207,46 +214,46 @@ def walk(
 
 
 def reduced(
-    terms: Terms, part: Shard, asked: Asked, fixed: Fixed
+    terms: Terms, chunk: Shard, inputs: Inputs, constants: Constants
 ) -> tuple[jax.Array, Selected | None]:
     """The others' logits [batch, chunk], and the penalty's sums over them."""
-    _, others = split_cosines(part, asked.embedding)
-    margined = terms.margin.nontarget(others.both, asked.margined, fixed.state)
+    _, others = split_cosines(chunk, inputs.embedding)
+    margined = terms.margin.nontarget(others.both, inputs.margined, constants.state)
     selected = None
     if terms.penalty:
-        selected = terms.penalty.select(*others, fixed.parting, asked.target, asked.margined)
+        selected = terms.penalty.select(*others, constants.parting, inputs.target, inputs.margined)
     return terms.margin.scale * margined, selected
 
 
 def _walk_forward(
-    cut: Chunk, terms: Terms, kernel: jax.Array, asked: Asked, fixed: Fixed
+    cut: Chunk, terms: Terms, kernel: jax.Array, inputs: Inputs, constants: Constants
 ) -> tuple[Any, Any]:
-    logsumexp, selected = walk(cut, terms, kernel, asked, fixed)
-    return (logsumexp, selected), (kernel, asked, fixed, logsumexp)
+    logsumexp, selected = walk(cut, terms, kernel, inputs, constants)
+    return (logsumexp, selected), (kernel, inputs, constants, logsumexp)
 
 
 def _walk_backward(cut: Chunk, terms: Terms, saved: Any, grads: Any) -> tuple[Any, ...]:
-    kernel, asked, fixed, logsumexp = saved
+    kernel, inputs, constants, logsumexp = saved
 
-    def step(carry: tuple[jax.Array, Asked], number: jax.Array) -> tuple[Any, None]:
-        kernel_grad, asked_grad = carry
-        part = cut.take(number, kernel, fixed)
+    def step(carry: tuple[jax.Array, Inputs], number: jax.Array) -> tuple[Any, None]:
+        kernel_grad, inputs_grad = carry
+        chunk = cut.take(number, kernel, constants)
 
-        def outputs(weights: jax.Array, asked: Asked) -> tuple[Rows, Selected | None]:
-            logits, selected = reduced(terms, part._replace(kernel=weights), asked, fixed)
+        def outputs(weights: jax.Array, inputs: Inputs) -> tuple[Rows, Selected | None]:
+            logits, selected = reduced(terms, chunk._replace(kernel=weights), inputs, constants)
             share = jnp.sum(jnp.exp(logits - logsumexp[:, None]), axis=1)  # d log-sum-exp
             return share, selected
 
-        _, back = jax.vjp(outputs, part.kernel, asked)
+        _, back = jax.vjp(outputs, chunk.kernel, inputs)
         part_grad, more = back(grads)
         start = cut.start(number)
         part_grad += lax.dynamic_slice_in_dim(kernel_grad, start, cut.width)
         kernel_grad = lax.dynamic_update_slice_in_dim(kernel_grad, part_grad, start, 0)
-        return (kernel_grad, jax.tree.map(jnp.add, asked_grad, more)), None
+        return (kernel_grad, jax.tree.map(jnp.add, inputs_grad, more)), None
 
-    zeros = jax.tree.map(jnp.zeros_like, (kernel, asked))
-    (kernel_grad, asked_grad), _ = lax.scan(step, zeros, jnp.arange(cut.count))
-    return kernel_grad, asked_grad, None
+    zeros = jax.tree.map(jnp.zeros_like, (kernel, inputs))
+    (kernel_grad, inputs_grad), _ = lax.scan(step, zeros, jnp.arange(cut.count))
+    return kernel_grad, inputs_grad, None
 
 
 walk.defvjp(_walk_forward, _walk_backward)

@@ -64,7 +64,7 @@ def partition_objective(
       second: Unit embedding of each class from other images.
       partition: How much each class belongs to each environment; rows sum to 1.
       known: Whether a class has both embeddings.
-      temperature: Of the cosines, above 0.
+      temperature: Number above 0 that the cosines are divided by.
       variance_weight: Weight of the variance.
       balance_weight: Weight of the entropy, which keeps environments of like size.
     """
@@ -98,7 +98,7 @@ def learn_partition(
     """A soft partition of the classes that maximises `partition_objective`, by Adam.
 
     Args:
-      key: Of the start and of the order of the classes.
+      key: Random key of the start and of the order of the classes.
       first: Unit embedding of each class.
       second: Unit embedding of each class from other images.
       known: Whether a class has both; others belong to all environments alike.
@@ -106,7 +106,7 @@ def learn_partition(
       epochs: Passes over the classes.
       batch: Classes a step; the last classes of a pass that fill no batch wait for the next one.
       rate: Adam's learning rate.
-      temperature: Of the cosines.
+      temperature: Number that the cosines are divided by.
       variance_weight: Weight of the variance over environments.
       balance_weight: Weight of the entropy of the mean partition.
     """

@@ -103,9 +103,9 @@ def build(
         return jnp.moveaxis(row.reshape(*row.shape[:2], side, side), 1, 3)
 
     def log_probability(params: PyTree, images: jax.Array) -> jax.Array:
-        return generator.apply(
-            {"params": params["generator"]}, attention_of(params["scorer"], images)
-        )
+        attention = attention_of(params["scorer"], images)
+        logs: Any = generator.apply({"params": params["generator"]}, attention)
+        return logs
 
     def select(probability: jax.Array, key: jax.Array) -> tuple[masking.Selection, jax.Array]:
         """What the encoder sees under a draw, and the weights of its tokens."""
@@ -170,8 +170,10 @@ def build(
         other = probability if draws == 1 else soft_probability(own_key, logs)
         rectangles = block_masks(real_key, len(images), images.shape[1] // patch)
         maps = jnp.concatenate([rectangles, jax.lax.stop_gradient(other)])
-        judged, spectral = judge(params["discriminator"], model_state["spectral"], maps, train=True)
-        real, made = jnp.split(judged, 2)
+        outputs, spectral = judge(
+            params["discriminator"], model_state["spectral"], maps, train=True
+        )
+        real, made = jnp.split(outputs, 2)
         fixed = jax.lax.stop_gradient(params["discriminator"])
         taken, _ = judge(fixed, spectral, probability, train=False)
         chosen, weights = select(probability, noise_key)
@@ -188,8 +190,8 @@ def build(
             value += weight * total / jnp.maximum(count, 1.0)
         scalars |= {
             "loss": (value * count, count),
-            "judged_real": masked_sum(real, mask),
-            "judged_generated": masked_sum(made, mask),
+            "output_real": masked_sum(real, mask),
+            "output_generated": masked_sum(made, mask),
             "map_entropy": masked_sum(entropy, mask),
             "selected_and_masked": masked_sum(share, mask),
         }

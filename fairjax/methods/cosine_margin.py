@@ -116,6 +116,7 @@ def build(
     margin: Margin = CosFace(),  # noqa: B008  frozen
     head: Head = Head(),  # noqa: B008  frozen
     tta: str = "sum",
+    margin_ramp_epochs: float = 0.0,
 ) -> Method:
     """Margin softmax.
 
@@ -128,6 +129,7 @@ def build(
       head: How the class weights lie over devices, and are walked.
       tta: What "embedding" is made of: "sum" (of the image's and its mirror image's, then
         normalised), "concat" (both, then normalised) or "none" (the image's).
+      margin_ramp_epochs: Epochs over which the margin grows from 0; see `ramp`.
     """
     return margin_method(
         backbone,
@@ -138,7 +140,51 @@ def build(
         penalty=None,
         head=head,
         tta=tta,
+        extension=ramp(margin_epochs=margin_ramp_epochs, penalty_epochs=0.0),
     )
+
+
+def ramp(*, margin_epochs: float, penalty_epochs: float) -> Extension | None:
+    """Margin and FPR penalty that grow linearly from 0 to their full strength.
+
+    In full from the first step, they can keep a network on the plateau where it knows nobody. The
+    ramp acts on the target cosine alone: what a margin does to other classes is there at once.
+
+    Args:
+      margin_epochs: Epochs until the margin is whole; 0 for whole from the first step.
+      penalty_epochs: Epochs until the penalty is whole; 0 for whole from the first step.
+
+    Returns:
+      What `margin_method` adds to a step; None where both are whole at once.
+
+    Raises:
+      ValueError: If either is negative.
+    """
+    for name, epochs in (("margin_ramp_epochs", margin_epochs), ("ramp_epochs", penalty_epochs)):
+        if not 0 <= epochs < float("inf"):
+            raise ValueError(f"config.method.{name}={epochs} must be 0 or more.")
+    if not margin_epochs and not penalty_epochs:
+        return None
+
+    def strength(epochs: float, batch: Batch) -> jax.Array:
+        return jnp.minimum(batch["epoch"] / epochs, 1.0) if epochs else jnp.float32(1)
+
+    def step(view: MarginView) -> Extended:
+        output, scalars = view.output, {}
+        penalised = output.penalty.shift if output.penalty else jnp.zeros_like(output.target)
+        by_margin = output.target - (output.margined + penalised)
+        missing = jnp.zeros_like(output.target)
+        for name, epochs, whole in (
+            ("margin_strength", margin_epochs, by_margin),
+            ("penalty_strength", penalty_epochs, penalised),
+        ):
+            if epochs:
+                part = strength(epochs, view.batch)
+                missing += (1 - part) * whole
+                scalars[name] = (part, jnp.float32(1))
+        return Extended(shift=-missing, scalars=scalars)
+
+    return Extension(step)
 
 
 def margin_method(

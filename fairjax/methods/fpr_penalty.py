@@ -20,7 +20,7 @@ from fairjax.core.types import Batch, Method, Target
 from fairjax.heads import Head, HeadOutput
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.losses.fpr import AUTO_ALLOWANCE
-from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method
+from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method, ramp
 
 
 def build(
@@ -37,6 +37,8 @@ def build(
     alpha: float = 1.0,
     alpha_mode: str = "constant",
     power: float = 2.0,
+    ramp_epochs: float = 0.0,
+    margin_ramp_epochs: float = 0.0,
     log_groups: str = "group",
 ) -> Method:
     """Margin softmax with the FPR penalty.
@@ -57,6 +59,8 @@ def build(
       alpha: Strength of "paper", which does not print its value.
       alpha_mode: "constant" or "one_plus_target", for "paper": alpha (1 + target cosine).
       power: Exponent of the selected cosines in "paper".
+      ramp_epochs: Epochs over which the penalty grows from 0; see `cosine_margin.ramp`.
+      margin_ramp_epochs: Epochs over which the margin grows from 0.
       log_groups: An attribute whose groups' rates are logged, where the dataset has it; it never
         enters the loss; "" is none.
     """
@@ -97,6 +101,7 @@ def build(
         head=head,
         tta=tta,
         log=log,
+        extension=ramp(margin_epochs=margin_ramp_epochs, penalty_epochs=ramp_epochs),
     )
 
 

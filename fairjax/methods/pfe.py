@@ -39,7 +39,7 @@ def build(
       targets: What the dataset offers.
       preprocess: uint8 images to the backbone's input.
       label: Attribute whose values are the people of the training split. A batch needs several
-        images of a person: set `input.balance` and `input.together`.
+        images of a person: set `input.images_per_identity`.
       layer: Map of the backbone that the variances are read from.
       tta: "none", or "fuse" to fuse an image with its mirror image: mean weighted by precision,
         the smaller variance.

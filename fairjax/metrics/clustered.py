@@ -24,6 +24,7 @@ There the design effect of the `FEW` likeliest errors of the same pairs stands i
 (`likeliest_design_effect`): errors at a more lenient threshold cluster at least as much.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -55,6 +56,11 @@ class Dyads:
     people: Int[np.ndarray, "dyads 2"]
     trials: Int[np.ndarray, " dyads"]
     position: Int[np.ndarray, " pairs"]
+
+    @functools.cached_property
+    def sums(self) -> "DyadSums":
+        """The trials, ready for the errors of many thresholds."""
+        return DyadSums(self.trials, self.people)
 
 
 @dataclass(frozen=True)
@@ -180,44 +186,55 @@ def clustered_rate(
     if not isinstance(couples, Dyads):
         couples = dyads(couples)
     errors = np.bincount(couples.position[error], minlength=len(couples.trials))
-    return from_sums(errors, couples.trials, couples.people)
+    return couples.sums.rate(errors)
 
 
-def from_sums(
-    errors: Int[np.ndarray, " dyads"],
-    trials: Int[np.ndarray, " dyads"],
-    people: Int[np.ndarray, "dyads 2"],
-) -> ClusteredRate:
-    """`clustered_rate` from sums by dyad, which merge by adding.
+class DyadSums:
+    """Trials of each dyad, ready for the errors of many thresholds; sums by dyad merge by adding.
 
     Args:
-      errors: Errors of each dyad.
       trials: Pairs of each dyad.
       people: The dyad's two people, any integers; equal for mated pairs. No dyad twice.
     """
-    total, wrong = int(trials.sum()), int(errors.sum())
-    if not total:
-        return ClusteredRate(0, 0, 0, 0, np.nan)
-    names, person = np.unique(people, return_inverse=True)
-    person = person.reshape(people.shape)
-    rate = wrong / total
-    dependent = _dependent(trials, person)
-    known = total**2 - dependent
-    raw = variance = np.nan
-    if known > 0:
-        raw = _dependent(errors - rate * trials, person) / known
-        variance = max(raw, rate * (1 - rate) / total)
-    each = _by_person(trials, person)
-    return ClusteredRate(
-        errors=wrong,
-        trials=total,
-        people=len(names),
-        independent=_disjoint(person),
-        variance=float(variance),
-        raw_variance=float(raw),
-        dependents=dependent / total,
-        effective_people=float(each.sum() ** 2 / np.sum(each**2)),
-    )
+
+    def __init__(
+        self, trials: Int[np.ndarray, " dyads"], people: Int[np.ndarray, "dyads 2"]
+    ) -> None:
+        self.trials, self.total = trials, int(trials.sum())
+        names, person = np.unique(people, return_inverse=True)
+        self.people, self.person = len(names), person.reshape(people.shape)
+        if not self.total:
+            return
+        self.dependent = _dependent(trials, self.person)
+        each = _by_person(trials, self.person)
+        self.effective_people = float(each.sum() ** 2 / np.sum(each**2))
+        self.independent = _disjoint(self.person)
+
+    def rate(self, errors: Int[np.ndarray, " dyads"]) -> ClusteredRate:
+        """The rate of errors, with its variance.
+
+        Args:
+          errors: Errors of each dyad.
+        """
+        total, wrong = self.total, int(errors.sum())
+        if not total:
+            return ClusteredRate(0, 0, 0, 0, np.nan)
+        rate = wrong / total
+        known = total**2 - self.dependent
+        raw = variance = np.nan
+        if known > 0:
+            raw = _dependent(errors - rate * self.trials, self.person) / known
+            variance = max(raw, rate * (1 - rate) / total)
+        return ClusteredRate(
+            errors=wrong,
+            trials=total,
+            people=self.people,
+            independent=self.independent,
+            variance=float(variance),
+            raw_variance=float(raw),
+            dependents=self.dependent / total,
+            effective_people=self.effective_people,
+        )
 
 
 def likeliest_design_effect(
@@ -239,7 +256,7 @@ def likeliest_design_effect(
         return np.nan
     likeliest = np.argpartition(score if mated else -score, count - 1)[:count]
     errors = np.bincount(couples.position[likeliest], minlength=len(couples.trials))
-    return from_sums(errors, couples.trials, couples.people).design_effect
+    return couples.sums.rate(errors).design_effect
 
 
 def common_design_effects(rates: Sequence[ClusteredRate]) -> Float[np.ndarray, " groups"]:
@@ -255,6 +272,18 @@ def common_design_effects(rates: Sequence[ClusteredRate]) -> Float[np.ndarray, "
     Args:
       rates: One a group; NaN results for a group without pairs.
     """
+    others = np.array([r.dependents for r in rates]) - 1
+    return 1 + common_correlation(rates) * others
+
+
+def common_correlation(rates: Sequence[ClusteredRate]) -> float:
+    """Correlation of two errors whose pairs share a person, the same in all groups; at least 0.
+
+    `common_design_effects` has its equation. 0 where no group says anything about it.
+
+    Args:
+      rates: One a group.
+    """
     alone = np.array([r.rate * (1 - r.rate) for r in rates])
     trials = np.array([r.trials for r in rates], np.float64)
     raw = np.array([r.raw_variance for r in rates])
@@ -262,7 +291,7 @@ def common_design_effects(rates: Sequence[ClusteredRate]) -> Float[np.ndarray, "
     known = ~np.isnan(raw) & (alone > 0) & (others > 0)
     found = np.sum((raw * trials - alone)[known] * trials[known])
     most = np.sum((alone * trials * others)[known])
-    return 1 + (max(found / most, 0.0) if most > 0 else 0.0) * others
+    return float(max(found / most, 0.0)) if most > 0 else 0.0
 
 
 def person_mean(

@@ -91,6 +91,21 @@ class Known:
         reached = np.sum(under >= float(self.statistic(rates)) - 1e-12)
         return float((1 + reached) / (1 + len(null)))
 
+    def large_sample_p_value(self, rates: Float[np.ndarray, " groups"]) -> float | None:
+        """P-value without draws; None where a group has fewer than 30 errors, or others.
+
+        It has no smallest value, which draws have, so that it serves where tests are many.
+
+        Args:
+          rates: The observed rates.
+        """
+        if not self._is_large:
+            return None
+        x, more = float(self.statistic(rates)), len(self.trials) - 1
+        if math.isinf(self.freedom):
+            return float(special.chdtrc(more, x))
+        return float(special.fdtrc(more, self.freedom, x / more))
+
     def detectable_ratio(self, *, alpha: float, seed: int) -> float | None:
         """Smallest ratio of one group's rate to the others' that is shown with `POWER`.
 
@@ -106,7 +121,18 @@ class Known:
         """
         rng = np.random.default_rng([seed, _POWER])
         critical = self._critical(rng, alpha)
-        return _first_shown(RATIOS, lambda ratio: self._power(rng, ratio, critical))
+        return first_shown(RATIOS, lambda ratio: self._power(rng, ratio, critical))
+
+    def power(self, ratio: float, *, alpha: float, seed: int) -> float:
+        """Chance that these data show a ratio, a fraction in [0, 1].
+
+        Args:
+          ratio: Rate of one group, whichever it is, over that of the others; above 1.
+          alpha: Size of the test, after adjustment for others.
+          seed: Non-negative.
+        """
+        rng = np.random.default_rng([seed, _POWER, 2])
+        return self._power(rng, ratio, self._critical(rng, alpha))
 
     def people_factor(self, ratio: float, *, alpha: float, seed: int) -> float | None:
         """How many times as many people would show a ratio with `POWER`.
@@ -128,7 +154,7 @@ class Known:
             more = replace(self, trials=self.trials * factor, freedom=self.freedom * factor)
             return more._power(rng, ratio, more._critical(rng, alpha))
 
-        return _first_shown(FACTORS, power)
+        return first_shown(FACTORS, power)
 
     @property
     def _is_large(self) -> bool:
@@ -184,13 +210,26 @@ def equality(
     return np.where(np.abs(below) < 1e-15, 0.0, divide(apart, below))
 
 
-def _first_shown(values: np.ndarray, power: Callable[[float], float]) -> float | None:
-    """Where the power, which grows with the values, reaches POWER: its probit is interpolated."""
+def first_shown(
+    values: np.ndarray, power: Callable[[float], float], *, wanted: float = POWER
+) -> float | None:
+    """The value at which a power that grows with the values reaches the one wanted.
+
+    Between two values the probit of the power is interpolated in the logarithm of the value.
+
+    Args:
+      values: Ascending and positive.
+      power: Power at a value, a fraction in [0, 1].
+      wanted: Power to reach, a fraction in (0, 1).
+
+    Returns:
+      The value; None where even the last one has less power.
+    """
     powers: dict[int, float] = {}
 
     def reached(place: int) -> bool:
         powers[place] = power(float(values[place]))
-        return powers[place] >= POWER
+        return powers[place] >= wanted
 
     last = len(values) - 1
     if not reached(last):
@@ -198,8 +237,8 @@ def _first_shown(values: np.ndarray, power: Callable[[float], float]) -> float |
     first = bisect.bisect_left(range(last), True, key=reached)
     if first - 1 not in powers or first not in powers:
         return float(values[first])
-    low, wanted, high = special.ndtri(
-        np.clip([powers[first - 1], POWER, powers[first]], 1e-3, 1 - 1e-3)
+    low, goal, high = special.ndtri(
+        np.clip([powers[first - 1], wanted, powers[first]], 1e-3, 1 - 1e-3)
     )
-    share = (wanted - low) / (high - low)
+    share = (goal - low) / (high - low)
     return float(values[first - 1] * (values[first] / values[first - 1]) ** share)

@@ -8,7 +8,7 @@ Each takes chunks by `add`, in any order, and `merge`s with its like from anothe
 comes out equals what the functions on whole arrays give. Fixed thresholds need the third pass only.
 
 Memory: 1 MiB a group for the histogram; for the search the scores in the two bins about each
-threshold, a bin being 1/128 of its scores' power of two; for the counts 24 bytes and 8 a threshold
+threshold, a bin being 1/128 of its scores' power of two; for the counts 16 bytes and 8 a threshold
 for each distinct couple of people.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.metrics.classification import divide
-from fairjax.metrics.clustered import ClusteredRate, from_sums
+from fairjax.metrics.clustered import ClusteredRate, DyadSums
 from fairjax.metrics.subject_bootstrap import group_cell
 from fairjax.metrics.verification import (
     Curve,
@@ -31,6 +31,7 @@ from fairjax.metrics.verification import (
 
 _BINS = 1 << 16
 _SIGN = np.uint32(1 << 31)
+_LOW, _MOST_PEOPLE = (1 << 32) - 1, (1 << 31) - 1
 
 
 class ScoreHistogram:
@@ -156,6 +157,7 @@ class Counts:
         self._thresholds = np.asarray(thresholds, np.float64)
         self._groups = groups
         self._sums: dict[tuple[bool, int], _CoupleSums] = {}
+        self._pooled: dict[bool, _CoupleSums] = {}
 
     def add(self, chunk: Comparisons) -> None:
         """Counts some comparisons.
@@ -164,6 +166,7 @@ class Counts:
           ValueError: If a score is NaN.
         """
         check_scores(chunk.score)
+        self._pooled = {}
         wrong = (chunk.score[:, None] >= self._thresholds) != chunk.mated[:, None]
         cells = self._groups**2 + 1
         cell = group_cell(chunk.group, groups=self._groups)
@@ -176,6 +179,7 @@ class Counts:
 
     def merge(self, other: "Counts") -> None:
         """Adds what another one counted at the same thresholds."""
+        self._pooled = {}
         for key, sums in other._sums.items():
             self._of(*key).merge(sums)
 
@@ -202,55 +206,83 @@ class Counts:
 
     def _rate(self, mated: bool, point: int, cell: tuple[int, int] | None) -> ClusteredRate:
         if cell is None:
-            sums = _CoupleSums(len(self._thresholds))
-            for (kind, _), part in self._sums.items():
-                if kind == mated:
-                    sums.merge(part)
+            sums = self._everyone(mated)
         else:
             sums = self._of(mated, min(cell) * self._groups + max(cell))
-        people, trials, errors = sums.total()
-        return from_sums(errors[:, point], trials, people)
+        return sums.rate(point)
+
+    def _everyone(self, mated: bool) -> "_CoupleSums":
+        """All cells of one kind, added up once however many thresholds are asked for."""
+        if mated not in self._pooled:
+            own = [part for (kind, _), part in self._sums.items() if kind == mated]
+            pooled = _CoupleSums(len(self._thresholds))
+            for part in own:
+                part.total()
+                pooled.parts.append((part.key, part.sums))
+            self._pooled[mated] = pooled
+        return self._pooled[mated]
 
 
 class _CoupleSums:
-    """Trials and errors of each couple of people, added up in bulk."""
+    """Trials and errors of each couple of people, added up in bulk under one key a couple."""
 
     def __init__(self, thresholds: int) -> None:
-        self.people = np.zeros((0, 2), np.int64)
+        self.key = np.zeros(0, np.int64)
         self.sums = np.zeros((0, 1 + thresholds), np.int64)
         self.parts: list[tuple[np.ndarray, np.ndarray]] = []
         self.waiting = 0
+        self._ready: DyadSums | None = None
 
     def add(self, subject: np.ndarray, wrong: np.ndarray) -> None:
         sums = np.column_stack([np.ones(len(wrong), np.int64), wrong])
-        self._take(*_added_up(np.sort(subject, axis=1), sums))
+        self._take(*_added_up(_couple_keys(subject), sums))
 
     def merge(self, other: "_CoupleSums") -> None:
-        people, trials, errors = other.total()
-        self._take(people, np.column_stack([trials, errors]))
+        other.total()
+        self._take(other.key, other.sums)
 
-    def total(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """People [couples, 2], trials [couples], errors [couples, thresholds]."""
+    def total(self) -> np.ndarray:
+        """Trials and errors [couples, 1 + thresholds], one row a key."""
         if self.parts:
-            people, sums = zip((self.people, self.sums), *self.parts, strict=True)
-            self.people, self.sums = _added_up(np.concatenate(people), np.concatenate(sums))
-            self.parts, self.waiting = [], 0
-        return self.people, self.sums[:, 0], self.sums[:, 1:]
+            keys, sums = zip((self.key, self.sums), *self.parts, strict=True)
+            self.key, self.sums = _added_up(np.concatenate(keys), np.concatenate(sums))
+            self.parts, self.waiting, self._ready = [], 0, None
+        return self.sums
 
-    def _take(self, people: np.ndarray, sums: np.ndarray) -> None:
-        self.parts.append((people, sums))
-        self.waiting += len(people)
-        if self.waiting > len(self.people):  # so that the cost stays that of a few sorts
+    def rate(self, point: int) -> ClusteredRate:
+        """The rate of errors at one threshold."""
+        sums = self.total()
+        if self._ready is None:
+            people = np.stack([self.key >> 32, self.key & _LOW], axis=1)
+            self._ready = DyadSums(sums[:, 0], people)
+        return self._ready.rate(sums[:, 1 + point])
+
+    def _take(self, key: np.ndarray, sums: np.ndarray) -> None:
+        self.parts.append((key, sums))
+        self.waiting += len(key)
+        if self.waiting > len(self.key):  # so that the cost stays that of a few sorts
             self.total()
 
 
-def _added_up(people: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct couples and the sums of their rows."""
-    order = np.lexsort((people[:, 1], people[:, 0]))
-    people, sums = people[order], sums[order]
-    first = np.ones(len(people), bool)
-    first[1:] = (people[1:] != people[:-1]).any(axis=1)
-    return people[first], np.add.reduceat(sums, np.flatnonzero(first), axis=0)
+def _couple_keys(subject: np.ndarray) -> np.ndarray:
+    """One number a couple of people, whichever side they are on.
+
+    Raises:
+      ValueError: If a person's number does not fit 31 bits.
+    """
+    low, high = np.minimum(*subject.T), np.maximum(*subject.T)
+    if len(low) and (low.min() < 0 or high.max() > _MOST_PEOPLE):
+        raise ValueError(f"people are numbered from 0 to {_MOST_PEOPLE:,}.")
+    return (low.astype(np.int64) << 32) | high.astype(np.int64)
+
+
+def _added_up(key: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys in ascending order and the sums of their rows."""
+    order = np.argsort(key)
+    key, sums = key[order], sums[order]
+    first = np.ones(len(key), bool)
+    first[1:] = key[1:] != key[:-1]
+    return key[first], np.add.reduceat(sums, np.flatnonzero(first), axis=0)
 
 
 def _bin(score: np.ndarray) -> np.ndarray:

@@ -168,7 +168,7 @@ def running_mean_maps(
     """Each group's mean map a step nearer to that of the batch; of absent groups as it was.
 
     Args:
-      mean: As the last step left it.
+      mean: Mean maps after the step before.
       maps: Attention maps.
       group: Group of each image; negative is unknown.
       mask: False on padding.

@@ -44,7 +44,7 @@ class MaskedAutoencoder(nn.Module):
           images: `[batch, height, width, channels]`.
           selection: What the encoder sees; of one row (shared by the batch) or a row an image.
           train: Whether dropout and drop path act.
-          weights: Of the kept patches' tokens in the backward pass; see `ViT`.
+          weights: Weights of the kept patches' tokens in the backward pass; see `ViT`.
         """
         batch, patches = len(images), selection.mask.shape[1]
         keep_ids, restore_ids = (

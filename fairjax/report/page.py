@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +106,11 @@ def write_report(
     )
 
 
+# Control characters but line feed and tab, and marks that turn the order of letters: a name out of
+# a file may hold them, the page itself does not.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
 def render(
     path: Path,
     *,
@@ -141,6 +147,7 @@ def render(
         numbers=numbers,
         numeric_columns=numeric_columns,
     )
+    text = _CONTROLS.sub("\ufffd", text)
     write_whole(path, text.encode("utf-8", "backslashreplace"))  # file names may be any bytes
 
 

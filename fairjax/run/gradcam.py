@@ -1,6 +1,7 @@
 """Grad-CAM of a verification pair as a picture, from a finished run."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import flax.linen as nn
@@ -58,7 +59,7 @@ def pair_picture(
 
 def _draw(
     backbone: nn.Module,
-    preprocess: functools.partial,
+    preprocess: Callable[[jax.Array], jax.Array],
     layer: str,
     variables: PyTree,
     images: jax.Array,

@@ -30,7 +30,7 @@ FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "config.json": {"seed": int, "title": str, "eval.protocol.name": str, "eval.published": str},
     "data.json": {"hash": str, "attributes": dict},
     "model.json": {"title": str, "targets": dict, "input.image_size": int},
-    "environment.json": {"fairjax": str, "command": str},
+    "environment.json": {"fairjax": str, "command": str, "git_revision": (str, type(None))},
     "outcome.json": {"evaluated_step": int},
     "study.json": {"command": str, "plan": dict},
 }

@@ -185,7 +185,8 @@ def _external_files(onnx: Any, model: Any, path: Path) -> list[Path]:
     Raises:
       ModelError: If one is missing, too short, or lies outside the folder.
     """
-    folder, found = path.absolute().parent.resolve(), {}
+    folder = path.absolute().parent.resolve()
+    found: set[Path] = set()
     constants = [*_tensors(onnx, model.graph)]
     for function in model.functions:
         for node in function.node:
@@ -211,7 +212,7 @@ def _external_files(onnx: Any, model: Any, path: Path) -> list[Path]:
             raise ModelError(f"{path}: {location!r} has no valid offset or length.") from None
         if end > file.stat().st_size:
             raise ModelError(f"{path}: its weights {location!r} are cut short; copy them again.")
-        found[file] = None
+        found.add(file)
     return sorted(found)
 
 

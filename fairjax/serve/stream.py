@@ -228,7 +228,7 @@ def _compute_part(
         for name, shape in model.outputs.items()
     }
     for name, column in joined.items():
-        bad = ~np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
+        bad = np.atleast_1d(~np.isfinite(column).all(axis=tuple(range(1, column.ndim))))
         if bad.any():
             raise ModelError(
                 f"{model.name}: {name} is not finite for {images.names[numbers[np.argmax(bad)]]} "

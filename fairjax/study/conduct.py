@@ -46,8 +46,8 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
     with claim(workdir):
         settle(runs)
         save_study(workdir, study, shlex.join(line))
-        for line in power.lines(power.forecast(study)):
-            logging.info("%s", line)
+        for sentence in power.lines(power.forecast(study)):
+            logging.info("%s", sentence)
         logging.info("Checking the data of all runs.")
         if failed := unusable_data([run for run in runs if not run.done]):
             path = summarise(workdir, console, failed=failed)

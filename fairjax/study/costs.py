@@ -78,7 +78,7 @@ def _speed(folder: Path) -> float | None:
         for m in read_metrics(folder / "metrics.jsonl")
         if "images_per_second" in m
     ]
-    return median(lines[1:] or lines) if lines else None
+    return float(median(lines[1:] or lines)) if lines else None
 
 
 def _parameters(folder: Path) -> int | None:

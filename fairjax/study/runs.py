@@ -2,22 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import (
-    ConfigError,
-    annotation_at,
-    keys,
-    leaf,
-    suggest_key,
-    takes_words,
-    validate,
-)
+from fairjax.config import ConfigError, keys, leaf, set_leaf, validate
 from fairjax.config.study import Row, Study
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import read_json, settle_config, write_json
@@ -48,6 +39,11 @@ class Run:
         """Whether the run has its results and its page, the last file that a run writes."""
         return all((self.folder / name).exists() for name in ("results.json", "report.html"))
 
+    @property
+    def saves_features(self) -> bool:
+        """Whether the run saves the features of the test images."""
+        return "method.save_features" in keys(self.config) and self.config.method.save_features
+
 
 def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -> list[Run]:
     """All runs of a study, each after the runs that it needs: all rows of a seed, then the next.
@@ -70,7 +66,7 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
             runs.append(_run(config, row, seed, workdir, overrides))
     compared = {name for pair in study.similar for name in pair}
     for run in runs:
-        if run.row in compared and not _saves_features(run.config):
+        if run.row in compared and not run.saves_features:
             raise ConfigError(
                 f"study: features of row {run.row!r} are to be compared, but it saves none; set "
                 "method.save_features=True in it, or leave it out of `similar`."
@@ -195,14 +191,14 @@ def _follow_moved_folder(run: Run) -> None:
     moved = False
     for key in keys(run.config):
         *sections, last = key.split(".")
-        now, place = leaf(run.config, key), kept
-        for section in sections:
-            place = place.get(section, {}) if isinstance(place, dict) else {}
-        before = place.get(last) if isinstance(place, dict) else None
-        if not isinstance(now, str) or not isinstance(before, str) or now == before:
+        new, section = leaf(run.config, key), kept
+        for name in sections:
+            section = section.get(name, {}) if isinstance(section, dict) else {}
+        old = section.get(last) if isinstance(section, dict) else None
+        if not isinstance(new, str) or not isinstance(old, str) or new == old:
             continue
-        if Path(now).name in run.needs and Path(now).name == Path(before).name:
-            place[last], moved = now, True
+        if Path(new).name in run.needs and Path(new).name == Path(old).name:
+            section[last], moved = new, True
     if moved:
         write_json(run.folder / "config.json", kept)
 
@@ -233,20 +229,10 @@ def _run(
     return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
 
 
-def _saves_features(config: ConfigDict) -> bool:
-    return "method.save_features" in keys(config) and config.method.save_features
-
-
 def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
-    section, _, last = key.rpartition(".")
     if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
         value = value.copy_and_resolve_references()
     try:
-        where = leaf(config, section) if section else config
-        with where.ignore_type() if takes_words(annotation_at(config, key)) else nullcontext():
-            where[last] = value
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"study, row {row!r}: {key} cannot be set to {value!r}; "
-            f"{suggest_key(config, key) if isinstance(error, KeyError) else error}"
-        ) from None
+        set_leaf(config, key, value)
+    except ConfigError as error:
+        raise ConfigError(f"study, row {row!r}: {error}") from None

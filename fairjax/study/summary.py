@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from ml_collections import ConfigDict
 from rich.console import Console
 
 from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
@@ -17,6 +16,7 @@ from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
 from fairjax.report.csv_tables import write_tables
 from fairjax.report.study_page import write_study_page
+from fairjax.run.build import build_scoring
 from fairjax.run.score import compare_features, score
 from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study import power
@@ -264,7 +264,12 @@ def state(results: Results | None, failed: bool) -> str:
 
 def _dataset(results: Mapping[str, Sequence[Results | None]]) -> dict[str, str]:
     """The name of the data that the runs are on, where a finished run says it."""
-    names = (one.provenance.get("dataset") for found in results.values() for one in found if one)
+    names = (
+        run.provenance.get("dataset")
+        for results_of_row in results.values()
+        for run in results_of_row
+        if run
+    )
     return next(({"dataset": name} for name in names if name), {})
 
 
@@ -289,7 +294,7 @@ def _result(folder: Path) -> Results | None:
     except ValueError as error:
         logging.warning("%s; it is computed again from the run's predictions.", error)
     try:
-        results = score(ConfigDict(read_checked(folder / "config.json")), folder)
+        results = score(build_scoring(read_checked(folder / "config.json")), folder)
     except WorkdirError as error:
         logging.warning("%s", error)
         return None

@@ -396,5 +396,8 @@ def test_the_package_can_be_called_and_is_still_a_package():
 
     assert list(inspect.signature(fairjax.audit).parameters)[0] == "data"
     assert fairjax.audit.run.FMRS and "audit" in dir(fairjax)
+    import fairjax.serve
+
+    assert fairjax.load is fairjax.serve.load and "load" in dir(fairjax)
     with pytest.raises(AttributeError, match="no attribute 'audits'"):
         fairjax.audits  # noqa: B018

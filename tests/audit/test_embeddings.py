@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from fairjax.audit import run
+from fairjax.audit import embeddings, run
 from fairjax.audit.embeddings import load_embeddings, load_images
 from fairjax.audit.layout import Asked
 from fairjax.audit.loaded import Loaded
@@ -172,6 +172,164 @@ def test_the_rfw_protocol_reports_every_variant_and_says_what_scores_alone_canno
         "accuracy_single_threshold",
     } <= set(found)
     assert found["accuracy"].rule.startswith("rfw_official")
+
+
+def test_images_are_named_in_any_customary_way(tmp_path, vectors):
+    for name in ("id", "ids", "image", "images", "filename", "path"):
+        np.savez(tmp_path / "v.npz", embedding=vectors, **{name: np.array(IDS)})
+        found = load_images(tmp_path / "v.npz")
+        assert list(found.ids) == IDS and found.people is None, name
+    np.savez(tmp_path / "v.npz", features=vectors, names=np.array(IDS), race=np.array(RACES))
+    found = load_images(tmp_path / "v.npz")
+    assert list(found.ids) == IDS
+    assert found.people.groups == {"race": dict(zip(IDS, RACES, strict=True))}
+    assert found.people.subject == {}
+
+
+def test_an_embedding_of_any_name_is_one_where_it_is_alone(tmp_path, vectors):
+    np.savez(tmp_path / "v.npz", z=vectors, id=np.array(IDS))
+    assert load_images(tmp_path / "v.npz").embedding.shape == (8, 6)
+    np.savez(tmp_path / "v.npz", z=vectors, y=vectors, id=np.array(IDS))
+    with pytest.raises(InputError, match=r"'z \(8, 6\)', 'y \(8, 6\)', 'id \(8,\)'"):
+        load_images(tmp_path / "v.npz")
+    np.savez(tmp_path / "v.npz", z=vectors, embedding=2 * vectors, id=np.array(IDS))
+    with pytest.raises(InputError, match="'z' has shape"):
+        load_images(tmp_path / "v.npz")
+
+
+def test_half_precision_is_widened_before_squares_overflow(tmp_path, vectors):
+    np.savez(tmp_path / "v.npz", embedding=(300 * vectors).astype(np.float16), id=np.array(IDS))
+    assert load_images(tmp_path / "v.npz").embedding.dtype == np.float32
+
+
+def table_of(folder, columns, vectors, name="v.csv"):
+    head = ["image", *columns]
+    rows = [",".join([i, *map(str, v[: len(columns)])]) for i, v in zip(IDS, vectors, strict=True)]
+    (folder / name).write_text(",".join(head) + "\n" + "\n".join(rows) + "\n")
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["e0", "e1", "e2"],
+        ["E1", "E2", "E3"],
+        ["emb_0", "emb_1", "emb_2"],
+        ["dim 0", "dim 1", "dim 2"],
+        ["0", "1", "2"],
+        ["feature.1", "feature.2", "feature.3"],
+        ["e2", "e0", "e1"],  # in any order
+    ],
+)
+def test_dimensions_are_a_numbered_series(tmp_path, vectors, columns):
+    found = load_images(table_of(tmp_path, columns, vectors))
+    order = np.argsort(columns)
+    np.testing.assert_allclose(found.embedding, vectors[:, order], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "prefix", "said"),
+    [
+        (["e0", "e1", "e3"], "", "are not the dimensions of an embedding: e2 is missing"),
+        (["e2", "e3", "e4"], "", "e1 is missing"),
+        (["e0", "e1", "f0", "f1"], "", "has several series of numbered columns: 'e0', 'e1'; 'f0'"),
+        (["e0", "e1"], "g", "has no columns g0, g1 ... (--embedding g)"),
+        (["e0", "e00", "e1"], "", "has two columns e0; rename one"),
+        (["age1", "age2"], "", "must hold one array of embeddings"),  # too few of another name
+    ],
+)
+def test_columns_that_are_no_such_series_are_refused(tmp_path, vectors, columns, prefix, said):
+    with pytest.raises(InputError) as caught:
+        load_images(table_of(tmp_path, columns, vectors), prefix=prefix)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_prefix_chooses_among_several_series(tmp_path, vectors):
+    path = table_of(tmp_path, ["e0", "e1", "f0", "f1"], vectors)
+    np.testing.assert_allclose(load_images(path, prefix="F").embedding, vectors[:, 2:4], rtol=1e-6)
+    long = [f"unit{k}" for k in range(6)] + ["sub1", "sub2"]
+    wide = np.concatenate([vectors, vectors[:, :2]], axis=1)
+    path = table_of(tmp_path, long, wide)
+    with pytest.raises(InputError, match="must hold one array"):
+        load_images(path)  # six columns of a name that nobody gives to embeddings
+    assert load_images(path, prefix="unit").embedding.shape == (8, 6)
+
+
+def test_an_embedding_that_is_missing_is_named_by_its_row(tmp_path, vectors):
+    lists = vectors.tolist()
+    lists[2] = None
+    parquet.write_table(pa.table({"id": IDS, "embedding": lists}), tmp_path / "v.parquet")
+    with pytest.raises(InputError, match="data row 3: embedding is missing"):
+        load_images(tmp_path / "v.parquet")
+    with pytest.raises(InputError, match="does not exist"):
+        load_images(tmp_path / "none.npz")
+
+
+def test_people_and_groups_may_come_from_a_table_of_people(tmp_path, vectors):
+    np.savez(tmp_path / "ours.npz", embedding=vectors, id=np.array(IDS), subject=np.array(SUBJECTS))
+    people = "subject,race\na,X\nb,X\nc,Y\nd,Y\n"
+    loaded = load({"ours": tmp_path / "ours.npz"}, tmp_path, people=people)
+    assert loaded.groups == ("X", "Y") and loaded.mated.tolist() == [True, False, True, False]
+    with pytest.raises(InputError, match="people.csv|images.csv lacks 1 people: 'd'"):
+        load({"ours": tmp_path / "ours.npz"}, tmp_path, people=people.replace("d,Y\n", ""))
+    np.savez(tmp_path / "bare.npz", embedding=vectors, id=np.array(IDS))
+    with pytest.raises(InputError, match="does not say who is on its images; add 'subject'"):
+        load({"ours": tmp_path / "bare.npz"}, tmp_path, people=people)
+    with pytest.raises(InputError, match="says nothing of groups; give a table"):
+        load({"ours": tmp_path / "bare.npz"}, tmp_path)
+
+
+def test_vectors_without_names_need_a_table_in_their_order(tmp_path, vectors):
+    with pytest.raises(InputError, match="does not name its images; give a table"):
+        load({"ours": save(tmp_path, "npy", vectors)}, tmp_path)
+
+
+def test_pairs_that_name_no_images_or_other_kinds_are_refused(tmp_path, vectors):
+    ours = save(tmp_path, "npz", vectors)
+    with pytest.raises(InputError, match="has no columns of images such as image1 and image2"):
+        load({"ours": ours}, tmp_path, "same,race\n1,X\n")
+    with pytest.raises(InputError, match="--kind l2: embeddings are compared by their cosines"):
+        load_embeddings(
+            {"ours": ours}, Asked(kind="l2"), people=None, pairs=None, sample=None, seed=0
+        )
+
+
+def test_every_pair_needs_people(tmp_path, vectors):
+    np.savez(tmp_path / "v.npz", embedding=vectors, id=np.array(IDS), race=np.array(RACES))
+    with pytest.raises(InputError, match="need to know who is on each image"):
+        load({"ours": tmp_path / "v.npz"}, tmp_path, pairs="")
+
+
+def test_too_many_pairs_are_refused_before_they_fill_memory(tmp_path, vectors, monkeypatch):
+    monkeypatch.setattr(embeddings, "MOST_PAIRS", 27)
+    ours = save(tmp_path, "npz", vectors)
+    with pytest.raises(InputError, match="8 images make 28 pairs, more than 27; take --sample-pai"):
+        load({"ours": ours}, tmp_path, pairs="")
+    assert len(load({"ours": ours}, tmp_path, pairs="", sample=1))
+
+
+def test_a_sample_depends_on_the_seed_and_not_on_the_files_order(tmp_path, vectors):
+    def couples(order, seed):
+        path = tmp_path / "v.npz"
+        columns = {"id": IDS, "subject": SUBJECTS, "race": RACES}
+        stored = {name: np.array(column)[order] for name, column in columns.items()}
+        np.savez(path, embedding=vectors[order], **stored)
+        loaded = load({"ours": path}, tmp_path, pairs="", sample=1, seed=seed)
+        names = np.array(IDS)[order]
+        both = zip(names[loaded.pairs.first], names[loaded.pairs.second], strict=True)
+        return sorted(tuple(sorted(pair)) for pair in both)
+
+    order = np.random.default_rng(2).permutation(8)
+    assert couples(np.arange(8), 0) == couples(order, 0)
+    assert any(couples(np.arange(8), 0) != couples(np.arange(8), seed) for seed in range(1, 5))
+
+
+def test_sampled_pairs_are_of_two_people_and_none_twice(tmp_path, vectors):
+    loaded = load({"ours": save(tmp_path, "npz", vectors)}, tmp_path, pairs="", sample=100)
+    assert loaded.mated.sum() == 4
+    assert (loaded.mated == (loaded.subject[:, 0] == loaded.subject[:, 1])).all()
+    pairs = np.sort(np.stack([loaded.pairs.first, loaded.pairs.second], axis=1), axis=1)
+    assert len(np.unique(pairs, axis=0)) == len(pairs) == 28  # all that there are
 
 
 def save_with(folder: Path, vectors: np.ndarray, name: str = "ours", **more: np.ndarray) -> Path:

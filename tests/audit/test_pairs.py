@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fairjax.audit import phantom_scores, run
 from fairjax.audit.layout import Asked
 from fairjax.audit.loaded import Loaded
-from fairjax.audit.pairs import load_comparisons
+from fairjax.audit.pairs import load_comparisons, spelled_nearly
 from fairjax.audit.people import load_people
 from fairjax.audit.tables import InputError
 
@@ -167,6 +167,201 @@ def test_without_subjects_pairs_stand_alone_and_the_report_says_so(tmp_path):
     assert "DO NOT SAY WHO" in loaded.limits()[0]
     with pytest.raises(InputError, match="data row 1: a mated pair with one person in two groups"):
         load(tmp_path, "same,group1,group2,score\n1,X,Y,.9\n0,Y,Y,.1\n")
+
+
+PLAIN = "subject1,subject2,group1,group2,score\na,a,X,X,.9\nb,b,Y,Y,.8\na,b,X,Y,.1\n"
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        ("1", "0"),
+        ("1.0", "0.0"),
+        ("True", "False"),
+        ("YES", "no"),
+        ("same", "different"),
+        ("mated", "nonmated"),
+        ("Mated", "Non-mated"),
+        ("match", "nonmatch"),
+        ("genuine", "impostor"),
+        (" 1 ", "0 "),
+    ],
+)
+def test_marks_of_mated_pairs_are_read_as_they_are_customary(tmp_path, yes, no):
+    loaded = load(tmp_path, f"same,group,score\n{yes},X,.9\n{no},Y,.1\n")
+    assert loaded.mated.tolist() == [True, False]
+    asked = Asked(zero_is_same=True, any_direction=True)
+    turned = load(tmp_path, f"same,group,score\n{yes},X,.9\n{no},Y,.1\n", asked)
+    assert turned.mated.tolist() == [False, True]
+    assert any("1 pairs are mated, 1 are not" in said for said in turned.notes)
+
+
+def test_a_label_that_contradicts_nearly_all_people_was_most_likely_turned(tmp_path):
+    rows = [f"0,p{k},p{k},{'XY'[k % 2]},.9\n" for k in range(6)] + ["1,p0,p2,X,.1\n"] * 1
+    with pytest.raises(InputError, match="If 0 in 'same' marks one person, say --zero-is-same"):
+        load(tmp_path, MARKED + "".join(rows))
+    with pytest.raises(InputError) as caught:
+        load(
+            tmp_path, MARKED + "".join(rows[:1] + [row.replace("0,", "1,", 1) for row in rows[1:]])
+        )
+    assert "--zero-is-same" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("accept", "words", "score"),
+    [
+        (["match"], ["match", "no", "no"], [1, 0, 0]),
+        (["MATCH", "maybe"], ["match", "maybe", "no"], [1, 1, 0]),
+        (["1"], ["1", "1", "0"], [1, 1, 0]),
+        (["same person"], ["same person ", "x", "x"], [1, 0, 0]),
+    ],
+)
+def test_decisions_are_one_and_nought(tmp_path, accept, words, score):
+    lines = PLAIN.replace("score", "verdict").splitlines()
+    text = "\n".join(
+        [
+            lines[0],
+            *(f"{row.rpartition(',')[0]},{w}" for row, w in zip(lines[1:], words, strict=True)),
+        ]
+    )
+    asked = Asked(decision="verdict", accept=accept, any_direction=True)
+    loaded = load(tmp_path, text + "\n", asked)
+    assert loaded.scores["verdict"].tolist() == score
+    assert loaded.decided and loaded.kinds == {"verdict": "other"}
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "said"),
+    [
+        (["a", "b", "c"], {"accept": ["a"]}, "verdict holds 'a', 'b', 'c'; name all that accept"),
+        (["a", "b", "b"], {"accept": ["x"]}, "it holds 'a', 'b'"),
+        (["a", "", "b"], {"accept": ["a"]}, "data row 2: verdict is empty; --failures counts"),
+        (["a", "nan", "b"], {"accept": ["a"]}, "data row 2: verdict is empty"),
+    ],
+)
+def test_decisions_that_nobody_can_read_are_refused(tmp_path, words, asked, said):
+    lines = PLAIN.replace("score", "verdict").splitlines()
+    text = "\n".join(
+        [
+            lines[0],
+            *(f"{row.rpartition(',')[0]},{w}" for row, w in zip(lines[1:], words, strict=True)),
+        ]
+    )
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text + "\n", Asked(decision="verdict", **asked))
+    assert said in str(caught.value)
+
+
+def test_scores_that_stand_for_a_failure_leave_the_pairs_and_are_kept_beside(tmp_path):
+    text = PLAIN + "c,c,X,X,-1\nd,d,Y,Y,error\n"
+    loaded = load(tmp_path, text, Asked(failure_scores=[-1.0, "error"]))
+    assert len(loaded) == 3 and loaded.mated.tolist() == [True, True, False]
+    assert loaded.failures.failed.tolist() == [False, False, False, True, True]
+    assert loaded.failures.mated.tolist() == [True, True, False, True, True]
+    assert loaded.failures.image is None and loaded.failures.sides == ("image", "image")
+    assert loaded.notes[-1].startswith("2 of 5 pairs have no score")
+    with pytest.raises(InputError, match="say --failure-score error"):
+        load(tmp_path, text)
+    with pytest.raises(InputError, match="no pair has a score"):
+        load(
+            tmp_path,
+            PLAIN.replace(".9", "").replace(".8", "").replace(".1", ""),
+            Asked(failures=True),
+        )
+
+
+def test_a_pair_that_any_system_failed_is_left_out_of_all(tmp_path):
+    text = PLAIN.replace("score", "one,two").replace(".9", ".9,").replace(".8", ".8,.7")
+    loaded = load(
+        tmp_path, text.replace(".1", ".1,.2"), Asked(scores=["one", "two"], failures=True)
+    )
+    assert loaded.scores["one"].tolist() == [0.8, 0.1]
+    assert loaded.scores["two"].tolist() == [0.7, 0.2]
+
+
+def test_probes_and_references_are_told_by_their_columns(tmp_path):
+    text = GOOD.replace("image1,image2", "probe_image,gallery_image").replace("0.1", "")
+    loaded = load(tmp_path, text, Asked(failures=True))
+    assert loaded.failures.sides == ("probe", "reference")
+    assert loaded.failures.image[2].tolist() == loaded.failures.image[0].tolist()[:1] + [
+        loaded.failures.image.max()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said"),
+    [
+        ("nan", {}, "data row 1: subject1 (subject) is 'nan', which says nothing; --names-as-w"),
+        ("None", {}, "is 'None', which says nothing"),
+        ("nan", {"names_as_written": True}, ""),
+        ("", {"names_as_written": True}, "data row 1: subject1 (subject) is empty."),
+    ],
+)
+def test_names_of_people_that_say_nothing(tmp_path, name, asked, said):
+    text = PLAIN.replace("a,a,X,X", f"{name},{name},X,X").replace("a,b", f"{name},b")
+    if not said:
+        assert load(tmp_path, text, Asked(**asked)).mated.tolist() == [True, True, False]
+        return
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text, Asked(**asked))
+    assert said in str(caught.value)
+
+
+def test_a_group_called_none_is_one_where_it_is_named(tmp_path):
+    text = PLAIN.replace("X", "None")
+    with pytest.raises(InputError, match="--group-names takes it for a group"):
+        load(tmp_path, text)
+    assert load(tmp_path, text, Asked(group_names=["None", "Y"])).groups == ("None", "Y")
+
+
+def test_people_on_one_side_only_are_said(tmp_path):
+    text = PLAIN + "c1,d1,X,X,.2\nc2,d2,Y,Y,.3\n"
+    notes = " ".join(load(tmp_path, text).notes)
+    assert "2 people occur on the left side of the pairs only and 2 on the right only" in notes
+    assert "'c1' and 'd1'" in notes
+    assert "side of the pairs only" not in " ".join(load(tmp_path, PLAIN).notes)
+
+
+def test_pairs_without_any_name_on_both_sides_seem_spelled_apart(tmp_path):
+    text = "subject1,subject2,group1,group2,score\na,A1,X,X,.9\nb,B1,Y,Y,.1\n"
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text)
+    assert "no name in subject1 occurs in subject2, such as 'a' and 'A1'" in str(caught.value)
+
+
+def test_repeated_rows_are_counted_where_no_image_tells_them_apart(tmp_path):
+    notes = load(tmp_path, PLAIN + "b,a,Y,X,.1\n").notes
+    assert any(said.startswith("1 of 4 rows repeat the people and the scores") for said in notes)
+    assert not any("repeat" in said for said in load(tmp_path, PLAIN + "b,a,Y,X,.11\n").notes)
+
+
+@pytest.mark.parametrize(
+    ("lost", "known", "hint"),
+    [
+        (["x/1.jpg"], ["y/1.jpg"], " 'x/1.jpg' is spelled 'y/1.jpg' there; write names alike."),
+        (["1.jpg"], ["1"], " '1.jpg' is spelled '1' there; write names alike."),
+        (["1"], ["faces/1.png"], " '1' is spelled 'faces/1.png' there; write names alike."),
+        (["Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
+        (["q", "Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
+        (["q"], ["r"], ""),
+        ([], ["r"], ""),
+    ],
+)
+def test_another_spelling_of_a_name_that_is_not_there(lost, known, hint):
+    assert spelled_nearly(lost, known) == hint
+
+
+def test_ages_of_a_table_of_people_fall_into_bins(tmp_path):
+    people = "subject,age,race\na,17,X\nb,30,Y\n"
+    loaded = load(tmp_path, PLAIN, Asked(by=["age:18,30"]), people)
+    assert loaded.groups == ("<18", "30+") and loaded.by == "age"
+    with pytest.raises(InputError, match="'old' is no number, so it falls into no bin"):
+        load(tmp_path, PLAIN, Asked(by=["age:18"]), people.replace("17", "old"))
+
+
+def test_a_table_of_images_needs_images_in_the_pairs(tmp_path):
+    with pytest.raises(InputError, match="gives the race of each image, but .* names no images"):
+        load(tmp_path, PLAIN, Asked(by=["race"]), "image,race\n1.jpg,X\n")
 
 
 SMALL = phantom_scores.Size(people=40, images=3, nonmated=600, across=100)

@@ -6,6 +6,7 @@ import pytest
 from fairjax.audit import outputs, run
 from fairjax.audit.loaded import Loaded, independent
 from fairjax.audit.tables import InputError
+from fairjax.core.comparisons import Embeddings, Pairs
 
 
 def nameless(pairs: int, seed: int = 0) -> Loaded:
@@ -84,3 +85,191 @@ def test_protocols_of_scores_alone_put_an_uncentred_variant_first():
     assert results.get("accuracy", group="X").rule.startswith("uncentred")
     centred = results.get("accuracy_rfw_official", group="X")
     assert centred.value is None and "only scores were given" in centred.note
+
+
+def named(seed=0, *, people=10, shift=0.0):
+    """Every pair of so many people of two groups, two images each."""
+    rng = np.random.default_rng(seed)
+    subject = np.array([(p, q) for p in range(people) for q in range(p, people)])
+    mated = subject[:, 0] == subject[:, 1]
+    return Loaded(
+        by="group",
+        groups=("X", "Y"),
+        scores={"score": np.where(mated, 0.6, 0.0) + rng.normal(shift, 0.15, len(mated))},
+        mated=mated,
+        subject=subject,
+        group=subject % 2,
+        fold=subject.sum(axis=1) % 3,
+        has_subjects=True,
+        has_images=True,
+    )
+
+
+FEW = run.Settings(fmrs=[0.1], resamples=9)
+
+
+def test_a_threshold_is_read_in_the_scores_own_unit():
+    loaded = named()
+    cosine = run.measure(loaded, replace(FEW, thresholds=[0.25]))
+    distance = replace(loaded, scores={"score": loaded.scores["score"] - 1}, distances=("score",))
+    ours = run.measure(distance, replace(FEW, thresholds=[0.75]))
+    for rate in ("fmr", "fnmr"):
+        one = cosine.get(rate, at="threshold 0.25")
+        other = ours.get(rate, at="threshold 0.75")
+        assert (one.value, one.n_errors) == (other.value, other.n_errors)
+    assert other.threshold == pytest.approx(0.75)  # as it was typed
+    assert ours.protocol["thresholds"] == [0.75]
+
+
+def test_points_of_several_systems_are_in_each_ones_unit():
+    loaded = named()
+    score = loaded.scores["score"]
+    both = replace(loaded, scores={"s": score, "d": -np.abs(score)}, distances=("d",))
+    found = run.given_points(both, run.Settings(thresholds=[0.1, 0.2]))
+    assert [(p.at, p.threshold) for p in found["s"]] == [
+        ("threshold 0.1", 0.1),
+        ("threshold 0.2", 0.2),
+    ]
+    assert [(p.at, p.threshold) for p in found["d"]] == [
+        ("threshold 0.1", -0.1),
+        ("threshold 0.2", -0.2),
+    ]
+    assert {point.source for point in found["s"]} == {"given"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "said"),
+    [
+        ({}, {"thresholds": [0.1, 0.1]}, "--threshold holds a value twice"),
+        ({}, {"thresholds": [7.0]}, "--threshold 7 lies outside the scores"),
+        ({"decided": True}, {"fmrs": [0.1]}, "decisions have one operating point"),
+        (
+            {"decided": True, "kinds": {"score": "other"}},
+            {"protocol": "rfw", "fmrs": ()},
+            "no --fm",
+        ),
+        ({"fold": np.zeros(55, int)}, {"protocol": "lfw"}, "chooses thresholds on other folds"),
+        ({}, {"fmrs": [2.0]}, "fmr"),
+    ],
+)
+def test_what_does_not_fit_the_pairs_is_refused_in_one_line(changes, settings, said):
+    with pytest.raises(InputError) as caught:
+        run.measure(replace(named(), **changes), replace(FEW, **settings))
+    assert said in str(caught.value).lower() or said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_thresholds_come_from_the_calibration_where_there_is_one():
+    loaded, other = named(), named(seed=1, shift=0.2)
+    found = run.measure(loaded, FEW, calibration=other, calibration_source="c.csv")
+    alone = run.measure(other, FEW)
+    at = "FMR 1e-1"
+    assert found.get("fmr", at=at).threshold == alone.get("fmr", at=at).threshold
+    assert found.get("fmr", at=at).value != alone.get("fmr", at=at).value
+    noted = replace(other, notes=("It is odd.",))
+    limits = run.measure(loaded, FEW, calibration=noted, calibration_source="c.csv").limits
+    assert "c.csv: It is odd." in limits
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"scores": {"other": np.zeros(55)}}, "c.csv has no scores of 'score'"),
+        ({"distances": ("score",)}, "c.csv: score is a distance in one of the tables only"),
+        ({"scores": {"score": 100 * named().scores["score"]}}, "seem to be in another unit"),
+    ],
+)
+def test_a_calibration_of_other_scores_is_refused(changes, said):
+    with pytest.raises(InputError, match=said):
+        run.measure(
+            named(), FEW, calibration=replace(named(), **changes), calibration_source="c.csv"
+        )
+
+
+def test_kinds_of_scores_are_kept_as_they_were_stated():
+    both = replace(named(), scores={"a": named().scores["score"], "b": named(1).scores["score"]})
+    found = run.measure(replace(both, kinds={"a": "cosine", "b": ""}), FEW)
+    assert found.protocol["score_kinds"] == {"a": "cosine", "b": "not stated"}
+    assert found.provenance["scored"] == ["a", "b"]
+    assert {m.system for m in found.measures if m.name == "fnmr"} == {"a", "b"}
+
+
+def test_variants_that_need_cosines_are_left_out_with_the_reason():
+    loaded = replace(named(), kinds={"score": "percent"})
+    found = run.measure(loaded, replace(FEW, protocol="lfw"))
+    assert any("the scores are percentages" in said for said in found.limits)
+    stated = run.measure(
+        replace(
+            named(), kinds={"score": "cosine"}, scores={"score": np.tanh(named().scores["score"])}
+        ),
+        replace(FEW, protocol="lfw"),
+    )
+    assert stated.get("accuracy").rule.startswith("insightface")
+    assert found.get("accuracy").rule.startswith("exact")
+
+
+def test_embeddings_are_centred_for_the_variants_that_centre():
+    rng = np.random.default_rng(0)
+    vector = np.repeat(rng.standard_normal((10, 8)), 2, axis=0) + 1.0
+    vector += 0.3 * rng.standard_normal(vector.shape)
+    first, second = (named().subject * 2 + [0, 1]).T
+    unit = vector / np.linalg.norm(vector, axis=1, keepdims=True)
+    zeros = np.zeros(len(vector), int)
+    loaded = replace(
+        named(),
+        scores={"score": (unit[first] * unit[second]).sum(axis=1)},
+        kinds={"score": "cosine"},
+        embeddings={"score": Embeddings(np.arange(20).astype(str), zeros, zeros - 1, (), vector)},
+        pairs=Pairs(first, second, named().mated, named().fold),
+    )
+    found = run.measure(loaded, replace(FEW, protocol="rfw"))
+    assert found.get("accuracy", group="X").rule.startswith("rfw_official")
+    assert found.get("accuracy", group="X").value is not None
+    bare = run.measure(replace(loaded, embeddings={}, pairs=None), replace(FEW, protocol="rfw"))
+    assert bare.get("accuracy", group="X").rule.startswith("uncentred")
+
+
+def test_decisions_have_no_curve_and_one_point():
+    decided = replace(
+        named(),
+        scores={"verdict": (named().scores["score"] > 0.3).astype(float)},
+        decided=True,
+        kinds={"verdict": "other"},
+    )
+    found = run.measure(decided, run.Settings(fmrs=(), resamples=9))
+    assert {m.at for m in found.measures} == {"decision"}
+    assert not {"det", "rates", "histograms"} & set(found.arrays)
+    assert found.limits[0].startswith("The table holds decisions")
+    assert found.get("fmr", at="decision").value == np.mean(
+        named().scores["score"][~named().mated] > 0.3
+    )
+
+
+def test_many_pairs_of_unknown_people_may_be_decisions_too(monkeypatch):
+    monkeypatch.setattr(run, "MOST_NAMELESS", 100)
+    pairs = nameless(400)
+    decided = replace(pairs, scores={"v": (pairs.scores["score"] > 0.5) * 1.0}, decided=True)
+    found = run.measure(decided, run.Settings(fmrs=()))
+    assert {m.at for m in found.measures} == {"decision"}
+    at = "threshold 0.5"
+    same = run.measure(pairs, run.Settings(fmrs=(), thresholds=[0.5])).get("fmr", at=at)
+    assert found.get("fmr", at="decision").value == same.value
+    with pytest.raises(InputError, match="one system"):
+        two = {"a": pairs.scores["score"], "b": pairs.scores["score"]}
+        run.measure(replace(pairs, scores=two), run.Settings(fmrs=[0.1]))
+
+
+def test_the_provenance_names_every_file_by_its_bytes(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    found = run.provenance({"scores": tmp_path / "t.csv"}, "fairjax audit t.csv", {"flip": "yes"})
+    assert found["command"] == "fairjax audit t.csv" and found["stated"] == {"flip": "yes"}
+    assert found["files"]["scores"]["name"] == "t.csv" and found["files"]["scores"]["bytes"] == 8
+    assert set(found["versions"]) == {"fairjax", "numpy", "python"}
+    (tmp_path / "u.csv").write_text("a,b\n1,3\n")
+    other = run.provenance({"scores": tmp_path / "u.csv"}, "", {})
+    assert other["files"]["scores"]["hash"] != found["files"]["scores"]["hash"]
+    assert "stated" not in other
+    with pytest.raises(InputError, match="does not exist"):
+        run.provenance({"scores": tmp_path / "none.csv"}, "", {})
+    with pytest.raises(InputError, match="is a folder"):
+        run.provenance({"scores": tmp_path}, "", {})

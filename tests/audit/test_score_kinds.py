@@ -352,3 +352,33 @@ def test_the_note_on_distances_names_no_threshold_that_nobody_gave(tmp_path):
     (said,) = load_comparisons(path, Asked())["group"].limits()
     assert said.startswith("distance is a distance (all 300 values): smaller means more alike")
     assert said.endswith("a threshold accepts distances up to it.")
+
+
+def test_fractions_and_percentages_in_one_column_are_questioned(tmp_path):
+    path = table(tmp_path, lambda cosine: 0.5 + cosine / 2, name="score")
+    head, *lines = path.read_text().splitlines()
+
+    def notes(turn):
+        rows = [line.rpartition(",") for line in lines]
+        text = [f"{a},{turn(k, float(s)):.6f}" for k, (a, _, s) in enumerate(rows)]
+        (tmp_path / "t.csv").write_text("\n".join([head, *text]))
+        return load_comparisons(tmp_path / "t.csv", Asked(any_direction=True))["group"].notes
+
+    def questions(turn):
+        return [note for note in notes(turn) if "percentages mixed?" in note]
+
+    (said,) = questions(lambda k, s: 100 * s if k % 2 else s)
+    assert said.startswith("50% of the mated pairs have a score of 1 or less")
+    assert not questions(lambda k, s: s) and not questions(lambda k, s: 100 * s)
+    assert not questions(lambda k, s: 100 * s if s > 0.7 else 0.01)  # a percentage that is mostly 0
+    assert "score is 0.5 in all rows: it cannot tell people apart." in notes(lambda k, s: 0.5)
+
+
+@pytest.mark.parametrize("blank", ["", "nan"])
+def test_a_missing_score_is_refused_with_the_flag_that_counts_it(tmp_path, blank):
+    path = table(tmp_path, name="score")
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + "," + blank
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="data row 3: score is .*--failures counts such pairs"):
+        load_comparisons(path, Asked())

@@ -180,11 +180,29 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         assert not cell.startswith(("=", "@")), cell
 
 
+def test_the_page_holds_no_control_character_of_a_name(tmp_path):
+    rows = ["subject1,group1,subject2,group2,score"]
+    rows += [
+        f"p{k},{'XY'[k % 2]}\x1b[31m\x0b\u202e,q{k // 2},{'XY'[k // 2 % 2]}\x1b[31m\x0b\u202e,0.{k}"
+        for k in range(10, 60)
+    ]
+    rows += [
+        f"p{k},{'XY'[k % 2]}\x1b[31m\x0b\u202e,p{k},{'XY'[k % 2]}\x1b[31m\x0b\u202e,0.9{k}"
+        for k in range(10, 60)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    line = ["audit", str(tmp_path / "t.csv"), "--fmr", "0.2", "--bootstrap", "5"]
+    assert cli.main([*line, "--out", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert not {c for c in page if ord(c) < 32 and c not in "\n\t"} and "\u202e" not in page
+    assert "X\ufffd[31m" in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
         (["none.csv"], "none.csv does not exist", 1),
-        ([], "give FILE, --demo or --self-test", 2),
+        ([], "--demo or --self-test", 2),
         (["--demo", "gap", "x.csv"], "leave FILE out", 2),
         (["TABLE", "--score", "scor"], "has no column 'scor'; it has", 1),
         (["TABLE", "--protocol", "rfw"], "add a column 'fold'", 1),
@@ -198,6 +216,8 @@ def test_no_name_becomes_a_formula_or_markup(tmp_path):
         (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to", 1),
         (["x.npz"], "x.npz does not exist", 1),
         (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table", 2),
+        (["TABLE", "--calibrate-on", "TABLE"], "is the audited table itself", 2),
+        (["TABLE", "--by", "group+group"], "--by group+group names 'group' twice", 1),
     ],
 )
 def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, code, capsys):
@@ -215,6 +235,10 @@ def test_a_mistake_is_one_line_and_a_code(demo, arguments, words, code, capsys):
         ["--tolerance", "0.5"],
         ["--stated", "flip"],
         ["--level", "x"],
+        ["--level", "1e-9"],
+        ["--tolerance", "fmr_max_over_min=nan"],
+        ["--tolerance", "fmr_max_over_min=0.5"],
+        ["--tolerance", "fnmr_difference=-1"],
     ],
 )
 def test_a_wrong_command_line_ends_with_two(arguments, capsys):

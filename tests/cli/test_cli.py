@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,21 @@ from fairjax.config import ConfigError
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import WorkdirError
 
-VERBS = ("audit", "config", "data", "diff", "margins", "plan", "report", "similarity")
+VERBS = (
+    "audit",
+    "calibrate",
+    "config",
+    "data",
+    "diff",
+    "gradcam",
+    "identify",
+    "intersections",
+    "margins",
+    "plan",
+    "report",
+    "similarity",
+    "threshold",
+)
 
 
 def test_the_help_names_every_verb(capsys):
@@ -119,3 +134,27 @@ def test_python_m_is_the_same_command(module):
     done = subprocess.run([sys.executable, "-m", module, "fly"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("fairjax: ")
     assert "invalid choice: 'fly'" in done.stderr
+
+
+def options(verb):
+    """Every option of a verb and of the verbs below it."""
+    for action in verb._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from options(below)
+
+
+def test_every_option_of_every_verb_is_typed_in_a_test():
+    typed = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    missing = [o for o in options(cli._parser()) if f'"{o}"' not in typed and o != "-h"]
+    assert missing == []
+
+
+def test_a_verb_that_fails_in_a_library_of_ours_is_not_hidden_by_its_name(monkeypatch):
+    def absent(arguments):
+        raise ModuleNotFoundError("no", name="fairjax.nothing")
+
+    monkeypatch.setattr(diff, "_diff", absent)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["diff", "a", "b"])

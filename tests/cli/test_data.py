@@ -146,3 +146,65 @@ def test_check_of_what_is_not_there_says_where_to_get_it(tmp_path, dataset, caps
     errors = capsys.readouterr().err
     assert errors.startswith(f"fairjax: {dataset}: ") and errors.count("\n") == 1
     assert "does not exist" in errors
+
+
+@pytest.mark.parametrize(
+    ("level", "people_", "images"),
+    [("1", 2, 4), ("2", 4, 4), ("path", 4, 4)],
+)
+def test_the_folder_that_names_the_person_is_said(
+    tmp_path, monkeypatch, capsys, level, people_, images
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for person in "ab":
+        for video in (f"{person}1", f"{person}2"):
+            (tmp_path / "tree" / person / video).mkdir(parents=True)
+            pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "tree" / person / video / "1.png")
+    line = ["data", "check", "identities", str(tmp_path / "tree")]
+    assert cli.main(line) == 1
+    assert "person_folder" in capsys.readouterr().err
+    assert cli.main([*line, "--person-folder", level]) == 0
+    assert f"{images} images of {people_} people, 0 skipped" in capsys.readouterr().out
+    assert cli.main([*line, "--person-folder", "second"]) == 1
+    error = capsys.readouterr().err
+    assert "--person-folder" in error and error.count("\n") == 1
+
+
+def test_groups_are_the_folders_above_the_people(people, capsys):
+    for person, group in (("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")):
+        (people / "grouped" / group).mkdir(parents=True, exist_ok=True)
+        (people / "lfw" / person).rename(people / "grouped" / group / person)
+    line = ["data", "check", "identities", str(people / "grouped"), "--groups", "folder"]
+    assert cli.main(line) == 0
+    words = [row.split() for row in capsys.readouterr().out.splitlines()]
+    assert ["x", "2", "4", "50.0%"] in words and ["y", "2", "4", "50.0%"] in words
+
+
+def test_long_lists_are_cut_and_the_file_has_them_all(people, capsys):
+    for k in range(25):
+        (people / "lfw" / "a" / f"bad_{k:04d}.jpg").write_bytes(b"")
+    out = people / "check.json"
+    line = ["data", "check", "identities", str(people / "lfw"), "--json", str(out)]
+    assert cli.main([*line, "--max-bad", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("empty file") == 20 and "and 5 more; --json FILE lists them all." in said
+    assert len(json.loads(out.read_text())["skipped"]) == 25
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data"],
+        ["data", "look"],
+        ["data", "check"],
+        ["data", "check", "imdb", "x"],
+        ["data", "check", "utkface", "x", "--max-bad", "few"],
+    ],
+)
+def test_a_wrong_line_is_one_line_and_ends_with_two(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,5 +1,6 @@
 """`fairjax gradcam` on the folder of a run with a tiny network."""
 
+import functools
 import json
 
 import jax
@@ -12,6 +13,14 @@ from fairjax.cli import main
 from fairjax.run import gradcam
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_quickly():
+    """Without most of XLA's passes, as the time of these tests goes into compiling."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A run of an IResNet of 32 pixels whose weights are as they start, and two pictures."""
@@ -21,7 +30,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps(config.to_dict()))
     network = gradcam.build_run(config).backbone
-    variables = network.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32), train=False)
+    start = jax.jit(functools.partial(network.init, train=False))
+    variables = start(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
     kept = {name: {"backbone": tree} for name, tree in variables.items() if "inter" not in name}
     monkeypatch.setattr(gradcam, "read_variables", lambda run: jax.device_get(kept))
     rng = np.random.default_rng(0)

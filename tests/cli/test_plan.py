@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairjax.cli import main
+from fairjax.config import ConfigError, base_config, leaf, override, set_leaf
 from fairjax.run import capacity
 
 FACES = str(Path(__file__).parents[1] / "configs" / "tiny_faces.py")
@@ -60,7 +61,7 @@ def test_a_plan_for_other_devices_tells_no_hours(capsys, flag):
         (["--config.train.batch_size=many"], "='many' is not a valid int; write for example"),
         (["--config.train.batch_size=10"], "must be a multiple of the 4 devices; try 12"),
         (["--config.train.head_shards=2"], "head_shards=2 splits class weights"),
-        (["--config.method.head.chunk=0"], "head.chunk=0 must be 1 or more"),
+        (["--config.method.head.chunk=0"], "head.chunk=0 must be above 0"),
         (["--memory", "0"], "--memory=0.0 must be above 0"),
         (["--classes", "1"], "--classes=1 must be above 1"),
     ],
@@ -78,3 +79,87 @@ def test_an_unknown_flag_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["report", "somewhere", "--config.seed=3"])
     assert "unrecognized arguments: --config.seed=3" in capsys.readouterr().err
+
+
+def test_so_many_devices_are_simulated(monkeypatch, capsys):
+    asked = {}
+    monkeypatch.setattr("jax.config.update", lambda key, value: asked.update({key: value}))
+    line = ["plan", "--config", FACES, "--classes", "10", "--memory", "9", "--devices", "4"]
+    assert main(line) == 0
+    assert asked == {"jax_platforms": "cpu", "jax_num_cpu_devices": 4}
+    assert "on 4 x cpu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "value"),
+    [
+        ("train.epochs=3", "train.epochs", 3.0),
+        ("optim.peak_lr=1e-3", "optim.peak_lr", 0.001),
+        ("title=a run", "title", "a run"),
+        ("method.save_features=true", "method.save_features", True),
+        ("method.save_features=False", "method.save_features", False),
+        ("input.image_size=64", "input.image_size", 64),
+    ],
+)
+def test_a_key_of_the_command_line_takes_the_type_of_its_default(word, key, value):
+    config = base_config()
+    override(config, [f"--config.{word}"])
+    found = leaf(config, key)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("trian.epochs=3", "--config.trian.epochs cannot be set; did you mean 'train.epochs'?"),
+        ("train=3", "--config.train cannot be set"),
+        ("train.batch_size=1e", "--config.train.batch_size='1e' is not a valid int; write for"),
+        ("train.batch_size=", "--config.train.batch_size='' is not a valid int"),
+        ("input.augment.brightness=[1,x]", "--config.input.augment.brightness='[1,x]' is not"),
+    ],
+)
+def test_a_key_that_is_none_or_has_another_type_is_refused(word, said):
+    with pytest.raises(ConfigError) as caught:
+        override(base_config(), [f"--config.{word}"])
+    assert str(caught.value).startswith(said)
+
+
+def test_a_value_is_set_by_its_path_or_refused_with_the_nearest():
+    config = base_config()
+    set_leaf(config, "optim.peak_lr", 0.5)
+    set_leaf(config, "seed", 7)
+    assert (config.optim.peak_lr, config.seed) == (0.5, 7)
+    with pytest.raises(ConfigError, match="optim.peak_rl cannot be set to 0.5; did you mean 'opt"):
+        set_leaf(config, "optim.peak_rl", 0.5)
+    with pytest.raises(ConfigError, match="seed.more cannot be set to 1"):
+        set_leaf(config, "seed.more", 1)
+
+
+def test_the_plan_of_an_audit_needs_no_config(capsys, tmp_path):
+    line = ["plan", "audit", "--fmr", "1e-2", "--groups", "3", "--out", str(tmp_path / "plan")]
+    assert main(line) == 0
+    assert "people in each of the 3 groups" in capsys.readouterr().out
+    assert (tmp_path / "plan" / "results.json").exists()
+    assert main(["plan", "audit", "--people", "100", "--ratio", "3"]) == 0
+    assert "can show a ratio of" in capsys.readouterr().out
+
+
+def test_a_plan_is_of_a_run_or_of_an_audit(capsys):
+    assert main(["plan"]) == 2
+    assert "fairjax plan audit" in capsys.readouterr().err
+    assert main(["plan", "--config", FACES, "audit"]) == 2
+    assert "leave out --config" in capsys.readouterr().err
+    assert main(["plan", "audit", "--groups", "1"]) == 2
+    assert capsys.readouterr().err == "fairjax: --groups 1 must be 2 or more.\n"
+
+
+def test_every_assumption_of_an_audits_plan_can_be_said(capsys, tmp_path):
+    line = ["plan", "audit", "--fnmr", "0.1", "--images-per-person", "3", "--power", "0.9"]
+    line += ["--points", "2", "--shared", "0.2", "--nonmated-pairs", "50000"]
+    line += ["--ratio", "3", "--fmr", "1e-2"]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "with 3 images each" in said and "in 90% of audits" in said
+    assert "over 4 two-sided tests" in said and "assumed: 20%" in said
+    assert main(["plan", "audit", "--like", str(tmp_path)]) == 1
+    assert "there is no results.json" in capsys.readouterr().err

@@ -28,7 +28,7 @@ def test_it_holds_each_class_once_the_batchs_first_and_no_padding(key, size):
     assert {3, 17, 39} <= set(numbers)
     assert numbers.max() < CLASSES
     for row, own in enumerate(np.asarray(place)):
-        slot = int(sample.place[row])
+        slot = int(sample.local_label[row])
         if own == ROWS:
             assert slot == len(sample.kernel), "a class of another shard is nowhere"
         else:

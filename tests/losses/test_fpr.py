@@ -429,3 +429,13 @@ def test_a_wrong_setting_is_named(settings, said):
 def test_a_population_too_large_to_count_is_refused():
     with pytest.raises(ValueError, match=r"pass 2\^31"):
         make(gamma_u=1e-4).largest_rank(4096, 2_000_000)
+
+
+def test_a_negative_threshold_selects_negative_cosines():
+    # Above T = -0.5 lie -0.4 and -0.1; "mean_sq" also takes what lies at T.
+    cosines = jnp.array([[-0.9, -0.5, -0.4, -0.1]])
+    target = jnp.array([0.8])
+    for variant, hits in (("paper", 2.0), ("tface", 2.0), ("mean_sq", 3.0)):
+        found = make(variant).select(cosines, cosines, jnp.float32(-0.5), target, target - 0.1)
+        assert found.hits.tolist() == [hits], variant
+        assert found.above.tolist() == [hits], variant

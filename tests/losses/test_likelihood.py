@@ -56,3 +56,15 @@ def test_fused_embedding_is_the_authors():
         mean, variance = fused(jnp.asarray(v.mu[:3]), jnp.asarray(v.sigma_sq[:3]))
     np.testing.assert_allclose(mean, v.fused_mu, rtol=1e-10)
     np.testing.assert_allclose(variance, v.fused_sigma_sq, rtol=1e-10)
+
+
+def test_several_faces_are_fused_each_for_itself():
+    key, other = jax.random.split(jax.random.key(3))
+    mean = jax.random.normal(key, (3, 5, 4))  # three images of each of five faces
+    variance = jnp.exp(jax.random.normal(other, (3, 5, 4)))
+    together = fused(mean, variance)
+    for face in range(5):
+        alone = fused(mean[:, face], variance[:, face])
+        for one, many in zip(alone, together, strict=True):
+            np.testing.assert_allclose(many[face], one, rtol=1e-6)
+    np.testing.assert_allclose(jnp.linalg.norm(together[0], axis=-1), np.ones(5), rtol=1e-6)

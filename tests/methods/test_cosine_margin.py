@@ -36,7 +36,7 @@ class Corner(nn.Module):
         return nn.BatchNorm(use_running_average=not train)(x)
 
 
-def build(margin=COSFACE, tta="sum", targets=None, label="identity"):
+def build(margin=COSFACE, tta="sum", targets=None, label="identity", margin_ramp_epochs=0.0):
     return METHODS["cosine_margin"](
         backbone=Corner(),
         targets=targets or {"identity": PEOPLE, "age": AGE},
@@ -45,6 +45,7 @@ def build(margin=COSFACE, tta="sum", targets=None, label="identity"):
         margin=margin,
         head=HEAD,
         tta=tta,
+        margin_ramp_epochs=margin_ramp_epochs,
     )
 
 
@@ -192,3 +193,45 @@ def test_the_margin_config_can_ask_for_the_papers_false_positives_an_image():
     assert (section.variant, section.gamma_u) == ("tface", "auto")
     with pytest.raises(config.ConfigError, match="auto_gamma_u is for method=fpr_penalty"):
         config.load(f"{file}:auto_gamma_u")
+
+
+def loss_and_gradient(method, batch, key):
+    params, model_state = method.init(key, batch)
+    step = jax.jit(jax.value_and_grad(lambda p: method.loss(p, model_state, batch, key)[0]))
+    return step(params)
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "margin"),
+    [
+        ("cosface", 0.0, 0.0),
+        ("cosface", 1.0, 0.05),
+        ("cosface", 4.0, 0.2),
+        ("arcface", 0.0, 0.0),
+        ("arcface", 9.0, 0.2),
+    ],
+)
+def test_a_growing_margin_is_that_of_its_epoch(key, name, epoch, margin):
+    whole = build(margin=MARGINS[name](scale=16.0, margin=0.2), margin_ramp_epochs=4.0)
+    then = build(margin=MARGINS[name](scale=16.0, margin=margin))
+    batch = {**make_batch(), "epoch": jnp.float32(epoch)}
+    found, expected = (loss_and_gradient(method, batch, key) for method in (whole, then))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), *(found, expected)
+    )
+
+
+def test_a_growing_margin_says_how_far_it_is(key):
+    method = build(margin_ramp_epochs=4.0)
+    batch = {**make_batch(), "epoch": jnp.float32(1.0)}
+    params, model_state = method.init(key, batch)
+    scalars = method.loss(params, model_state, batch, key)[1].scalars
+    total, count = scalars["margin_strength"]
+    assert total / count == 0.25
+    assert "penalty_strength" not in scalars
+
+
+@pytest.mark.parametrize("epochs", [-1.0, float("inf"), float("nan")])
+def test_a_ramp_of_no_length_is_refused(epochs):
+    with pytest.raises(ValueError, match="margin_ramp_epochs=.* must be 0 or more"):
+        build(margin_ramp_epochs=epochs)

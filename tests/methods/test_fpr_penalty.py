@@ -83,6 +83,35 @@ def test_without_strength_it_is_the_plain_margin(key):
     assert float(run(build(), batch, key)[0]) > float(expected)
 
 
+@pytest.mark.parametrize("head", ["dense", "streamed"])
+@pytest.mark.parametrize(("epoch", "alpha"), [(0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)])
+def test_a_growing_penalty_is_that_of_its_epoch(key, head, epoch, alpha):
+    """The paper's shift is proportional to alpha."""
+    head = Head(name=head, chunk=8, rate=0.5)
+    batch = {**make_batch(), "epoch": jnp.float32(epoch)}
+    loss, grads, means = run(build(ramp_epochs=4.0, head=head), batch, key)
+    expected, expected_grads, _ = run(build(alpha=alpha, head=head), batch, key)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-6), grads, expected_grads
+    )
+    assert means["penalty_strength"] == alpha
+
+
+def test_margin_and_penalty_grow_apart(key):
+    batch = {**make_batch(), "epoch": jnp.float32(1.0)}
+    loss, _, means = run(build(ramp_epochs=2.0, margin_ramp_epochs=4.0), batch, key)
+    smaller = MARGINS["cosface"](scale=16.0, margin=0.05)
+    expected, _, _ = run(build(alpha=0.5, margin=smaller), batch, key)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert (means["margin_strength"], means["penalty_strength"]) == (0.25, 0.5)
+
+
+def test_a_negative_ramp_is_refused():
+    with pytest.raises(ValueError, match="config.method.ramp_epochs=-1.0 must be 0 or more"):
+        build(ramp_epochs=-1.0)
+
+
 def test_what_is_logged_is_what_numpy_counts(key):
     method, batch = build(), make_batch()
     _, _, means = run(method, batch, key)

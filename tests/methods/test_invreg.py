@@ -44,7 +44,6 @@ def test_the_penalty_is_that_of_the_logits_by_another_route(key):
     one = method.loss(params, with_partition(state, soft, [1, 0]), batch, key)
     both = method.loss(params, with_partition(state, soft, [1, 1]), batch, key)
 
-    x = method.predict({"params": params, **state}, batch)["embedding"]
     x = build(tta="none").predict({"params": params, **state}, batch)["embedding"]
     kernel = np.asarray(params["head"]["kernel"], np.float64)
     cosine = np.asarray(x, np.float64) @ (kernel / np.linalg.norm(kernel, axis=1)[:, None]).T
@@ -151,7 +150,6 @@ def test_the_fpr_penalty_enters_the_loss_and_the_logits(key):
         ({"partition_epochs": (0, 1)}, "rising, from 1 on"),
         ({"environments": 1}, "environments must be 2 or more"),
         ({"weight": -1.0}, "weight must be 0 or more"),
-        ({"penalty": "cifp"}, "penalty must be tface, paper or none"),
         ({"label": "age"}, "names 0 classes"),
     ],
 )

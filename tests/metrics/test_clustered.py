@@ -117,7 +117,7 @@ def test_sums_by_dyad_give_the_same_as_pairs_and_dyads_serve_many_thresholds() -
     np.testing.assert_array_equal(names[dyads.people[dyads.position]], np.sort(subject, axis=1))
     assert c.clustered_rate(error, dyads) == c.clustered_rate(error, subject)
     errors = np.bincount(dyads.position[error], minlength=len(dyads.trials))
-    assert c.from_sums(errors, dyads.trials, names[dyads.people]) == c.clustered_rate(
+    assert c.DyadSums(dyads.trials, names[dyads.people]).rate(errors) == c.clustered_rate(
         error, subject
     )
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from fairjax.metrics.clustered import clustered_rate, common_design_effects
-from fairjax.metrics.equality import Known, _first_shown, equality
+from fairjax.metrics.equality import Known, equality, first_shown
 
 
 def test_the_statistic_worked_by_hand() -> None:
@@ -58,9 +58,9 @@ def test_the_value_of_the_wanted_power_lies_between_those_tried() -> None:
     # from 0.6 at 2 to 0.9 at 8: normal quantiles 0.2533, 0.8416 for 0.8, and 1.2816
     way = (0.8416212 - 0.2533471) / (1.2815516 - 0.2533471)
     power = {1.0: 0.1, 2.0: 0.6, 8.0: 0.9, 16.0: 1.0}
-    assert _first_shown(np.array([*power]), power.get) == pytest.approx(2 * 4**way, rel=1e-5)
-    assert _first_shown(np.array([8.0, 16.0]), power.get) == 8
-    assert _first_shown(np.array([1.0, 2.0]), power.get) is None
+    assert first_shown(np.array([*power]), power.get) == pytest.approx(2 * 4**way, rel=1e-5)
+    assert first_shown(np.array([8.0, 16.0]), power.get) == 8
+    assert first_shown(np.array([1.0, 2.0]), power.get) is None
 
 
 def test_people_needed_make_the_ratio_detectable() -> None:

@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import os
 import signal
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,8 @@ from rich.console import Console
 from test_main import ROOT, main
 
 from fairjax.config import Column, Row, Study, base_config, study
+from fairjax.data.dataset import DataError
+from fairjax.run.workdir import claim
 from fairjax.study import expand
 
 # `fairjax.study.conduct` is the function, which the room hands on.
@@ -125,3 +129,87 @@ def test_a_signal_ends_the_study_after_the_run_and_says_how_to_resume(conducted,
     said = capsys.readouterr().out
     assert "Stopped in run 2 of 6 (plain-seed0); all is saved. To resume:" in said
     assert "-m fairjax.main '--workdir=some where'" in said and "Report" not in said
+
+
+def test_data_that_cannot_be_used_start_no_run(conducted, monkeypatch):
+    monkeypatch.setattr(
+        conduct_module,
+        "unusable_data",
+        lambda runs: {run.name: "no such folder." for run in runs if run.row != "Base"},
+    )
+    with pytest.raises(DataError) as caught:
+        conducted({})
+    said = str(caught.value)
+    assert said.startswith("plain-seed0: no such folder. No run was started (4 runs cannot be tr")
+    assert said.endswith("report.html.")
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch):
+    """`(script) -> outcome of one run`, whose process is that shell script."""
+    tree = study(base_config(), Study("T", "", (Row("A"),), (Column("x", "y"),)))
+    (run,) = expand(tree, tmp_path, overrides={})
+
+    def call(script):
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(conduct_module.sys, "executable", str(program))
+        monkeypatch.setattr(sys, "argv", ["main.py", "--config=x.py"])
+        return conduct_module._run_apart(run, tmp_path)
+
+    call.folder = run.folder
+    return call
+
+
+def test_a_run_is_this_command_line_with_its_name_and_its_output_is_kept(apart, tmp_path):
+    script = 'echo "$@"; echo "$JAX_COMPILATION_CACHE_DIR" >&2; echo "$FAIRJAX_PARENT"'
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+    assert apart(script) == (0, 0, "")
+    out = (apart.folder / "run.log").read_text().splitlines()
+    assert out == ["-m fairjax.main --config=x.py --only=a-seed0", str(os.getpid())]
+
+
+def test_a_cache_of_compiled_programs_that_is_set_stays(apart, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    apart('echo "$JAX_COMPILATION_CACHE_DIR"')
+    assert (apart.folder / "run.log").read_text() == "/elsewhere\n"
+
+
+def test_the_error_that_ended_a_run_is_handed_on_and_an_older_one_forgotten(apart):
+    apart.folder.mkdir()
+    (apart.folder / "error.txt").write_text("of last week")
+    assert apart("exit 3") == (3, 0, "")
+    assert apart('printf "loss is not finite" > "$FAIRJAX_ERROR_FILE"; exit 1') == (
+        1,
+        0,
+        "loss is not finite",
+    )
+
+
+def test_a_process_that_a_signal_ended_has_minus_its_number(apart):
+    assert apart("kill -9 $$") == (-9, 0, "")
+
+
+def test_a_signal_to_the_study_is_passed_on_to_the_run_and_handlers_come_back(apart):
+    before = signal.getsignal(signal.SIGTERM)
+    stop = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    stop.start()
+    status, stopped_by, why = apart("trap 'exit 7' TERM; while :; do sleep 0.05; done")
+    assert (status, stopped_by, why) == (7, signal.SIGTERM, "")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_that_another_process_has_is_waited_for(apart, monkeypatch):
+    waits = []
+    apart.folder.mkdir()
+    hold = claim(apart.folder)
+    hold.__enter__()
+
+    def sleep(seconds):
+        waits.append(seconds)
+        hold.__exit__(None, None, None)
+
+    monkeypatch.setattr(conduct_module.time, "sleep", sleep)
+    assert apart("exit 0") == (0, 0, "")
+    assert waits == [1.0]

@@ -173,3 +173,124 @@ def test_the_papers_difference_needs_both_of_its_numbers():
     assert published_difference(CLAIM, rows) is None
     rows["other"] = Row("other", published={"Accuracy": 5.0})
     assert published_difference(CLAIM, rows) == -2.0
+
+
+def test_the_papers_number_is_subtracted_from_ours_where_both_are_there():
+    row = Row("one", published={"Accuracy": 52.5, "Speed": 3.0})
+    assert cell(COLUMN, row, [results(0.5)]).difference == pytest.approx(-2.5)
+    assert cell(Column("Speed", "speed"), row, [results(0.5)]).difference is None
+    assert cell(COLUMN, row, [None]).published == 52.5
+
+
+def test_a_seed_without_the_number_is_left_out_of_mean_and_deviation():
+    found = cell(COLUMN, Row("one"), [results(0.4), results(None), results(0.6)])
+    assert found.values == pytest.approx((40.0, None, 60.0))
+    assert found.mean == pytest.approx(50.0)
+    assert found.std == pytest.approx(np.sqrt(200.0))  # ddof 1 of two
+    assert found.method == "Student's t over 2 seeds"
+
+
+def test_the_only_seed_with_a_number_brings_its_own_interval():
+    late = [None, results(None), results(0.4, interval=(0.3, 0.5))]
+    found = cell(COLUMN, Row("one"), late)
+    assert found.interval == pytest.approx((30.0, 50.0)) and found.std is None
+    bare = cell(COLUMN, Row("one"), [results(0.4)])
+    assert (bare.interval, bare.method) == (None, "")
+
+
+def test_years_keep_their_unit_in_intervals_too():
+    years = Measure("mae", 4.5, "years", 9, interval=(4.0, 5.0), method="bootstrap")
+    one = Results("attributes", {}, [years], {}, [], {})
+    assert cell(Column("MAE", "mae"), Row("one"), [one]).interval == (4.0, 5.0)
+
+
+def test_a_number_at_another_point_or_across_another_attribute_is_another_number():
+    measures = [
+        Measure("fnmr", 0.1, "fraction", 9, at="FMR 1e-3"),
+        Measure("fnmr", 0.2, "fraction", 9, at="FMR 1e-2"),
+        Measure("fnmr_std", 0.3, "fraction", 9, at="FMR 1e-3", across="race"),
+        Measure("fnmr_worst", 0.4, "fraction", 9, {"race": "B"}, across="race", at="FMR 1e-2"),
+        Measure("fnmr_worst", 0.5, "fraction", 9, {"race": "A"}, across="race", at="FMR 1e-3"),
+    ]
+    one = Results("verification", {}, measures, {}, [], {})
+    for number, column in (
+        (10.0, Column("x", "fnmr", at="FMR 1e-3")),
+        (20.0, Column("x", "fnmr", at="FMR 1e-2")),
+        (30.0, Column("x", "fnmr_std", across="race", at="FMR 1e-3")),
+        (40.0, Column("x", "fnmr_worst", across="race", at="FMR 1e-2")),
+        (50.0, Column("x", "fnmr_worst", across="race", at="FMR 1e-3")),
+        (None, Column("x", "fnmr")),
+        (None, Column("x", "fnmr_worst", across="gender", at="FMR 1e-3")),
+        (None, Column("x", "fnmr_std", across="gender", at="FMR 1e-3")),
+    ):
+        found = value_of(one, column)
+        assert found == (None if number is None else pytest.approx(number)), column
+
+
+def test_parts_of_equal_freedom_give_students_interval_and_p_value():
+    found = Estimate(2.0, (Part(3.0, 7), Part(1.0, 7)))
+    assert found.error == 2.0
+    reach = 2.0 * stats.t.ppf(0.975, 7)
+    assert found.interval == pytest.approx((2 - reach, 2 + reach))
+    for null in (-1.0, 0.0, 1.5):
+        assert found.p_value(null) == pytest.approx(2 * stats.t.sf(abs(2 - null) / 2, 7))
+
+
+def test_the_p_value_falls_with_the_distance_and_is_the_same_on_both_sides():
+    found = Estimate(1.0, (Part(2.0, 30), Part(0.5, 2)))
+    values = [found.p_value(1.0 + step) for step in (0.0, 0.5, 1.0, 2.0, 5.0, 50.0)]
+    assert values == sorted(values, reverse=True) and len(set(values)) == 6
+    assert found.p_value(-2.0) == pytest.approx(found.p_value(4.0))
+
+
+def test_a_part_with_few_degrees_of_freedom_widens_the_interval():
+    few, many = (Estimate(0.0, (Part(1.0, 199), Part(1.0, k))).interval[1] for k in (1, 199))
+    assert few > 2 * many
+
+
+def test_a_resample_in_which_any_seed_has_no_number_is_left_out():
+    resampled = np.array([[1.0, np.nan, 3.0, 5.0], [3.0, 2.0, np.nan, 7.0]])
+    found = combined([1.0, 3.0], resampled)
+    people, seeds = found.parts
+    assert (people.variance, people.freedom) == (pytest.approx(8.0), 1)  # of 2 and 6
+    assert (seeds.variance, seeds.freedom) == (pytest.approx(1.0), 1)
+    assert found.mean == 2.0
+
+
+def test_people_who_change_nothing_leave_the_seeds_part():
+    found = combined([1.0, 3.0], np.full((2, 9), 2.0))
+    assert found.error == pytest.approx(1.0)
+    assert combined([2.0, 2.0], np.full((2, 9), 2.0)) is None
+
+
+def test_a_claims_bound_is_its_margin_on_the_other_side():
+    lower, higher = (Claim("c", "a", "b", "A", d, margin=2.0) for d in ("lower", "higher"))
+    assert (lower.bound, higher.bound) == (2.0, -2.0)
+    assert CLAIM.bound == 0.0
+
+
+def test_a_difference_at_the_level_itself_is_decided():
+    assert verdict_of(CLAIM, -1.0, 1 - 0.95) == "holds"
+    assert verdict_of(CLAIM, -1.0, 0.0500001) == "inconclusive"
+
+
+def test_holm_keeps_the_order_of_p_values_and_never_exceeds_one():
+    found = adjust(
+        [outcome(name, "", p) for name, p in zip("abcd", (0.9, 0.2, 0.01, 0.5), strict=True)]
+    )
+    assert [t.p_value_holm for t in found] == pytest.approx([1.0, 0.6, 0.04, 1.0])
+    assert [t.claim.text for t in found] == list("abcd")
+    assert adjust([]) == []
+
+
+def test_a_claim_that_is_named_twice_over_counts_once_where_it_is_needed():
+    thesis = Thesis("t", ("a",), ("b", "c"), holds="", contradicted="", inconclusive="")
+    claims = [
+        ClaimResult(Claim(text, "one", "other", "Accuracy", "lower"), None, verdict=verdict)
+        for text, verdict in zip(
+            "abcd", ("holds", "inconclusive", "holds", "contradicted"), strict=True
+        )
+    ]
+    found = conclude(thesis, claims)  # "d" is no part of it
+    assert (found.verdict, found.because) == ("holds", ())
+    assert found.must_not_fail == {"inconclusive": 1, "holds": 1}

@@ -13,11 +13,12 @@ from fairjax.config import (
     Study,
     Thesis,
     base_config,
+    dataset,
     load,
     method,
     study,
 )
-from fairjax.run.workdir import read_json, write_json
+from fairjax.run.workdir import WorkdirError, read_json, write_json
 from fairjax.study import chosen, expand
 from fairjax.study.runs import folder_name, settle, unusable_data
 
@@ -145,3 +146,86 @@ def test_a_study_that_was_moved_goes_on(tmp_path):
     settle(after)
     kept = read_json(after[1].folder / "config.json")
     assert kept["init"]["run"] == str(tmp_path / "after" / "base-seed0")
+
+
+def test_a_run_is_done_with_its_last_file(tmp_path):
+    run, *_ = expand(plan(Row("A")), tmp_path, overrides={})
+    run.folder.mkdir()
+    assert not run.done
+    (run.folder / "results.json").touch()
+    assert not run.done
+    (run.folder / "report.html").touch()
+    assert run.done
+
+
+def test_a_run_is_called_by_its_row_and_seed():
+    found = runs(Row("FPR penalty"))
+    assert [run.config.title for run in found] == ["FPR penalty, seed 3", "FPR penalty, seed 4"]
+    assert chosen(found, "fpr-penalty-seed4") is found[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": 3}, "row 'A': train cannot be set to 3"),
+        ({"train.epochs": "long"}, "row 'A': train.epochs cannot be set to 'long'"),
+        ({"nothing.here": 3}, "row 'A': nothing.here cannot be set to 3"),
+        ({"sed": 3}, "row 'A': sed cannot be set to 3; did you mean 'seed'"),
+    ],
+)
+def test_a_change_that_fits_no_key_names_the_row_and_the_key(changes, said):
+    with pytest.raises(ConfigError) as caught:
+        runs(Row("A", changes))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_key_of_the_command_line_that_a_row_has_not_is_passed_over():
+    one, other, *_ = runs(
+        Row("Penalty", {"method": method("fpr_penalty")}),
+        Row("Plain"),
+        given={"method.alpha": 0.5, "seed": 9},
+    )
+    assert one.config.method.alpha == 0.5
+    assert "alpha" not in other.config.method
+    assert (one.config.seed, other.config.seed) == (3, 3)  # the study's seeds are its own
+
+
+def test_runs_that_are_compared_save_features():
+    row = Row("A", {"method.save_features": True})
+    found = runs(row, similar=(("A", "A"),))
+    assert all(run.saves_features for run in found)
+    assert not any(run.saves_features for run in runs(Row("A")))
+    assert not any(run.saves_features for run in runs(Row("A", {"method": method("fpr_penalty")})))
+
+
+def test_a_finished_run_of_another_config_is_refused_with_the_key(tmp_path):
+    before, *_ = tiny_runs(tmp_path, Row("A"))
+    before.folder.mkdir(parents=True)
+    write_json(before.folder / "config.json", before.config.to_dict())
+    write_json(before.folder / "data.json", {"hash": "0", "attributes": {}})
+    settle([before])
+    (after,) = tiny_runs(tmp_path, Row("A", {"optim.peak_lr": 0.5}))
+    with pytest.raises(WorkdirError, match="optim.peak_lr"):
+        settle([after])
+
+
+def test_a_base_that_lies_elsewhere_stays_where_it_is(tmp_path):
+    rows = (Row("Base"), Row("Next", needs={"init.run": "Base"}))
+    run = tiny_runs(tmp_path, *rows)[1]
+    run.folder.mkdir(parents=True)
+    kept = run.config.to_dict()
+    kept["init"]["run"] = str(tmp_path / "quite" / "another-seed0")
+    write_json(run.folder / "config.json", kept)
+    write_json(run.folder / "data.json", {"hash": "0", "attributes": {}})
+    with pytest.raises(WorkdirError, match="init.run"):
+        settle([run])
+    assert read_json(run.folder / "config.json")["init"]["run"].endswith("another-seed0")
+
+
+def test_data_that_cannot_be_loaded_stop_every_run_that_reads_them(tmp_path):
+    lost = {"data": dataset("utkface", root=str(tmp_path / "none"))}
+    reasons = unusable_data(
+        tiny_runs(tmp_path, Row("A", lost), Row("B"), Row("C", {**lost, "optim.peak_lr": 0.5}))
+    )
+    assert [*reasons] == ["a-seed0", "c-seed0"]
+    assert reasons["a-seed0"] == reasons["c-seed0"] and "does not exist" in reasons["a-seed0"]

@@ -11,12 +11,14 @@ from rich.console import Console
 
 from fairjax.config import base_config
 from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
-from fairjax.core.results import save_results
+from fairjax.core.results import load_results, save_results
 from fairjax.metrics.representation import cka
 from fairjax.run.build import build_scoring
 from fairjax.run.score import attributes_of, score_columns
 from fairjax.run.workdir import WorkdirError
 from fairjax.study import save_study, summarise
+from fairjax.study.summary import similarities, state, study_of
+from fairjax.study.summary import test_claims as claims_of
 
 GROUPS = {"values": ["A", "B"], "low": 0, "high": 1, "unit": "", "assigned_by": "nobody"}
 GENDER = {**GROUPS, "values": ["male", "female"]}
@@ -39,7 +41,7 @@ STUDY = Study(
     ),
     similar=(("Good", "Bad"),),
     seeds=(0, 1),
-    resamples=30,
+    resamples=8,
 )
 
 
@@ -146,6 +148,142 @@ def test_a_plan_of_another_schema_is_refused(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps(kept))
     with pytest.raises(WorkdirError, match="not of schema 1.1 .*; run the study's line again"):
         summarise(tmp_path, Console())
+
+
+QUICK = replace(STUDY, resamples=3)
+
+
+@pytest.fixture
+def copied(study, tmp_path):
+    """The study's folder, to be changed."""
+    workdir = tmp_path / "copy"
+    shutil.copytree(study[0], workdir)
+    save_study(workdir, QUICK, "the line")
+    return workdir
+
+
+def results_in(workdir, rows=("good", "bad")):
+    """Results of each row's seeds; None where there is no file."""
+    return {
+        name.capitalize(): [
+            load_results(path)
+            if (path := workdir / f"{name}-seed{s}" / "results.json").exists()
+            else None
+            for s in (0, 1)
+        ]
+        for name in rows
+    }
+
+
+def again(workdir, **more):
+    summarise(workdir, Console(file=io.StringIO()), **more)
+    return json.loads((workdir / "study.json").read_text())
+
+
+def test_results_that_are_damaged_are_computed_again_from_the_predictions(study, copied, caplog):
+    path = copied / "good-seed1" / "results.json"
+    before = load_results(path)
+    path.write_text(path.read_text()[:-100])
+    environment = {"fairjax": "0.0", "git_revision": None, "command": "the line"}
+    (copied / "good-seed1" / "environment.json").write_text(json.dumps(environment))
+    (copied / "good-seed1" / "outcome.json").write_text(json.dumps({"evaluated_step": 3}))
+    kept = again(copied)
+    assert "it is computed again from the run's predictions" in caplog.text
+    assert load_results(path).measures == before.measures
+    assert kept["rows"] == study[2]["rows"]
+
+
+def test_a_run_whose_predictions_are_gone_too_is_missing(copied, caplog):
+    folder = copied / "good-seed1"
+    (folder / "results.json").write_text("{")
+    (folder / "predictions.npz").unlink()
+    kept = again(copied)
+    assert "predictions.npz is missing" in caplog.text
+    assert [run["state"] for run in kept["runs"]] == ["done", "missing", "done", "done"]
+
+
+def test_runs_that_are_missing_or_failed_leave_dashes_and_are_named(copied):
+    shutil.rmtree(copied / "good-seed0")
+    shutil.rmtree(copied / "good-seed1")
+    kept = again(copied, failed={"good-seed1": "signal 9 ended it"})
+    assert [(run["name"], run["state"], run["why"]) for run in kept["runs"]] == [
+        ("good-seed0", "missing", ""),
+        ("good-seed1", "failed", "signal 9 ended it"),
+        ("bad-seed0", "done", ""),
+        ("bad-seed1", "done", ""),
+    ]
+    assert kept["rows"][0]["cells"]["Accuracy"]["mean"] is None
+    assert {claim["verdict"] for claim in kept["claims"]} == {"not tested"}
+    assert {claim["why"] for claim in kept["claims"]} == {"no seed has both numbers"}
+    assert kept["verdict"]["verdict"] == "not tested"
+    assert kept["similar"][0]["cells"] == {}
+    assert "Good and Bad\n" in (copied / "table-4-similarity-of-features.csv").read_text()
+
+
+def test_a_claim_is_tested_on_the_seeds_that_both_rows_have(copied):
+    both = claims_of(copied, QUICK, results_in(copied))[0]
+    results = results_in(copied)
+    results["Good"][1] = None
+    one = claims_of(copied, QUICK, results)[0]
+    assert one.why.startswith("one seed: how much another training would change")
+    accuracies = [r[0].get("gender_accuracy").value for r in (results["Good"], results["Bad"])]
+    assert one.difference == pytest.approx(100 * (accuracies[0] - accuracies[1]))
+    assert both.why == "" and both.p_value != one.p_value
+
+
+def test_runs_on_other_people_are_not_compared(copied):
+    path = copied / "bad-seed0" / "predictions.npz"
+    columns = dict(np.load(path))
+    np.savez(path, **{**columns, "cluster": columns["cluster"][::-1]})
+    (first, *_) = claims_of(copied, QUICK, results_in(copied))
+    assert first.verdict == "not tested"
+    assert first.why == "the two were tested on different people, images or pairs"
+
+
+def test_a_row_is_never_better_than_itself(copied):
+    same = replace(QUICK, claims=(replace(BETTER, than="Good"),))
+    (found,) = claims_of(copied, same, results_in(copied))
+    assert (found.verdict, found.difference) == ("not tested", None)
+    assert found.why.startswith("the difference does not vary")
+
+
+def test_features_of_a_seed_that_is_missing_are_no_number(copied):
+    results = results_in(copied)
+    results["Bad"][0] = None
+    cells = similarities(copied, QUICK, results)["Good", "Bad"]
+    assert cells["everyone"].values[0] is None and cells["everyone"].values[1] is not None
+    results["Bad"][1] = None
+    assert similarities(copied, QUICK, results)["Good", "Bad"] == {}
+
+
+def test_a_study_is_read_as_it_was_saved(tmp_path):
+    whole = replace(
+        STUDY,
+        rows=(
+            Row("Good", {"optim.peak_lr": 0.5}, published={"Accuracy": 3.0}),
+            Row("Bad", needs={"init.run": "Good"}, shown=False),
+        ),
+        cited={"Other": {"Accuracy": 1.0}},
+        notes=("One.", "Two."),
+    )
+    for some in (whole, replace(whole, thesis=None, claims=(), similar=())):
+        save_study(tmp_path, some, "the line")
+        kept = json.loads((tmp_path / "study.json").read_text())
+        assert (kept["command"], kept["schema_version"]) == ("the line", "1.1")
+        assert study_of(kept) == some
+
+
+def test_a_row_that_is_not_shown_is_trained_and_tested_but_not_in_the_table(copied):
+    hidden = replace(QUICK, rows=(Row("Good"), Row("Bad", shown=False)))
+    save_study(copied, hidden, "the line")
+    kept = again(copied)
+    assert [row["name"] for row in kept["rows"]] == ["Good"]
+    assert len(kept["runs"]) == 4 and kept["claims"][0]["difference"] > 0
+
+
+def test_the_state_of_a_run():
+    assert state(None, failed=False) == "missing"
+    assert state(None, failed=True) == "failed"
 
 
 def test_a_study_with_a_baseline_shows_costs_and_the_trade_off(study, tmp_path):

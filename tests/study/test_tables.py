@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
+
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
 from fairjax.study.numbers import Cell, ClaimResult, Conclusion
 from fairjax.study.tables import (
+    RULE,
     claim_table,
     conclusion_table,
+    headline,
     how_tested,
     main_table,
+    reasons,
     similarity_table,
     whole,
     words,
@@ -86,3 +91,107 @@ def test_a_pair_whose_runs_are_missing_has_dashes():
         ["  95% interval", "-0.67 to 1.87"],
         ["A and C", "–"],
     ]
+
+
+def test_the_papers_numbers_and_differences_stand_below_a_row_that_has_any():
+    published = Cell((0.5,), 0.5, None, None, "", 0.75)
+    bare = replace(CELL, std=None, interval=None)
+    study = replace(STUDY, columns=(*STUDY.columns, Column("MAE", "mae", digits=1)))
+    table = main_table(study, {"A": {"Spread": published, "MAE": bare}, "B": {"Spread": bare}})
+    assert table.rows[:3] == [
+        ["A", "0.500", "0.6"],
+        ["  paper", "0.750", "–"],
+        ["  ours - paper", "-0.250", "–"],
+    ]
+    assert [row[0] for row in table.rows[3:]] == ["B"]  # no interval, no paper
+    assert table.columns == ["", "Spread", "MAE"]
+
+
+def test_a_number_that_no_seed_has_is_a_dash():
+    none = Cell((None, None), None, None, None, "", 1.0)
+    assert main_table(STUDY, {"A": {"Spread": none}}).rows == [
+        ["A", "–"],
+        ["  paper", "1.000"],
+        ["  ours - paper", "–"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ((0,), "One seed; interval: over the test people."),
+        ((0, 1), "Mean over 2 seeds ± standard deviation over seeds (ddof 1); interval: Student's"),
+    ],
+)
+def test_the_note_says_what_an_interval_is_over(seeds, said):
+    note = main_table(replace(STUDY, seeds=seeds, source="Doe 2020"), {}).note
+    assert note.startswith(said) and note.endswith("Paper: Doe 2020.")
+    assert "Paper" not in main_table(STUDY, {}).note
+
+
+@pytest.mark.parametrize(
+    ("verdict", "because", "title", "why"),
+    [
+        ("holds", (), "Holds here.", "Yes."),
+        ("contradicted", ("a.",), "Contradicted here.", "No. Contradicted: a."),
+        ("inconclusive", ("a.", "b."), "Inconclusive here.", "Who knows? Not shown: a. b."),
+        ("not tested", ("a.",), "Not tested here.", "Not tested: a."),
+        ("not tested", tuple("abcd"), "Not tested here.", "Not tested: a b c And 1 more."),
+        ("inconclusive", tuple("abc"), "Inconclusive here.", "Who knows? Not shown: a b c"),
+    ],
+)
+def test_a_verdict_has_a_headline_and_reasons(verdict, because, title, why):
+    thesis = Thesis(
+        "All.", ("a.",), (), holds="Yes.", contradicted="No.", inconclusive="Who knows?"
+    )
+    found = Conclusion(thesis, verdict, because, {}, {})
+    assert (headline(found), reasons(found)) == (title, why)
+    assert whole(found) == f"All. {title} {why}"
+    assert conclusion_table(found).note == f"All. {title} {why} {RULE}"
+
+
+def test_claims_that_must_hold_and_those_that_must_not_fail_have_a_row_each():
+    thesis = Thesis("t", (), (), holds="", contradicted="", inconclusive="")
+    found = Conclusion(
+        thesis, "inconclusive", (), {"holds": 1, "not tested": 2}, {"inconclusive": 3}
+    )
+    table = conclusion_table(found)
+    assert table.columns == ["", "verdict", "holds", "inconclusive", "contradicted", "not tested"]
+    assert table.rows[1:] == [
+        ["claims that must hold", "", "1", "0", "0", "2"],
+        ["claims that must not be contradicted", "", "0", "3", "0", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"published": None}, "0.025 after Holm)."),
+        ({"why": "one seed"}, "the paper's difference is -0.034. One seed."),
+        ({"claim": OTHER}, "(95% interval -0.010 to +0.001; p 0.012, 0.025 after Holm)"),
+        ({"p_value": 3e-7, "p_value_holm": 6e-7}, "p 3e-07 of -0.020, 6e-07 after Holm"),
+        ({"difference": None, "why": "no seed has both"}, "Not tested: no seed has both."),
+    ],
+)
+def test_a_claim_in_words_says_only_what_is_known(changes, said):
+    found = words(STUDY, replace(TESTED, **changes))
+    assert said in found
+    assert (": A minus B is" in found) is ("difference" not in changes)
+
+
+def test_one_family_is_not_named():
+    one = replace(STUDY, claims=(CLAIM,))
+    assert "family" not in how_tested(one) and "each family" not in how_tested(one)
+    assert "(50 paired resamples of them)" in how_tested(one)
+    table = claim_table(one, [TESTED])
+    assert table.columns[0] == "claim" and table.note == how_tested(one)
+
+
+def test_similarity_has_a_column_a_group_that_any_pair_has():
+    table = similarity_table(
+        STUDY, {("A", "B"): {"everyone": CELL, "x": replace(CELL, mean=0.25, std=None)}}
+    )
+    assert table.columns == ["", "everyone", "x"]
+    assert table.rows[0] == ["A and B", "0.60 ± 0.14", "0.25"]
+    assert "jackknife" not in table.note and "Student's t" in table.note
+    assert "jackknife over blocks" in similarity_table(replace(STUDY, seeds=(0,)), {}).note

@@ -46,33 +46,33 @@ def open_bins(paths: Mapping[str, Path]) -> Bins:
     for group, path in paths.items():
         encoded, mated = _read(path)
         first: dict[bytes, int] = {}
-        place = [first.setdefault(image, k) for k, image in enumerate(encoded)]
-        person = _components(place, mated)
+        first_copy = [first.setdefault(image, k) for k, image in enumerate(encoded)]
+        person = _components(first_copy, mated)
         for k in first.values():
             name = _name(group, k)
             images[name], person_of[name] = encoded[k], _name(group, person[k])
         size = len(mated) // FOLDS
         lines += [
             Line(
-                (_name(group, person[one]), _name(group, one)),
-                (_name(group, person[other]), _name(group, other)),
+                (_name(group, person[left]), _name(group, left)),
+                (_name(group, person[right]), _name(group, right)),
                 same,
                 k // size,
                 f"{path.name} pair {k + 1}",
             )
             for k, same in enumerate(mated)
-            for one, other in [place[2 * k : 2 * k + 2]]
+            for left, right in [first_copy[2 * k : 2 * k + 2]]
         ]
-    one = next(iter(paths.values()))
-    root = one if len(paths) == 1 else one.parent
+    left = next(iter(paths.values()))
+    root = left if len(paths) == 1 else left.parent
     states = [(str(path), path.stat()) for path in paths.values()]
     stamp = stamp_of(root, [(name, state.st_size, state.st_mtime_ns) for name, state in states])
     files = ImageFiles(root, tuple(sorted(images)), (), stamp, images.__getitem__)
     return Bins(files, person_of, lines, {(who, name): name for name, who in person_of.items()})
 
 
-def _name(group: str, place: int) -> str:
-    return f"{group}/{place:05d}" if group else f"{place:05d}"
+def _name(group: str, number: int) -> str:
+    return f"{group}/{number:05d}" if group else f"{number:05d}"
 
 
 def _read(path: Path) -> tuple[list[bytes], list[bool]]:
@@ -83,10 +83,10 @@ def _read(path: Path) -> tuple[list[bytes], list[bool]]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    found = unpickle(content, name=str(path))
+    value = unpickle(content, name=str(path))
     whole: dict[int, bytes] = {}  # by object: a file may name one image many times
     try:
-        images, truth = found
+        images, truth = value
         encoded = [_encoded(image, whole) for image in images]
         mated = [_truth(same) for same in truth]
     except (TypeError, ValueError):
@@ -117,10 +117,10 @@ def _truth(same: Any) -> bool:
     return bool(same)
 
 
-def _components(place: list[int], mated: list[bool]) -> list[int]:
+def _components(first_copy: list[int], mated: list[bool]) -> list[int]:
     """For each image the first image that mated pairs join it to."""
-    pairs = np.array(place).reshape(-1, 2)[mated]
-    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(place), len(place)))
+    pairs = np.array(first_copy).reshape(-1, 2)[mated]
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(first_copy), len(first_copy)))
     _, component = connected_components(links, directed=False)
     _, first = np.unique(component, return_index=True)
     return first[component].tolist()

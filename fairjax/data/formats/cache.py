@@ -18,19 +18,19 @@ def load(kind: str, stamp: str) -> Any:
         return None
 
 
-def save(kind: str, stamp: str, found: Any) -> None:
+def save(kind: str, stamp: str, value: Any) -> None:
     """Keeps a JSON-ready value.
 
     Args:
       kind: What it is, with the version of its format: "scan-3".
       stamp: A hash that moves with the source.
-      found: The value.
+      value: The value.
     """
     path = _file(kind, stamp)
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.write_text(json.dumps(value), encoding="utf-8")
         partial.replace(path)
     except OSError:
         with suppress(OSError):

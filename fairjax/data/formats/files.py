@@ -53,7 +53,9 @@ class ImageFiles:
     passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_source(name: str, root: str, *, places: Sequence[str], key: str, told: str) -> Path:
+def find_source(
+    name: str, root: str, *, candidates: Sequence[str], key: str, help_text: str
+) -> Path:
     """The folder or file that `root` means.
 
     A relative path that is not there is looked for in the folder named by FAIRJAX_DATA; "" means
@@ -62,28 +64,28 @@ def find_source(name: str, root: str, *, places: Sequence[str], key: str, told: 
     Args:
       name: The dataset's, for messages.
       root: What the user gave.
-      places: What to look for inside, in this order, before the folder itself is taken; where
+      candidates: What to look for inside, in this order, before the folder itself is taken; where
         `root` is "", one of them must be there.
       key: The setting that `root` comes from, such as "config.data.root", for messages.
-      told: Where to get the data, its terms and its layout: the end of every message.
+      help_text: Where to get the data, its terms and its layout: the end of every message.
 
     Raises:
       DataError: If there is no such place.
     """
     home = os.environ.get("FAIRJAX_DATA", "")
     if not root and not home:
-        raise DataError(f"{name}: {key} and FAIRJAX_DATA are both empty. {told}")
+        raise DataError(f"{name}: {key} and FAIRJAX_DATA are both empty. {help_text}")
     base = Path(root or home).expanduser()
     if home and not base.exists() and not base.is_absolute():
         base = Path(home).expanduser() / base
-    for place in places:
-        if (base / place).exists():
-            return base / place
+    for candidate in candidates:
+        if (base / candidate).exists():
+            return base / candidate
     if not root:
-        held = ", ".join(places) or f"what {key} would name"
-        raise DataError(f"{name}: FAIRJAX_DATA={base} holds none of {held}. {told}")
+        expected = ", ".join(candidates) or f"what {key} would name"
+        raise DataError(f"{name}: FAIRJAX_DATA={base} holds none of {expected}. {help_text}")
     if not base.exists():
-        raise DataError(f"{name}: {key}={root} does not exist. {told}")
+        raise DataError(f"{name}: {key}={root} does not exist. {help_text}")
     return base
 
 
@@ -180,7 +182,7 @@ def printable(name: str) -> str:
 
 
 def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
-    found, skipped, empty = {}, [], []
+    states, skipped, empty = {}, [], []
     other: Counter[str] = Counter()
 
     def refuse(error: OSError) -> None:
@@ -191,7 +193,9 @@ def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
         other["links to folders"] += len(links)
         for name in below:
             if name not in links and (kind := _hidden_kind(name)):
-                other[kind] += sum(len(some) for _, _, some in os.walk(os.path.join(folder, name)))
+                other[kind] += sum(
+                    len(below_names) for _, _, below_names in os.walk(os.path.join(folder, name))
+                )
         below[:] = [n for n in below if n not in links and not _hidden_kind(n)]
         other.update(kind for name in names if (kind := _kind_of(name, suffixes)))
         wanted = [name for name in names if _is_wanted(name, suffixes)]
@@ -205,20 +209,20 @@ def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
                 if suffixes == SUFFIXES and state.st_size > MOST_BYTES:
                     skipped.append((relative, too_large(state.st_size)))
                 else:
-                    found[relative] = (state.st_size, state.st_mtime_ns)
+                    states[relative] = (state.st_size, state.st_mtime_ns)
             else:
                 skipped.append((relative, "not a plain file (a broken link or a device)"))
-    place = _below_shared_folder(path, found)
-    stamp = stamp_of(path, ((name, *found[place[name]]) for name in sorted(place)))
+    written = _below_shared_folder(path, states)
+    stamp = stamp_of(path, ((name, *states[written[name]]) for name in sorted(written)))
 
     def read(name: str) -> bytes:
-        with (path / place[name]).open("rb") as file:
-            require_unchanged(path / place[name], file.fileno(), found[place[name]])
+        with (path / written[name]).open("rb") as file:
+            require_unchanged(path / written[name], file.fileno(), states[written[name]])
             return file.read()
 
     return ImageFiles(
         path,
-        tuple(sorted(place)),
+        tuple(sorted(written)),
         tuple(sorted(skipped)),
         stamp,
         read,
@@ -234,20 +238,20 @@ def _open_tar(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
     except BaseException:
         file.close()
         raise
-    place = _below_shared_folder(path, where)
+    written = _below_shared_folder(path, where)
     state = path.stat()
     stamp = stamp_of(path, [("", state.st_size, state.st_mtime_ns)])
 
     def read(name: str) -> bytes:
         require_unchanged(path, file.fileno(), (state.st_size, state.st_mtime_ns))
-        offset, size = where[place[name]]
+        offset, size = where[written[name]]
         content = os.pread(file.fileno(), size, offset)  # no shared position, so no lock
         if len(content) != size:
             raise OSError(f"{path} was cut short after it was listed")
         return content
 
     files = ImageFiles(
-        path, tuple(sorted(place)), tuple(skipped), stamp, read, tuple(empty), dict(+other)
+        path, tuple(sorted(written)), tuple(skipped), stamp, read, tuple(empty), dict(+other)
     )
     finalize(read, file.close)
     return files
@@ -272,26 +276,28 @@ def _tar_members(
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
-                parts = PurePosixPath(member.name)
-                if parts.is_absolute() or ".." in parts.parts:
+                member_path = PurePosixPath(member.name)
+                if member_path.is_absolute() or ".." in member_path.parts:
                     raise DataError(
                         f"{path}: member {printable(member.name)!r} points outside the archive; "
                         "such an archive is not read."
                     )
-                kinds = [kind for part in parts.parts[:-1] if (kind := _hidden_kind(part))]
+                kinds = [
+                    kind for folder in member_path.parts[:-1] if (kind := _hidden_kind(folder))
+                ]
                 if member.isdir():
-                    if not kinds and not _hidden_kind(parts.name):
-                        folders.add(str(parts))
+                    if not kinds and not _hidden_kind(member_path.name):
+                        folders.add(str(member_path))
                     continue
-                if kind := (*kinds, _kind_of(parts.name, suffixes))[0]:
+                if kind := (*kinds, _kind_of(member_path.name, suffixes))[0]:
                     other[kind] += 1
                     continue
                 if suffixes == SUFFIXES and member.size > MOST_BYTES:
-                    skipped[str(parts)] = too_large(member.size)
+                    skipped[str(member_path)] = too_large(member.size)
                 elif member.isreg() and not member.issparse():
-                    where[str(parts)] = (member.offset_data, member.size)
+                    where[str(member_path)] = (member.offset_data, member.size)
                 else:
-                    skipped[str(parts)] = "not a plain file in the archive (a link or sparse)"
+                    skipped[str(member_path)] = "not a plain file in the archive (a link or sparse)"
             # tarfile takes a damaged header for the end; the true end is a block of zeros
             file.seek(archive.offset)
             end = file.read(tarfile.BLOCKSIZE)
@@ -357,15 +363,15 @@ def _below_shared_folder(path: Path, names: Iterable[str]) -> dict[str, str]:
     """
     names = list(names)
     shared = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
-    place: dict[str, str] = {}
+    written: dict[str, str] = {}
     for name in names:
         below = "/".join(map(clean, (name[len(shared) + 1 :] if shared else name).split("/")))
-        if place.setdefault(below, name) != name:
+        if written.setdefault(below, name) != name:
             raise DataError(
-                f"{path}: {printable(name)!r} and {printable(place[below])!r} are one name but for "
-                "their Unicode form or outer blanks; take one of them away."
+                f"{path}: {printable(name)!r} and {printable(written[below])!r} are one name but "
+                "for their Unicode form or outer blanks; take one of them away."
             )
-    return place
+    return written
 
 
 def stamp_of(path: Path, rows: Iterable[Sequence[str | int]]) -> str:

@@ -117,12 +117,12 @@ def _lines_of_lfw(rows: list[_Row], name: str) -> list[Line]:
             f"{f'{n} mated and {n}' if head else 'as many mated as'} non-mated ones; is it whole?"
         )
     lines = []
-    for place, line in enumerate(parsed):
-        lines.append(line._replace(fold=place // (2 * n)))
-        if line.mated != (place % (2 * n) < n):
+    for index, line in enumerate(parsed):
+        lines.append(line._replace(fold=index // (2 * n)))
+        if line.mated != (index % (2 * n) < n):
             kind = "mated" if line.mated else "non-mated"
             raise DataError(
-                f"{line.where}: a {kind} pair, where part {place // (2 * n) + 1} of {folds} is to "
+                f"{line.where}: a {kind} pair, where part {index // (2 * n) + 1} of {folds} is to "
                 f"have {n} mated and then {n} non-mated ones; is the list whole?"
             )
     return lines
@@ -131,7 +131,7 @@ def _lines_of_lfw(rows: list[_Row], name: str) -> list[Line]:
 def _are_parts(lines: Sequence[Line], folds: int, n: int) -> bool:
     """Whether the lines are so many parts of n mated and then n non-mated pairs."""
     return len(lines) == 2 * n * folds and all(
-        line.mated == (place % (2 * n) < n) for place, line in enumerate(lines)
+        line.mated == (index % (2 * n) < n) for index, line in enumerate(lines)
     )
 
 
@@ -173,10 +173,10 @@ def _lines_of_images(rows: Sequence[_Row], name: str) -> list[Line]:
 def _in_parts(lines: Sequence[Line]) -> list[Line]:
     """The lines in ten parts, in their order, where ten parts have both kinds; else in one."""
     size = len(lines) // FOLDS
-    parts = [lines[k * size : (k + 1) * size] for k in range(FOLDS)]
-    if not size or len(lines) % FOLDS or any(len({x.mated for x in part}) < 2 for part in parts):
+    folds = [lines[k * size : (k + 1) * size] for k in range(FOLDS)]
+    if not size or len(lines) % FOLDS or any(len({x.mated for x in fold}) < 2 for fold in folds):
         return list(lines)
-    return [line._replace(fold=k) for k, part in enumerate(parts) for line in part]
+    return [line._replace(fold=k) for k, fold in enumerate(folds) for line in fold]
 
 
 def match(name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, str]) -> Benchmark:
@@ -198,17 +198,17 @@ def match(name: str, faces: Faces, lines: Sequence[Line], names: Mapping[Key, st
     seen: dict[tuple[int, int], str] = {}
     for line in lines:
         first, second = (row_of.get(names.get(key, "")) for key in (line.first, line.second))
-        (one, image), (other, _) = line.first, line.second
+        (first_person, image), (second_person, _) = line.first, line.second
         if first is None or second is None:
             who, image = line.first if first is None else line.second
             reason = f"image {image} of {printable(who)} is not there, or cannot be read"
         elif first == second:
-            reason = f"image {image} of {printable(one)} is paired with itself"
-        elif line.mated != (one == other):
+            reason = f"image {image} of {printable(first_person)} is paired with itself"
+        elif line.mated != (first_person == second_person):
             reason = (
-                f"{printable(one)} and {printable(other)} are given as one person"
+                f"{printable(first_person)} and {printable(second_person)} are given as one person"
                 if line.mated
-                else f"{printable(one)} is given as two people"
+                else f"{printable(first_person)} is given as two people"
             )
         elif before := seen.get((min(first, second), max(first, second))):
             reason = f"the pair of {before} again"
@@ -311,8 +311,8 @@ def _kinds(mated: Bool[np.ndarray, " pairs"]) -> dict[str, int]:
     return {"mated": int(mated.sum()), "nonmated": int((~mated).sum())}
 
 
-def _hash(purpose: str, seed: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return uniforms(seed, purpose, one, other, 1)[:, 0]
+def _hash(purpose: str, seed: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return uniforms(seed, purpose, left, right, 1)[:, 0]
 
 
 def _pairs(rows: Sequence[tuple[int, int, bool, int]]) -> Pairs:

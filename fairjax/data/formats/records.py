@@ -78,10 +78,10 @@ def find_records(root: Path) -> Path | None:
     """
     if root.suffix == ".rec":
         return root
-    found = sorted(root.glob("*.rec")) if root.is_dir() else []
-    if len(found) > 1 and root / "train.rec" not in found:
-        raise DataError(f"{root}: {len(found)} .rec files; name the one to read.")
-    return root / "train.rec" if len(found) > 1 else found[0] if found else None
+    candidates = sorted(root.glob("*.rec")) if root.is_dir() else []
+    if len(candidates) > 1 and root / "train.rec" not in candidates:
+        raise DataError(f"{root}: {len(candidates)} .rec files; name the one to read.")
+    return root / "train.rec" if len(candidates) > 1 else candidates[0] if candidates else None
 
 
 def open_records(path: Path) -> Records:
@@ -141,10 +141,10 @@ def read_list(path: Path) -> Listed:
     person, label, extra = [], [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split("\t")
-        place = next((at for at, field in enumerate(fields) if "/" in field), -1)
-        rest = fields[1:-1] if 0 < place == len(fields) - 1 else fields[place + 1 :]
+        path_field = next((at for at, field in enumerate(fields) if "/" in field), -1)
+        rest = fields[1:-1] if 0 < path_field == len(fields) - 1 else fields[path_field + 1 :]
         try:
-            if place not in (0, 1, len(fields) - 1) or not rest:
+            if path_field not in (0, 1, len(fields) - 1) or not rest:
                 raise ValueError
             numbers = [int(float(field)) for field in rest[:2]]
             if not all(abs(number) < 2**63 for number in numbers):
@@ -154,9 +154,9 @@ def read_list(path: Path) -> Listed:
                 f"{path}:{number}: {line[:80]!r} is no line of a .lst: `path label`, "
                 "`aligned path label` or `index label path`, apart by tabs."
             ) from None
-        person.append(clean_path(fields[place]).rpartition("/")[0].rpartition("/")[2])
+        person.append(clean_path(fields[path_field]).rpartition("/")[0].rpartition("/")[2])
         label.append(numbers[0])
-        if place == 0 and len(numbers) > 1:
+        if path_field == 0 and len(numbers) > 1:
             extra.append(numbers[1])
     return Listed(person, np.array(label, np.int64), np.array(extra, np.int64))
 
@@ -238,17 +238,17 @@ def _read_headers(
     content = np.memmap(path, np.uint8, "r")
     magic, word = _gather(content, offsets, "<u4", 2).T
     refuse(magic != MAGIC, "does not start as a record")
-    part, length = word >> 29, (word & ((1 << 29) - 1)).astype(np.int64)
-    refuse((part != _WHOLE) & (part != _FIRST), "is the middle of another")
+    cflag, length = word >> 29, (word & ((1 << 29) - 1)).astype(np.int64)
+    refuse((cflag != _WHOLE) & (cflag != _FIRST), "is the middle of another")
     refuse(offsets + 8 + length > size, "is cut short")
-    refuse((part == _WHOLE) & (length < _HEADER.size), "is too short for an image")
+    refuse((cflag == _WHOLE) & (length < _HEADER.size), "is too short for an image")
     head = _gather(content, offsets + 8, "u1", _HEADER.size)
     flag = head[:, :4].copy().view("<u4")[:, 0].astype(np.int64)
     label = head[:, 4:8].copy().view("<f4")[:, 0].astype(np.float64)
-    listed = np.flatnonzero((flag > 0) & (part == _WHOLE))
-    refuse((part == _WHOLE) & (length < _HEADER.size + 4 * flag), "is too short for its labels")
+    listed = np.flatnonzero((flag > 0) & (cflag == _WHOLE))
+    refuse((cflag == _WHOLE) & (length < _HEADER.size + 4 * flag), "is too short for its labels")
     label[listed] = _gather(content, offsets[listed] + 8 + _HEADER.size, "<f4", 1)[:, 0]
-    for row in np.flatnonzero(part == _FIRST).tolist():  # few: the magic is rare in a JPEG
+    for row in np.flatnonzero(cflag == _FIRST).tolist():  # few: the magic is rare in a JPEG
         try:
             record = _record(path, file, int(offsets[row]))
             flag[row], label[row], *_ = _HEADER.unpack_from(record)
@@ -262,27 +262,27 @@ def _read_headers(
 def _gather(content: np.ndarray, offsets: np.ndarray, kind: str, count: int) -> np.ndarray:
     """`count` numbers at each of the offsets."""
     width = np.dtype(kind).itemsize * count
-    parts = [
+    blocks = [
         content[offsets[start : start + _AT_ONCE, None] + np.arange(width)]
         for start in range(0, len(offsets), _AT_ONCE)
     ]
-    return np.concatenate([*parts, np.empty((0, width), np.uint8)]).view(kind)
+    return np.concatenate([*blocks, np.empty((0, width), np.uint8)]).view(kind)
 
 
 def _record(path: Path, file: int, offset: int) -> bytes:
     """The data of one record, its parts joined."""
-    parts: list[bytes] = []
+    segments: list[bytes] = []
     while True:
         head = os.pread(file, 8, offset)  # no shared position, so no lock
         magic, word = struct.unpack("<II", head) if len(head) == 8 else (0, 0)
-        part, length = word >> 29, word & ((1 << 29) - 1)
+        cflag, length = word >> 29, word & ((1 << 29) - 1)
         data = os.pread(file, length, offset + 8)
-        expected = (_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)
-        if magic != MAGIC or part not in expected or len(data) != length:
+        expected = (_MIDDLE, _LAST) if segments else (_WHOLE, _FIRST)
+        if magic != MAGIC or cflag not in expected or len(data) != length:
             raise OSError(f"{path}: the record at byte {offset} is damaged or cut short")
-        parts.append(data)
-        if part in (_WHOLE, _LAST):
-            return _MAGIC.join(parts)
+        segments.append(data)
+        if cflag in (_WHOLE, _LAST):
+            return _MAGIC.join(segments)
         offset += 8 + (length + 3) // 4 * 4
 
 

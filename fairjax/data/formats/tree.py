@@ -41,7 +41,7 @@ def read_tree(root: str, groups: str, person_folder: str = "") -> Faces:
       DataError: If a place is missing, the table cannot be read, or the folders can be read in
         several ways.
     """
-    path = find_source("identities", root, places=(), key="config.data.root", told=HELP)
+    path = find_source("identities", root, candidates=(), key="config.data.root", help_text=HELP)
     records = find_records(path)
     files, person_of, skipped = (
         _tree(path, groups, person_folder) if records is None else _records(records)
@@ -70,20 +70,20 @@ def _tree(
             _refuse_ambiguous(path, set(person_of.values()), groups)
         return files, person_of, skipped
     level = int(person_folder)
-    found = {}
+    chosen = {}
     for name, folders in person_of.items():
-        parts = folders.split("/")
-        if len(parts) < level or (groups == "folder" and level < 2):
+        levels = folders.split("/")
+        if len(levels) < level or (groups == "folder" and level < 2):
             skipped.append((name, "name", f"no folder {level} deep, which names the person"))
         else:
-            found[name] = "/".join(
-                parts[level - 2 : level] if groups == "folder" else [parts[level - 1]]
+            chosen[name] = "/".join(
+                levels[level - 2 : level] if groups == "folder" else [levels[level - 1]]
             )
-    if not found:
+    if not chosen:
         raise DataError(
             f"{path}: no image lies {level} folders deep (config.data.person_folder={level})."
         )
-    return files, found, skipped
+    return files, chosen, skipped
 
 
 def _refuse_ambiguous(path: Path, folders: set[str], groups: str) -> None:
@@ -148,10 +148,10 @@ def by_number_and_name(person_of: Mapping[str, str]) -> dict[Key, str]:
     Raises:
       DataError: If two images of a person have one number.
     """
-    found = numbered(person_of)
+    names = numbered(person_of)
     for name, person in person_of.items():
-        found.setdefault((person, name.rpartition("/")[2]), name)
-    return found
+        names.setdefault((person, name.rpartition("/")[2]), name)
+    return names
 
 
 def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
@@ -163,17 +163,17 @@ def numbered(person_of: Mapping[str, str]) -> dict[Key, str]:
     Raises:
       DataError: If two images of a person have one number.
     """
-    found: dict[Key, str] = {}
+    names: dict[Key, str] = {}
     for name, person in person_of.items():
         stem = PurePosixPath(name).stem
         behind = _NUMBER.fullmatch(stem.removeprefix(person.rpartition("/")[2]))
         digits = behind[1] if behind else stem.rpartition("_")[2]
-        if is_count(digits) and found.setdefault((person, int(digits)), name) != name:
+        if is_count(digits) and names.setdefault((person, int(digits)), name) != name:
             raise DataError(
-                f"{printable(name)} and {printable(found[person, int(digits)])} are both image "
+                f"{printable(name)} and {printable(names[person, int(digits)])} are both image "
                 f"{int(digits)} of {printable(person)}; move one of them away."
             )
-    return found
+    return names
 
 
 def groups_of(
@@ -198,11 +198,11 @@ def groups_of(
                 f"{key}='folder' asks for <group>/<person>/<image>; {flat[0]!r} lies in no "
                 "group's folder."
             )
-        found = {n: n.split("/")[-2] for n in names}
-        _refuse_alike(set(found.values()), key)
-        return found, "The folders of the source."
-    told = "Give a .csv with the columns identity and group."
-    path = find_source("groups", groups, places=(), key=key, told=told)
+        folder_of = {n: n.split("/")[-2] for n in names}
+        _refuse_alike(set(folder_of.values()), key)
+        return folder_of, "The folders of the source."
+    help_text = "Give a .csv with the columns identity and group."
+    path = find_source("groups", groups, candidates=(), key=key, help_text=help_text)
     table = read_table(path)
     group_of = {}
     for name in names:
@@ -220,10 +220,10 @@ def groups_of(
 
 def _refuse_alike(groups: set[str], where: str) -> None:
     """Refuses groups that are most likely one: see `core.names.alike`."""
-    if found := alike(sorted(groups)):
+    if pairs := alike(sorted(groups)):
         raise DataError(
-            f"{where}: the groups {found[0].first!r} and {found[0].second!r} differ by "
-            f"{found[0].difference} alone; write them alike."
+            f"{where}: the groups {pairs[0].first!r} and {pairs[0].second!r} differ by "
+            f"{pairs[0].difference} alone; write them alike."
         )
 
 

@@ -87,9 +87,9 @@ def unpickle(content: bytes, *, name: str) -> Any:
     except _Refused as error:
         raise DataError(f"{name}: {error}") from None
     except (ArithmeticError, LookupError, TypeError, ValueError, struct.error) as error:
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise DataError(
-            f"{name}: no whole pickle ({type(error).__name__}: {said}); copy it again."
+            f"{name}: no whole pickle ({type(error).__name__}: {reason}); copy it again."
         ) from error
 
 
@@ -210,13 +210,13 @@ class _Machine:
 
     def _group(self) -> list[Any]:
         """Takes all that lies above the last mark."""
-        place = len(self._stack) - 1
-        while self._stack[place] is not _MARK:  # IndexError where there is none
-            place -= 1
-            if place < 0:
+        start = len(self._stack) - 1
+        while self._stack[start] is not _MARK:  # IndexError where there is none
+            start -= 1
+            if start < 0:
                 raise ValueError("a group has no beginning")
-        group = self._stack[place + 1 :]
-        del self._stack[place:]
+        group = self._stack[start + 1 :]
+        del self._stack[start:]
         return group
 
     def _tuple(self, count: int) -> None:
@@ -241,8 +241,8 @@ class _Machine:
     def _name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a name that is no text")
-        place = module.replace("numpy.core", "numpy._core").replace("__builtin__", "builtins")
-        key = (place, name)
+        modern = module.replace("numpy.core", "numpy._core").replace("__builtin__", "builtins")
+        key = (modern, name)
         if key not in _WORDS:
             raise _Refused(
                 f"this pickle asks for {module}.{name}, which could run code; it is refused."
@@ -286,7 +286,7 @@ class _Machine:
         """Gives the value on top its state: of a type nothing but the plain one is taken."""
         state, value = self._stack.pop(), self._stack[-1]
         if isinstance(value, _Type):
-            plain = tuple("|" if part == b"|" else part for part in state)
+            plain = tuple("|" if item == b"|" else item for item in state)
             if plain != _PLAIN_STATE:
                 self._refuse("a type of numbers with a state of its own")
             return

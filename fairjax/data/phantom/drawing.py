@@ -36,8 +36,8 @@ def words(
 
 def unit_normal(words: UInt64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """Words as standardised sums of their four 16-bit parts: mean 0, variance 1, within 3.47."""
-    parts = [(words >> np.uint64(shift)) & np.uint64(0xFFFF) for shift in (0, 16, 32, 48)]
-    total = (parts[0] + parts[1] + parts[2] + parts[3]).astype(np.float64)
+    words16 = [(words >> np.uint64(shift)) & np.uint64(0xFFFF) for shift in (0, 16, 32, 48)]
+    total = (words16[0] + words16[1] + words16[2] + words16[3]).astype(np.float64)
     return (total - 2 * 65535.0) / (2 * ((2.0**32 - 1) / 12) ** 0.5)
 
 

@@ -377,9 +377,9 @@ def _mislabelled(examples: Examples, seed: int, differential: Differential) -> E
         chance, which = unit_uniform(words(seed, [examples.cluster, image], purposes))
         wrong = np.flatnonzero(hit & (chance < differential.size))
         step = 1 + np.floor(which[wrong] * (len(choices) - 1)).astype(np.int64)
-        place = np.searchsorted(choices, labels[name][wrong])
+        index = np.searchsorted(choices, labels[name][wrong])
         labels[name] = labels[name].copy()
-        labels[name][wrong] = choices[(place + step) % len(choices)]
+        labels[name][wrong] = choices[(index + step) % len(choices)]
     return replace(examples, labels=labels)
 
 

@@ -70,13 +70,13 @@ def rows_at(
     Returns:
       The epoch of each position, and its row in [0, n).
     """
-    epochs, places = np.divmod(positions, n)
+    epochs, offsets = np.divmod(positions, n)
     if not shuffle:
-        return epochs, places
-    rows = np.empty_like(places)
+        return epochs, offsets
+    rows = np.empty_like(offsets)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        rows[here] = permutation(seed, int(epoch), n)[places[here]]
+        rows[here] = permutation(seed, int(epoch), n)[offsets[here]]
     return epochs, rows
 
 
@@ -123,9 +123,9 @@ def balanced_rows_at(
       A number and the row: together they tell apart all times that a row comes, as (epoch, row) do.
     """
     coming, within = np.divmod(positions, each)
-    rounds, place = np.divmod(coming, len(classes.size))
+    rounds, position = np.divmod(coming, len(classes.size))
     key = _stream(_key(seed, "order of classes"), rounds)
-    which = scattered(place, size=np.full_like(place, len(classes.size)), key=key)
+    which = scattered(position, size=np.full_like(position, len(classes.size)), key=key)
     size = classes.size[which]
     turn, nth = np.divmod(rounds * each + within, np.where(size < each, size, size // each * each))
     key = _stream(_stream(_key(seed, "rows of a class"), which), turn)

@@ -6,7 +6,6 @@ stream from step k on gives what skipping k batches gives, down to the byte, and
 leave as uint8; the device normalises them.
 """
 
-import os
 import sys
 import threading
 import time
@@ -14,13 +13,12 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from fairjax.data.dataset import DataError, Examples
+from fairjax.data.dataset import Examples
 from fairjax.data.stream.augment import (
     DRAWS,
     Augment,
@@ -28,14 +26,13 @@ from fairjax.data.stream.augment import (
     colour_matrices,
     pixel_function,
 )
+from fairjax.data.stream.decode import corrupt_image, decode, import_tensorflow, resize
 from fairjax.data.stream.order import balanced_rows_at, classes_of, rows_at, uniforms
 
 VIEWS = ("image", "image_2")  # the keys of a batch's images
 PADDING = -1  # stands where a batch has no row
 ALIGNMENT = 64  # bytes; what TensorFlow takes for granted of its buffers
 QUEUED = 2  # batches planned and read ahead of tf.data
-# The accurate transform gives Pillow's pixels exactly.
-DECODING = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
 FILL_BATCH = 64  # images decoded at a time when a cache is filled
 
 # From a step to the rows of one process's part of its batch, and their epochs.
@@ -86,7 +83,7 @@ class Batches(Iterator[dict[str, np.ndarray]]):
         except tf.errors.OpError as error:
             if self._feed.failure is not None:  # so this is only its echo
                 raise self._feed.failure from None
-            raise _undecodable(self._examples, rows) or error from None
+            raise corrupt_image(self._examples, rows[rows != PADDING]) or error from None
         finally:
             self.waited_s += time.perf_counter() - start
         mask = rows != PADDING
@@ -371,67 +368,18 @@ def _reading(
         return (
             examples.read,
             tf.uint8,
-            lambda images: _resize(tf.ensure_shape(images, (None, None, None, 3)), image_size),
+            lambda images: resize(tf.ensure_shape(images, (None, None, None, 3)), image_size),
         )
     image = tf.TensorSpec((image_size, image_size, 3), tf.uint8)
     return (
         lambda rows: np.array(examples.read(rows), dtype=object),
         tf.string,
         lambda encoded: tf.map_fn(
-            lambda one: _decode(one, image_size),
+            lambda file: decode(file, image_size),
             tf.ensure_shape(encoded, (None,)),
             fn_output_signature=image,
         ),
     )
-
-
-def _decode(encoded: Any, image_size: int) -> Any:
-    """One encoded JPEG, PNG or GIF file to uint8 [image_size, image_size, 3]."""
-    tf = import_tensorflow()
-    # The op reads all three formats.
-    image = tf.io.decode_jpeg(encoded, **DECODING)
-    return _resize(image, image_size)
-
-
-def _resize(images: Any, image_size: int) -> Any:
-    """Uint8 [..., height, width, 3] resized with a triangle filter, wider when shrinking."""
-    tf = import_tensorflow()
-    height, width = tf.unstack(tf.shape(images)[-3:-1])
-
-    def resized(antialias: bool) -> Any:
-        size = (image_size, image_size)
-        return tf.image.resize(images, size, method="bilinear", antialias=antialias)
-
-    # Enlarging, antialias only changes the speed: without it TensorFlow is three times as fast.
-    shrinks = tf.maximum(height, width) > image_size
-    if_needed = tf.cond(shrinks, lambda: resized(True), lambda: resized(False))
-    same = (height == image_size) & (width == image_size)
-    return tf.cond(same, lambda: images, lambda: tf.cast(tf.round(if_needed), tf.uint8))
-
-
-def _undecodable(examples: Examples, rows: np.ndarray) -> DataError | None:
-    """Names the first of the rows whose file is no image; None if all decode."""
-    for row in rows[rows != PADDING]:
-        if reason := why_undecodable(examples.read(np.array([row]))[0]):
-            return DataError(
-                f"{examples.ids[row]}: this image can't be decoded ({reason}); "
-                "repair it or take it out of the data."
-            )
-    return None
-
-
-def why_undecodable(encoded: bytes) -> str:
-    """Why training cannot decode an image; "" where it can.
-
-    Args:
-      encoded: A JPEG, PNG or GIF file.
-    """
-    tf = import_tensorflow()
-    try:
-        tf.io.decode_jpeg(encoded, **DECODING)
-    except tf.errors.OpError as error:
-        return str(error.message).rsplit("} ", 1)[-1].split("\n")[0]
-    return ""
 
 
 def _in_order(n: int, batch_size: int, offset: int, local: int) -> RowsOfStep:
@@ -477,15 +425,3 @@ def _local_batch(
     if taken := {*VIEWS, "index", "mask"} & set(examples.labels):
         raise ValueError(f"The batch's own key {min(taken)!r} can't be the name of a label.")
     return batch_size // process_count
-
-
-@cache
-def import_tensorflow() -> Any:
-    """TensorFlow, imported when it is needed and kept off the GPUs, which are JAX's."""
-    # Errors reach us as exceptions; what is left are warnings of queues that end as they should.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # or it greets on stderr
-    import tensorflow
-
-    tensorflow.config.set_visible_devices([], "GPU")
-    return tensorflow

@@ -56,8 +56,8 @@ def assign(
         shift = draw(seed, f"stratum {label}")
         total, before = sum(size[number] for number in numbers), 0
         for number in numbers:
-            place = (before + shift * size[number]) / total
-            chosen[number] = int(np.searchsorted(cuts, place, side="right"))
+            position = (before + shift * size[number]) / total
+            chosen[number] = int(np.searchsorted(cuts, position, side="right"))
             before += size[number]
     return np.array([chosen[number] for number in cluster.tolist()], np.int64)
 

@@ -265,24 +265,34 @@ def _reliability_rows(one: Scored) -> np.ndarray:
 
 
 def arrays(scored: Mapping[str, Scored], scene: Scene) -> dict[str, Any]:
-    """Plot data: confusion matrices and reliability diagrams, over everyone and by group."""
+    """Plot data: confusion matrices and reliability diagrams, over everyone and by group.
+
+    Images without a known group count among everyone only.
+    """
     confusion, reliability = {}, {}
     for name, one in scored.items():
         rows = classification.confusion_rows(one.labels, one.decisions, classes=len(one.classes))
-        counts = by_group.group_sums(rows, scene.group, groups=len(scene.names)).astype(int)
+        everyone, counts = (sums.astype(int) for sums in _sums(rows, scene))
         confusion[name] = {
             "classes": list(one.classes),
-            "overall": counts.sum(axis=0).tolist(),
+            "overall": everyone.tolist(),
             "by_group": dict(zip(scene.names, counts.tolist(), strict=True)),
         }
         if one.probabilities is not None:
-            sums = by_group.group_sums(_reliability_rows(one), scene.group, groups=len(scene.names))
+            everyone, sums = _sums(_reliability_rows(one), scene)
             reliability[name] = {
                 "edges": np.linspace(0, 1, CALIBRATION_BINS + 1).tolist(),
-                "overall": _diagram(sums.sum(axis=0)),
+                "overall": _diagram(everyone),
                 "by_group": {g: _diagram(s) for g, s in zip(scene.names, sums, strict=True)},
             }
     return {"confusion": confusion, "calibration": reliability}
+
+
+def _sums(rows: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """What everyone's examples add up to, and each group's; some may be in no group."""
+    known = scene.group >= 0
+    own = by_group.group_sums(rows[known], scene.group[known], groups=len(scene.names))
+    return rows.sum(axis=0), own
 
 
 def _diagram(sums: np.ndarray) -> dict[str, list[Any]]:

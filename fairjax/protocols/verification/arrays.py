@@ -139,6 +139,7 @@ def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> l
             if not known or not 0 < everyone.rate < 1:
                 continue
             effect = float(np.mean(clustered.common_design_effects(known)))
+            correlation = clustered.common_correlation(known)
             each = sum(one.trials for one in known) / sum(one.people for one in known)
             found.append(
                 {
@@ -146,6 +147,9 @@ def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> l
                     "rate": name,
                     "value": everyone.rate,
                     "people_now": min(one.people for one in known),
+                    "design_effect": effect,
+                    "correlation": correlation,
+                    "errors": sum(one.errors for one in known),
                     "people": {
                         f"{ratio:g}": adequacy.people_to_resolve(
                             ratio,

@@ -16,6 +16,7 @@ from fairjax.core.results import Results
 from fairjax.metrics import bootstrap, clustered
 from fairjax.metrics.verification import ThresholdRule
 from fairjax.protocols.gaps import Number
+from fairjax.protocols.verification import change_tests
 from fairjax.protocols.verification import gaps as verification_gaps
 from fairjax.protocols.verification import rates as verification_rates
 from fairjax.protocols.verification.arrays import arrays
@@ -46,6 +47,7 @@ def measure_comparisons(
     bias_degree: BiasDegree | None = None,
     tolerances: Mapping[str, float] | None = None,
     adjust: Adjust = "holm",
+    paired: bool = False,
     resamples: int,
     level: float,
     seed: int,
@@ -79,6 +81,7 @@ def measure_comparisons(
         accepted, in the summary's unit: each has a verdict at every operating point.
       adjust: How p-values are adjusted for the number of tests: "holm" for claims,
         "benjamini_hochberg" for screening.
+      paired: Whether changes from the first system to each other one are tested, too.
       resamples: Bootstrap resamples of people, and permutations; 2,000 or more to publish.
       level: Coverage of the intervals, a fraction in (0, 1).
       seed: Seed of everything drawn, non-negative.
@@ -121,7 +124,10 @@ def measure_comparisons(
         numbers[system] = [replace(n, measure=replace(n.measure, system=system)) for n in found]
         drawn[system]["verdicts"] = verification_gaps.verdicts(found, tolerances, scene)
     measures = [n.measure for found in numbers.values() for n in found]
-    measures += [n.measure for n in _changes(numbers, scene)]
+    changes = _changes(numbers, scene)
+    if paired:
+        changes = change_tests.tested(numbers, changes)
+    measures += [n.measure for n in changes]
     plots = dict(next(iter(drawn.values())))
     if len(systems) > 1:
         plots["systems"] = drawn

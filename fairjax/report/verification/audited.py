@@ -10,7 +10,6 @@ from fairjax.report.wording import parts_of
 
 RATES = ("fmr", "fnmr")
 _INDICES = ("gini", "garbe", "fairness_discrepancy_rate")
-_Place = tuple[str, str, str, tuple[tuple[str, str], ...]]  # name, across, at, group
 
 
 @dataclass(frozen=True)
@@ -20,20 +19,25 @@ class Audited:
     Attributes:
       name: The system's; "" where only one was audited.
       attribute: What the groups are groups of.
-      measures: The system's own measures, without the changes from another system.
+      results: Results of the whole audit.
       arrays: Plot data of the system.
       distance: Whether the scores are distances: a pair is accepted up to the threshold.
     """
 
     name: str
     attribute: str
-    measures: Sequence[Measure]
+    results: Results
     arrays: Mapping[str, Any]
     distance: bool = False
 
     def titled(self, text: str) -> str:
         """A heading, after the system's name where it has one."""
         return f"{self.name}: {text}" if self.name else text
+
+    @functools.cached_property
+    def measures(self) -> Sequence[Measure]:
+        """The system's own measures, without the changes from another system."""
+        return [m for m in _own(self.results) if m.system == self.name]
 
     @functools.cached_property
     def groups(self) -> list[str]:
@@ -53,22 +57,21 @@ class Audited:
                 known[m.at] = known.get(m.at, False) or m.value is not None
         return sorted(known, key=lambda at: not known[at])
 
-    @functools.cached_property
-    def _index(self) -> dict[_Place, Measure]:
-        return {(m.name, m.across, m.at, tuple(sorted(m.group.items()))): m for m in self.measures}
-
     def everyone(self, name: str, at: str = "") -> Measure | None:
         """The measure over everyone."""
-        return self._index.get((name, "", at, ()))
+        return self.results.find(name, at=at, system=self.name)
 
     def by_group(self, name: str, at: str = "") -> list[Measure]:
         """The measure of each group that has it."""
-        places = [(name, "", at, ((self.attribute, group),)) for group in self.groups]
-        return [self._index[place] for place in places if place in self._index]
+        measures = (
+            self.results.find(name, {self.attribute: group}, at=at, system=self.name)
+            for group in self.groups
+        )
+        return [measure for measure in measures if measure is not None]
 
     def summary(self, name: str, at: str = "") -> Measure | None:
         """A summary over the groups."""
-        return self._index.get((name, self.attribute, at, ()))
+        return self.results.find(name, across=self.attribute, at=at, system=self.name)
 
     def summaries(self, at: str) -> list[Measure]:
         """Every summary over the groups at this operating point."""
@@ -98,18 +101,22 @@ def as_shown(m: Measure) -> Measure:
 def audited_systems(results: Results) -> list[Audited]:
     """The audited systems in order of appearance; one named "" where there is but one."""
     attribute = results.protocol.get("attribute", "group")
-    own = [m for m in results.measures if not m.name.endswith("_change")]
     arrays = results.arrays.get("systems", {})
     return [
         Audited(
             name,
             attribute,
-            [m for m in own if m.system == name],
+            results,
             arrays.get(name, results.arrays),
             name in results.protocol.get("distances", ()),
         )
-        for name in dict.fromkeys(m.system for m in own)
+        for name in dict.fromkeys(m.system for m in _own(results))
     ]
+
+
+def _own(results: Results) -> list[Measure]:
+    """The measures of one system each, without the changes from one to another."""
+    return [m for m in results.measures if not m.name.endswith("_change")]
 
 
 def changes(results: Results) -> dict[str, list[Measure]]:

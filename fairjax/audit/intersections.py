@@ -1,0 +1,391 @@
+"""Which intersection of attributes is worst, and whether that is more than bad luck."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from fairjax.audit.findings import Findings
+from fairjax.audit.loaded import Loaded
+from fairjax.audit.tables import InputError
+from fairjax.core.results import Measure, Results, Table, finite_or_none
+from fairjax.core.verdict import ALPHA, LARGEST_RATIO, holm
+from fairjax.metrics.clustered import ClusteredRate, common_design_effects
+from fairjax.metrics.equality import Known
+from fairjax.metrics.shrinkage import shrink
+from fairjax.metrics.thresholds import GroupPairs
+from fairjax.metrics.verification import InsufficientDataError, threshold_at_fmr
+from fairjax.protocols.verification.rates import at_fmr
+
+_DRAWS, _MORE_DRAWS = 20_000, 400_000
+_RARE = 10  # of the draws
+_MOST = 2_000  # intersections
+TOO_FEW = "too few to say"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One intersection at one rate.
+
+    Attributes:
+      group: Value of each attribute: {"race": "jade", "gender": "female"}.
+      rate: Error rate, its interval and its counts.
+      people: People on its pairs.
+      others: Rate of everybody else in intersections of the same attributes; NaN without pairs.
+      p: P-value of the test that everybody else has the same rate; NaN where nothing is tested.
+      detectable: Smallest ratio to the others' rate that is shown; None where it is too large.
+    """
+
+    group: Mapping[str, str]
+    rate: ClusteredRate
+    people: int
+    others: float
+    p: float
+    detectable: float | None
+
+    @property
+    def name(self) -> str:
+        """The values: "jade, female"."""
+        return ", ".join(self.group.values())
+
+
+def measure(
+    loaded: Mapping[str, Loaded],
+    system: str,
+    *,
+    fmr: float | None,
+    threshold: float | None,
+    smallest: int,
+    level: float,
+    seed: int,
+) -> Findings:
+    """All intersections of the attributes, at one threshold for everybody.
+
+    Args:
+      loaded: Pairs by attribute; all have the same pairs.
+      system: Whose scores.
+      fmr: Target false match rate over all non-mated pairs; None where a threshold is given.
+      threshold: Given threshold, in the scores' own unit; None to find it.
+      smallest: People below whom an intersection is not compared, 2 or more.
+      level: Coverage of the intervals, a fraction.
+      seed: Non-negative.
+
+    Raises:
+      InputError: If the threshold cannot be found, or there are too many intersections.
+    """
+    first = next(iter(loaded.values()))
+    score = np.asarray(first.scores[system], np.float64)
+    sign = -1 if system in first.distances else 1
+    if threshold is None:
+        assert fmr is not None
+        try:
+            held = threshold_at_fmr(score[~first.mated], fmr=fmr)
+        except (InsufficientDataError, ValueError) as error:
+            raise InputError(f"--fmr {fmr:g}: {error}") from error
+        at, source = at_fmr(fmr), "all non-mated pairs"
+    else:
+        held, at, source = sign * threshold, f"threshold {threshold:g}", "given"
+    cells: dict[str, list[Cell]] = {"fmr": [], "fnmr": []}
+    shrunk: dict[str, list[tuple[Cell, float, tuple[float, float], float]]] = {}
+    for rate, mated in (("fmr", False), ("fnmr", True)):
+        shrunk[rate] = []
+        for names, code, labels in _partitions(loaded):
+            own = _cells(
+                score, first, code, names, labels, held, mated=mated, smallest=smallest, seed=seed
+            )
+            cells[rate] += own
+            shrunk[rate] += _posteriors(own, smallest, level=level, seed=seed)
+    tests = [cell for rate in cells for cell in cells[rate]]
+    adjusted = holm(np.array([cell.p for cell in tests], np.float64))
+    compared = int(np.sum(~np.isnan(adjusted)))
+    by_cell = {id(cell): float(p) for cell, p in zip(tests, adjusted, strict=True)}
+    measures, tables, sentences, answers = [], [], [], []
+    for rate in ("fmr", "fnmr"):
+        posterior = {id(cell): (mean, ends, worst) for cell, mean, ends, worst in shrunk[rate]}
+        order = sorted(
+            cells[rate],
+            key=lambda c: posterior[id(c)][0] if id(c) in posterior else -1.0,
+            reverse=True,
+        )
+        rows = []
+        for cell in order:
+            word = _answer(cell, by_cell[id(cell)], smallest)
+            mean, chance, ends = np.nan, np.nan, None
+            if id(cell) in posterior:
+                mean, ends, chance = posterior[id(cell)]
+            rows.append(
+                [
+                    cell.name,
+                    f"{cell.people:,}",
+                    f"{cell.rate.errors:,} of {cell.rate.trials:,}",
+                    _percent(cell.rate.rate),
+                    _percent(mean),
+                    "–" if ends is None else f"{100 * ends[0]:.3g} to {100 * ends[1]:.3g}",
+                    "–" if np.isnan(chance) else f"{chance:.0%}",
+                    "–" if np.isnan(by_cell[id(cell)]) else f"{by_cell[id(cell)]:.2g}",
+                    word,
+                ]
+            )
+            measures += _measures(
+                rate, cell, mean, ends, chance, by_cell[id(cell)], compared, at, held, source, level
+            )
+        title = {"fmr": "False matches", "fnmr": "False non-matches"}[rate]
+        tables.append(
+            Table(
+                f"{title} by intersection, highest first",
+                [
+                    "intersection",
+                    "people",
+                    "errors",
+                    f"{rate.upper()}, %",
+                    "shrunk, %",
+                    f"{level:.0%} interval",
+                    "worst",
+                    "p adjusted",
+                    "than everybody else",
+                ],
+                rows,
+                "Shrunk: drawn towards the rate of all intersections of the same attributes, the "
+                "more the fewer trials there are; the interval is of that. Worst: chance to be the "
+                "worst of the same attributes. p adjusted: for all "
+                f"{compared} comparisons of both tables (Holm). {TOO_FEW}: fewer than {smallest} "
+                f"people, or even a ratio of {LARGEST_RATIO:g} would be missed.",
+            )
+        )
+        answer, sentence = _words(rate, order, by_cell, posterior, smallest)
+        answers.append(answer)
+        sentences.append(sentence)
+    protocol = {
+        "name": "intersections",
+        "attributes": list(loaded),
+        "at": at,
+        "threshold": sign * held,
+        "threshold_source": source,
+        "smallest": smallest,
+        "compared": compared,
+        "level": level,
+        "seed": seed,
+        "test": "rate of an intersection against that of everybody else in intersections of the "
+        "same attributes, on effective trials; Holm over all",
+    }
+    limits = [note for one in loaded.values() for note in one.notes]
+    limits = [*dict.fromkeys(limits)]
+    if not first.has_subjects:
+        limits.append("The pairs name no people: intervals are too narrow, p-values too small.")
+    return Findings(
+        " ".join(answers),
+        sentences,
+        tables,
+        Results("intersections", protocol, measures, {}, limits, {}),
+    )
+
+
+def _partitions(
+    loaded: Mapping[str, Loaded],
+) -> Iterator[tuple[tuple[str, ...], np.ndarray, list[tuple[str, ...]]]]:
+    """Attributes, an intersection's number for both sides of each pair (-1 unknown), and values."""
+    total = 0
+    for count in range(1, len(loaded) + 1):
+        for names in combinations(loaded, count):
+            code = np.zeros_like(next(iter(loaded.values())).group, np.int64)
+            values: list[tuple[str, ...]] = [()]
+            unknown = np.zeros(code.shape, bool)
+            for name in names:
+                one = loaded[name]
+                unknown |= one.group < 0
+                code = code * len(one.groups) + one.group
+                values = [(*before, group) for before in values for group in one.groups]
+            code[unknown] = -1
+            there = np.unique(code[code >= 0])
+            total += len(there)
+            if total > _MOST:
+                raise InputError(
+                    f"more than {_MOST:,} intersections; give fewer attributes, or put numbers "
+                    "into bins (--by age:18,30,45)."
+                )
+            number = np.full(len(values) + 1, -1)
+            number[there] = np.arange(len(there))
+            yield names, number[code], [values[k] for k in there.tolist()]
+
+
+def _cells(
+    score: np.ndarray,
+    first: Loaded,
+    code: np.ndarray,
+    names: Sequence[str],
+    labels: Sequence[tuple[str, ...]],
+    threshold: float,
+    *,
+    mated: bool,
+    smallest: int,
+    seed: int,
+) -> list[Cell]:
+    """Each intersection of some attributes, tested against all others of the same attributes."""
+    inside = (code[:, 0] == code[:, 1]) & (code[:, 0] >= 0) & (first.mated == mated)
+    found = []
+    for k, label in enumerate(labels):
+        rows, rest = inside & (code[:, 0] == k), inside & (code[:, 0] != k)
+        group = dict(zip(names, label, strict=True))
+        own, others = (
+            GroupPairs.of("", score[r], first.subject[r], mated=mated).rate(threshold)
+            for r in (rows, rest)
+        )
+        p, detectable = np.nan, None
+        if own.people >= smallest and others.trials:
+            known = _known(own, others)
+            if known is not None:
+                rates = np.array([own.rate, others.rate])
+                exact = known.large_sample_p_value(rates)
+                if exact is None:
+                    exact = known.p_value(rates, known.null(_DRAWS, seed=seed), seed=seed)
+                    if exact < _RARE / _DRAWS:  # or many comparisons could show nothing
+                        more = known.null(_MORE_DRAWS, seed=seed)
+                        exact = known.p_value(rates, more, seed=seed)
+                p = exact
+                detectable = known.detectable_ratio(alpha=ALPHA, seed=seed)
+        found.append(Cell(group, own, own.people, others.rate, p, detectable))
+    return found
+
+
+def _known(own: ClusteredRate, others: ClusteredRate) -> Known | None:
+    """What is known of an intersection's rate and of everybody else's; None without an error."""
+    effects = common_design_effects([own, others])
+    trials = np.array([own.trials, others.trials]) / effects
+    if np.isnan(trials).any():
+        return None
+    pooled = float(np.array([own.rate, others.rate]) @ trials / trials.sum())
+    if not 0 < pooled < 1:
+        return None
+    freedom = max(own.effective_people + others.effective_people - 2, 1.0)
+    return Known(pooled, trials, freedom)
+
+
+def _posteriors(
+    cells: Sequence[Cell], smallest: int, *, level: float, seed: int
+) -> list[tuple[Cell, float, tuple[float, float], float]]:
+    """Shrunk rate, its interval and the chance to be worst, of intersections that are compared."""
+    there = [c for c in cells if c.rate.trials and c.people >= smallest]
+    if len(there) < 2:
+        return []
+    effects = common_design_effects([c.rate for c in there])
+    trials = np.array([c.rate.trials for c in there]) / np.maximum(effects, 1)
+    shrunk = shrink(
+        np.array([c.rate.rate for c in there]), trials, draws=_DRAWS, level=level, seed=seed
+    )
+    low, high, worst = shrunk.low, shrunk.high, shrunk.worst
+    return [
+        (c, float(m), (float(a), float(b)), float(w))
+        for c, m, a, b, w in zip(there, shrunk.rates, low, high, worst, strict=True)
+    ]
+
+
+def _answer(cell: Cell, p: float, smallest: int) -> str:
+    if cell.people < smallest or np.isnan(p):
+        return TOO_FEW
+    if p <= ALPHA:
+        return "higher" if cell.rate.rate > cell.others else "lower"
+    if cell.detectable is None or cell.detectable > LARGEST_RATIO:
+        return TOO_FEW
+    return "not shown"
+
+
+def _words(
+    rate: str,
+    order: Sequence[Cell],
+    adjusted: Mapping[int, float],
+    posterior: Collection[int],
+    smallest: int,
+) -> tuple[str, str]:
+    """The answer for one rate, and its reasons."""
+    what = {"fmr": "false matches", "fnmr": "false non-matches"}[rate]
+    answers = {id(c): _answer(c, adjusted[id(c)], smallest) for c in order}
+    higher = [c for c in order if answers[id(c)] == "higher"]
+    unsure = [c for c in order if answers[id(c)] == TOO_FEW]
+    few = (
+        f" Too few to say for {len(unsure)} of {len(order)} intersections, such as "
+        f"{unsure[-1].name}."
+        if unsure
+        else ""
+    )
+    start = what[0].upper() + what[1:]
+    if higher:
+        top = higher[0]
+        return (
+            f"Most {what}: {top.name}.",
+            f"{start}: {len(higher)} of {len(order)} intersections are shown to have more than "
+            f"everybody else; first {top.name} with {_percent(top.rate.rate)} % "
+            f"(p {adjusted[id(top)]:.2g}).{few}",
+        )
+    if len(unsure) == len(order):
+        return f"Most {what}: {TOO_FEW}.", f"{start}:{few}"
+    top = next((c for c in order if id(c) in posterior), order[0])
+    return (
+        f"Most {what}: no intersection is shown to be worse than everybody else.",
+        f"{start}: the highest is {top.name} with {_percent(top.rate.rate)} %, which may be bad "
+        f"luck.{few}",
+    )
+
+
+def _measures(
+    rate: str,
+    cell: Cell,
+    mean: float,
+    ends: tuple[float, float] | None,
+    chance: float,
+    p: float,
+    compared: int,
+    at: str,
+    threshold: float,
+    source: str,
+    level: float,
+) -> list[Measure]:
+    own = cell.rate.interval(level=level) if cell.rate.trials else None
+    blank = Measure(
+        rate,
+        None,
+        "fraction",
+        cell.rate.trials,
+        dict(cell.group),
+        n_clusters=cell.people,
+        n_errors=cell.rate.errors,
+        at=at,
+        threshold=threshold,
+        threshold_source=source,
+    )
+    return [
+        replace(
+            blank,
+            value=finite_or_none(cell.rate.rate),
+            interval=own,
+            level=level if own else None,
+            method="Wilson on effective trials" if own else "",
+        ),
+        replace(
+            blank,
+            name=f"{rate}_shrunk",
+            value=finite_or_none(mean),
+            interval=ends,
+            level=level if ends else None,
+            method="beta-binomial, empirical Bayes",
+        ),
+        replace(
+            blank,
+            name=f"{rate}_chance_worst",
+            value=finite_or_none(chance),
+            method=f"{_DRAWS} draws from the posteriors",
+        ),
+        replace(
+            blank,
+            name=f"{rate}_against_others_p_value_holm",
+            value=finite_or_none(p),
+            method="test of equal rates on effective trials: F distribution, or "
+            f"{_DRAWS} draws or more where errors are few",
+            rule=f"adjusted for {compared} comparisons (Holm, any false claim)",
+            note="" if np.isfinite(p) else TOO_FEW,
+        ),
+    ]
+
+
+def _percent(value: float) -> str:
+    return "–" if np.isnan(value) else f"{100 * value:.3g}"

@@ -1,0 +1,141 @@
+"""`fairjax identify`: 1:N searches of a gallery, and how their errors differ by group."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from fairjax.cli.audit import pair
+
+_DESCRIPTION = """\
+How often do searches of a gallery miss an enrolled person (FNIR) or name somebody for a person who
+is not enrolled (FPIR), and how does that differ between groups?
+
+FILE is one of
+  embeddings (.npz with 'embedding', 'id', 'subject' and groups): one image a person is enrolled,
+    some people are left out, and all other images search galleries of several sizes;
+  a table of candidate lists, one candidate a row:
+      probe,probe_subject,candidate_subject,score,group,enrolled
+      a_2.jpg,anna,anna,0.71,Asian,1
+      a_2.jpg,anna,berta,0.32,Asian,1
+      c_1.jpg,cleo,,,Black,0
+    A search without a candidate has one row with both left blank. Optional columns: gallery (the
+    name of one of several), seconds (how long the search took), failed (1 where it gave no answer).
+"""
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    identify = verbs.add_parser(
+        "identify",
+        help="audit 1:N identification by group",
+        description=_DESCRIPTION,
+        epilog="Example: fairjax identify faces.npz --by race --gallery 100,1000 --fpir 0.01",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    identify.add_argument("table", metavar="FILE", type=Path, help="embeddings or candidate lists")
+    identify.add_argument("--by", default="group", help="attribute of the groups (default: group)")
+    identify.add_argument(
+        "--groups", metavar="TABLE", type=Path, help="one row an image or a person, for embeddings"
+    )
+    identify.add_argument(
+        "--gallery",
+        metavar="N[,N...]",
+        type=_numbers,
+        default=(),
+        help="gallery sizes, for embeddings (default: all that can be enrolled, and a tenth)",
+    )
+    identify.add_argument(
+        "--unenrolled",
+        metavar="SHARE",
+        type=float,
+        default=0.3,
+        help="share of people who are not enrolled, for embeddings (default: 0.3)",
+    )
+    identify.add_argument(
+        "--gallery-table",
+        metavar="TABLE",
+        type=Path,
+        help="the people enrolled, one a row, for candidate lists without a column 'enrolled'",
+    )
+    identify.add_argument(
+        "--column",
+        metavar="WHAT=NAME",
+        action="append",
+        default=[],
+        help="a column that is called otherwise: score=similarity; repeat",
+    )
+    identify.add_argument(
+        "--fpir",
+        metavar="RATE[,RATE...]",
+        type=_rates,
+        default=None,
+        help="false positive identification rates, each with its threshold (default: 0.1,0.01)",
+    )
+    identify.add_argument(
+        "--rank", metavar="R", type=int, default=1, help="candidates looked at (default: 1)"
+    )
+    identify.add_argument("--level", type=float, default=0.95, help="coverage (default: 0.95)")
+    identify.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
+    identify.add_argument("--out", metavar="DIR", type=Path, help="write the numbers here")
+    identify.set_defaults(run=_identify)
+
+
+def _identify(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from fairjax.audit import findings, identification, run
+    from fairjax.audit.people import load_people
+    from fairjax.core.errors import UsageError
+
+    for flag, ok in (
+        (f"--rank {arguments.rank} must be 1 or more.", arguments.rank >= 1),
+        (f"--level {arguments.level:g} must be between 0 and 1.", 0 < arguments.level < 1),
+        (f"--seed {arguments.seed} must be 0 or more.", arguments.seed >= 0),
+        ("--gallery: sizes are 2 or more.", all(size >= 2 for size in arguments.gallery)),
+    ):
+        if not ok:
+            raise UsageError(flag)
+    files = {"searches": arguments.table}
+    files |= {
+        role: path for role in ("groups", "gallery_table") if (path := getattr(arguments, role))
+    }
+    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
+    if arguments.table.suffix in (".npz", ".npy"):
+        people = load_people(arguments.groups) if arguments.groups else None
+        loaded = identification.from_embeddings(
+            arguments.table,
+            arguments.by,
+            people=people,
+            sizes=arguments.gallery,
+            unenrolled=arguments.unenrolled,
+            seed=arguments.seed,
+        )
+    else:
+        try:
+            columns = dict(pair(text) for text in arguments.column)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"--column {error}.") from error
+        loaded = identification.from_candidates(
+            arguments.table, arguments.by, columns=columns, gallery=arguments.gallery_table
+        )
+    found = identification.measure(
+        loaded,
+        fpirs=identification.FPIRS if arguments.fpir is None else arguments.fpir,
+        rank=arguments.rank,
+        level=arguments.level,
+        seed=arguments.seed,
+    ).with_facts(facts)
+    findings.show(found, Console(highlight=False, markup=False))
+    if arguments.out:
+        findings.write(arguments.out, found)
+        print(f"Written: {arguments.out / 'results.json'}")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(","))
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    return tuple(float(word) for word in text.split(","))

@@ -1,0 +1,162 @@
+"""1:N identification from embeddings and from candidate lists."""
+
+import re
+
+import numpy as np
+import pytest
+
+from fairjax.audit import identification
+from fairjax.core.errors import UserError
+
+
+def save(path, *, people=80, images=3, dim=12, shift=3.0):
+    rng = np.random.default_rng(0)
+    group = np.arange(people) % 2
+    centre = rng.normal(size=(people, dim))
+    centre[group == 1, 0] += shift
+    centre /= np.linalg.norm(centre, axis=1, keepdims=True)
+    embedding = centre[:, None] + 0.12 * rng.normal(size=(people, images, dim))
+    person = np.repeat(np.arange(people), images)
+    np.savez(
+        path,
+        embedding=embedding.reshape(-1, dim),
+        id=np.array([f"i{k:03d}" for k in range(len(person))]),
+        subject=np.array([f"s{k:03d}" for k in person]),
+        race=np.array(["amber", "jade"])[group[person]],
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    path = save(tmp_path_factory.mktemp("faces") / "faces.npz")
+    return identification.from_embeddings(
+        path, "race", people=None, sizes=(10, 40), unenrolled=0.5, seed=0
+    )
+
+
+def test_people_are_enrolled_or_left_out_and_galleries_are_nested(loaded):
+    small, large = (g.searches for g in loaded.galleries)
+    assert [g.size for g in loaded.galleries] == [10, 40]
+    assert (~small.mated).sum() == (~large.mated).sum() == 40 * 3
+    assert small.mated.sum() == 10 * 2 and large.mated.sum() == 40 * 2
+    members = set(small.person[small.mated].tolist())
+    assert members < set(large.person[large.mated].tolist())
+    assert not members & set(small.person[~small.mated].tolist())
+    assert sorted(np.bincount(small.group[small.mated])) == [10, 10]  # groups in equal parts
+    np.testing.assert_array_less(small.top[~small.mated], large.top[~large.mated] + 1e-12)
+
+
+def test_a_group_that_is_alike_has_more_false_positives_and_it_is_shown(loaded):
+    found = identification.measure(loaded, fpirs=(0.2,), rank=3, level=0.95, seed=0)
+    at = "N 40, FPIR 0.2"
+    amber, jade = (found.results.get("fpir", at=at, race=g) for g in ("amber", "jade"))
+    searches = loaded.galleries[1].searches
+    threshold = searches.threshold(0.2)
+    own = ~searches.mated & (searches.group == 1)
+    assert jade.value == np.mean(searches.top[own] >= threshold)
+    assert jade.value > amber.value and jade.interval[0] <= jade.value <= jade.interval[1]
+    assert "false positives at N 40, FPIR 0.2" in found.answer
+    p = found.results.get("fpir_equality_p_value", across="race", at=at)
+    holm = found.results.get("fpir_equality_p_value_holm", across="race", at=at)
+    assert p.value <= holm.value <= 0.05
+    ranks = [found.results.get("fnir", at=f"N 40, rank {r}").value for r in (1, 3)]
+    assert ranks[0] >= ranks[1]
+    assert [table.title for table in found.tables][:2] == [
+        "Identification by group",
+        "Are the groups alike?",
+    ]
+
+
+def test_targets_that_searches_do_not_resolve_are_said(loaded):
+    found = identification.measure(loaded, fpirs=(0.001,), rank=1, level=0.95, seed=0)
+    assert any("1,000 are needed" in limit for limit in found.results.limits)
+    assert found.results.find("fpir", at="N 40, FPIR 0.001") is None
+
+
+LIST = """probe,probe_subject,candidate_subject,score,group,enrolled,seconds,failed
+p1,ann,ann,0.9,a,1,0.5,0
+p1,ann,bea,0.4,a,1,0.5,0
+p2,bea,ann,0.7,a,1,0.7,0
+p2,bea,bea,0.6,a,1,0.7,0
+p3,cyd,dot,0.8,b,1,0.2,0
+p4,eve,ann,0.5,b,0,0.9,0
+p5,fay,,,b,0,,1
+"""
+
+
+def write(tmp_path, text=LIST):
+    path = tmp_path / "list.csv"
+    path.write_text(text)
+    return path
+
+
+def test_candidate_lists_by_hand(tmp_path):
+    loaded = identification.from_candidates(write(tmp_path), "group", columns={}, gallery=None)
+    (gallery,) = loaded.galleries
+    s = gallery.searches
+    assert s.mated.tolist() == [True, True, True, False, False]
+    np.testing.assert_array_equal(s.top, [0.9, 0.7, 0.8, 0.5, -np.inf])
+    assert s.rank[:2].tolist() == [1, 2] and s.rank[2] > 1000
+    found = identification.measure(loaded, fpirs=(0.5,), rank=2, level=0.95, seed=0)
+    assert found.results.get("fnir", at="candidate lists, rank 1").n_errors == 2
+    assert found.results.get("fnir", at="candidate lists, rank 2").n_errors == 1
+    fpir = found.results.get("fpir", at="candidate lists, FPIR 0.5")
+    assert (fpir.n_errors, fpir.n, fpir.threshold) == (1, 2, 0.5)
+    assert found.results.get("fta", at="candidate lists", group="b").n_errors == 1
+    assert found.results.get("seconds_median", at="candidate lists").value == 0.5
+    assert found.results.get("seconds_p95", at="candidate lists", group="a").value == 0.7
+    assert found.tables[-1].title == "Failures and times"
+
+
+def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):
+    text = LIST.replace("enrolled", "gallery").replace("a,1,", "a,small,")
+    text = text.replace("b,1,", "b,large,").replace("b,0,", "b,large,")
+    (tmp_path / "enrolled.csv").write_text(
+        "subject,gallery\nann,small\nbea,small\nann,large\ncyd,large\ndot,large\n"
+    )
+    loaded = identification.from_candidates(
+        write(tmp_path, text), "group", columns={}, gallery=tmp_path / "enrolled.csv"
+    )
+    assert [(g.name, g.size) for g in loaded.galleries] == [("small", 2), ("large", 3)]
+    assert loaded.galleries[1].searches.mated.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("probe_subject", "whom"), "has no column 'probe_subject'"),
+        (("enrolled", "other"), "add a column 'enrolled'"),
+        (("p2,bea,bea", "p2,cat,bea"), "the probe 'p2' shows two people"),
+        (("p1,ann,ann,0.9,a,1", "p1,ann,ann,0.9,a,0"), "is said not to be enrolled"),
+        (("a,1,0.5,0", "a,maybe,0.5,0"), "enrolled is 'maybe'"),
+        (("p1,ann,ann", "p1,,ann"), "probe_subject is empty"),
+        ((",b,", ",a,"), "two groups are needed"),
+    ],
+)
+def test_unfit_lists_are_refused_in_one_line(tmp_path, change, said):
+    path = write(tmp_path, LIST.replace(*change))
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        identification.from_candidates(path, "group", columns={}, gallery=None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (dict(sizes=(1000,)), "40 people can be enrolled"),
+        (dict(unenrolled=1.0), "--unenrolled 1 must be"),
+        (dict(by="shoe"), "has no 'shoe'; it has"),
+    ],
+)
+def test_impossible_galleries_are_refused(tmp_path, asked, said):
+    path = save(tmp_path / "faces.npz")
+    settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **asked}
+    by = settings.pop("by")
+    with pytest.raises(UserError, match=re.escape(said)):
+        identification.from_embeddings(path, by, **settings)
+
+
+def test_impossible_targets_are_refused(loaded):
+    with pytest.raises(UserError, match="--fpir 2 must be"):
+        identification.measure(loaded, fpirs=(2.0,), rank=1, level=0.95, seed=0)
