@@ -61,7 +61,7 @@ ROOMS = (
     Room(
         "serve",
         "models in use: embed, predict, align, export",
-        ("run", "report", "data", "core"),
+        ("run", "config", "models", "report", "data", "core"),
     ),
     Room(
         "run",

@@ -45,7 +45,6 @@ EXTRAS = {
     "huggingface_hub": "hub",
     "importlib_resources": "train",
     "jax": "train",
-    "jax2onnx": "export",
     "jaxlib": "train",
     "onnx": "onnx",
     "onnxruntime": "onnx",

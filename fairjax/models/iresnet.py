@@ -119,9 +119,9 @@ class IResNet(nn.Module):
         )
 
         def embed(x: Maps) -> Embeddings:
-            x = map_norm(x.reshape(len(x), -1) if self.flat_norm else x, train=train)
+            x = map_norm(x.reshape(x.shape[0], -1) if self.flat_norm else x, train=train)
             x = dropout(x, deterministic=not train)
-            return last_norm(linear(x.reshape(len(x), -1)), train=train)
+            return last_norm(linear(x.reshape(x.shape[0], -1)), train=train)
 
         return embed(x) if partners is None else (embed(x), embed((x + x[partners]) / 2))
 

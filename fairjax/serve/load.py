@@ -6,7 +6,7 @@ from pathlib import Path
 from fairjax.serve.model import Model, ModelError
 from fairjax.serve.onnx_file import Told, from_onnx
 
-FORMS = "a run's folder, or an .onnx file"
+FORMS = "a run's folder, an .onnx, or a .safetensors or .stablehlo that FairJAX exported"
 
 
 def load(path: str | Path, *, flip: str = "", step: int | None = None) -> Model:
@@ -53,4 +53,15 @@ def load_told(
     if path.suffix.lower() == ".onnx":
         model, notes = from_onnx(path, told=told)
         return (model.with_flip(flip) if flip else model), notes
+    if told != Told():
+        raise ModelError(f"{path} knows its own input; leave the input flags out.")
+    if path.suffix == ".safetensors":
+        from fairjax.serve.export import from_safetensors
+
+        return from_safetensors(path, flip=flip), ()
+    if path.suffix == ".stablehlo":
+        from fairjax.serve.export import from_stablehlo
+
+        model = from_stablehlo(path)
+        return (model.with_flip(flip) if flip else model), ()
     raise ModelError(f"{path} cannot be read as a model: give {FORMS}.")
