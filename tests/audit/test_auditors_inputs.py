@@ -104,7 +104,7 @@ def test_probabilities_of_the_other_class_and_exchanged_classes_are_refused(tmp_
 
 
 def test_rows_repeated_by_a_join_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"file '3.jpg' is in data rows 4 and 81 \(1 rows"):
+    with pytest.raises(InputError, match=r"file '3.jpg' is in data rows 4 and 81 \(1 row "):
         predictions(tmp_path, TABLE + TABLE.splitlines()[4] + "\n", prediction="said")
 
 

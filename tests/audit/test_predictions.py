@@ -274,7 +274,7 @@ def test_numbers_are_measured_by_their_errors(tmp_path):
         ),
         ({"label": ["Yes", "yes"] * 20}, {}, "the labels 'Yes' and 'yes' differ by case"),
         ({"race": ["X", "x"] * 20}, {}, "the groups 'X' and 'x' differ by case"),
-        ({"race": None}, {}, "no columns for the groups by 'race'"),
+        ({"race": None}, {}, "no column for the groups by 'race'"),
         ({"label": None}, {}, "no column 'label'"),
     ],
 )
