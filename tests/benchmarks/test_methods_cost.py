@@ -10,10 +10,11 @@ SPEC.loader.exec_module(methods_cost)
 
 
 @pytest.mark.slow
-def test_every_case_takes_steps_and_is_compared_with_cosface():
-    sizes = {"depth": 18, "width": 4, "dim": 16, "size": 32, "batch": 8, "repeats": 1}
-    rows = methods_cost.measure([*methods_cost.CASES], **sizes)
-    assert [row["case"] for row in rows] == [*methods_cost.CASES]
+def test_cases_take_steps_and_are_compared_with_cosface():
+    sizes = {"depth": 10, "width": 4, "dim": 16, "size": 32, "batch": 8, "repeats": 1}
+    cases = ["cosface", "cosface, GAC's network", "gac", "pfe"]
+    rows = methods_cost.measure(cases, **sizes)
+    assert [row["case"] for row in rows] == cases
     assert rows[0]["over_cosface"] == 1 and rows[0]["more_parameters"] == 0
     for row in rows:
         assert row["milliseconds"]["min"] > 0

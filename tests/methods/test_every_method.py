@@ -25,7 +25,6 @@ from fairjax.run.settings import RunSettings
 
 RATE, DECAY = 0.05, 0.01
 KEY = jax.random.key(7)
-every_method = pytest.mark.parametrize("name", METHODS)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,6 +33,15 @@ def _compiled_quickly():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def name(request):
+    """One method after the other, so that the programs of one alone are in memory."""
+    yield request.param
+    for cached in (made, loss_of, predict_of, recipe_of):
+        cached.cache_clear()
+    jax.clear_caches()
 
 
 @functools.cache
@@ -145,7 +153,6 @@ def assert_same(one, other, **tolerance):
     jax.tree.map(functools.partial(np.testing.assert_allclose, **tolerance), one, other)
 
 
-@every_method
 def test_the_loss_is_a_scalar_that_its_log_agrees_with_and_its_gradients_are_finite(name):
     _, variables = made(name)
     (loss, aux), gradients = loss_of(name)(variables, batch())
@@ -166,7 +173,6 @@ def test_the_loss_is_a_scalar_that_its_log_agrees_with_and_its_gradients_are_fin
     )
 
 
-@every_method
 def test_black_images_that_are_all_alike_have_finite_gradients(name):
     _, variables = made(name)
     black = {key: 0 * rows if "image" in key else rows for key, rows in batch().items()}
@@ -175,7 +181,6 @@ def test_black_images_that_are_all_alike_have_finite_gradients(name):
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
-@every_method
 def test_padding_changes_neither_loss_nor_gradient_nor_log(name):
     """Labels of padding never count; its pictures do in batch statistics alone."""
     _, variables = made(name)
@@ -194,7 +199,6 @@ def test_padding_changes_neither_loss_nor_gradient_nor_log(name):
     assert loss != whole, "the mask is not read"
 
 
-@every_method
 def test_groups_that_are_absent_or_unknown_give_no_nan(name):
     """Nor a logged loss of no row, 0 / 0, at which a run would stop."""
     _, variables = made(name)
@@ -211,7 +215,6 @@ def test_groups_that_are_absent_or_unknown_give_no_nan(name):
             assert jnp.isfinite(total), term
 
 
-@every_method
 def test_without_a_row_the_loss_is_zero_and_teaches_nothing(name):
     method, variables = made(name)
     (loss, _), gradients = loss_of(name)(variables, {**batch(), "mask": np.zeros(ROWS, bool)})
@@ -219,7 +222,6 @@ def test_without_a_row_the_loss_is_zero_and_teaches_nothing(name):
     assert not any(leaf.any() for leaf in jax.tree.leaves(gradients))
 
 
-@every_method
 def test_predictions_are_finite_one_row_an_image_and_padding_changes_none(name):
     _, variables = made(name)
     rows, other = batch(), batch(seed=1)
@@ -234,7 +236,6 @@ def test_predictions_are_finite_one_row_an_image_and_padding_changes_none(name):
         np.testing.assert_allclose(values[:5], again[column][:5], rtol=1e-5, atol=1e-6)
 
 
-@every_method
 def test_a_step_on_four_devices_is_that_on_one(name):
     assert sharding.make_mesh().size == 4
     before = jax.device_get(start(name))
@@ -250,7 +251,6 @@ def test_a_step_on_four_devices_is_that_on_one(name):
     assert_same(jax.device_get(after.model_state), model_state, rtol=1e-4, atol=1e-5)
 
 
-@every_method
 def test_two_steps_saved_and_two_more_are_four(name, tmp_path):
     batches = [batch(seed) for seed in range(4)]
     whole, _ = steps(name, start(name), batches)
@@ -264,7 +264,6 @@ def test_two_steps_saved_and_two_more_are_four(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(resumed))
 
 
-@every_method
 def test_frozen_parts_stay_and_the_rest_learns_from_micro_batches_in_bfloat16(name):
     which = {"dtype": "bfloat16", "accumulate": 2}
     before = jax.device_get(start(name, **which))
