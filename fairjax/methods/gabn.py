@@ -308,7 +308,7 @@ def build(
         grey = jnp.full((len(groups), *images.shape[1:]), 128, jnp.uint8)
         return {
             "face": images,
-            "attention (Grad-CAM)": overlay(images, maps),
+            f"attention ({attention})": overlay(images, maps),
             f"mean attention in training: {', '.join(groups)}": overlay(grey, seen),
         }
 
