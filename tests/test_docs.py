@@ -4,6 +4,7 @@ Blocks marked `sh` are run; those marked `console`, whose lines begin with `$`, 
 or hours. README's lines that make an environment are run by `.ci/run`.
 """
 
+import dataclasses
 import os
 import re
 import shutil
@@ -11,8 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from blocks import BLOCK, runnable
+
+from fairjax.cli import main
+from fairjax.core.results import load_results
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -90,3 +95,61 @@ def test_readme_has_the_lines_that_the_checks_run():
 def test_no_page_names_a_folder_of_one_machine():
     for page in PAGES:
         assert not re.search(r"(?<![\w.~])/(work|tmp|root|home)/", page.read_text()), page
+
+
+def write_attempts(path):
+    """Pairs of a probe and a reference, 12 people in each of two groups, some without a score."""
+    rng = np.random.default_rng(0)
+    people = [(f"{group}{k}", group) for group in ("amber", "jade") for k in range(12)]
+    lines = [
+        "probe_image,gallery_image,probe_subject,gallery_subject,probe_group,gallery_group,score"
+    ]
+    for probe, group in people:
+        for reference, other in people:
+            score = rng.normal(0.6 if probe == reference else 0.0, 0.25)
+            blank = probe == "jade0" or reference == "amber0"
+            lines.append(
+                f"{probe}_a,{reference}_b,{probe},{reference},{group},{other},"
+                + ("" if blank else f"{score:.4f}")
+            )
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_candidates(path):
+    """Searches of a gallery, one candidate a row, with the time that each took."""
+    rows = ["probe,probe_subject,candidate_subject,score,group,enrolled,seconds"]
+    for k in range(8):
+        group = ("amber", "jade")[k % 2]
+        rows.append(f"p{k},s{k},s{k % 4},0.{9 - k},{group},{int(k < 4)},0.5")
+    path.write_text("\n".join(rows) + "\n")
+
+
+@pytest.mark.slow
+def test_the_standards_page_names_what_audits_report(tmp_path):
+    write_attempts(tmp_path / "attempts.csv")
+    write_candidates(tmp_path / "candidates.csv")
+    options = ["--failures", "--fmr", "0.05", "--tolerance", "2", "--bootstrap", "50"]
+    for verb, table, flags in (
+        ("audit", "attempts", options),
+        ("identify", "candidates", ["--fpir", "0.5"]),
+    ):
+        out = ["--out", str(tmp_path / verb)]
+        assert main([verb, str(tmp_path / f"{table}.csv"), *flags, *out]) == 0
+    results = [load_results(tmp_path / verb / "results.json") for verb in ("audit", "identify")]
+    measures = [measure for result in results for measure in result.measures]
+    fields = {field.name for field in dataclasses.fields(measures[0])}
+    known = {measure.name for measure in measures} | fields | {"other_group", "arrays"}
+    known |= set(results[0].arrays)
+    report = (tmp_path / "audit" / "report.html").read_text()
+    page = (ROOT / "docs" / "standards.md").read_text()
+    section = page.split("## From the question to the number")[1].split("Notes:")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    assert len(rows) > 20
+    for question, name, across, _, place, _ in rows[2:]:
+        for word in re.findall(r"`([^`]+)`", name):
+            assert word in known, f"{question} {word}"
+            for measure in measures:
+                if measure.name == word and across == "group":
+                    assert measure.across == "group", question
+        if place != "first screen" and not place.startswith("no report"):
+            assert f">{place}<" in report, place
