@@ -110,7 +110,7 @@ def run_over(
       OSError: If a part cannot be written.
     """
     folder, plan = parts_folder(out), plan_of(model, images)
-    if (folder / PLAN).exists():
+    if (folder / PLAN).exists() and any(folder.glob("*.npz")):
         require_same_plan(read_json(folder / PLAN), plan, where=folder)
     else:
         folder.mkdir(parents=True, exist_ok=True)
@@ -261,6 +261,8 @@ def _joined(model: Model, images: Images, paths: Sequence[Path]) -> Outcome:
         unreadable += zip(named, part["reasons"].tolist(), strict=True)
     rows = np.concatenate([part["rows"] for part in parts])
     if not len(rows):
+        for path in paths:  # or they would refuse the flag that the reason may advise
+            path.unlink()
         name, reason = unreadable[0]
         raise ModelError(
             f"{images.source}: none of the {len(images):,} images can be read; the first, {name}: "

@@ -101,14 +101,15 @@ def test_resamples_that_cannot_show_a_difference_are_a_limit(demo, tmp_path, res
 
 
 def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
-    table = str(demo[0] / "comparisons.csv")
+    table, elsewhere = str(demo[0] / "comparisons.csv"), tmp_path / "elsewhere.csv"
+    elsewhere.write_bytes(Path(table).read_bytes())
     assert (
         cli.main(
             [
                 "audit",
                 table,
                 "--calibrate-on",
-                table,
+                str(elsewhere),
                 "--fmr",
                 "1e-2",
                 "--bootstrap",
@@ -120,7 +121,7 @@ def test_thresholds_found_elsewhere_are_named(demo, tmp_path):
         == 0
     )
     found = load_results(tmp_path / "results.json").get("fmr", at="FMR 1e-2")
-    assert found.threshold_source == "all non-mated pairs of comparisons.csv"
+    assert found.threshold_source == "all non-mated pairs of elsewhere.csv"
 
 
 def test_several_attributes_have_a_folder_each(tmp_path, capsys):

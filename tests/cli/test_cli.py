@@ -146,7 +146,7 @@ def options(verb):
 
 
 def test_every_option_of_every_verb_is_typed_in_a_test():
-    typed = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    typed = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py"))
     missing = [o for o in options(cli._parser()) if f'"{o}"' not in typed and o != "-h"]
     assert missing == []
 

@@ -1,14 +1,17 @@
 """An exported file gives what the run gives, and says what it is."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from every_entry import PIXELS
+from results_example import example_results
 from run_folder import write_run
 
 from fairjax.cli import main
+from fairjax.core.results import save_results
 from fairjax.run.loading import load_run
 from fairjax.serve import ModelError, load
 from fairjax.serve import export as exporting
@@ -137,3 +140,13 @@ def test_what_is_no_export_is_refused_in_one_line(runs, tmp_path, capsys):
     ):
         assert main(line) == 1
         assert words in capsys.readouterr().err
+
+
+def test_a_card_is_written_beside_the_file(runs, tmp_path):
+    pytest.importorskip("huggingface_hub")
+    folder = tmp_path / "run"
+    shutil.copytree(runs / "vit", folder)
+    save_results(folder / "results.json", example_results())
+    line = ["export", str(folder), "--to", "safetensors", "--out", str(tmp_path / "m.safetensors")]
+    assert main([*line, "--card", str(tmp_path / "README.md")]) == 0
+    assert (tmp_path / "README.md").read_text().startswith("---\n")

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import onnx
+import onnx_graphs as graphs
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -159,3 +160,17 @@ def test_a_crop_never_leaves_its_folder(tmp_path, capsys):
     line = ["align", str(tmp_path / "lists" / "list.txt"), str(tmp_path / "lmk.txt")]
     assert main([*line, "--out", str(tmp_path / "crops")]) == 1
     assert "outside" in capsys.readouterr().err
+
+
+def test_faces_are_aligned_by_a_table_on_the_way_into_a_model(photos, tmp_path):
+    table, out = tmp_path / "lmk.csv", tmp_path / "emb.npz"
+    table.write_text("path,x1\n" + "".join(row(f"p{k}/a.png", POINTS + k) for k in range(3)))
+    graph = graphs.embedder(tmp_path / "m.onnx", graphs.weights(size=112), size=112)
+    line = ["embed", str(graph), str(photos), "--landmarks", str(table), "--out", str(out)]
+    assert main(line) == 0
+    crops = [align([picture(k)], (POINTS + k)[None], size=112)[0] for k in range(3)]
+    expected = graphs.expected(np.stack(crops), graphs.weights(size=112))
+    with np.load(out) as found:
+        # The table's six decimals move a few pixels by one: 1 / 127.5 of a weight of about 1.
+        np.testing.assert_allclose(found["embedding"], expected, atol=1.0)
+        assert np.abs(expected).mean() > 50

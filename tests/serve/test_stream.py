@@ -222,3 +222,36 @@ def test_progress_says_how_long_it_takes(monkeypatch):
     for done in (0, 50, 200):
         progress(done)
     assert said == ["200 of 1,000 images, 10 a second, 1:20 left"]
+
+
+def test_what_a_graph_does_not_say_is_told_by_flags(folder, tmp_path):
+    (folder / "p1" / "bad.jpg").unlink()
+    graph = graphs.embedder(tmp_path / "nhwc.onnx", layout="NHWC")
+    out = tmp_path / "emb.npz"
+    line = ["embed", str(graph), str(folder), "--out", str(out), "--layout", "NHWC"]
+    told = ["--mean", "0", "--std", "255", "--output", "out", "--threads", "1"]
+    assert main([*line, *told]) == 0
+    np.testing.assert_allclose(
+        embedded(out)["embedding"],
+        graphs.expected(pictures(7), mean=0, std=255),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    assert main([*line, "--output", "none"]) == 1
+
+
+def test_images_of_another_size_are_resized_only_where_that_is_asked(model, tmp_path, capsys):
+    photos = tmp_path / "large"
+    photos.mkdir()
+    flat = np.full((2 * SIZE, 2 * SIZE, 3), 77, np.uint8)  # of one colour, whatever the filter
+    (photos / "a.png").write_bytes(png(flat))
+    line = ["embed", str(model), str(photos), "--out", str(tmp_path / "emb.npz")]
+    assert main(line) == 1
+    assert "--resize" in capsys.readouterr().err
+    assert main([*line, "--resize"]) == 0
+    np.testing.assert_allclose(
+        embedded(tmp_path / "emb.npz")["embedding"],
+        graphs.expected(flat[None, :SIZE, :SIZE]),
+        rtol=1e-4,
+        atol=1e-4,
+    )

@@ -178,7 +178,11 @@ def test_folders_without_an_image_are_named(tmp_path, write_folder):
 
 
 def find(root, **changes):
-    settings = {"places": ("x.tar", "x"), "key": "config.data.root", "told": "Get it there."}
+    settings = {
+        "candidates": ("x.tar", "x"),
+        "key": "config.data.root",
+        "help_text": "Get it there.",
+    }
     return find_source("x", root, **{**settings, **changes})
 
 
