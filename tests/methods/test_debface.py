@@ -43,7 +43,8 @@ TERMS = (
 
 def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_part(key):
     loss, aux, gradient, params = value_and_gradient(build(), make_batch(), key)
-    assert aux.scalars.keys() == set(TERMS)
+    assert aux.scalars.keys() == {"loss", *TERMS}
+    np.testing.assert_allclose(loss, mean(aux.scalars, "loss"), rtol=1e-6)
     np.testing.assert_allclose(loss, sum(mean(aux.scalars, t) for t in TERMS), rtol=1e-5)
     assert is_finite(gradient)
     assert params.keys() == {
