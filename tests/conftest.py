@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,14 @@ else:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4)
     jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Drops compiled programs: they take memory maps, of which Linux allows a process 65,530."""
+    yield
+    if "jax" in sys.modules:
+        jax.clear_caches()
 
 
 @pytest.fixture
