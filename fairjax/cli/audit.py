@@ -127,6 +127,7 @@ def _add_model(group: Any) -> None:
 
 
 def add_columns(group: Any) -> None:
+    """Adds the options that name columns, groups and the kind of score."""
     from fairjax.audit.kinds import KINDS
 
     group.add_argument(
@@ -262,6 +263,7 @@ def add_columns(group: Any) -> None:
 
 
 def add_pairs(group: Any) -> None:
+    """Adds the options that say which pairs of embeddings are compared."""
     from fairjax.core.comparisons import SCORERS
 
     group.add_argument(
@@ -608,6 +610,7 @@ def people_of(arguments: argparse.Namespace) -> Any:
 
 
 def asked_of(arguments: argparse.Namespace) -> Any:
+    """What the options say of the columns of a table."""
     from fairjax.audit.layout import Asked
 
     return Asked(
@@ -701,6 +704,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 
 def pair(text: str) -> tuple[str, str]:
+    """The name and the value of NAME=VALUE."""
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
