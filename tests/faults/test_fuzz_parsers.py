@@ -218,6 +218,7 @@ RUN = {
             "age": {"values": ["a"], "low": 0, "high": 1, "unit": "", "assigned_by": "nobody"}
         },
     },
+    "model.json": {"title": "t", "targets": {}, "input": {"image_size": 112}},
     "environment.json": {"fairjax": "1", "git_revision": "0", "command": "c"},
     "outcome.json": {"step": 3, "evaluated_step": 3},
     "study.json": {"command": "c", "plan": {"rows": []}},
