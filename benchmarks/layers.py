@@ -83,7 +83,7 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
     dataset, images = settings.data.load(seed=settings.seed), settings.input
     recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=100.0)
     key = jax.random.key(settings.seed)
-    state = jax.jit(recipe.create, out_shardings=recipe.shardings)(key)
+    state = recipe.create(key)
     batches = train_batches(
         dataset.splits["train"],
         batch_size=settings.train.batch_size,

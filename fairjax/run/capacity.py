@@ -159,9 +159,8 @@ def time_step(settings: RunSettings, dataset: Dataset, *, repeats: int = 5) -> f
         for name, x in shapes.items()
     }
     batch = sharding.global_batch(mesh, local)
-    create = jax.jit(lambda: recipe.create(jax.random.key(0)), out_shardings=recipe.shardings)
     key = jax.jit(lambda: jax.random.key(1), out_shardings=sharding.replicated(mesh))()
-    state, step = create(), recipe.step_with_frozen(recipe.freezing.always)
+    state, step = recipe.create(key), recipe.step_with_frozen(recipe.freezing.always)
     taken: list[float] = []
     with jax.set_mesh(mesh):
         while len(taken) < repeats + 1 and sum(taken[1:]) < _LONGEST_S:

@@ -212,7 +212,7 @@ class _Trainer:
         with Checkpoints(folder, keep_last=1, keep_best=0, best_metric="loss") as checkpoints:
             if restored := checkpoints.restore(self.recipe.abstract_state):
                 return restored[0]
-            state = jax.jit(self.recipe.create, out_shardings=self.recipe.shardings)(self.init_key)
+            state = self.recipe.create(self.init_key)
             batches = self._stream(0, images=self.settings.input)
             state = self.trained(state, batches, self.search.warmup_steps)
             checkpoints.save(

@@ -14,7 +14,7 @@ from fairjax.models.iresnet import UNITS
 
 def build(backbone=None, **settings):
     return METHODS["gac"](
-        backbone=backbone or GacNet(depth=10, width=4, dim=8, dropout=0.0),
+        backbone=backbone or GacNet(depth=18, width=4, dim=8, dropout=0.0),
         targets=TARGETS,
         preprocess=preprocess,
         margin=ArcFace(scale=8.0, margin=0.1),
