@@ -259,9 +259,12 @@ def margin_method(
         if added.loss is not None:
             value += added.loss
             logged = {"loss": (value * count, count), "loss_identity": (total, count)}
+        penalised = output.penalty.shift if output.penalty else 0.0
         scalars = {
             **logged,
             "target_cosine": masked_sum(output.target, mask),
+            "margined_cosine": masked_sum(output.margined + penalised, mask),
+            "impostor_cosine": masked_sum(output.logsumexp / margin.scale, mask),
             "embedding_length": masked_sum(embeddings.length, mask),
             **log(output, batch),
             **added.scalars,
