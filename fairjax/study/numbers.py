@@ -14,7 +14,9 @@ from fairjax.metrics.gap_tests import holm
 
 LEVEL = 0.95  # of the intervals
 _LEAST_P = 1e-12
-Verdict = Literal["holds", "contradicted", "inconclusive", "not tested"]
+Verdict = Literal[
+    "holds", "contradicted", "inconclusive", "not tested", "not converged", "descriptive"
+]
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ class Conclusion:
 
     Attributes:
       thesis: The thesis.
-      verdict: "not tested" where one of its claims was not and none is contradicted.
+      verdict: "not converged" or "not tested" where one of its claims was not tested, for that
+        reason, and none is contradicted.
       because: Texts of the claims that keep it from holding.
       must_hold: Number of claims that must hold, by verdict.
       must_not_fail: Number of claims that must not be contradicted, by verdict.
@@ -164,7 +167,7 @@ def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
     if mean is not None and std is not None:
         reach = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * std / len(known) ** 0.5
         interval, method = (mean - reach, mean + reach), f"Student's t over {len(known)} seeds"
-    elif known:
+    elif known and not column.over_others:
         first = next(r for r, v in zip(results, values, strict=True) if r and v is not None)
         measure = _measure(first, column)
         if measure.interval is not None:
@@ -179,7 +182,27 @@ def value_of(results: Results, column: Column) -> float | None:
         measure = _measure(results, column)
     except KeyError:
         return None
-    return None if measure.value is None else _printed(measure.value, measure)
+    if measure.value is None:
+        return None
+    if column.over_others:
+        return _over_others(results, measure)
+    return _printed(measure.value, measure)
+
+
+def _over_others(results: Results, own: Measure) -> float | None:
+    """A group's number over the mean of the other groups'; None where that is 0 or undefined."""
+    ((attribute, name),) = own.group.items()
+    others = [
+        m.value
+        for m in results.measures
+        if (m.name, m.across, m.at) == (own.name, own.across, own.at)
+        and m.group.keys() == {attribute}
+        and m.group[attribute] != name
+    ]
+    known = [value for value in others if value is not None]
+    if own.value is None or not known or len(known) < len(others) or not sum(known):
+        return None
+    return float(own.value / np.mean(known))
 
 
 def _measure(results: Results, column: Column) -> Measure:
@@ -227,7 +250,7 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
 
 
 def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The claims with adjusted p-values and verdicts.
+    """The claims with adjusted p-values and verdicts; descriptive ones have neither.
 
     Within a family p-values are adjusted by Holm's method: the chance that any verdict of "holds"
     or "contradicted" is false stays below 1 - LEVEL. A claim is decided where its adjusted p-value
@@ -242,7 +265,7 @@ def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:
         raw = np.array([outcomes[k].p_value for k in members], np.float64)  # None becomes NaN
         for k, p in zip(members, holm(raw).tolist(), strict=True):
             outcome = outcomes[k]
-            if outcome.difference is not None:
+            if outcome.difference is not None and not outcome.claim.descriptive:
                 verdict = verdict_of(outcome.claim, outcome.difference, p)
                 adjusted[k] = replace(outcome, p_value_holm=p, verdict=verdict)
     return adjusted
@@ -265,7 +288,7 @@ def conclude(thesis: Thesis, outcomes: Sequence[ClaimResult]) -> Conclusion:
     verdicts = {t.claim.text: t.verdict for t in outcomes}
     named = (*thesis.must_hold, *thesis.must_not_fail)
     verdict: Verdict
-    for verdict in ("contradicted", "not tested"):
+    for verdict in ("contradicted", "not converged", "not tested", "descriptive"):
         if because := tuple(text for text in named if verdicts[text] == verdict):
             break
     else:

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 from rich.console import Console
 
-from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
+from fairjax.config.study import Claim, Column, Floor, Noise, Row, Spread, Study, Thesis
 from fairjax.core.results import Results, load_results, save_results
 from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
@@ -21,6 +21,7 @@ from fairjax.run.score import compare_features, score
 from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study import power
 from fairjax.study.costs import choices_of, costs_of
+from fairjax.study.learned import not_learned, trainings
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -30,6 +31,7 @@ from fairjax.study.numbers import (
     combined,
     conclude,
     published_difference,
+    value_of,
 )
 from fairjax.study.paired import fingerprint, resampled_values
 from fairjax.study.runs import folder_name
@@ -38,11 +40,13 @@ from fairjax.study.tables import (
     claim_table,
     conclusion_table,
     cost_table,
+    difference_table,
     headline,
     how_tested,
     main_table,
     reasons,
     similarity_table,
+    training_table,
     words,
 )
 
@@ -69,6 +73,8 @@ def summarise(
     cells = {
         row.name: {c.title: cell(c, row, results[row.name]) for c in study.columns} for row in shown
     }
+    trained = trainings(workdir, study)
+    unlearned = not_learned(study, trained)
     claims = test_claims(workdir, study, results)
     conclusion = conclude(study.thesis, claims) if study.thesis else None
     similar = similarities(workdir, study, results)
@@ -77,9 +83,11 @@ def summarise(
     tables = [
         *([conclusion_table(conclusion)] if conclusion else []),
         main_table(study, cells),
-        *([claim_table(study, claims)] if claims else []),
+        *([claim_table(study, claims)] if _tested(claims) else []),
         *([similarity_table(study, similar)] if similar else []),
         *([cost_table(study, costs)] if study.baseline else []),
+        *([difference_table(study, claims)] if len(_tested(claims)) < len(claims) else []),
+        training_table(trained, unlearned),
     ]
     runs = [
         {
@@ -104,6 +112,7 @@ def summarise(
             ],
             "verdict": asdict(conclusion) | {"rule": RULE} if conclusion else None,
             "claims": [{**asdict(t), "test": how_tested(study)} for t in claims],
+            "not_converged": unlearned,
             "similar": [
                 {"rows": pair, "cells": {group: _cell(c) for group, c in line.items()}}
                 for pair, line in similar.items()
@@ -120,12 +129,12 @@ def summarise(
         path,
         title=titled(study.title, provenance),
         source=study.source,
-        notes=_notes(study, provenance),
+        notes=[*_stuck(unlearned), *_notes(study, provenance)],
         tables=tables,
         headline=headline(conclusion) if conclusion else "",
         thesis=conclusion.thesis.text if conclusion else "",
         reasons=reasons(conclusion) if conclusion else "",
-        claims=[(t.verdict, t.claim.text, words(study, t)) for t in claims],
+        claims=[(t.verdict, t.claim.text, words(study, t)) for t in _tested(claims)],
         test=how_tested(study),
         runs=runs,
         provenance=provenance,
@@ -134,6 +143,8 @@ def summarise(
     )
     print_tables(tables, console)
     for line in conditions(provenance):
+        console.print(line, soft_wrap=True)
+    for line in _stuck(unlearned):
         console.print(line, soft_wrap=True)
     if conclusion:
         console.print(f"Claim of the paper: {conclusion.thesis.text}", soft_wrap=True)
@@ -163,7 +174,7 @@ def study_of(kept: dict[str, Any]) -> Study:
         return Study(
             **{
                 **described,
-                "rows": tuple(Row(**row) for row in described["rows"]),
+                "rows": tuple(map(_row, described["rows"])),
                 "columns": tuple(Column(**column) for column in described["columns"]),
                 "claims": tuple(Claim(**claim) for claim in described["claims"]),
                 "thesis": _thesis(described["thesis"]),
@@ -175,6 +186,7 @@ def study_of(kept: dict[str, Any]) -> Study:
                     title: Spread(**spread)
                     for title, spread in described.get("spreads", {}).items()
                 },
+                "floor": Floor(**floor) if (floor := described.get("floor")) else None,
             }
         )
     except (KeyError, TypeError) as error:
@@ -186,7 +198,8 @@ def study_of(kept: dict[str, Any]) -> Study:
 def test_claims(
     workdir: Path, study: Study, results: dict[str, list[Results | None]]
 ) -> list[ClaimResult]:
-    """Every claim on the seeds for which both of its rows are done."""
+    """Every claim on the seeds for which both of its rows are done, where both have learned."""
+    unlearned = not_learned(study, trainings(workdir, study))
     titles = {claim.column for claim in study.claims}
     columns = [column for column in study.columns if column.title in titles]
     rows = {row.name: row for row in study.rows}
@@ -214,8 +227,14 @@ def test_claims(
             for seed, _ in pairs
         ]
         estimate, why = None, ""
+        if stuck := [name for name in (claim.row, claim.than) if name in unlearned]:
+            why = f"{stuck[0]} has not converged: {unlearned[stuck[0]]}"
+            tested.append(ClaimResult(claim, published, verdict="not converged", why=why))
+            continue
         if not pairs:
             why = "no seed has both numbers"
+        elif below := _below_floor(study, claim, results):
+            why = below
         elif any(fingerprint(a) != fingerprint(b) for a, b in folders):
             why = "the two were tested on different people, images or pairs"
         else:
@@ -225,14 +244,52 @@ def test_claims(
                 why = "the difference does not vary, or is undefined, in resamples of the people"
             elif len(pairs) == 1:
                 why = "one seed: how much another training would change is not in the interval"
-        if estimate is None:
-            tested.append(ClaimResult(claim, published, why=why))
-        else:
-            p_value = estimate.p_value(claim.bound)
-            tested.append(
-                ClaimResult(claim, published, estimate.mean, estimate.interval, p_value, why=why)
-            )
+        outcome = ClaimResult(claim, published, why=why)
+        if estimate is not None:
+            outcome = replace(outcome, difference=estimate.mean, interval=estimate.interval)
+        if estimate is not None and claim.descriptive:
+            outcome = replace(outcome, verdict="descriptive")
+        elif estimate is not None:
+            outcome = replace(outcome, p_value=estimate.p_value(claim.bound))
+        tested.append(outcome)
     return adjust(tested)
+
+
+def _tested(claims: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """Those that are not only described."""
+    return [outcome for outcome in claims if not outcome.claim.descriptive]
+
+
+def _stuck(unlearned: Mapping[str, str]) -> list[str]:
+    """Sentences that say which rows have not converged."""
+    return [
+        f"Not converged: {row} ({why}). No claim on it is tested." for row, why in unlearned.items()
+    ]
+
+
+def _below_floor(
+    study: Study, claim: Claim, results: Mapping[str, Sequence[Results | None]]
+) -> str:
+    """Why a claim is not tested whose row is too much worse than the floor allows; "" else.
+
+    What is only described, or is about the floor's own column, is not held back.
+    """
+    floor = study.floor
+    if floor is None or claim.descriptive or claim.column == floor.column:
+        return ""
+    column = next(column for column in study.columns if column.title == floor.column)
+    for name in (claim.row, claim.than):
+        ours, theirs = (
+            [None if r is None else value_of(r, column) for r in results[row]]
+            for row in (name, floor.than)
+        )
+        lost = [b - a for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+        if lost and np.mean(lost) > floor.margin:
+            return (
+                f"{name} is {np.mean(lost):.2f} below {floor.than} in {floor.column}, more than "
+                f"the {floor.margin:g} that the study allows"
+            )
+    return ""
 
 
 def similarities(
@@ -300,6 +357,11 @@ def _result(folder: Path) -> Results | None:
         return None
     save_results(path, results)
     return results
+
+
+def _row(kept: Mapping[str, Any]) -> Row:
+    noise = kept.get("noise")
+    return Row(**{**kept, "noise": Noise(**noise) if noise else None})
 
 
 def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:
