@@ -184,6 +184,8 @@ class Study:
       facts: What stands beside the costs of a row, by row and heading: {"GABN": {"labels": "yes"}}.
       spreads: Spread of a difference by column title, for the forecast of what the study can find.
       floor: What a row must reach for its claims to be tested, or None.
+      folds: Whether the seeds are folds of one data set, so that every image is tested by one of
+        them: a number is then that of the predictions of all folds together.
     """
 
     title: str
@@ -202,3 +204,4 @@ class Study:
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     floor: Floor | None = None
+    folds: bool = False

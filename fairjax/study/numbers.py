@@ -148,7 +148,9 @@ class Conclusion:
     must_not_fail: Mapping[Verdict, int]
 
 
-def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
+def cell(
+    column: Column, row: Row, results: Sequence[Results | None], pooled: Results | None = None
+) -> Cell:
     """The number of a row and a column over its seeds.
 
     With two seeds or more the interval is Student's for the mean over seeds: what another seed
@@ -158,22 +160,34 @@ def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
       column: What is measured.
       row: The recipe.
       results: Results of each seed; None where the run is not finished.
+      pooled: Results of the predictions of all seeds together, where these are folds: the cell's
+        mean is then their number, and its interval theirs.
     """
     values = tuple(value_of(r, column) if r else None for r in results)
     known = [v for v in values if v is not None]
     mean = float(np.mean(known)) if known else None
     std = float(np.std(known, ddof=1)) if len(known) > 1 else None
     interval, method = None, ""
-    if mean is not None and std is not None:
+    if pooled is not None:
+        mean = value_of(pooled, column)
+        if mean is not None and not column.over_others:
+            interval, method = _own_interval(pooled, column)
+    elif mean is not None and std is not None:
         reach = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * std / len(known) ** 0.5
         interval, method = (mean - reach, mean + reach), f"Student's t over {len(known)} seeds"
     elif known and not column.over_others:
         first = next(r for r, v in zip(results, values, strict=True) if r and v is not None)
-        measure = _measure(first, column)
-        if measure.interval is not None:
-            low, high = measure.interval
-            interval, method = (_printed(low, measure), _printed(high, measure)), measure.method
+        interval, method = _own_interval(first, column)
     return Cell(values, mean, std, interval, method, row.published.get(column.title))
+
+
+def _own_interval(results: Results, column: Column) -> tuple[tuple[float, float] | None, str]:
+    """The interval that the results give, as it is printed, and how it was made."""
+    measure = _measure(results, column)
+    if measure.interval is None:
+        return None, ""
+    low, high = measure.interval
+    return (_printed(low, measure), _printed(high, measure)), measure.method
 
 
 def value_of(results: Results, column: Column) -> float | None:
@@ -217,7 +231,9 @@ def _printed(value: float, measure: Measure) -> float:
     return 100 * value if measure.unit == "fraction" else value
 
 
-def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | None:
+def combined(
+    differences: Sequence[float], resampled: np.ndarray, *, pooled: float | None = None
+) -> Estimate | None:
     """The mean difference of two recipes, and its error over seeds and over the test's people.
 
     Two things could have come out otherwise: the trainings and the people in the test. The
@@ -231,7 +247,9 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
     Args:
       differences: Difference of the two runs of each seed.
       resampled: [seeds, resamples], those differences in resamples of people; a resample in which
-        a seed's difference is NaN is left out.
+        a seed's difference is NaN is left out. Of pooled folds [1, resamples].
+      pooled: The difference in the predictions of all folds together, where seeds are folds; None
+        is the mean of `differences`.
 
     Returns:
       The difference and its error; None where the difference does not vary, or is defined in
@@ -246,7 +264,8 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
         parts.append(Part(float(np.var(differences, ddof=1)) / seeds, seeds - 1))
     if not any(part.variance for part in parts):
         return None
-    return Estimate(float(np.mean(differences)), tuple(parts))
+    mean = float(np.mean(differences)) if pooled is None else pooled
+    return Estimate(mean, tuple(parts))
 
 
 def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:

@@ -8,7 +8,7 @@ resample holds their people.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,8 @@ from fairjax.protocols.verification import embedded
 from fairjax.protocols.verification.all_pairs import resampled_all_pairs
 from fairjax.protocols.verification.bias import all_pairs_measures, pooled_points
 from fairjax.run.build import build_scoring
-from fairjax.run.score import Columns, attributes_of, read_predictions, score_columns
-from fairjax.run.workdir import read_checked, read_json
+from fairjax.run.score import Columns, Scoring, attributes_of, read_predictions, score_columns
+from fairjax.run.workdir import WorkdirError, read_checked, read_json
 from fairjax.study.numbers import value_of
 
 SEED = 0  # of the resamples: the same for all runs
@@ -41,8 +41,58 @@ def fingerprint(folder: Path) -> str:
     return state.hexdigest()
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """What runs predicted, together; see `run.score.score_columns`."""
+
+    scoring: Scoring
+    columns: Columns
+    pairs: Pairs | None
+    attributes: Mapping[str, Attribute]
+
+
+def _tested(folders: Sequence[Path]) -> _Tested:
+    """The predictions of a run, or of the folds of a cross-validation one after the other.
+
+    Raises:
+      WorkdirError: If folds compare pairs, or test an image twice.
+    """
+    first = folders[0]
+    parts = [read_predictions(folder / "predictions.npz") for folder in folders]
+    columns, pairs = parts[0]
+    if len(parts) > 1:
+        if any(part_pairs is not None for _, part_pairs in parts):
+            raise WorkdirError(f"{first} compares pairs, which folds cannot pool.")
+        names = [name for name in columns if all(name in part for part, _ in parts)]
+        columns = {name: np.concatenate([part[name] for part, _ in parts]) for name in names}
+        if len(np.unique(columns["id"])) < len(columns["id"]):
+            raise WorkdirError(
+                f"{first} and its other folds test an image twice; they are no folds."
+            )
+    return _Tested(
+        build_scoring(read_json(first / "config.json")),
+        columns,
+        pairs,
+        attributes_of(read_checked(first / "data.json")),
+    )
+
+
+def pooled_results(folders: Sequence[Path], *, resamples: int | None = None) -> Results:
+    """What the protocol makes of the predictions of all folds together.
+
+    Args:
+      folders: Folders of finished runs, each image being tested in one.
+      resamples: For the intervals; None is as many as the runs' protocol has.
+    """
+    tested = _tested(folders)
+    scoring = tested.scoring
+    if resamples is not None:
+        scoring = replace(scoring, settings=replace(scoring.settings, resamples=resamples))
+    return score_columns(scoring, tested.columns, tested.pairs, tested.attributes)
+
+
 def resampled_values(
-    folder: Path, columns: Sequence[Column], *, resamples: int
+    folders: Sequence[Path], columns: Sequence[Column], *, resamples: int
 ) -> dict[str, np.ndarray]:
     """Every column's number in each resample, as printed, by title; NaN where it is undefined.
 
@@ -50,13 +100,13 @@ def resampled_values(
     those of the list, are drawn, and each two of them are compared.
 
     Args:
-      folder: Folder of a finished run.
+      folders: Folder of a finished run, or of all folds of one.
       columns: Columns to measure.
       resamples: Number of resamples.
     """
-    scoring = build_scoring(read_json(folder / "config.json"))
-    predictions, pairs = read_predictions(folder / "predictions.npz")
-    attributes = attributes_of(read_checked(folder / "data.json"))
+    tested = _tested(folders)
+    scoring, predictions, pairs = tested.scoring, tested.columns, tested.pairs
+    attributes = tested.attributes
     settings = scoring.settings
     values = dict.fromkeys((column.title for column in columns), np.full(resamples, np.nan))
     over_all = [column for column in columns if column.at.endswith(OF_ALL_PAIRS)]

@@ -1,5 +1,6 @@
 """Numbers and files of a study, from the folders of its runs."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from absl import logging
 from rich.console import Console
 
 from fairjax.config.study import Claim, Column, Floor, Noise, Row, Spread, Study, Thesis
-from fairjax.core.results import Results, load_results, save_results
+from fairjax.core.results import Results, Table, load_results, save_results
+from fairjax.protocols import PROTOCOLS
 from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
 from fairjax.report.csv_tables import write_tables
@@ -33,7 +35,7 @@ from fairjax.study.numbers import (
     published_difference,
     value_of,
 )
-from fairjax.study.paired import fingerprint, resampled_values
+from fairjax.study.paired import fingerprint, pooled_results, resampled_values
 from fairjax.study.runs import folder_name
 from fairjax.study.tables import (
     RULE,
@@ -70,8 +72,12 @@ def summarise(
     study = study_of(kept)
     results = {row.name: _results(workdir, row, study) for row in study.rows}
     shown = [row for row in study.rows if row.shown]
+    pooled = _pooled(workdir, study, results)
     cells = {
-        row.name: {c.title: cell(c, row, results[row.name]) for c in study.columns} for row in shown
+        row.name: {
+            c.title: cell(c, row, results[row.name], pooled.get(row.name)) for c in study.columns
+        }
+        for row in shown
     }
     trained = trainings(workdir, study)
     unlearned = not_learned(study, trained)
@@ -88,6 +94,7 @@ def summarise(
         *([cost_table(study, costs)] if study.baseline else []),
         *([difference_table(study, claims)] if len(_tested(claims)) < len(claims) else []),
         training_table(trained, unlearned),
+        *(_tables_of(pooled[shown[0].name]) if len(shown) == 1 and pooled else []),
     ]
     runs = [
         {
@@ -203,12 +210,14 @@ def test_claims(
     titles = {claim.column for claim in study.claims}
     columns = [column for column in study.columns if column.title in titles]
     rows = {row.name: row for row in study.rows}
-    resampled: dict[Path, dict[str, np.ndarray]] = {}
 
-    def values(folder: Path) -> dict[str, np.ndarray]:
-        if folder not in resampled:
-            resampled[folder] = resampled_values(folder, columns, resamples=study.resamples)
-        return resampled[folder]
+    @functools.cache
+    def values(*folders: Path) -> dict[str, np.ndarray]:
+        return resampled_values(folders, columns, resamples=study.resamples)
+
+    @functools.cache
+    def together(*folders: Path) -> Results:
+        return pooled_results(folders, resamples=1)
 
     tested = []
     for claim in study.claims:
@@ -238,8 +247,17 @@ def test_claims(
         elif any(fingerprint(a) != fingerprint(b) for a, b in folders):
             why = "the two were tested on different people, images or pairs"
         else:
-            moved = [values(a)[claim.column] - values(b)[claim.column] for a, b in folders]
-            estimate = combined([d for _, d in pairs], np.array(moved))
+            pooled = None
+            sides = [(a,) for a, _ in folders], [(b,) for _, b in folders]
+            if study.folds:
+                sides = [tuple(a for a, _ in folders)], [tuple(b for _, b in folders)]
+                one, other = (value_of(together(*side[0]), column) for side in sides)
+                pooled = None if one is None or other is None else one - other
+            moved = [
+                values(*a)[claim.column] - values(*b)[claim.column]
+                for a, b in zip(*sides, strict=True)
+            ]
+            estimate = combined([d for _, d in pairs], np.array(moved), pooled=pooled)
             if estimate is None:
                 why = "the difference does not vary, or is undefined, in resamples of the people"
             elif len(pairs) == 1:
@@ -253,6 +271,32 @@ def test_claims(
             outcome = replace(outcome, p_value=estimate.p_value(claim.bound))
         tested.append(outcome)
     return adjust(tested)
+
+
+def _pooled(
+    workdir: Path, study: Study, results: Mapping[str, Sequence[Results | None]]
+) -> dict[str, Results]:
+    """What the folds of each shown row give together; kept beside the table, too."""
+    if not study.folds:
+        return {}
+    found = {}
+    for row in study.rows:
+        folders = [
+            workdir / folder_name(row.name, seed)
+            for seed, done in zip(study.seeds, results[row.name], strict=True)
+            if done
+        ]
+        if row.shown and folders:
+            found[row.name] = pooled_results(folders)
+            name = folder_name(row.name, 0).removesuffix("-seed0")
+            save_results(workdir / f"pooled-{name}.json", found[row.name])
+    return found
+
+
+def _tables_of(results: Results) -> list[Table]:
+    """The protocol's own tables."""
+    tables = PROTOCOLS[results.protocol["name"]].tables(results, published="")
+    return [table for table in tables if not table.drawn]
 
 
 def _tested(claims: Sequence[ClaimResult]) -> list[ClaimResult]:

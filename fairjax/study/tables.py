@@ -11,7 +11,7 @@ from fairjax.study.numbers import LEVEL, Cell, ClaimResult, Conclusion, Verdict
 
 MOST_REASONS = 3  # claims that are quoted for a verdict
 TEST = (
-    "Each difference is a mean over seeds, paired by seed. Its interval, for that claim alone, "
+    "{difference} Its interval, for that claim alone, "
     "covers both other people in the test ({resamples} paired resamples of them) and, with two "
     f"seeds or more, other trainings: {LEVEL:.0%}, Student's t, its critical value weighted by the "
     "two shares of the variance (Cochran 1964). p is the two-sided p-value of no difference, or of "
@@ -19,6 +19,11 @@ TEST = (
     f"so that the chance of any false verdict stays below {1 - LEVEL:.0%}{{each}}. A claim holds "
     f"here where p (Holm) is at most {1 - LEVEL:.2f} and the difference lies on the claimed side, "
     "is contradicted where it lies on the other, and is inconclusive else."
+)
+BY_SEED = "Each difference is a mean over seeds, paired by seed."
+BY_FOLD = (
+    "Each difference is that of the predictions of all folds together, each image tested once; the "
+    "folds are the seeds."
 )
 RULE = (
     "The whole is contradicted where any of these claims is; it holds where none is and all that "
@@ -202,6 +207,7 @@ def how_tested(study: Study) -> str:
     several = len(sizes) > 1
     families = ", ".join(f"{name or 'others'} {size}" for name, size in sizes.items())
     return TEST.format(
+        difference=BY_FOLD if study.folds else BY_SEED,
         resamples=study.resamples,
         families=f" in its family ({families})" if several else "",
         each=" in each family" if several else "",
@@ -266,6 +272,11 @@ def _line(name: str, line: Mapping[str, Cell], digits: Mapping[str, int]) -> lis
 
 def _over_seeds(study: Study, method: str) -> str:
     """What stands beside a mean over seeds; `method` is how a single run's interval is made."""
+    if study.folds:
+        return (
+            f"Predictions of {len(study.seeds)} folds together ± standard deviation over folds "
+            f"(ddof 1); interval: {method}."
+        )
     if len(study.seeds) == 1:
         return f"One seed; interval: {method}."
     return (
