@@ -27,6 +27,8 @@ from fairjax.config.sections import task as task
 from fairjax.config.sections import vit as vit
 from fairjax.config.study import Claim as Claim
 from fairjax.config.study import Column as Column
+from fairjax.config.study import Floor as Floor
+from fairjax.config.study import Noise as Noise
 from fairjax.config.study import Row as Row
 from fairjax.config.study import Spread as Spread
 from fairjax.config.study import Study as Study

@@ -5,6 +5,7 @@ race by cross-entropy, the losses added with weights (`methods` of the study, se
 One task alone, or bins of a number as classes, are the same recipe with another list of tasks.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -386,4 +387,5 @@ def attribute_method(
         loss,
         predict,
         own_optimizers={f"{OBJECTIVE}/{part}": make for part, make in own.items()},
+        chance={f"{name}_loss": math.log(t.width) for name, t in heads.items() if t.width > 1},
     )

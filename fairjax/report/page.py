@@ -38,7 +38,7 @@ class TestedClaim(NamedTuple):
     """A claim of a paper, and what a study found of it.
 
     Attributes:
-      answer: "holds", "contradicted", "inconclusive" or "not tested".
+      answer: "holds", "contradicted", "inconclusive", "not tested" or "not converged".
       text: The claim, in the paper's sense.
       evidence: The difference measured, its interval and p-value.
     """
