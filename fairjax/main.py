@@ -207,6 +207,7 @@ def join_processes(config: ConfigDict) -> None:
     PEERS.append(joined)
     if joined.others:
         peers.end_in_one_line_on_abort()
+        peers.drop_lines_of_jax()
     jax.distributed.initialize(
         coordinator,
         processes,
@@ -430,6 +431,8 @@ def guarded(argv: Sequence[str]) -> int:
         return UNUSABLE
     except BaseException as error:
         why = repr(error)
+        for peers in PEERS:
+            peers.wait_for_news()
         raise
     finally:
         for peers in PEERS:

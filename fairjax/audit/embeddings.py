@@ -112,7 +112,7 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
     if wrong.any():
         raise InputError(
             f"{path}: embedding {np.argmax(wrong) + 1} is all zeros, or has NaN or infinity "
-            f"({wrong.sum():,} such)."
+            f"({counted(int(wrong.sum()), 'such embedding')})."
         )
     for name, column in columns.items():
         if column.shape != (len(embedding),):

@@ -16,6 +16,7 @@ from fairjax.audit.grouping import known_groups, numbered, ordered_groups
 from fairjax.audit.layout import Asked, People, known_as
 from fairjax.audit.tables import InputError, column_names, listed, read_batches
 from fairjax.core.errors import UsageError
+from fairjax.core.names import counted
 from fairjax.core.results import FEW, Measure, Results, Table, finite_or_none
 from fairjax.core.verdict import ALPHA, LARGEST_RATIO
 from fairjax.metrics import bootstrap
@@ -346,7 +347,8 @@ def _searches(
     if (wrong := listed_mate & ~mated).any():
         raise InputError(
             f"{where}: the probe {str(probes[np.argmax(wrong)])!r} has its own person among the "
-            f"candidates, who is said not to be enrolled ({wrong.sum():,} such)."
+            "candidates, who is said not to be enrolled "
+            f"({counted(int(wrong.sum()), 'such probe')})."
         )
     failed = None
     if "failed" in table:

@@ -10,6 +10,7 @@ from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.tables import InputError, Source
+from fairjax.core.names import counted
 from fairjax.core.results import Measure, Results, Table
 from fairjax.core.verdict import ALPHA
 
@@ -172,8 +173,8 @@ def _order(first: Loaded, second: Loaded, where: str) -> np.ndarray:
         row = int(np.argmax(lost))
         pair = [first.images[k] for k in first.image[row].tolist()]
         raise InputError(
-            f"{where}: the pair {pair[0]!r}, {pair[1]!r} is in the first alone ({lost.sum():,} "
-            "such pairs); both must list the same pairs."
+            f"{where}: the pair {pair[0]!r}, {pair[1]!r} is in the first alone "
+            f"({counted(int(lost.sum()), 'such pair')}); both must list the same pairs."
         )
     return order
 

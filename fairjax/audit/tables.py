@@ -493,6 +493,11 @@ def _unreadable(path: Source, error: Exception) -> InputError:
         column = column_names(path)[int(hit[1])]
         said = not_a_number(path, int(hit[2]) - before, column, hit[3])
         return NotANumberError(said, hit[3])
+    if "straddling object" in said:
+        longest = f"{_BLOCK >> 20} MiB"
+        said = (
+            f"a row is longer than {longest}; is a double quote left open, or a line break missing"
+        )
     said = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - before}", said)
     if isinstance(error, UnicodeDecodeError):
         said = "its text is not UTF-8"

@@ -17,6 +17,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
+from fairjax.core.names import counted
 from fairjax.core.types import PyTree
 from fairjax.interop import FILES, from_checkpoint, read_tensors
 from fairjax.run.checksum import checksums
@@ -268,7 +269,8 @@ def require_equal(kept: Mapping[str, str], found: Mapping[str, str]) -> None:
     wrong = [name for name, digest in found.items() if kept.get(name) != digest]
     if wrong:
         raise ValueError(
-            f"{wrong[0]} is not what was saved: its checksum differs ({len(wrong)} such)"
+            f"{wrong[0]} is not what was saved: its checksum differs "
+            f"({counted(len(wrong), 'such array')})"
         )
 
 

@@ -110,8 +110,14 @@ def audited_systems(results: Results) -> list[Audited]:
             arrays.get(name, results.arrays),
             name in results.protocol.get("distances", ()),
         )
-        for name in dict.fromkeys(m.system for m in _own(results))
+        for name in _systems(results)
     ]
+
+
+def _systems(results: Results) -> list[str]:
+    """The systems' names; "" is none of several: it holds what they have in common."""
+    names = list(dict.fromkeys(m.system for m in _own(results)))
+    return [name for name in names if name] or names
 
 
 def _own(results: Results) -> list[Measure]:
