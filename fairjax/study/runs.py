@@ -8,8 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError, keys, leaf, set_leaf, validate
-from fairjax.config.study import Row, Study
+from fairjax.config import ConfigError, keys, leaf, validate, variant
+from fairjax.config.study import Study
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import read_json, settle_config, write_json
 
@@ -63,7 +63,16 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
     runs = []
     for seed in study.seeds:
         for row in study.rows:
-            runs.append(_run(config, row, seed, workdir, overrides))
+            name = folder_name(row.name, seed)
+            needs = {key: folder_name(other, seed) for key, other in row.needs.items()}
+            folders = {key: str(workdir / other) for key, other in needs.items()}
+            try:
+                own = variant(config, {**row.changes, "seed": seed, **folders}, overrides)
+                validate(own)
+            except ConfigError as error:
+                raise ConfigError(f"study, row {row.name!r}: {error}") from None
+            own.title = f"{row.name}, seed {seed}"
+            runs.append(Run(name, row.name, seed, workdir / name, own, tuple(needs.values())))
     compared = {name for pair in study.similar for name in pair}
     for run in runs:
         if run.row in compared and not run.saves_features:
@@ -201,38 +210,3 @@ def _follow_moved_folder(run: Run) -> None:
             section[last], moved = new, True
     if moved:
         write_json(run.folder / "config.json", kept)
-
-
-def _run(
-    config: ConfigDict, row: Row, seed: int, workdir: Path, overrides: Mapping[str, Any]
-) -> Run:
-    own = config.copy_and_resolve_references()
-    with own.unlocked():
-        del own.study
-    needs = {key: folder_name(other, seed) for key, other in row.needs.items()}
-    changes = {
-        **row.changes,
-        "seed": seed,
-        **{key: str(workdir / name) for key, name in needs.items()},
-    }
-    for key, value in changes.items():
-        _set(own, key, value, row.name)
-    for key, value in overrides.items():
-        if key not in changes and key in keys(own):
-            _set(own, key, value, row.name)
-    try:
-        validate(own)
-    except ConfigError as error:
-        raise ConfigError(f"study, row {row.name!r}: {error}") from None
-    name = folder_name(row.name, seed)
-    own.title = f"{row.name}, seed {seed}"
-    return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
-
-
-def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
-    if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
-        value = value.copy_and_resolve_references()
-    try:
-        set_leaf(config, key, value)
-    except ConfigError as error:
-        raise ConfigError(f"study, row {row!r}: {error}") from None
