@@ -69,9 +69,10 @@ def _report(arguments: argparse.Namespace) -> None:
         return
     if arguments.export:
         return _export(arguments.folder, arguments.export, formats)
-    if (arguments.folder / "config.json").exists():
-        return _of_run(arguments)
-    _of_audit(arguments)
+    is_run = any((arguments.folder / name).exists() for name in ("config.json", "data.json"))
+    if (arguments.folder / "results.json").exists() and not is_run:
+        return _of_audit(arguments)
+    _of_run(arguments)
 
 
 def _formats(arguments: argparse.Namespace) -> list[str]:

@@ -56,7 +56,7 @@ def test_few_errors_and_what_no_audit_of_scores_sees_are_missing(shown):
 
 
 def test_names_from_a_file_stay_text(tmp_path):
-    write_one_page(tmp_path / "s.html", verification_example("A & B", "C"), title=HOSTILE)
+    write_one_page(tmp_path / "s.html", verification_example(systems=("A & B", "C")), title=HOSTILE)
     text = (tmp_path / "s.html").read_text()
     assert HOSTILE in Page(text).text and "<script" not in text
 
