@@ -47,6 +47,7 @@ KINDS: dict[str, Kind] = {
     "cosine_distance": Kind("cosine distances, 1 - cosine", True, 0, 2, lambda s: 1 + s),
     "percent": Kind("percentages", False, 0, 100, None),
     "probability": Kind("probabilities", False, 0, 1, None),
+    "probability_not_same": Kind("probabilities of two different people", True, 0, 1, None),
     "mls": Kind("mutual likelihood scores", False, -np.inf, np.inf, None),
     "other": Kind("scores of another kind", False, -np.inf, np.inf, None),
 }

@@ -9,6 +9,7 @@ from typing import Any
 from fairjax.audit import run, streaming
 from fairjax.audit.covariates import Covariates, load_covariates, with_covariates
 from fairjax.audit.embeddings import load_embeddings, read_made
+from fairjax.audit.foreign import adopt, release_of
 from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.paired import load_both
@@ -104,6 +105,11 @@ def measure(
       UsageError: If choices do not go together.
     """
     facts = _facts(request)  # first: it refuses a file that is missing
+    request = replace(
+        request,
+        files=[adopt(path) for path in request.files],
+        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
+    )
     for by, results in _measured(request, watch):
         yield (
             by,
@@ -125,7 +131,9 @@ def _facts(request: Request) -> dict[str, Any]:
     for role in ("groups", "pairs", "calibrate_on", "covariates"):
         if (path := getattr(request, role)) is not None:
             files[role] = path
-    stated = {**_stated(request.files), **request.stated}
+    releases = dict.fromkeys(filter(None, map(release_of, request.files)))
+    release = {"release": ", ".join(releases)} if releases else {}
+    stated = {**_stated(request.files), **release, **request.stated}
     facts = run.provenance(files, request.command, stated)
     return {"dataset": request.dataset, **facts} if request.dataset else facts
 
