@@ -24,6 +24,7 @@ from fairjax.cli import (
     predict,
     report,
     similarity,
+    study,
     threshold,
 )
 from fairjax.core.errors import (
@@ -55,6 +56,7 @@ VERBS = (
     predict,
     report,
     similarity,
+    study,
     threshold,
 )
 
