@@ -239,6 +239,19 @@ def model_and_tasks(
     return Heads(backbone, widths, hidden, dropout), made
 
 
+def attribute_of_classes(tasks: Mapping[str, Mapping[str, Any]], task: str) -> str:
+    """The attribute whose classes a task predicts.
+
+    Raises:
+      ValueError: If there is no such task, or it predicts a number.
+    """
+    if tasks.get(task, {}).get("kind") != "classes":
+        raise ValueError(
+            f"config.method.task={task!r} is no classifying task; tasks: {', '.join(tasks)}."
+        )
+    return tasks[task]["attribute"]
+
+
 class View(NamedTuple):
     """What an `Objective` sees of a training step.
 
@@ -264,6 +277,12 @@ class View(NamedTuple):
     images: jax.Array
     forward: Callable[[jax.Array, jax.Array], dict[str, jax.Array]]
     key: jax.Array
+
+    @property
+    def mean_loss(self) -> jax.Array:
+        """Mean of the losses over rows that are not padding; 0 without such a row."""
+        total, rows = masked_sum(self.losses, self.batch["mask"])
+        return total / jnp.maximum(rows, 1.0)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int, Num, UInt8
 from scipy import sparse
 
 from fairjax.core.comparisons import Comparisons
+from fairjax.core.names import counted
 from fairjax.metrics.classification import divide
 from fairjax.metrics.verification import (
     InsufficientDataError,
@@ -323,7 +324,8 @@ def _people(comparisons: Comparisons) -> tuple[np.ndarray, np.ndarray]:
         row = int(np.argmax(wrong))
         raise ValueError(
             f"pair {row} is marked {'mated' if comparisons.mated[row] else 'non-mated'} but shows "
-            f"subjects {comparisons.subject[row].tolist()} ({wrong.sum()} such pairs)."
+            f"subjects {comparisons.subject[row].tolist()} "
+            f"({counted(int(wrong.sum()), 'such pair')})."
         )
     names, person = np.unique(comparisons.subject, return_inverse=True)
     person = person.reshape(comparisons.subject.shape)

@@ -137,7 +137,7 @@ def render(
         script=Markup(script),
         conditions=conditions,
         summary=summary,
-        cards=[card(q, f"card-{place}") for place, q in enumerate(summary.compared)],
+        cards=[card(q, f"card-{index}") for index, q in enumerate(summary.compared)],
         sliders=sliders,
         thesis=thesis,
         tested=tested,

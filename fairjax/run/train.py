@@ -106,7 +106,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             state, position = restored
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
-            state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
+            state = recipe.create(init_key)
             if settings.init.run:
                 other = read_weights(Path(settings.init.run), channels=settings.init.channels)
                 try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError, keys, leaf, set_leaf, validate
+from fairjax.config import ConfigError, keys, leaf, validate, variant
 from fairjax.config.study import Noise, Row, Study
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import read_json, settle_config, write_json
@@ -253,25 +253,14 @@ def _follow_moved_folder(run: Run) -> None:
 def _run(
     config: ConfigDict, row: Row, seed: int, workdir: Path, overrides: Mapping[str, Any]
 ) -> Run:
-    own = config.copy_and_resolve_references()
-    with own.unlocked():
-        del own.study
+    name = folder_name(row.name, seed)
     needs = {key: folder_name(other, seed) for key, other in row.needs.items()}
-    changes = {
-        **row.changes,
-        "seed": seed,
-        **{key: str(workdir / name) for key, name in needs.items()},
-    }
-    for key, value in changes.items():
-        _set(own, key, value, row.name)
-    for key, value in overrides.items():
-        if key not in changes and key in keys(own):
-            _set(own, key, value, row.name)
+    folders = {key: str(workdir / other) for key, other in needs.items()}
     try:
+        own = variant(config, {**row.changes, "seed": seed, **folders}, overrides)
         validate(own)
     except ConfigError as error:
         raise ConfigError(f"study, row {row.name!r}: {error}") from None
-    name = folder_name(row.name, seed)
     own.title = f"{row.name}, seed {seed}"
     return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
 
@@ -284,12 +273,3 @@ def _control(row: Row, noise: Noise, trained: Run, seed: int, workdir: Path) -> 
     needs = folder_name(noise.of, seed), folder_name(noise.like, seed)
     folders = workdir / needs[0], workdir / needs[1]
     return Run(name, row.name, seed, workdir / name, config, needs, folders)
-
-
-def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
-    if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
-        value = value.copy_and_resolve_references()
-    try:
-        set_leaf(config, key, value)
-    except ConfigError as error:
-        raise ConfigError(f"study, row {row!r}: {error}") from None

@@ -285,7 +285,7 @@ class _Tail:
       score: The scores.
       first: One person of each, as a place among the people.
       second: The other.
-      cells: Its two cells, as first * size + second.
+      cells: Both cells of each score, as first * size + second.
       whole: Whether these are all scores that there are.
     """
 

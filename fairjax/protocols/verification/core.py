@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairjax.core.comparisons import Comparisons
+from fairjax.core.names import counted
 from fairjax.core.results import Results
 from fairjax.metrics import bootstrap, clustered
 from fairjax.metrics.verification import ThresholdRule
@@ -287,8 +288,8 @@ def _check(
         if bad := (~np.isfinite(one.score)).sum():
             row = int(np.argmin(np.isfinite(one.score)))
             raise ValueError(
-                f"{label}score {row} is {one.score[row]} ({bad} such scores); scores must be "
-                "finite numbers."
+                f"{label}score {row} is {one.score[row]} ({counted(int(bad), 'such score')}); "
+                "scores must be finite numbers."
             )
         same = (
             len(one) == len(first)
