@@ -67,6 +67,7 @@ from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
     claim,
     environment,
+    folder_that_stays,
     is_finished,
     settle_config,
     settle_data,
@@ -291,7 +292,8 @@ def run(
             return DONE  # the run is finished, and process 0 reports
         dataset = settings.data.load(seed=settings.seed)
         _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
-        outcome = train(settings, workdir, dataset)
+        with folder_that_stays(workdir):
+            outcome = train(settings, workdir, dataset)
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
         settle_config(workdir, settings.tree)
@@ -316,7 +318,8 @@ def run(
             settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
             write_json(workdir / MODEL_FILE, describe_model(settings, dataset))
-            outcome = train(settings, workdir, dataset)
+            with folder_that_stays(workdir):
+                outcome = train(settings, workdir, dataset)
             if not outcome.finished:
                 print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
