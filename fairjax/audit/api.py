@@ -42,6 +42,8 @@ def audit(
     sample_pairs: int | None = None,
     embedding: str = "",
     scorer: str = "",
+    covariates: Any = None,
+    covariate: str | Sequence[str] = (),
     calibrate_on: Any = None,
     fmr: float | int | Sequence[float] | None = None,
     threshold: float | int | Sequence[float] = (),
@@ -101,6 +103,10 @@ def audit(
       sample_pairs: Compare at most so many mated and non-mated pairs a group.
       embedding: What columns of an embedding's dimensions begin with, where several are numbered.
       scorer: How embeddings are compared: "cosine" or "mls"; "" is "mls" where all have variances.
+      covariates: A table with a row an image (or a person) and its covariates, such as brightness:
+        is a gap that of the group or of the picture?
+      covariate: Covariates to hold; without `covariates`, columns of `groups` or of both
+        sides in `data`. Default: every column of numbers of `covariates`.
       calibrate_on: A table of other scored pairs to find thresholds on.
       fmr: False match rates in (0, 1) whose thresholds are taken. Default: 1e-3 and 1e-4, or none
         where `threshold` or decisions are given.
@@ -210,6 +216,8 @@ def audit(
         pairs=_pair_list(pairs),
         all_pairs=all_pairs,
         sample_pairs=sample_pairs,
+        covariates=None if covariates is None else as_source(covariates, "the table of covariates"),
+        hold=_words(covariate),
         calibrate_on=None
         if calibrate_on is None
         else as_source(calibrate_on, "the calibration table"),

@@ -102,10 +102,10 @@ def _tests(
     Args:
       found: The rates by group.
       wrong: Whether each unit failed.
-      subject: Its two people.
-      group: Its group, or UNKNOWN.
+      subject: The two people of each unit.
+      group: The group of each unit, or UNKNOWN.
       loaded: The pairs.
-      protocol: Of the results: level, seed and resamples.
+      protocol: Settings of the results: level, seed and resamples.
       tests: Number of primary tests in the report.
     """
     by_group = [m for m in found if m.group and not m.across]
@@ -214,14 +214,14 @@ def failed_images(
     count = np.bincount(rows.ravel(), minlength=size)
     of: dict[int, list[int]] = {}
     for row, couple in enumerate(rows.tolist()):
-        for one in couple:
-            of.setdefault(one, []).append(row)
+        for number in couple:
+            of.setdefault(number, []).append(row)
     explained = np.zeros(len(rows), bool)
     broken = np.zeros(size, bool)
-    for one in np.lexsort([np.arange(size), -count]).tolist():
-        mine = of.get(one, [])
-        if mine and not scored[one] and not explained[mine].all():
-            broken[one] = True
+    for number in np.lexsort([np.arange(size), -count]).tolist():
+        mine = of.get(number, [])
+        if mine and not scored[number] and not explained[mine].all():
+            broken[number] = True
             explained[mine] = True
     return broken
 
@@ -235,19 +235,19 @@ def _by_group(
     level: float,
 ) -> list[Measure]:
     """A rate of everyone and of each group, and how far groups lie apart."""
-    found, rates, counts = [], [], []
+    measures, rates, counts = [], [], []
     blank = replace(blank, rule=NAMES[blank.name], level=None, method="", n_errors=None)
-    for place in [None, *range(len(loaded.groups))]:
-        rows = np.ones(len(wrong), bool) if place is None else group == place
-        name = {} if place is None else {loaded.by: loaded.groups[place]}
+    for index in [None, *range(len(loaded.groups))]:
+        rows = np.ones(len(wrong), bool) if index is None else group == index
+        name = {} if index is None else {loaded.by: loaded.groups[index]}
         rate = clustered_rate(wrong[rows], subject[rows])
         if not rate.trials:
-            found.append(replace(blank, group=name, note="nothing was tried"))
+            measures.append(replace(blank, group=name, note="nothing was tried"))
             rates.append(np.nan)
             counts.append(0)
             continue
         interval = rate.interval(level=level)
-        found.append(
+        measures.append(
             replace(
                 blank,
                 group=name,
@@ -269,7 +269,7 @@ def _by_group(
         value = finite_or_none(float(summary.value(own))) if not np.isnan(own).any() else None
         if gap == "max_over_min" and not own.all():
             value = None
-        found.append(
+        measures.append(
             replace(
                 blank,
                 name=f"{blank.name}_{gap}",
@@ -282,7 +282,7 @@ def _by_group(
                 note="" if value is not None else "undefined: a group without failures or trials",
             )
         )
-    return found
+    return measures
 
 
 def table(results: Results) -> Table:

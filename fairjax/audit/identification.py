@@ -114,8 +114,8 @@ def from_embeddings(
     home[person] = group
     out = np.zeros(len(subjects), bool)
     for g in range(-1, len(groups)):
-        own = rng.permutation(np.flatnonzero(home == g))
-        out[own[: round(unenrolled * len(own))]] = True
+        members = rng.permutation(np.flatnonzero(home == g))
+        out[members[: round(unenrolled * len(members))]] = True
     enrolled = _mixed(np.flatnonzero(~out), home, rng)
     wanted = sorted({*sizes}) or sorted({max(len(enrolled) // 10, 2), len(enrolled)})
     if wanted[-1] > len(enrolled):
@@ -124,7 +124,7 @@ def from_embeddings(
             f"{len(subjects):,} with {unenrolled:.0%} left out for non-mated searches."
         )
     probes = np.setdiff1d(np.arange(len(ids)), template[enrolled])
-    found = search(
+    searches_by_size = search(
         images.embedding[probes],
         images.embedding[template[enrolled]],
         person=person[probes],
@@ -133,7 +133,8 @@ def from_embeddings(
         sizes=wanted,
     )
     galleries = [
-        Gallery(f"N {size}", size, searches) for size, searches in zip(wanted, found, strict=True)
+        Gallery(f"N {size}", size, searches)
+        for size, searches in zip(wanted, searches_by_size, strict=True)
     ]
     note = (
         f"One image of each of {len(enrolled):,} people is enrolled; {int(out.sum()):,} people are "
@@ -201,21 +202,21 @@ def from_candidates(
     if rows == 0:
         raise InputError(f"{path} has no rows.")
     groups, group = _groups([str(x) for x in parts[by]], by, str(path))
-    place = np.array([""] * rows, object) if "gallery" not in table else table["gallery"]
+    gallery_of = np.array([""] * rows, object) if "gallery" not in table else table["gallery"]
     enrolled_in = _enrolled(gallery, str(path)) if gallery else {}
     if not gallery and "enrolled" not in table:
         raise InputError(
             f"{path} does not say whether a probe's person is enrolled; add a column 'enrolled' of "
             "1 and 0, or give the enrolled people with --gallery-table."
         )
-    found = []
-    for name in sorted(set(place.tolist())):
-        own = np.flatnonzero(place == name)
-        one = {key: column[own] for key, column in table.items()}
+    galleries = []
+    for name in sorted(set(gallery_of.tolist())):
+        chosen = np.flatnonzero(gallery_of == name)
+        part = {key: column[chosen] for key, column in table.items()}
         members = enrolled_in.get(name, enrolled_in.get("", set())) if gallery else None
-        found.append(_searches(one, group[own], members, name, str(path)))
-    found.sort(key=lambda g: (g.size or 0, g.name))
-    return Loaded(by, tuple(groups), found, ())
+        galleries.append(_searches(part, group[chosen], members, name, str(path)))
+    galleries.sort(key=lambda g: (g.size or 0, g.name))
+    return Loaded(by, tuple(groups), galleries, ())
 
 
 def measure(
@@ -240,9 +241,9 @@ def measure(
     measures: list[Measure] = []
     limits = list(loaded.notes)
     for gallery in loaded.galleries:
-        own, said = _of_gallery(gallery, loaded, fpirs, rank)
-        rates += own
-        limits += said
+        gallery_rates, too_few = _of_gallery(gallery, loaded, fpirs, rank)
+        rates += gallery_rates
+        limits += too_few
         measures += _besides(gallery, loaded, level=level, seed=seed)
     for rate in rates:
         measures += measures_of(rate, loaded.by, level=level)
@@ -287,13 +288,13 @@ def _enrolled(path: Path, where: str) -> dict[str, set[str]]:
     """The people enrolled in each gallery; "" where there is one."""
     names = column_names(path)
     text = [names[0], *(["gallery"] if "gallery" in names[1:] else [])]
-    found: dict[str, set[str]] = {}
+    people_by_gallery: dict[str, set[str]] = {}
     for batch in read_batches(path, text=text, numbers=()):
         people = batch.columns[text[0]].to_pylist()
         which = batch.columns["gallery"].to_pylist() if len(text) > 1 else [""] * len(people)
         for person, gallery in zip(people, which, strict=True):
-            found.setdefault(gallery, set()).add(person)
-    return found
+            people_by_gallery.setdefault(gallery, set()).add(person)
+    return people_by_gallery
 
 
 def _searches(
@@ -328,9 +329,9 @@ def _searches(
     top = np.full(count, -np.inf)
     np.maximum.at(top, probe, score)
     order = np.lexsort((np.arange(len(score)), score))
-    found = np.full(count, -1)
-    found[probe[order]] = other[order]  # the last one written has the highest score
-    found[np.isneginf(top)] = -1
+    nearest = np.full(count, -1)
+    nearest[probe[order]] = other[order]  # the last one written has the highest score
+    nearest[np.isneginf(top)] = -1
     mate = np.full(count, -np.inf)
     is_mate = other == own
     np.maximum.at(mate, probe[is_mate], score[is_mate])
@@ -355,7 +356,7 @@ def _searches(
         failed = np.array([_flag(word, "failed", where) for word in table["failed"][first]])
     seconds = table["seconds"][first] if "seconds" in table else None
     searches = Searches(
-        own[first], group[first], mated, top, found, np.where(listed_mate, mate, -np.inf), rank
+        own[first], group[first], mated, top, nearest, np.where(listed_mate, mate, -np.inf), rank
     )
     label = name or ("candidate lists" if size is None else f"N {size}")
     return Gallery(label, size, searches, failed, seconds)
@@ -382,19 +383,21 @@ def _of_gallery(
     gallery: Gallery, loaded: Loaded, fpirs: Sequence[float], rank: int
 ) -> tuple[list[GroupedRate], list[str]]:
     """All rates of one gallery, and what its searches are too few for."""
-    searches, said = gallery.searches, []
+    searches, limits = gallery.searches, []
     own = [searches.take(searches.group == g) for g in range(len(loaded.groups))]
 
     def grouped(
         name: str, at: str, count: Callable[[Searches], ClusteredRate], **facts: Any
     ) -> GroupedRate:
-        by_group = {group: count(one) for group, one in zip(loaded.groups, own, strict=True)}
+        by_group = {
+            group: count(members) for group, members in zip(loaded.groups, own, strict=True)
+        }
         return GroupedRate(name, at, count(searches), by_group, **facts)
 
-    found = []
+    rates = []
     if searches.mated.any():
         for r in sorted({1, rank}):
-            found.append(
+            rates.append(
                 grouped(
                     "fnir",
                     f"{gallery.name}, rank {r}",
@@ -410,7 +413,7 @@ def _of_gallery(
                 threshold = searches.threshold(fpir)
             except InsufficientDataError:
                 need = math.ceil(1 / fpir)
-                said.append(
+                limits.append(
                     f"{at}: {int((~searches.mated).sum()):,} non-mated searches are too few; "
                     f"{need:,} are needed."
                 )
@@ -419,7 +422,7 @@ def _of_gallery(
                 "threshold": threshold,
                 "threshold_source": "all non-mated searches of this gallery",
             }
-            found.append(
+            rates.append(
                 grouped(
                     "fpir",
                     at,
@@ -429,7 +432,7 @@ def _of_gallery(
                     **facts,
                 )
             )
-            found.append(
+            rates.append(
                 grouped(
                     "fnir",
                     at,
@@ -440,13 +443,13 @@ def _of_gallery(
                 )
             )
     else:
-        said.append(f"{gallery.name}: no non-mated search, so no FPIR and no open set.")
-    return found, said
+        limits.append(f"{gallery.name}: no non-mated search, so no FPIR and no open set.")
+    return rates, limits
 
 
 def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> list[Measure]:
     """Failures and times by group, where the table has them."""
-    searches, found = gallery.searches, []
+    searches, measures = gallery.searches, []
     for g, name in [(None, ""), *enumerate(loaded.groups)]:
         rows = np.arange(len(searches)) if g is None else np.flatnonzero(searches.group == g)
         group = {loaded.by: name} if name else {}
@@ -454,7 +457,7 @@ def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> li
         if gallery.failed is not None and len(rows):
             rate = clustered_rate(gallery.failed[rows], np.stack([person, person], axis=1))
             ends = rate.interval(level=level)
-            found.append(
+            measures.append(
                 Measure(
                     "fta",
                     finite_or_none(rate.rate),
@@ -481,11 +484,11 @@ def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> li
             cumulated = np.cumsum(weights, axis=0)
             total = np.maximum(cumulated[-1], 1)
             for label, share in (("median", 0.5), ("p95", 0.95)):
-                place = (cumulated < share * total).sum(axis=0)
-                drawn = seconds[order][np.minimum(place, len(known) - 1)]
+                row = (cumulated < share * total).sum(axis=0)
+                drawn = seconds[order][np.minimum(row, len(known) - 1)]
                 ends = bootstrap.percentile_interval(drawn, level=level)
                 value = float(np.quantile(seconds, share, method="inverted_cdf"))
-                found.append(
+                measures.append(
                     Measure(
                         f"seconds_{label}",
                         value,
@@ -500,7 +503,7 @@ def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> li
                         rule=f"{share:.0%} of the searches take at most so long",
                     )
                 )
-    return found
+    return measures
 
 
 def _words(rates: Sequence[GroupedRate], results: Results, loaded: Loaded) -> tuple[str, list[str]]:
@@ -514,24 +517,24 @@ def _words(rates: Sequence[GroupedRate], results: Results, loaded: Loaded) -> tu
             continue
         worst = max(known, key=lambda g: known[g].rate)
         best = min(known, key=lambda g: known[g].rate)
-        what = "false positives" if rate.name == "fpir" else "misses"
+        errors = "false positives" if rate.name == "fpir" else "misses"
         if not rate.everyone.errors:
-            sentences.append(f"{rate.at}: no {what} in {rate.everyone.trials:,} searches.")
+            sentences.append(f"{rate.at}: no {errors} in {rate.everyone.trials:,} searches.")
             continue
-        said = (
-            f"{rate.at}: {what} {_percent(rate.everyone.rate)} % overall, from "
+        sentence = (
+            f"{rate.at}: {errors} {_percent(rate.everyone.rate)} % overall, from "
             f"{_percent(known[best].rate)} % ({best}) to {_percent(known[worst].rate)} % ({worst})."
         )
         if adjusted is None or adjusted.value is None:
-            said += " Not tested: too few errors."
+            sentence += " Not tested: too few errors."
         elif adjusted.value <= ALPHA:
-            shown.append(f"{what} at {rate.at}")
-            said += f" This is more than chance explains (p {adjusted.value:.2g})."
+            shown.append(f"{errors} at {rate.at}")
+            sentence += f" This is more than chance explains (p {adjusted.value:.2g})."
         elif ratio is None or ratio.value is None or ratio.value > LARGEST_RATIO:
-            said += " Too few errors to tell whether this is chance."
+            sentence += " Too few errors to tell whether this is chance."
         else:
-            said += f" Such a gap could be chance; a ratio of {ratio.value:.2g} would be shown."
-        sentences.append(said)
+            sentence += f" Such a gap could be chance; a ratio of {ratio.value:.2g} would be shown."
+        sentences.append(sentence)
     if shown:
         return f"Shown to differ between groups: {listed(shown).replace(chr(39), '')}.", sentences
     return "No difference between groups is shown.", sentences

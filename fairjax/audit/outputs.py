@@ -7,6 +7,7 @@ from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table, save_results
 from fairjax.protocols import attributes
 from fairjax.protocols.verification import tables as verification_tables
+from fairjax.report.verification import covariates
 
 FILES = ("results.json", "report.html", "model_card.md", "measures.csv")
 
@@ -34,7 +35,7 @@ def tables(results: Results) -> list[Table]:
         found = attributes.tables(results)
     else:
         found = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
-        found.append(paired.table(results))
+        found += [paired.table(results), *covariates.tables(results)]
     return [table for table in [*found, _undefined(results)] if table.rows]
 
 

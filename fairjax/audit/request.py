@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.audit import run, streaming
+from fairjax.audit.covariates import Covariates, load_covariates, with_covariates
 from fairjax.audit.embeddings import load_embeddings, read_made
 from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
@@ -45,6 +46,8 @@ class Request:
       all_pairs: Whether every pair of embeddings is compared.
       sample_pairs: Most pairs a group in a sample of the pairs of embeddings.
       calibrate_on: Table of scored pairs to find thresholds on.
+      covariates: Table of covariates of images or of people.
+      hold: Covariates that are held; empty takes every number of that table.
       stream: Whether the table is read in passes.
       stated: What the user says of the system.
       command: Line that made the audit, for the provenance.
@@ -62,6 +65,8 @@ class Request:
     all_pairs: bool = False
     sample_pairs: int | None = None
     calibrate_on: Source | None = None
+    covariates: Source | None = None
+    hold: Sequence[str] = ()
     stream: bool = False
     stated: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
@@ -117,7 +122,7 @@ def measure(
 def _facts(request: Request) -> dict[str, Any]:
     """What the results say of where they come from."""
     files = {f"file {k}": path for k, path in enumerate(request.files, 1)}
-    for role in ("groups", "pairs", "calibrate_on"):
+    for role in ("groups", "pairs", "calibrate_on", "covariates"):
         if (path := getattr(request, role)) is not None:
             files[role] = path
     stated = {**_stated(request.files), **request.stated}
@@ -155,6 +160,11 @@ def _stated(files: Sequence[Source]) -> dict[str, str]:
 
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
+    holds = request.covariates is not None or bool(request.hold)
+    if holds and (request.predictions or request.streams):
+        raise UsageError(
+            "--covariates is for pairs that are read into memory; leave out --label and --stream."
+        )
     if request.predictions:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
@@ -168,6 +178,7 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
     else:
         with watch("Reading ..."):
             loaded, calibration = _load(request)
+        held = _covariates(request) if holds else None
         source = request.calibrate_on.name if request.calibrate_on is not None else ""
         for by, pairs in loaded.items():
             with watch(f"Measuring by {by} ..."):
@@ -177,6 +188,8 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
                     calibration=calibration.get(by),
                     calibration_source=source,
                 )
+                if held:
+                    results = with_covariates(results, pairs, held, level=request.settings.level)
             yield by, results
 
 
@@ -209,6 +222,16 @@ def _people(request: Request) -> People | None:
         image=request.asked.image,
         own_subject=request.groups_subject,
         own_image=request.groups_image,
+    )
+
+
+def _covariates(request: Request) -> Covariates:
+    return load_covariates(
+        request.covariates,
+        request.hold,
+        pairs=request.files[0],
+        asked=request.asked,
+        people=_people(request),
     )
 
 

@@ -45,7 +45,7 @@ def measure(
         )
     if settings.tolerances or settings.protocol not in ("plain", "bfw"):
         raise InputError("a stream has no resamples and no folds: no --tolerance, no accuracies.")
-    found = {}
+    results_by_attribute = {}
     for attribute in layout.attributes:
         reader = _Reader(path, replace(asked, by=[attribute.name]), people)
         groups = reader.check()
@@ -62,7 +62,7 @@ def measure(
             limits=[*reader.notes, _UNCHECKED, *settings.limits],
         )
         results = in_own_unit(results, [""] if reader.is_distance else [])
-        found[attribute.name] = replace(
+        results_by_attribute[attribute.name] = replace(
             results,
             provenance={"scored": list(layout.systems)},
             protocol={
@@ -71,7 +71,7 @@ def measure(
                 "score_kinds": {reader.system: asked.kind or "not stated"},
             },
         )
-    return found
+    return results_by_attribute
 
 
 class _Reader:
@@ -90,16 +90,16 @@ class _Reader:
         self.range = (np.inf, -np.inf)
         self.notes: list[str] = []
 
-    def thresholds(self, given: Sequence[float]) -> list[float]:
+    def thresholds(self, values: Sequence[float]) -> list[float]:
         """Given thresholds as the scores are held: minus themselves for distances; after `check`.
 
         Raises:
           InputError: If one lies outside the scores.
         """
         ends = np.array(self.range)
-        for threshold in given:
+        for threshold in values:
             check_threshold(threshold, self.system, ends, distance=self.is_distance)
-        return [-float(t) if self.is_distance else float(t) for t in given]
+        return [-float(t) if self.is_distance else float(t) for t in values]
 
     def check(self) -> list[str]:
         """The first pass: the groups' names, or what makes the table unfit."""
@@ -109,10 +109,10 @@ class _Reader:
         start = 1
         for columns in self.table.batches():
             subject, mated = self._pairs(columns, start)
-            place, found = self.table.labels(columns, self.attribute)
-            for label in found:
+            code, labels_here = self.table.labels(columns, self.attribute)
+            for label in labels_here:
                 labels.setdefault(label, len(labels) + 1)
-            here = np.array([labels[label] for label in found])[place]
+            here = np.array([labels[label] for label in labels_here])[code]
             home = np.concatenate([home, np.zeros(int(subject.max()) + 1, np.int64)])
             home = home[: max(len(self.table.names["subject"]), 1)]
             known = home[subject]
@@ -161,12 +161,12 @@ class _Reader:
         """The pairs, once more; after `check`."""
         for columns in self.table.batches():
             subject, mated = self._pairs(columns, 1)
-            place, labels = self.table.labels(columns, self.attribute)
+            row, labels = self.table.labels(columns, self.attribute)
             yield Comparisons(
                 score=columns[f"score {self.system}"],
                 mated=mated,
                 subject=subject,
-                group=numbered(labels, self.groups)[place],
+                group=numbered(labels, self.groups)[row],
                 groups=tuple(self.groups),
                 fold=np.zeros(len(mated), np.int32),
             )

@@ -46,6 +46,7 @@ examples:
   fairjax audit scores.csv --distance d --kind l2 --threshold 1.1 --by race
   fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
   fairjax audit decisions.csv --decision verdict --accept match --by race
+  fairjax audit scores.csv --covariates images.csv --groups people.csv --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
   fairjax audit before.csv after.csv --paired --by race
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
@@ -80,6 +81,7 @@ def add(verbs: Any) -> None:
     audit.add_argument("--title", default="", help="title of the report (default: FILE's name)")
     add_columns(audit.add_argument_group("columns and groups"))
     add_pairs(audit.add_argument_group("pairs of embeddings"))
+    _add_covariates(audit.add_argument_group("is it the group or the picture?"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
     _add_model(audit.add_argument_group("a model and its images, in one line"))
@@ -88,9 +90,10 @@ def add(verbs: Any) -> None:
         "--demo",
         nargs="?",
         const="gap",
-        choices=["gap", "fair"],
-        help="audit made-up scores with a known gap, or with none (fair); with --out the table is "
-        "left in DIR/comparisons.csv",
+        choices=["gap", "fair", "picture"],
+        help="audit made-up scores with a known gap, with none (fair), or with a gap that comes "
+        "from blurred pictures (picture); with --out the table is left in DIR/comparisons.csv, and "
+        "with picture the covariates in DIR/images.csv",
     )
     trial.add_argument(
         "--self-test",
@@ -293,6 +296,26 @@ def add_pairs(group: Any) -> None:
         type=_positive,
         help="compare at most N pairs of one person and N of two persons in each group, and N "
         "between every two groups",
+    )
+
+
+def _add_covariates(group: Any) -> None:
+    group.add_argument(
+        "--covariates",
+        metavar="TABLE",
+        type=Path,
+        help="table with one row per image (or person) and its covariates, such as brightness, "
+        "sharpness, pose or age (fairjax covariates IMAGES measures some): error rates by group "
+        "are then also given with covariates held",
+    )
+    group.add_argument(
+        "--covariate",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="covariate to hold; repeat for several (default: every column of numbers in the "
+        "--covariates table). Without --covariates: a column of the --groups table, or NAME1 and "
+        "NAME2 in FILE",
     )
 
 
@@ -512,12 +535,18 @@ def _demo(arguments: argparse.Namespace, console: Any) -> None:
         folder = arguments.out or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         table = folder / "comparisons.csv"
-        demo.write_comparisons(table, planted, seed=arguments.seed)
+        if arguments.demo == "picture":
+            demo.write_pictures(folder, seed=arguments.seed)
+            arguments.covariates = folder / "images.csv"
+            limits = demo.picture_limits()
+        else:
+            demo.write_comparisons(table, planted, seed=arguments.seed)
+            limits = demo.limits(planted)
         arguments.files = [table]
         arguments.title = arguments.title or "Demonstration on made-up scores"
         if arguments.fmr is None and not arguments.threshold:
             arguments.fmr = (1e-2, 1e-3)  # what so few pairs resolve
-        _run(arguments, console, limits=demo.limits(planted))
+        _run(arguments, console, limits=limits)
 
 
 def _run(arguments: argparse.Namespace, console: Any, limits: Sequence[str] = ()) -> None:
@@ -567,6 +596,8 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
         all_pairs=arguments.all_pairs,
         sample_pairs=arguments.sample_pairs,
         calibrate_on=arguments.calibrate_on,
+        covariates=arguments.covariates,
+        hold=arguments.covariate,
         stream=arguments.stream,
         stated=dict(arguments.stated),
         command=shlex.join(["fairjax", *sys.argv[1:]]),

@@ -6,6 +6,7 @@ from typing import Any
 
 _EPILOG = """\
 examples:
+  fairjax export runs/mine --to onnx --out mine.onnx --check
   fairjax export runs/mine --to stablehlo --out mine.stablehlo --check
   fairjax export runs/mine --to safetensors --out mine.safetensors
 
@@ -19,7 +20,7 @@ def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
     export = verbs.add_parser(
         "export",
-        help="write a run's model as .safetensors or StableHLO",
+        help="write a run's model as ONNX, StableHLO or .safetensors",
         description="Writes the model of a finished run as one file. It describes itself: class "
         "names, preprocessing, outputs, model card and a note on licences.",
         epilog=_EPILOG,
@@ -27,7 +28,10 @@ def add(verbs: Any) -> None:
     )
     export.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
     export.add_argument(
-        "--to", choices=["safetensors", "stablehlo"], required=True, help="the form"
+        "--to",
+        choices=["onnx", "stablehlo", "safetensors"],
+        required=True,
+        help="the form; onnx needs the extra 'onnx'",
     )
     export.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write")
     export.add_argument(
@@ -104,7 +108,8 @@ def _export(arguments: argparse.Namespace) -> None:
         f"(at most {export.TOLERANCE:.0e})"
     )
     if not difference <= export.TOLERANCE:  # nor NaN
-        arguments.out.unlink()
+        for suffix in ("", ".json", ".data"):
+            arguments.out.with_name(arguments.out.name + suffix).unlink(missing_ok=True)
         raise ModelError(
             f"{arguments.out} computed something else than the run and was deleted; try another "
             f"form than {arguments.to}, and report it."

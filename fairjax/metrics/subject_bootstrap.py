@@ -107,6 +107,26 @@ def draw_subjects(
             f"a bootstrap needs pairs and resamples; got {len(comparisons)} and {resamples}."
         )
     person, stratum = _people(comparisons)
+    weights = draw_people(stratum, resamples=resamples, seed=seed, kind=kind)
+    pairs = np.bincount(person.ravel(), minlength=len(stratum))
+    lone = (pairs[person] == 1).all(axis=1)
+    if lone.any():
+        weights = np.append(weights, np.ones((resamples, 1), np.uint8), axis=1)
+        person[lone, 1] = len(stratum)  # a column that is always held once
+    return SubjectDraws(weights, person)
+
+
+def draw_people(
+    stratum: Int[np.ndarray, " people"], *, resamples: int, seed: int, kind: Kind = "multinomial"
+) -> UInt8[np.ndarray, "resamples people"]:
+    """How often each resample holds each person: the weights of `draw_subjects`.
+
+    Args:
+      stratum: Group of each person, people in ascending order of their numbers.
+      resamples: How many resamples.
+      seed: Non-negative.
+      kind: Kind of weights; see `draw_subjects`.
+    """
     order = np.argsort(stratum, kind="stable")
     _, start, size = np.unique(stratum[order], return_index=True, return_counts=True)
     start, size = np.repeat(start, size), np.repeat(size, size)
@@ -119,12 +139,7 @@ def draw_subjects(
         else:
             taken = start + (rng.random(len(stratum)) * size).astype(np.int64)
             weights[b, order] = np.bincount(taken, minlength=len(stratum))
-    pairs = np.bincount(person.ravel(), minlength=len(stratum))
-    lone = (pairs[person] == 1).all(axis=1)
-    if lone.any():
-        weights = np.append(weights, np.ones((resamples, 1), np.uint8), axis=1)
-        person[lone, 1] = len(stratum)  # a column that is always held once
-    return SubjectDraws(weights, person)
+    return weights
 
 
 def observed(comparisons: Comparisons) -> SubjectDraws:

@@ -57,9 +57,9 @@ def measure_rows(results: Results) -> list[list[Any]]:
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     """Writes one file a table, as `write_csv` does; an earlier result's other tables go."""
     written = []
-    for place, table in enumerate(tables, 1):
+    for index, table in enumerate(tables, 1):
         slug = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
-        path = folder / "-".join(filter(None, ["table", str(place), slug]))
+        path = folder / "-".join(filter(None, ["table", str(index), slug]))
         notes = [[table.note]] if table.note else []
         written.append(
             _write(path.with_name(path.name + ".csv"), [table.columns, *table.rows, *notes])

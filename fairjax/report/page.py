@@ -38,7 +38,7 @@ class TestedClaim(NamedTuple):
     """A claim of a paper, and what a study found of it.
 
     Attributes:
-      answer: "holds", "contradicted", "inconclusive" or "not tested".
+      answer: "holds", "contradicted", "inconclusive", "not tested" or "not converged".
       text: The claim, in the paper's sense.
       evidence: The difference measured, its interval and p-value.
     """
@@ -137,7 +137,7 @@ def render(
         script=Markup(script),
         conditions=conditions,
         summary=summary,
-        cards=[card(q, f"card-{place}") for place, q in enumerate(summary.compared)],
+        cards=[card(q, f"card-{index}") for index, q in enumerate(summary.compared)],
         sliders=sliders,
         thesis=thesis,
         tested=tested,

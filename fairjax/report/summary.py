@@ -13,6 +13,7 @@ from fairjax.core.verdict import SETTLED_RATIO, Answer, Claim
 from fairjax.report.attributes import quantities as attribute_quantities
 from fairjax.report.conditions import is_smoke
 from fairjax.report.quantities import Quantity
+from fairjax.report.verification import covariates
 from fairjax.report.verification import quantities as verification_quantities
 from fairjax.report.wording import group_name, listed, lower
 
@@ -65,7 +66,7 @@ def summarise(results: Results) -> Summary:
     return Summary(
         answer,
         headline,
-        [*map(_sentence, compared), *_people(compared)],
+        [*map(_sentence, compared), *covariates.sentences(results), *_people(compared)],
         kind.scope(results),
         compared,
         kind.tolerances(results),

@@ -260,13 +260,13 @@ class Checkpoints:
             self._manager.reload()
 
 
-def require_equal(kept: Mapping[str, str], found: Mapping[str, str]) -> None:
+def require_equal(kept: Mapping[str, str], restored: Mapping[str, str]) -> None:
     """Compares checksums by name; arrays that were not read are left out.
 
     Raises:
       ValueError: Names the first that differs.
     """
-    wrong = [name for name, digest in found.items() if kept.get(name) != digest]
+    wrong = [name for name, digest in restored.items() if kept.get(name) != digest]
     if wrong:
         raise ValueError(
             f"{wrong[0]} is not what was saved: its checksum differs "
@@ -360,8 +360,8 @@ def read_weights(path: Path, *, channels: str = "rgb") -> Weights:
     try:
         found = from_checkpoint(read_tensors(path), channels=channels)
     except ValueError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise CheckpointError(f"{path}: {said}") from error
+        message = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: {message}") from error
     logging.info("%s: no place for %s.", path, ", ".join(found.leftovers) or "nothing")
     return Weights(found.variables, found.settings)
 

@@ -120,13 +120,13 @@ class Peers:
         """Why a process is no longer there; "" where its work was done."""
         while True:
             try:
-                said = line.receive()
+                message = line.receive()
             except TimeoutError:
                 return f"has been silent for {self._heartbeat_s:g} s"
             except (OSError, ValueError):
                 return "is gone; it was killed, or its host is down"
-            if "leave" in said:
-                return f"stopped: {said['leave']}" if said["leave"] else ""
+            if "leave" in message:
+                return f"stopped: {message['leave']}" if message["leave"] else ""
 
     def _stop(self, why: str) -> None:
         self._lost.set()
@@ -296,8 +296,8 @@ def _gather(
             line = _Line(connection)
             connection.settimeout(max(1.0, waited.left()))
             try:
-                said = line.receive()
-                number = int(said["process"])
+                message = line.receive()
+                number = int(message["process"])
             except (OSError, LookupError, TypeError, ValueError):
                 line.close()  # a stranger
                 continue
@@ -308,7 +308,7 @@ def _gather(
                     f"two processes have the number {number}, or --processes differs; give each "
                     "of them --processes and a --process of its own."
                 )
-            if why := _difference(hello, said, number):
+            if why := _difference(hello, message, number):
                 refuse(why)
     for line in come.values():
         line.send({"go": True})

@@ -47,15 +47,15 @@ def open_trackers(
 
 def hyperparameters(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """The config as flat names and plain values: {"optim.peak_lr": 0.1}; lists become text."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{above}{key}"
         if isinstance(value, Mapping):
-            found |= hyperparameters(value, f"{name}.")
+            values |= hyperparameters(value, f"{name}.")
         else:
             plain = isinstance(value, bool | int | float | str)
-            found[name] = value if plain else json.dumps(value, default=str)
-    return found
+            values[name] = value if plain else json.dumps(value, default=str)
+    return values
 
 
 class TensorBoard(Tracker):

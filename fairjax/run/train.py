@@ -28,6 +28,7 @@ from fairjax.run.evaluate import (
     predict_split,
     validation_metrics,
 )
+from fairjax.run.plateau import PlateauGuard
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
 from fairjax.run.settings import RunSettings
@@ -105,7 +106,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             state, position = restored
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
-            state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
+            state = recipe.create(init_key)
             if settings.init.run:
                 other = read_weights(Path(settings.init.run), channels=settings.init.channels)
                 try:
@@ -159,6 +160,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 cache_mb=images.cache_mb,
             )
             window = Window(batches, list(position.get("window", [])))
+            plateau = PlateauGuard(method.chance, total_steps=total_steps)
             pending, saved_at = None, time.monotonic()
             for step in range(start + 1, total_steps + 1):
                 if position["stopped"]:
@@ -182,12 +184,14 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 window.add(finite(*pending))  # nothing is logged, compared or saved unchecked
                 pending = None
                 if logs:
+                    means = window.means()
+                    plateau.look(step, means)
                     log.scalars(
                         step,
                         "train",
                         {
                             "epoch": step / steps_per_epoch,
-                            **window.means(),
+                            **means,
                             "learning_rate": float(recipe.schedule(step - 1)),
                             **window.speed(options.batch_size),
                         },

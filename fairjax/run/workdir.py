@@ -50,7 +50,7 @@ def claim(workdir: Path) -> Iterator[None]:
     lock, owner = FileLock(workdir / ".lock"), workdir / ".owner"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        held = lock.acquire(timeout=0)
+        acquired = lock.acquire(timeout=0)
     except Timeout:
         process = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
         raise WorkdirError(
@@ -61,7 +61,7 @@ def claim(workdir: Path) -> Iterator[None]:
         raise WorkdirError(
             f"--workdir {workdir} cannot be written ({error.strerror}); choose another folder."
         ) from None
-    with held:
+    with acquired:
         owner.write_text(f"{os.getpid()}\n", encoding="utf-8")
         free = shutil.disk_usage(workdir).free
         if free < NEEDED_BYTES:

@@ -1,4 +1,4 @@
-"""A run as one file: safetensors with its settings, or StableHLO."""
+"""A run as one file: safetensors with its settings, StableHLO, or ONNX."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,21 +18,26 @@ from fairjax.models.layers.backend import plain_forms
 from fairjax.run.loading import LoadedRun, assemble, blank_of, make_forward
 from fairjax.serve.decode import resize
 from fairjax.serve.model import Model, ModelError
-from fairjax.serve.onnx_file import METADATA
+from fairjax.serve.onnx_file import METADATA, import_onnx
 from fairjax.serve.runs import as_model, preprocessing_of, tasks_of, weights_hash
+from fairjax.serve.to_onnx import to_onnx
 
-KINDS = ("safetensors", "stablehlo")
+KINDS = ("safetensors", "onnx", "stablehlo")
 TOLERANCE = 1e-4  # largest difference to the run's outputs, relative to the largest of them
 PLATFORMS = ("cpu", "cuda", "tpu")  # that a StableHLO file runs on
 _BATCH = "batch"  # name of the symbolic axis
 _CHECKED = 8  # generated faces that a check compares
 _SEPARATOR = "/"
+_INLINE = 2**31 - 2**20  # bytes; weights of a larger ONNX file lie beside it, as protobuf demands
 # Sections of a config that predicting needs; the others may hold paths of the machine.
 _NEEDED = ("seed", "title", "method", "backbone", "input", "compute_dtype")
 
 
 def export(run: LoadedRun, out: Path, *, kind: str, normalised: bool, card: str = "") -> None:
-    """Writes a run's model as one file; StableHLO gets its description in a .json beside it.
+    """Writes a run's model as one file.
+
+    StableHLO gets its description in a .json beside it, and ONNX of 2 GB or more its weights in a
+    .data.
 
     Args:
       run: The run.
@@ -44,12 +49,18 @@ def export(run: LoadedRun, out: Path, *, kind: str, normalised: bool, card: str 
 
     Raises:
       OSError: If the file cannot be written.
+      ModelError: If the model uses a primitive that is not written as ONNX, or the package onnx is
+        missing.
     """
+    if kind == "onnx":
+        import_onnx()  # before anything is computed
     weights = weights_hash(run.variables)
     run = _plain(run, normalised=normalised)
     described = {**describe(run), "weights_hash": weights, "model_card": card}
     if kind == "safetensors":
         return write_whole(out, _safetensors(run, described))
+    if kind == "onnx":
+        return _write_onnx(run, described, out)
     content = _stablehlo(run)
     write_whole(out.with_name(out.name + ".json"), json.dumps(described, indent=1) + "\n")
     return write_whole(out, content)
@@ -261,3 +272,19 @@ def _stablehlo(run: LoadedRun) -> bytes:
             blank_of(run, batch)
         )
     return bytes(exported.serialize())
+
+
+def _write_onnx(run: LoadedRun, described: Mapping[str, Any], out: Path) -> None:
+    onnx, _ = import_onnx()
+    (batch,) = jax.export.symbolic_shape(_BATCH)
+    with plain_forms():
+        model = to_onnx(onnx, make_forward(run), run.variables, blank_of(run, batch))
+    model.producer_name, model.producer_version = "fairjax", fairjax.__version__
+    model.doc_string = f"{run.settings.title}. {described['licence_note']}".lstrip(". ")
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(described)})
+    beside = out.with_name(out.name + ".data")
+    beside.unlink(missing_ok=True)  # of an earlier export; onnx would add to it
+    if model.ByteSize() >= _INLINE:
+        onnx.save_model(model, str(out), save_as_external_data=True, location=beside.name)
+    else:
+        write_whole(out, model.SerializeToString())

@@ -513,3 +513,15 @@ def test_a_value_that_an_option_never_has_is_one_line_and_ends_with_two(capsys, 
     error = capsys.readouterr().err
     assert caught.value.code == 2
     assert error.startswith("fairjax: ") and error.count("\n") == 1
+
+
+def test_covariates_are_held_from_a_table_or_from_columns_of_both_sides(tmp_path, capsys):
+    assert cli.main(["audit", "--demo", "picture", "--out", str(tmp_path), "--bootstrap", "5"]) == 0
+    assert "The gap goes with the picture" in capsys.readouterr().out
+    table, images = str(tmp_path / "comparisons.csv"), str(tmp_path / "images.csv")
+    line = ["audit", table, "--fmr", "1e-2", "--bootstrap", "5"]
+    assert cli.main([*line, "--covariates", images, "--covariate", "brightness"]) == 0
+    assert "with brightness held. The gap stays" in capsys.readouterr().out
+    assert cli.main([*line, "--covariate", "brightness"]) == 1
+    assert "no columns brightness1 and brightness2" in capsys.readouterr().err
+    assert cli.main([*line, "--covariates", images, "--stream"]) == 2

@@ -18,14 +18,6 @@ def build(backbone=VIT, **settings):
     )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compiled_quickly():
-    """Without most of XLA's passes, as the time of these tests goes into compiling."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def batch():
     return make_batch(rows=6, size=16)

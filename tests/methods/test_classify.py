@@ -176,3 +176,11 @@ def test_a_task_that_does_not_fit_the_data_is_refused(task, said):
 def test_no_task_is_refused():
     with pytest.raises(ValueError, match="name at least one task"):
         build()
+
+
+def test_chance_is_known_of_the_tasks_that_have_classes():
+    method = build(
+        age={"kind": "regression", "attribute": "age"},
+        old={"kind": "bins", "attribute": "age", "edges": (20.0, 40.0)},
+    )
+    assert method.chance == {"old_loss": pytest.approx(np.log(3))}

@@ -77,6 +77,21 @@ def test_the_loss_is_the_cross_entropy_of_margined_cosines(key):
     np.testing.assert_allclose(loss, expected.mean(), rtol=1e-4)
     total, count = aux.scalars["target_cosine"]
     np.testing.assert_allclose(total / count, cosines[own].mean(), atol=1e-4)
+    total, count = aux.scalars["margined_cosine"]
+    np.testing.assert_allclose(total / count, cosines[own].mean() - 0.2, atol=1e-4)
+    others = np.exp(16 * cosines).sum(1) - np.exp(16 * cosines[own])
+    total, count = aux.scalars["impostor_cosine"]
+    np.testing.assert_allclose(total / count, (np.log(others) / 16).mean(), atol=1e-4)
+
+
+def test_chance_is_the_loss_of_right_angles(key):
+    # Of 5 people: the other four's logits are 0, the own one's -16 x 0.2, or -16 sin(0.3).
+    by_cosface = np.log(4 + np.exp(-3.2)) + 3.2
+    assert build().chance == {"loss": pytest.approx(by_cosface)}
+    arcface = build(MARGINS["arcface"](scale=16.0, margin=0.3))
+    angle = -16 * np.sin(0.3)
+    assert arcface.chance == {"loss": pytest.approx(np.log(4 + np.exp(angle)) - angle)}
+    assert build(STATEFUL["adaface"]).chance == {}
 
 
 def test_twenty_steps_lower_the_loss(key):

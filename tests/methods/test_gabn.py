@@ -154,21 +154,6 @@ def test_predictions_are_unit_embeddings(key):
     np.testing.assert_allclose(jnp.linalg.norm(columns["embedding"], axis=1), 1.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"group": "race"}, "needs the group of each training image"),
-        ({"reference": "D"}, "reference='D' is no group; it has: A, B, C"),
-        ({"adversary_weight": -1.0}, "adversary_weight must be 0 or more"),
-        ({"tta": "mean"}, "tta='mean' is not known"),
-    ],
-)
-def test_wrong_settings_are_one_line(settings, message):
-    with pytest.raises(ValueError, match=message) as error:
-        build(**settings)
-    assert "\n" not in str(error.value)
-
-
 def test_a_backbone_without_such_a_map_is_refused(key):
     with pytest.raises(ValueError, match="exposes no map 'stage_3'"):
         build(layer="stage_3").init(key, make_batch())

@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from grouped_example import (
     TARGETS,
     Stage,
@@ -140,20 +139,3 @@ def test_the_fpr_penalty_enters_the_loss_and_the_logits(key):
     loss, aux, gradient, _ = value_and_gradient(build(penalty="tface"), batch, key)
     assert loss > plain and is_finite(gradient)
     assert aux.scalars["loss_identity"][0] > 12 * plain
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"partition_epochs": ()}, "partition_epochs must be one epoch or more"),
-        ({"partition_epochs": (3, 1)}, "partition_epochs must be one epoch or more, rising"),
-        ({"partition_epochs": (0, 1)}, "rising, from 1 on"),
-        ({"environments": 1}, "environments must be 2 or more"),
-        ({"weight": -1.0}, "weight must be 0 or more"),
-        ({"label": "age"}, "names 0 classes"),
-    ],
-)
-def test_wrong_settings_are_one_line(settings, message):
-    with pytest.raises(ValueError, match=message) as error:
-        build(**settings)
-    assert "\n" not in str(error.value)

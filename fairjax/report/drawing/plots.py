@@ -290,8 +290,8 @@ def reliability(
         number_axis(axes, "x", "fraction", ticks=2, suffix=False)
         number_axis(axes, "y", "fraction", ticks=2, suffix=False)
         axes.tick_params(axis="y", labelleft=x == 0)
-        said = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
-        parts.append(f"{name}: {', '.join(said) or 'no example'}")
+        notes = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
+        parts.append(f"{name}: {', '.join(notes) or 'no example'}")
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
@@ -365,12 +365,12 @@ def trade_off(key: str, title: str, choices: Sequence[Choice], *, x_axis: str, y
             fontsize=10.5,
             annotation_clip=False,
         )
-    said = [
+    notes = [
         f"{c.name}: {x_axis} {c.x:.4g}, {y_axis} {c.y:.4g}"
         + ("" if c.front else ", beaten by another")
         for c in choices
     ]
-    return svg.render(figure, key, title, "; ".join(said) + ".")
+    return svg.render(figure, key, title, "; ".join(notes) + ".")
 
 
 @matplotlib.rc_context(svg.RC)

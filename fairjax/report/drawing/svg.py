@@ -109,10 +109,10 @@ def render(figure: Figure, key: str, title: str, description: str) -> str:
     root.set("style", f"max-width:{GROWTH * width:.0f}px")
     root.set("role", "img")
     root.set("aria-labelledby", f"{key}-title {key}-desc")
-    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+    for index, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{key}-{tag}"})
         element.text = printable(text)
-        root.insert(place, element)
+        root.insert(index, element)
     ElementTree.register_namespace("", _SVG)
     return re.sub(r"\s*\n\s*", " ", ElementTree.tostring(root, encoding="unicode"))
 

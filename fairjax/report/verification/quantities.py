@@ -112,18 +112,18 @@ def tolerances(results: Results) -> list[str]:
     """What each tolerance says of its summary, in the summary's own unit."""
     lines = []
     for system in audited_systems(results):
-        for held in system.arrays.get("verdicts", ()):
-            name, at = held["measure"], held["at"]
+        for entry in system.arrays.get("verdicts", ()):
+            name, at = entry["measure"], entry["at"]
             title = system.titled(describe(name) + (f" at {at}" if at else ""))
-            badge = _TOLERANCES[held["verdict"]]
+            badge = _TOLERANCES[entry["verdict"]]
             m = system.summary(name, at)
             if m is None:
-                lines.append(f"{badge}. {title}: {held['words']}")
+                lines.append(f"{badge}. {title}: {entry['words']}")
                 continue
             m = as_shown(m)
             value, tolerance = (
                 number(x, m.unit, difference=is_difference(name))
-                for x in (m.value, held["tolerance"])
+                for x in (m.value, entry["tolerance"])
             )
             interval = f" ({level(m)} {span(m.interval, m.unit)})" if m.interval else ""
             why = f", {m.note}" if m.note and not m.interval else ""
