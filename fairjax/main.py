@@ -74,6 +74,7 @@ from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
     claim,
     environment,
+    folder_that_stays,
     is_finished,
     settle_config,
     settle_data,
@@ -311,7 +312,8 @@ def run(
             return DONE  # the run is finished, and process 0 reports
         dataset = settings.data.load(seed=settings.seed)
         _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
-        outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
+        with folder_that_stays(workdir):
+            outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
         settle_config(workdir, settings.tree)
@@ -336,7 +338,8 @@ def run(
             settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
             write_json(workdir / MODEL_FILE, describe_model(settings, dataset))
-            outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
+            with folder_that_stays(workdir):
+                outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
             if not outcome.finished:
                 print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
