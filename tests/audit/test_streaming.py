@@ -151,7 +151,7 @@ def test_what_a_stream_does_not_do_is_said_at_once(tmp_path, asked, settings, sa
 def test_directions_are_not_checked_where_nobody_wants_it(tmp_path):
     path = write(tmp_path, TEXT.replace("0.9", "-0.9").replace("0.8", "-0.8"))
     found = streaming.measure(
-        path, Asked(any_direction=True), run.Settings(fmrs=[], thresholds=[0.0])
+        [path], Asked(any_direction=True), run.Settings(fmrs=[], thresholds=[0.0])
     )["group"]
     assert found.get("fnmr", at="threshold 0").value == 1.0
     assert any(said.startswith("--any-direction") for said in found.limits)
@@ -187,3 +187,18 @@ def test_rows_are_counted_through_all_batches(tmp_path, monkeypatch):
     path = write(tmp_path, "same,subject1,subject2,group1,group2,score\n" + moved)
     with pytest.raises(InputError, match="data row 201: 'p0' is in 'Y' here and in 'X' elsewhere"):
         streaming.measure([path], Asked(), POINT)
+
+
+def test_ages_fall_into_bins_and_named_columns_are_read(tmp_path):
+    text = TEXT.replace("group1,group2", "l,r").replace("X", "19").replace("Y", "44")
+    found = streaming.measure([write(tmp_path, text)], Asked(by=["age:30=l,r"]), POINT)["age"]
+    assert found.protocol["groups"] == ["<30", "30+"]
+    assert found.get("fnmr", at=AT, age="30+").n == 1
+
+
+def test_the_row_of_a_score_of_another_kind_is_counted_through_all_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 1 << 10)
+    rows = "".join(f"p{k},p{k},X,X,0.9\n" for k in range(200)) + "q,q,Y,Y,9\n"
+    path = write(tmp_path, "subject1,subject2,group1,group2,score\n" + rows)
+    with pytest.raises(InputError, match="data row 201: score is 9, but cosines"):
+        streaming.measure([path], Asked(kind="cosine"), POINT)
