@@ -37,8 +37,8 @@ import numpy as np
 from scipy import special
 
 from fairjax.audit import intersections
-from fairjax.audit.identification import Gallery, measure
-from fairjax.audit.identification import Loaded as LoadedSearches
+from fairjax.audit.galleries import Galleries, Gallery
+from fairjax.audit.identification import measure
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.phantom_scores import Planted, Size, draw, true_rates
 from fairjax.core.comparisons import Comparisons
@@ -174,7 +174,7 @@ def identify(seed: int, found: Shares) -> None:
     for key, rate in rates[0].items():
         low, high = rate.interval(level=0.95)
         found[f"{key}: interval holds the truth"].append(low <= _TRUTH[key] <= high)
-    loaded = LoadedSearches("group", ("a", "b"), [Gallery("N", 120, _LAST[0])])
+    loaded = Galleries("group", ("a", "b"), [Gallery("N", 120, _LAST[0])])
     results = measure(loaded, fpirs=(0.1,), rank=1, level=0.95, seed=seed).results
     adjusted = [m.value for m in results.measures if m.name.endswith("_p_value_holm")]
     found["fair: called unequal"].append(
