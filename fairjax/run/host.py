@@ -53,7 +53,8 @@ def keep_compiled_programs() -> Path | None:
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    known = jax.config.values
+    if known["jax_compilation_cache_dir"] or not known["jax_enable_compilation_cache"]:
         return None
     above = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = above / "fairjax" / "compiled" / _processor()

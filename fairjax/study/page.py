@@ -69,7 +69,7 @@ def plain_command(command: str, name: str) -> str:
       command: The line that `study.json` has.
       name: What the study's folder is called instead.
     """
-    line = []
+    line: list[str] = []
     for given in shlex.split(command):
         flag, equals, value = given.partition("=")
         if line and line[-1] == "--workdir":
