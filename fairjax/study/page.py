@@ -66,7 +66,7 @@ def plain_command(command: str, name: str) -> str:
     """The study's line without the paths of the machine that ran it.
 
     Args:
-      command: As `study.json` has it.
+      command: The line that `study.json` has.
       name: What the study's folder is called instead.
     """
     line = []
