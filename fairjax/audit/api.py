@@ -114,7 +114,7 @@ def audit(
       protocol: "plain", "rfw", "bfw" or "lfw": adds the accuracies of that benchmark.
       tolerance: The gap that is accepted, by the measure's name: {"fmr_max_over_min": 2}.
       kind: What scores are: "cosine", "l2", "squared_l2", "cosine_distance", "percent",
-        "probability" or "other".
+        "probability", "probability_not_same" (a distance) or "other".
       regression: Whether `y_true` and `y_pred` are numbers, such as ages.
       no_answer: Predictions that are none, such as "no face".
       failures: Whether a missing score is a failure to acquire.
@@ -474,9 +474,11 @@ class _Columns:
     @property
     def vectors(self) -> bool:
         """Whether the table is one of embeddings."""
+        from fairjax.audit.foreign import adopt
+
         if not self._sources:
             return False
-        first = self._sources[0]
+        first = adopt(self._sources[0])
         return first.suffix in (".npz", ".npy") if isinstance(first, Path) else bool(first.vectors)
 
     def one(self, value: Any, default: str) -> str:
@@ -594,6 +596,7 @@ def _with_row_numbers(source: Any) -> Any:
 
 def _are_pairs(source: "Source", asked: "Asked", task: str | None) -> bool:
     """Whether a row is a pair."""
+    from fairjax.audit.foreign import adopt
     from fairjax.audit.layout import has_two_sides
     from fairjax.audit.tables import InputError, column_names
 
@@ -601,7 +604,7 @@ def _are_pairs(source: "Source", asked: "Asked", task: str | None) -> bool:
         raise InputError(f"task={task!r}: expected 'verification', 'attributes' or None.")
     if task:
         return task == "verification"
-    if has_two_sides(column_names(source), asked):
+    if has_two_sides(column_names(adopt(source)), asked):
         return True
     return not asked.mated and not asked.decision
 

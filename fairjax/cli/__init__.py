@@ -25,6 +25,7 @@ from fairjax.cli import (
     predict,
     report,
     similarity,
+    study,
     threshold,
 )
 from fairjax.core.errors import (
@@ -57,6 +58,7 @@ VERBS = (
     predict,
     report,
     similarity,
+    study,
     threshold,
 )
 

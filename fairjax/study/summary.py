@@ -119,6 +119,9 @@ def summarise(
             ],
             "verdict": asdict(conclusion) | {"rule": RULE} if conclusion else None,
             "claims": [{**asdict(t), "test": how_tested(study)} for t in claims],
+            "training": {
+                name: [one._asdict() for one in several] for name, several in trained.items()
+            },
             "not_converged": unlearned,
             "similar": [
                 {"rows": pair, "cells": {group: _cell(c) for group, c in line.items()}}
@@ -136,7 +139,7 @@ def summarise(
         path,
         title=titled(study.title, provenance),
         source=study.source,
-        notes=[*_stuck(unlearned), *_notes(study, provenance)],
+        notes=[*stuck_lines(unlearned), *_notes(study, provenance)],
         tables=tables,
         headline=headline(conclusion) if conclusion else "",
         thesis=conclusion.thesis.text if conclusion else "",
@@ -151,7 +154,7 @@ def summarise(
     print_tables(tables, console)
     for line in conditions(provenance):
         console.print(line, soft_wrap=True)
-    for line in _stuck(unlearned):
+    for line in stuck_lines(unlearned):
         console.print(line, soft_wrap=True)
     if conclusion:
         console.print(f"Claim of the paper: {conclusion.thesis.text}", soft_wrap=True)
@@ -184,7 +187,7 @@ def study_of(kept: dict[str, Any]) -> Study:
                 "rows": tuple(map(_row, described["rows"])),
                 "columns": tuple(Column(**column) for column in described["columns"]),
                 "claims": tuple(Claim(**claim) for claim in described["claims"]),
-                "thesis": _thesis(described["thesis"]),
+                "thesis": thesis_of(described["thesis"]),
                 "similar": tuple(tuple(pair) for pair in described["similar"]),
                 "seeds": tuple(described["seeds"]),
                 "notes": tuple(described["notes"]),
@@ -304,7 +307,7 @@ def _tested(claims: Sequence[ClaimResult]) -> list[ClaimResult]:
     return [outcome for outcome in claims if not outcome.claim.descriptive]
 
 
-def _stuck(unlearned: Mapping[str, str]) -> list[str]:
+def stuck_lines(unlearned: Mapping[str, str]) -> list[str]:
     """Sentences that say which rows have not converged."""
     return [
         f"Not converged: {row} ({why}). No claim on it is tested." for row, why in unlearned.items()
@@ -408,7 +411,8 @@ def _row(kept: Mapping[str, Any]) -> Row:
     return Row(**{**kept, "noise": Noise(**noise) if noise else None})
 
 
-def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:
+def thesis_of(kept: Mapping[str, Any] | None) -> Thesis | None:
+    """A thesis as `asdict` wrote it."""
     if kept is None:
         return None
     needed, spared = (tuple(kept[key]) for key in ("must_hold", "must_not_fail"))

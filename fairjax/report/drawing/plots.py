@@ -295,6 +295,36 @@ def reliability(
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
+@matplotlib.rc_context(svg.RC)
+def differences(
+    key: str, title: str, rows: Sequence[tuple[str, float, tuple[float, float] | None]]
+) -> str:
+    """A dot with its interval for each difference, and a line at 0.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      rows: (name, difference, interval) of each, at least one.
+    """
+    names = [printable(name, limit=60) for name, _, _ in rows]
+    left, row = 16 + 6.4 * max(map(len, names)), 27
+    figure = svg.new_figure(left + WIDTH, 30 + row * len(rows))
+    axes = svg.add_axes(figure, left, 4, WIDTH - 16, row * len(rows))
+    axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    axes.axvline(0, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
+    for y, (name, (_, mean, interval)) in enumerate(zip(names, rows, strict=True)):
+        if interval is not None:
+            axes.plot(interval, (y, y), color=ACCENT, lw=1.7)
+        axes.plot([mean], [y], marker="o", ms=7, color=ACCENT, ls="")
+        write(axes, name, 0, y, -8, ha="right")
+    parts = [
+        f"{name} {mean:.3g}" + (f" from {interval[0]:.3g} to {interval[1]:.3g}" if interval else "")
+        for name, mean, interval in rows
+    ]
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
 class Choice(NamedTuple):
     """One point of a trade-off.
 
