@@ -284,8 +284,11 @@ class Audit:
             known = list(dict.fromkeys(m.name for m in self.results.measures))
             short = [word.removeprefix(f"{prefix}_") for word in known]
             close = difflib.get_close_matches(name, dict.fromkeys([*known, *short]), 3)
+            more = f" and {len(known) - 10} more, see .table()" if len(known) > 10 else ""
             hint = (
-                f"did you mean {' or '.join(map(repr, close))}?" if close else f"there is {known}."
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"there is {known[:10]}{more}."
             )
             raise KeyError(f"no measure {name!r}; {hint}")
         for what, wanted, one in (("system", system, "system"), ("point", at, "at")):
