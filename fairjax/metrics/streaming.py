@@ -200,7 +200,7 @@ class Counts:
 
         Args:
           subject: The two people of each couple.
-          group: Their groups, or UNKNOWN.
+          group: Groups of these people, or UNKNOWN.
           trials: Comparisons of the couple.
         """
         self._pooled = {}
