@@ -168,31 +168,34 @@ def merge(folders: Sequence[Path], *, command: str) -> Iterator[tuple[str, Resul
       InputError: If a file is missing or damaged, two files were made with different options, a
         table occurs twice, or a file keeps too few scores.
     """
-    parts = [_Partial(folder / NAME) for folder in folders]
-    first = parts[0]
-    for part in parts[1:]:
-        _refuse_other_options(part, first)
-    files = [(part.path, file) for part in parts for file in part.files]
-    refuse_twice([(f"{path} ({file['name']})", file["hash"]) for path, file in files])
-    table, members = _members(parts)
-    where = streaming.shown([str(part.path) for part in parts])
-    others = {role: f for role, f in first.about["facts"]["files"].items() if role == "groups"}
-    numbered_files = {f"file {k}": file for k, (_, file) in enumerate(files, 1)}
+    partials = [_PartialFile(folder / NAME) for folder in folders]
+    first = partials[0]
+    for other in partials[1:]:
+        _refuse_other_options(other, first)
+    tables = [(partial.path, table) for partial in partials for table in partial.tables]
+    refuse_twice([(f"{path} ({table['name']})", table["hash"]) for path, table in tables])
+    schema, numbers = _numbered(partials)
+    where = streaming.shown([str(partial.path) for partial in partials])
+    files = {f"file {k}": table for k, (_, table) in enumerate(tables, 1)}
+    if groups := first.about["facts"]["files"].get("groups"):
+        files["groups"] = groups
     facts = {
         **first.about["facts"],
         "command": command,
-        "partial_commands": [part.about["facts"]["command"] for part in parts],
-        "files": {**numbered_files, **others},
+        "partial_commands": [partial.about["facts"]["command"] for partial in partials],
+        "files": files,
         "versions": run.versions(),
     }
-    for k, attribute in enumerate(table.layout.attributes):
+    for index, attribute in enumerate(schema.layout.attributes):
         survey = streaming.Survey()
-        names = table.names["subject"].number
-        for part, people in zip(parts, members, strict=True):
-            survey.merge(part.survey(k, attribute.name), people, names, str(part.path))
-        checked = streaming.check(survey, table, attribute, where)
-        passes = _Merged(parts, members, survey, checked.groups, k, attribute.name, first.settings)
-        results = streaming.results_of(passes, checked, table, attribute, first.settings)
+        names = schema.names["subject"].number
+        for partial, people in zip(partials, numbers, strict=True):
+            survey.merge(partial.survey(index, attribute.name), people, names, str(partial.path))
+        checked = streaming.check(survey, schema, attribute, where)
+        passes = _Merged(
+            partials, numbers, survey, checked.groups, index, attribute.name, first.settings
+        )
+        results = streaming.results_of(passes, checked, schema, attribute, first.settings)
         yield attribute.name, run.with_facts(results, facts)
 
 
@@ -218,7 +221,7 @@ _LAYOUT = ("scores", "distances", "mated", "subject", "attributes", "unread")
 _WHOLE = ("u", "i")  # kinds of numpy's whole numbers
 
 
-class _Partial:
+class _PartialFile:
     """A partial file, checked; its arrays are read when they are needed.
 
     Args:
@@ -249,7 +252,7 @@ class _Partial:
         try:
             self.about: dict[str, Any] = about
             self.people: list[str] = _unpacked(arrays["people"])
-            self.files: list[dict[str, Any]] = [
+            self.tables: list[dict[str, Any]] = [
                 file for role, file in about["facts"]["files"].items() if role != "groups"
             ]
             self.asked = Asked(**about["options"]["columns"])
@@ -264,9 +267,9 @@ class _Partial:
         arrays = read_arrays(self.path, only=names)
         return [arrays[name] for name in names]
 
-    def survey(self, place: int, name: str) -> streaming.Survey:
+    def survey(self, index: int, name: str) -> streaming.Survey:
         """The first pass of an attribute."""
-        (home,) = self.read(f"home {place}")
+        (home,) = self.read(f"home {index}")
         survey = streaming.Survey()
         survey.labels = {label: k for k, label in enumerate(self.about["labels"][name], 1)}
         survey.home = home.astype(np.int64)
@@ -275,11 +278,11 @@ class _Partial:
         survey.total = np.array(self.about["total"], np.float64)
         return survey
 
-    def histogram(self, place: int, name: str) -> tuple[ScoreHistogram, list[str]]:
+    def histogram(self, index: int, name: str) -> tuple[ScoreHistogram, list[str]]:
         """The histogram of an attribute and its groups here, in order."""
         groups = _known(self.about["labels"][name])
         histogram = ScoreHistogram(groups=len(groups))
-        filled, counts = self.read(f"bins {place}", f"counts {place}")
+        filled, counts = self.read(f"bins {index}", f"counts {index}")
         histogram.counts.ravel()[filled] = counts
         return histogram, groups
 
@@ -289,11 +292,13 @@ class _Partial:
         return InputError(f"{self.path} is no partial file or is damaged ({why}); make it again.")
 
     def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Compares the parts of the file; ValueError where they contradict each other."""
+        """Compares the file's arrays and numbers; ValueError where they contradict each other."""
         about, people = self.about, len(self.people)
         subject, couples = arrays["subject"], arrays["couples"]
         score, trials = arrays["score"], arrays["trials"]
-        lists = [arrays[f"{what} {k}"] for what in ("home", "bins", "counts") for k in self._places]
+        lists = [
+            arrays[f"{what} {k}"] for what in ("home", "bins", "counts") for k in self._attributes
+        ]
         whole = [subject, couples, trials, *lists]
         if any(array.dtype.kind not in _WHOLE for array in whole) or score.dtype.kind != "f":
             raise ValueError("an array holds numbers of another kind")
@@ -303,11 +308,14 @@ class _Partial:
             raise ValueError("arrays have other lengths")
         if any(a.size and not 0 <= a.min() <= a.max() < people for a in (subject, couples)):
             raise ValueError("a pair names nobody")
+        low, high, cut = *map(float, about["range"]), int(about["cut"])
+        if not -np.inf < low <= high < np.inf or not 0 <= cut < BINS or len(about["total"]) != 2:
+            raise ValueError("the range of scores is none")
         mated = int((subject[:, 0] == subject[:, 1]).sum())
-        found = [len(score) - mated + int(trials.sum()), mated]
-        if found != about["pairs"] or not np.isfinite(score).all():
+        pairs = [len(score) - mated + int(trials.sum()), mated]
+        if pairs != about["pairs"] or not np.isfinite(score).all():
             raise ValueError("the numbers of pairs differ")
-        for k, attribute in zip(self._places, self.layout.attributes, strict=True):
+        for k, attribute in zip(self._attributes, self.layout.attributes, strict=True):
             labels = about["labels"][attribute.name]
             home, filled, counts = (arrays[f"{what} {k}"] for what in ("home", "bins", "counts"))
             size = 2 * BINS * (len(set(labels) - {""}) + 1)
@@ -315,11 +323,11 @@ class _Partial:
                 raise ValueError("somebody has no group")
             if filled.shape != counts.shape or not 0 <= filled.min() <= filled.max() < size:
                 raise ValueError("a histogram has other bins")
-            if counts.min() < 1 or int(counts.sum()) != sum(found):
+            if counts.min() < 1 or int(counts.sum()) != sum(pairs):
                 raise ValueError("a histogram has other pairs")
 
     @property
-    def _places(self) -> range:
+    def _attributes(self) -> range:
         return range(len(self.layout.attributes))
 
 
@@ -328,20 +336,20 @@ class _Merged:
     """The pairs of partial files, for one pass after the other.
 
     Attributes:
-      parts: The partial files.
-      members: For each file the number of each of its people.
+      partials: The partial files.
+      numbers: Numbers of each file's people.
       survey: The first pass over all files.
       groups: Names of the groups in order.
-      place: Place of the attribute in the files.
+      index: Number of the attribute in the files.
       attribute: Name of the attribute.
       settings: What is measured.
     """
 
-    parts: Sequence[_Partial]
-    members: Sequence[np.ndarray]
+    partials: Sequence[_PartialFile]
+    numbers: Sequence[np.ndarray]
     survey: streaming.Survey
     groups: Sequence[str]
-    place: int
+    index: int
     attribute: str
     settings: run.Settings
 
@@ -349,34 +357,34 @@ class _Merged:
         """Where all scores lie."""
         number = {name: k for k, name in enumerate(self.groups)}
         histogram = ScoreHistogram(groups=len(self.groups))
-        for part in self.parts:
-            own, groups = part.histogram(self.place, self.attribute)
+        for partial in self.partials:
+            own, groups = partial.histogram(self.index, self.attribute)
             histogram.merge(own, groups=[number[group] for group in groups])
         return histogram
 
     def search(self, search: ThresholdSearch) -> None:
         """Adds the scores that are kept to a search; refuses files that keep too few."""
         self._refuse_short(search.lowest_bin)
-        for part, people in zip(self.parts, self.members, strict=True):
-            for pairs in self._kept(part, people):
+        for partial, people in zip(self.partials, self.numbers, strict=True):
+            for pairs in self._kept(partial, people):
                 search.add(pairs)
 
     def count(self, counts: Counts) -> None:
         """Adds all pairs to counts."""
         group = self._group()
-        for part, people in zip(self.parts, self.members, strict=True):
-            for pairs in self._kept(part, people):
+        for partial, people in zip(self.partials, self.numbers, strict=True):
+            for pairs in self._kept(partial, people):
                 counts.add(pairs)
-            couples, trials = part.read("couples", "trials")
+            couples, trials = partial.read("couples", "trials")
             for start in range(0, len(trials), _ROWS):
                 subject = people[couples[start : start + _ROWS]]
                 counts.add_rejected(
                     subject, group[subject], trials[start : start + _ROWS].astype(np.int64)
                 )
 
-    def _kept(self, part: _Partial, people: np.ndarray) -> Iterator[Any]:
+    def _kept(self, partial: _PartialFile, people: np.ndarray) -> Iterator[Any]:
         """The pairs that a file holds one by one."""
-        subject, score = part.read("subject", "score")
+        subject, score = partial.read("subject", "score")
         group = self._group()
         for start in range(0, len(score), _ROWS):
             who = people[subject[start : start + _ROWS]]
@@ -394,52 +402,54 @@ class _Merged:
         return np.where(self.survey.home > 0, by_label[self.survey.home - 1], UNKNOWN)
 
     def _refuse_short(self, lowest: int) -> None:
-        short = [part for part in self.parts if part.about["cut"] > lowest]
+        short = [partial for partial in self.partials if partial.about["cut"] > lowest]
         if not short:
             return
         share = 0.0
-        for part in short:
-            nonmated = part.histogram(self.place, self.attribute)[0].counts[0].sum(axis=0)
+        for partial in short:
+            nonmated = partial.histogram(self.index, self.attribute)[0].counts[0].sum(axis=0)
             share = max(share, nonmated[lowest:].sum() / nonmated.sum())
         edge = float(bin_edge(np.array([lowest]))[0])
         edge = -edge if short[0].layout.distances else edge
         rate = max(self.settings.fmrs)
         raise InputError(
-            f"{', '.join(str(part.path) for part in short)}: too few scores are kept for the "
-            f"threshold at FMR {rate:g} of all parts, which is near {edge:.4g}; make each of these "
-            f"files again with --keep {min(1.0, np.ceil(share * 105) / 100):.2g}."
+            f"{', '.join(str(partial.path) for partial in short)}: too few scores are kept for the "
+            f"threshold at FMR {rate:g} of all tables, which is near {edge:.4g}; make each of "
+            f"these files again with --keep {min(1.0, np.ceil(share * 105) / 100):.2g}."
         )
 
 
-def _members(parts: Sequence[_Partial]) -> tuple[PairTable, list[np.ndarray]]:
+def _numbered(partials: Sequence[_PartialFile]) -> tuple[PairTable, list[np.ndarray]]:
     """A table without rows that knows all people, and the number of everybody of each file."""
-    first = parts[0]
-    where = Path(streaming.shown([str(part.path) for part in parts]))
-    table = PairTable(where, first.layout, first.asked, None)
-    number = table.names["subject"].number
-    members = [
-        np.array([number.setdefault(name, len(number)) for name in part.people], np.int64)
-        for part in parts
+    first = partials[0]
+    where = Path(streaming.shown([str(partial.path) for partial in partials]))
+    schema = PairTable(where, first.layout, first.asked, None)
+    number = schema.names["subject"].number
+    numbers = [
+        np.array([number.setdefault(name, len(number)) for name in partial.people], np.int64)
+        for partial in partials
     ]
-    return table, members
+    return schema, numbers
 
 
-def _refuse_other_options(part: _Partial, first: _Partial) -> None:
+def _refuse_other_options(partial: _PartialFile, first: _PartialFile) -> None:
     """Raises InputError where two files were made with different options."""
-    if difference := streaming.other_columns(part.layout, first.layout):
-        raise InputError(f"{part.path}: {difference} {first.path}; make both of the same columns.")
+    if difference := streaming.other_columns(partial.layout, first.layout):
+        raise InputError(
+            f"{partial.path}: {difference} {first.path}; make both of the same columns."
+        )
     for kind, options in first.about["options"].items():
         for option, value in options.items():
-            own = part.about["options"][kind].get(option)
+            own = partial.about["options"][kind].get(option)
             if own != value:
                 flag = _FLAGS.get(option, f"--{option.replace('_', '-')}")
                 raise InputError(
-                    f"{part.path} was made with {flag} {_said(own)}, {first.path} with {flag} "
-                    f"{_said(value)}; make all partial files with the same options."
+                    f"{partial.path} was made with {flag} {_as_text(own)}, {first.path} with "
+                    f"{flag} {_as_text(value)}; make all partial files with the same options."
                 )
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """An option's value for a message."""
     if isinstance(value, dict):
         return ",".join(f"{key}={word}" for key, word in value.items()) or "(none)"
@@ -462,11 +472,11 @@ def _layout(kept: Mapping[str, Any]) -> Layout:
     """A layout as JSON holds it."""
     attributes = tuple(
         Attribute(
-            one["name"],
-            {part: (left, right) for part, (left, right) in one["columns"].items()},
-            {part: tuple(map(float, edges)) for part, edges in one["bins"].items()},
+            attribute["name"],
+            {name: (left, right) for name, (left, right) in attribute["columns"].items()},
+            {name: tuple(map(float, edges)) for name, edges in attribute["bins"].items()},
         )
-        for one in kept["attributes"]
+        for attribute in kept["attributes"]
     )
     left, right = kept["subject"]
     return Layout(
