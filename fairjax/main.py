@@ -19,7 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fairjax.run.host import end_with_parent, how_to_resume, keep_freed_memory
+from fairjax.run.host import (
+    add_xla_flags,
+    end_with_parent,
+    how_to_resume,
+    keep_compiled_programs,
+    keep_freed_memory,
+)
 
 
 def leave_at_once(number: int, frame: FrameType | None) -> None:
@@ -68,6 +74,7 @@ from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
     claim,
     environment,
+    folder_that_stays,
     is_finished,
     settle_config,
     settle_data,
@@ -102,6 +109,12 @@ CHANGED_DATA = flags.DEFINE_string(
     "Resume although the data changed, for example after bad images were taken out. The refusal to "
     "resume prints the hash of the data to put here.",
 )
+PROFILE = flags.DEFINE_integer(
+    "profile",
+    0,
+    "Write a trace of so many steps to the run's folder profile, for TensorBoard or Perfetto.",
+    lower_bound=0,
+)
 COORDINATOR = flags.DEFINE_string("coordinator", None, "Address of process 0.")
 PROCESSES = flags.DEFINE_integer("processes", None, "Number of processes of the run.")
 PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
@@ -124,6 +137,7 @@ METAVARS = {
     "workdir": "DIR",
     "only": "RUN",
     "changed_data": "HASH",
+    "profile": "STEPS",
     "coordinator": "HOST:PORT",
     "processes": "N",
     "process": "K",
@@ -259,6 +273,7 @@ def run(
     join: Callable[[Mapping[str, Any]], None] | None = None,
     changed_data: str = "",
     show_tables: bool = False,
+    profile_steps: int = 0,
 ) -> int:
     """Trains, evaluates and reports; returns the exit status.
 
@@ -269,6 +284,7 @@ def run(
         checks and the first use of a device.
       changed_data: Hash of changed data to go on with; "" refuses any change.
       show_tables: Whether the protocol's tables are printed before the verdict.
+      profile_steps: Number of steps whose trace is written to the folder `profile`; 0 writes none.
 
     Raises:
       ConfigError, DataError, WorkdirError: For what a user can put right.
@@ -277,11 +293,14 @@ def run(
     from fairjax.run.build import build_run
 
     settings = build_run(config)
+    add_xla_flags(settings.train.xla_flags)
     if join is not None:
         join(settings.tree)
     import jax
     from jax.experimental import multihost_utils
 
+    if settings.train.optimization_level:
+        jax.config.update("jax_optimization_level", settings.train.optimization_level)
     from fairjax.run import prepare
     from fairjax.run.loading import MODEL_FILE, describe_model
     from fairjax.run.train import train
@@ -293,7 +312,8 @@ def run(
             return DONE  # the run is finished, and process 0 reports
         dataset = settings.data.load(seed=settings.seed)
         _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
-        outcome = train(settings, workdir, dataset)
+        with folder_that_stays(workdir):
+            outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
         settle_config(workdir, settings.tree)
@@ -318,7 +338,8 @@ def run(
             settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
             write_json(workdir / MODEL_FILE, describe_model(settings, dataset))
-            outcome = train(settings, workdir, dataset)
+            with folder_that_stays(workdir):
+                outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
             if not outcome.finished:
                 print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
@@ -363,6 +384,7 @@ def main(argv: Sequence[str]) -> int:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
+        keep_compiled_programs()
         return run(config, Path(workdir), join=join_processes, **_asked())
     return _study(config, Path(workdir))
 
@@ -374,6 +396,7 @@ def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError("--evaluate runs in one process, on all of its devices.")
     config_lib.validate(config)
+    keep_compiled_programs()
     import jax
 
     from fairjax.run import reevaluate
@@ -391,7 +414,11 @@ def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
 
 def _asked() -> dict[str, Any]:
     """What flags ask of a run besides its config."""
-    return {"changed_data": CHANGED_DATA.value or "", "show_tables": TABLES.value}
+    return {
+        "changed_data": CHANGED_DATA.value or "",
+        "show_tables": TABLES.value,
+        "profile_steps": PROFILE.value,
+    }
 
 
 def _study(config: ConfigDict, workdir: Path) -> int:
@@ -403,6 +430,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()
+        keep_compiled_programs()
         return run(chosen.config, chosen.folder, join=join_processes, **_asked())
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError(

@@ -49,6 +49,11 @@ ROOMS = (
         ("run", "config", "protocols", "report", "metrics", "data", "core"),
     ),
     Room(
+        "serve",
+        "models in use: embed, predict, evaluate, align, export",
+        ("audit", "run", "config", "models", "report", "data", "core"),
+    ),
+    Room(
         "audit",
         "audits of scores, embeddings and predictions of any system; the self-test",
         ("postprocess", "protocols", "report", "metrics", "core"),
@@ -57,11 +62,6 @@ ROOMS = (
         "postprocess",
         "score normalisation and calibration after training, in numpy",
         ("metrics", "core"),
-    ),
-    Room(
-        "serve",
-        "models in use: embed, predict, align, export",
-        ("run", "config", "models", "report", "data", "core"),
     ),
     Room(
         "run",

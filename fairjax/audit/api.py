@@ -114,7 +114,7 @@ def audit(
       protocol: "plain", "rfw", "bfw" or "lfw": adds the accuracies of that benchmark.
       tolerance: The gap that is accepted, by the measure's name: {"fmr_max_over_min": 2}.
       kind: What scores are: "cosine", "l2", "squared_l2", "cosine_distance", "percent",
-        "probability" or "other".
+        "probability", "probability_not_same" (a distance) or "other".
       regression: Whether `y_true` and `y_pred` are numbers, such as ages.
       no_answer: Predictions that are none, such as "no face".
       failures: Whether a missing score is a failure to acquire.
@@ -284,8 +284,11 @@ class Audit:
             known = list(dict.fromkeys(m.name for m in self.results.measures))
             short = [word.removeprefix(f"{prefix}_") for word in known]
             close = difflib.get_close_matches(name, dict.fromkeys([*known, *short]), 3)
+            more = f" and {len(known) - 10} more, see .table()" if len(known) > 10 else ""
             hint = (
-                f"did you mean {' or '.join(map(repr, close))}?" if close else f"there is {known}."
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"there is {known[:10]}{more}."
             )
             raise KeyError(f"no measure {name!r}; {hint}")
         for what, wanted, one in (("system", system, "system"), ("point", at, "at")):
@@ -474,9 +477,11 @@ class _Columns:
     @property
     def vectors(self) -> bool:
         """Whether the table is one of embeddings."""
+        from fairjax.audit.foreign import adopt
+
         if not self._sources:
             return False
-        first = self._sources[0]
+        first = adopt(self._sources[0])
         return first.suffix in (".npz", ".npy") if isinstance(first, Path) else bool(first.vectors)
 
     def one(self, value: Any, default: str) -> str:
@@ -594,6 +599,7 @@ def _with_row_numbers(source: Any) -> Any:
 
 def _are_pairs(source: "Source", asked: "Asked", task: str | None) -> bool:
     """Whether a row is a pair."""
+    from fairjax.audit.foreign import adopt
     from fairjax.audit.layout import has_two_sides
     from fairjax.audit.tables import InputError, column_names
 
@@ -601,7 +607,7 @@ def _are_pairs(source: "Source", asked: "Asked", task: str | None) -> bool:
         raise InputError(f"task={task!r}: expected 'verification', 'attributes' or None.")
     if task:
         return task == "verification"
-    if has_two_sides(column_names(source), asked):
+    if has_two_sides(column_names(adopt(source)), asked):
         return True
     return not asked.mated and not asked.decision
 

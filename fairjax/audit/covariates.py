@@ -346,7 +346,9 @@ def _variables(
                 columns.append(centred[:, k] ** 2)
     quartiles = []
     for place, k in enumerate(names):
-        ends = (0.0, 1.0) if of_pairs.is_word[k] else np.quantile(mean[:, place], [0.25, 0.75])
+        ends = [0.0, 1.0]
+        if not of_pairs.is_word[k]:
+            ends = np.quantile(mean[:, place], [0.25, 0.75]).tolist()
         low, high = ((end - mean[:, place].mean()) / spread[place] for end in ends)
         also = [squares[place]] if place in squares else []
         quartiles.append(
@@ -484,7 +486,9 @@ def _measures(answer: Answer, by: str, level: float) -> Iterator[Measure]:
             interval=(ratio[1], ratio[2]),
             **ends,
         )
-    tests = dict(unit="fraction", rule="all groups have one rate: F test, logit scale")
+    tests: dict[str, Any] = dict(
+        unit="fraction", rule="all groups have one rate: F test, logit scale"
+    )
     for name, p, p_adjusted in (
         ("as_found_gap", answer.p_found, answer.p_found_adjusted),
         ("covariates_held_gap", answer.p_held, answer.p_held_adjusted),

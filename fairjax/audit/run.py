@@ -23,6 +23,7 @@ from fairjax.audit.kinds import (
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, Source, fingerprint, size
 from fairjax.core.results import Results
+from fairjax.core.verdict import resample_limits
 from fairjax.protocols.verification import accuracy
 from fairjax.protocols.verification import core as verification
 from fairjax.protocols.verification import stream as verification_stream
@@ -285,7 +286,7 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
     comparisons = loaded.comparisons(system)
     given = given_points(loaded, settings)[system]
     results = verification_stream.measure_stream(
-        lambda: [comparisons],
+        verification_stream.InChunks(lambda: [comparisons], len(loaded.groups)),
         groups=loaded.groups,
         attribute=loaded.by,
         fmrs=settings.fmrs,
@@ -335,11 +336,31 @@ def provenance(
             for role, path in files.items()
         },
         **({"stated": dict(stated)} if stated else {}),
-        "versions": {
-            "fairjax": fairjax.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+    }
+
+
+def with_facts(results: Results, facts: Mapping[str, Any], limits: Sequence[str] = ()) -> Results:
+    """Results with their whole provenance, and with the sentences that close the list of limits.
+
+    Args:
+      results: Results of one attribute.
+      facts: Provenance to add, from `provenance`.
+      limits: Sentences for the reader.
+    """
+    return replace(
+        results,
+        provenance={**results.provenance, **facts},
+        limits=[*results.limits, *limits, *resample_limits(results)],
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of FairJAX and of what its numbers depend on."""
+    return {
+        "fairjax": fairjax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
     }
 
 

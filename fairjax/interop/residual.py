@@ -123,6 +123,11 @@ def from_iresnet(tensors: Tensors) -> Imported:
         units without a norm after their first convolution, a last norm with a learned scale.
     """
     tface = "body.0.res_layer.0.weight" in tensors
+    if "body.0.res_layer.7.weight" in tensors:
+        raise ValueError(
+            "its units are bottlenecks of three convolutions (TFace's IResNet-152 and 200), which "
+            "are not imported; convert one of basic units: 18 to 100, or InsightFace's 200."
+        )
     stages = _tface_stages(tensors) if tface else _stages(tensors, "layer")
     own, unit_own = (_TFACE, _TFACE_UNIT) if tface else (_INSIGHTFACE, _INSIGHTFACE_UNIT)
     if tface and "body.0.res_layer.2.running_mean" not in tensors:

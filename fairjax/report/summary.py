@@ -134,7 +134,7 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     if not plans:
         return []
     needed, now, q = max(plans, key=lambda plan: plan[0] / plan[1])
-    about, factor = f"{_rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
+    about, factor = f"{rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
     if needed > now:
         return [
             f"To settle {factor} in {q.within_sentence} you need about {about} people a group; "
@@ -146,7 +146,7 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     ]
 
 
-def _rounded_up(people: int) -> int:
+def rounded_up(people: int) -> int:
     """Up to two significant digits: more would promise what a plan cannot keep."""
     step = 10 ** max(0, math.floor(math.log10(people)) - 1)
     return -(-people // step) * step

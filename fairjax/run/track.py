@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairjax.data.stream.decode import import_tensorflow
+
 PROJECT = "fairjax"  # of W&B and MLflow, unless WANDB_PROJECT or MLFLOW_EXPERIMENT_NAME is set
 
 
@@ -68,7 +70,8 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, workdir: Path, config: Mapping[str, Any], start_step: int) -> None:
-        from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
+        import_tensorflow()  # which the next line pulls in, before anything is set
+        from flax.metrics.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(workdir / "tensorboard"))
         text = json.dumps(config, indent=1)

@@ -72,6 +72,28 @@ def claim(workdir: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def folder_that_stays(workdir: Path) -> Iterator[None]:
+    """Says in one line that a run's folder was moved or removed while the run wrote there.
+
+    What fails then is a file far below, in a library's thread, in hundreds of lines.
+
+    Raises:
+      WorkdirError: If anything fails and the folder, or the one of its checkpoints, is gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        folders = (workdir, workdir / "checkpoints")
+        gone = next((folder for folder in folders if not folder.exists()), None)
+        if gone is None or isinstance(error, UserError):
+            raise
+        raise WorkdirError(
+            f"{gone} is gone: it was moved or removed while the run wrote there. Put it back and "
+            "start the same line again, or choose another --workdir."
+        ) from error
+
+
 def in_use(workdir: Path) -> bool:
     """Whether another process holds the folder."""
     if not (workdir / ".lock").exists():

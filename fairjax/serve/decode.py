@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fairjax.data.formats.upright import upright
 
@@ -29,6 +29,8 @@ def reason_of(error: BaseException) -> str:
     """Why an image cannot be read, in one line."""
     if isinstance(error, KeyError):
         return "it is not there"
+    if isinstance(error, UnidentifiedImageError):  # its message names an object in memory
+        return "it is no JPEG or PNG image"
     said = getattr(error, "strerror", "") or str(error) or repr(error)
     return " ".join(said.split())
 

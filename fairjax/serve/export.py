@@ -176,9 +176,11 @@ def from_stablehlo(path: Path) -> Model:
     try:
         own = read_json(path.with_name(path.name + ".json"))
         exported = jax.export.deserialize(bytearray(path.read_bytes()))
-        preprocessing = own_preprocessing(own, resizes=False)
+        preprocessing = own_preprocessing(path, own, resizes=False)
         shapes = exported.out_avals
         names = sorted(own["outputs"])
+    except ModelError:
+        raise
     except Exception as error:  # flatbuffers raise their own kinds
         raise ModelError(
             f"{path} cannot be read with its .json: {' '.join(str(error).split())[:200]}."

@@ -64,4 +64,9 @@ def load_told(
 
         model = from_stablehlo(path)
         return (model.with_flip(flip) if flip else model), ()
-    raise ModelError(f"{path} cannot be read as a model: give {FORMS}.")
+    weights = (
+        " It holds weights alone; a run starts from them with config.init.run."
+        if path.suffix.lower() in (".pth", ".pt", ".ckpt", ".bin")
+        else ""
+    )
+    raise ModelError(f"{path} cannot be read as a model: give {FORMS}.{weights}")

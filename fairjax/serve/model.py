@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
 from fairjax.core.errors import UserError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from fairjax.audit.api import Audit
 
 Flip = Literal["none", "sum", "concat"]
 FLIPS = ("none", "sum", "concat")
@@ -80,6 +86,8 @@ class Model:
       multiple: The number of images in a batch must be a multiple of this.
       start: `(uint8 images [batch, height, width, 3], RGB) -> {name: array}`; the arrays may still
         be under way on a device.
+      run_folder: Folder of the run with the weights and the flip that it was evaluated with; None
+        for a file, another checkpoint or another flip.
     """
 
     name: str
@@ -92,6 +100,7 @@ class Model:
     step: int | None
     multiple: int
     start: Callable[[np.ndarray], Mapping[str, Any]] = field(repr=False)
+    run_folder: Path | None = None
 
     def embed(
         self, images: np.ndarray, *, batch_size: int = BATCH
@@ -137,6 +146,35 @@ class Model:
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
+    def evaluate(
+        self, data: "str | Path | ConfigDict", *, folder: str | Path | None = None
+    ) -> "Audit":
+        """Numbers by group on other data: those of `python -m fairjax.main --evaluate RUN`.
+
+        Args:
+          data: A config that names data and protocol, or its name or file with its options, such as
+            "quickstart:smoke". Backbone, method and image size are the run's.
+          folder: Where predictions, results.json and report.html go; None is a folder in
+            RUN-evaluations. An evaluation that is there already is read again.
+
+        Returns:
+          An object like that of `fairjax.audit(...)`: `.measure`, `.table`, `.report`, `.plot_rates`.
+
+        Raises:
+          ModelError: If the model is not a run as it was evaluated.
+          ConfigError: If the config is wrong or does not fit the model.
+          WorkdirError: If the run is not finished, or the folder holds something else.
+        """
+        if self.run_folder is None:
+            raise ModelError(
+                f"{self.name} is no run with its own flip and evaluated checkpoint, and that is "
+                "what evaluate takes; for another model type: fairjax audit --model MODEL --data "
+                "rfw:DIR"
+            )
+        from fairjax.serve.evaluate import evaluate
+
+        return evaluate(self.run_folder, data, None if folder is None else Path(folder))
+
     def rows(self, batch_size: int) -> int:
         """The smallest batch of at least so many images that the devices can share."""
         return -(-batch_size // self.multiple) * self.multiple
@@ -172,6 +210,7 @@ class Model:
             preprocessing=replace(self.preprocessing, flip=flip),
             outputs={**self.outputs, "embedding": (2 * dim if flip == "concat" else dim,)},
             start=start,
+            run_folder=None,
         )
 
 

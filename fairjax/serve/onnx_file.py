@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +242,9 @@ def _preprocessing(
 ) -> Preprocessing:
     """Layout, size, colour and scale, each with where it comes from."""
     if own:
-        return own_preprocessing(own, resizes=told.resizes)
+        if replace(told, resizes=False) != Told():
+            raise ModelError(f"{path} knows its own input; leave the input flags out.")
+        return own_preprocessing(path, own, resizes=told.resizes)
     if node.type not in (*_FLOATS, "tensor(uint8)"):
         raise ModelError(f"{path}: the input {node.name!r} is {node.type} and no image.")
     shape, found = node.shape, {}
@@ -293,17 +295,31 @@ def _preprocessing(
     )
 
 
-def own_preprocessing(own: Mapping[str, Any], *, resizes: bool) -> Preprocessing:
-    """What an export of ours says of its input."""
-    kept = own["preprocessing"]
-    return Preprocessing(
-        **{
-            **kept,
-            "mean": tuple(kept["mean"]),
-            "std": tuple(kept["std"]),
-            "resizes": kept["resizes"] or resizes,
-        }
-    )
+def own_preprocessing(path: Path, own: Mapping[str, Any], *, resizes: bool) -> Preprocessing:
+    """What an export of ours says of its input.
+
+    Raises:
+      ModelError: If that, or what else a model is described by, is missing or damaged.
+    """
+    try:
+        kept = own["preprocessing"]
+        for name in ("outputs", "targets", "tasks"):
+            dict(own[name])
+        for name in ("model", "weights_hash", "checkpoint_step"):
+            own[name]
+        return Preprocessing(
+            **{
+                **kept,
+                "mean": tuple(kept["mean"]),
+                "std": tuple(kept["std"]),
+                "resizes": kept["resizes"] or resizes,
+            }
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: what it says of itself is damaged ({type(error).__name__}: {error}); export "
+            "it again."
+        ) from error
 
 
 def _three(path: Path, given: tuple[float, ...] | None, default: float) -> Any:

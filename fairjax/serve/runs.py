@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def from_run(folder: Path, *, flip: str = "", step: int | None = None) -> Model:
       WorkdirError: If there is no such run, it is not finished and no step is given, or a file
         cannot be read.
     """
-    return as_model(load_run(folder, step=step, flip=flip), kind="run")
+    model = as_model(load_run(folder, step=step, flip=flip), kind="run")
+    return model if flip or step is not None else replace(model, run_folder=folder)
 
 
 def as_model(run: LoadedRun, *, kind: str, weights: str = "") -> Model:

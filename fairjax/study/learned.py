@@ -117,7 +117,7 @@ def not_learned(study: Study, trained: Mapping[str, Sequence[Training]]) -> dict
 def _why(row: Row, study: Study, trained: Mapping[str, Sequence[Training]]) -> str:
     if row.noise:
         return ""
-    controls = trained.get(row.control) or [None] * len(study.seeds)
+    controls: Sequence[Training | None] = trained.get(row.control) or [None] * len(study.seeds)
     found = [
         why_not(one, control) for one, control in zip(trained[row.name], controls, strict=True)
     ]

@@ -66,10 +66,10 @@ def plain_command(command: str, name: str) -> str:
     """The study's line without the paths of the machine that ran it.
 
     Args:
-      command: As `study.json` has it.
+      command: The line that `study.json` has.
       name: What the study's folder is called instead.
     """
-    line = []
+    line: list[str] = []
     for given in shlex.split(command):
         flag, equals, value = given.partition("=")
         if line and line[-1] == "--workdir":

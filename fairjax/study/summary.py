@@ -251,6 +251,7 @@ def test_claims(
             why = "the two were tested on different people, images or pairs"
         else:
             pooled = None
+            sides: tuple[list[tuple[Path, ...]], list[tuple[Path, ...]]]
             sides = [(a,) for a, _ in folders], [(b,) for _, b in folders]
             if study.folds:
                 sides = [tuple(a for a, _ in folders)], [tuple(b for _, b in folders)]

@@ -87,4 +87,5 @@ def test_holm_adjusts_for_the_rates_that_could_be_tested_alone():
     }
     assert value["fnir_detectable_ratio"] == shown.detectable_ratio(alpha=0.05 / 2, seed=0)
     assert [m.n for m in measures[:3]] == [400] * 3
+    assert measures[0].method.startswith("2000 draws")
     assert {m.across for m in measures} == {"race"}

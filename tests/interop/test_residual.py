@@ -108,6 +108,10 @@ def without(kind, name):
         ),
         (without("tface", "body.0.res_layer.2.running_mean"), "no norm after their first"),
         (
+            checkpoint("tface") | {"body.0.res_layer.7.weight": np.ones((1, 1, 1, 1))},
+            "bottlenecks of three convolutions",
+        ),
+        (
             checkpoint("insightface") | {"features.weight": np.full(6, 2.0)},
             "features.weight is a learned scale",
         ),

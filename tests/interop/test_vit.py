@@ -234,7 +234,14 @@ def test_positions_of_patches_alone_get_a_row_of_zeros_for_the_class_token():
 
 
 @pytest.mark.parametrize(
-    "name", ["reg_token", "norm_pre.weight", "dist_token", "blocks.0.attn.q_norm.weight"]
+    "name",
+    [
+        "reg_token",
+        "register_tokens",
+        "norm_pre.weight",
+        "dist_token",
+        "blocks.0.attn.q_norm.weight",
+    ],
 )
 def test_a_network_that_ours_is_not_is_refused(name):
     with pytest.raises(ValueError, match=f"computes with {name}"):

@@ -51,13 +51,13 @@ def test_the_backbone_gets_the_adversarys_gradient_reversed_and_ramped(key):
 
     def adversary_loss(kernel):  # an independent route: the adversary's loss, differentiated
         method = build(strength=0.0)
-        params, model_state = method.init(key, at(0))
+        params, model_state = jax.jit(method.init)(key, at(0))
         params["backbone"]["Conv_0"]["kernel"] = kernel
-        aux = method.loss(params, model_state, at(0), key)[1]
+        aux = jax.jit(method.loss)(params, model_state, at(0), key)[1]
         total, count = aux.scalars["loss_adversary"]
         return float(total / count)
 
-    kernel = build().init(key, at(0))[0]["backbone"]["Conv_0"]["kernel"]
+    kernel = jax.jit(build().init)(key, at(0))[0]["backbone"]["Conv_0"]["kernel"]
     place, step = (1, 1, 0, 0), 1e-2
     slope = adversary_loss(kernel.at[place].add(step)) - adversary_loss(kernel.at[place].add(-step))
     np.testing.assert_allclose((task - full)[place], slope / (2 * step), rtol=0.05, atol=1e-4)

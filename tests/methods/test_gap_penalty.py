@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_the_penalty_is_the_gap_of_the_criterion_by_another_route(key, criterion
     batch["group"] = batch["group"].at[0].set(-1)
     method = build(criterion=criterion, weight=3.0)
     loss, aux, gradient, params = value_and_gradient(method, batch, key)
-    columns = method.predict({"params": params}, batch)
+    columns = jax.jit(method.predict)({"params": params}, batch)
     probability = np.asarray(columns["prob_gender"], np.float64)
     groups, gender = np.asarray(batch["group"]), np.asarray(batch["gender"])
     everyone, expected = np.ones(12, bool), 0.0

@@ -25,8 +25,8 @@ def build(name="group_dro", **settings):
 
 def losses_of(method, batch, key):
     """The loss of each row, by the method's own prediction (no layer differs in training)."""
-    params, model_state = method.init(key, batch)
-    columns = method.predict({"params": params, **model_state}, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
+    columns = jax.jit(method.predict)({"params": params, **model_state}, batch)
     return np.asarray(columns["loss"], np.float64)
 
 
@@ -91,8 +91,8 @@ def test_weights_move_to_the_worst_group_and_its_loss_falls(key):
 
 def test_predictions_need_no_groups(key):
     method, batch = build(), make_batch()
-    params, model_state = method.init(key, batch)
-    columns = method.predict(
+    params, model_state = jax.jit(method.init)(key, batch)
+    columns = jax.jit(method.predict)(
         {"params": params, **model_state},
         {name: batch[name] for name in ("image", "mask")},
     )

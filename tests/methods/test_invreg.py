@@ -37,13 +37,13 @@ def with_partition(model_state, soft, learned):
 def test_the_penalty_is_that_of_the_logits_by_another_route(key):
     """Mean over learned partitions and environments of the squared weighted mean slope."""
     method, batch = build(weight=2.0, growth=1.5, growth_from=0.0), make_batch(epoch=np.float32(2))
-    params, state = method.init(key, batch)
+    params, state = jax.jit(method.init)(key, batch)
     soft = np.random.default_rng(0).dirichlet([1, 1], (2, 6)).astype(np.float32)
-    without = method.loss(params, with_partition(state, soft, [0, 0]), batch, key)
-    one = method.loss(params, with_partition(state, soft, [1, 0]), batch, key)
-    both = method.loss(params, with_partition(state, soft, [1, 1]), batch, key)
+    without = jax.jit(method.loss)(params, with_partition(state, soft, [0, 0]), batch, key)
+    one = jax.jit(method.loss)(params, with_partition(state, soft, [1, 0]), batch, key)
+    both = jax.jit(method.loss)(params, with_partition(state, soft, [1, 1]), batch, key)
 
-    x = build(tta="none").predict({"params": params, **state}, batch)["embedding"]
+    x = jax.jit(build(tta="none").predict)({"params": params, **state}, batch)["embedding"]
     kernel = np.asarray(params["head"]["kernel"], np.float64)
     cosine = np.asarray(x, np.float64) @ (kernel / np.linalg.norm(kernel, axis=1)[:, None]).T
     rows, people = np.arange(12), np.asarray(batch["identity"])
@@ -65,15 +65,15 @@ def test_the_penalty_is_that_of_the_logits_by_another_route(key):
 
 def test_partitions_are_learned_after_their_epochs_from_what_the_loss_collected(key):
     method, batch = build(), make_batch()
-    params, state = method.init(key, batch)
-    _, aux = method.loss(params, state, batch, key)
+    params, state = jax.jit(method.init)(key, batch)
+    _, aux = jax.jit(method.loss)(params, state, batch, key)
     state = aux.model_state
     # Six people, two images each: person k stands in rows k and k + 6, both of parity k.
     np.testing.assert_array_equal(
         state["partition"]["counts"], [[2, 0, 2, 0, 2, 0], [0, 2, 0, 2, 0, 2]]
     )
     batch = {name: jnp.roll(x, 1, axis=0) if x.ndim else x for name, x in batch.items()}
-    state = method.loss(params, state, batch, key)[1].model_state
+    state = jax.jit(method.loss)(params, state, batch, key)[1].model_state
     np.testing.assert_array_equal(state["partition"]["counts"], 2)
     params_after, early = jax.jit(method.after_epoch)(params, state, jnp.int32(2))
     jax.tree.map(np.testing.assert_array_equal, params, params_after)

@@ -140,3 +140,23 @@ def test_the_slider_says_by_keys_and_buttons_who_pays(browser):
     browser.press(" ")
     assert browser.run(TEXT).endswith("(FMR 1e-3)")
     assert browser.run("document.activeElement.getAttribute('aria-pressed')") == "true"
+
+
+SAVE = """(async () => {
+  const saved = [];
+  URL.createObjectURL = (blob) => { saved.push(blob); return "#"; };
+  const click = (name) => document.querySelector(`button[aria-label$="as ${name}"]`).click();
+  for (const name of ["SVG", "PNG", "CSV", "LaTeX"]) click(name);
+  while (saved.length < 4) await new Promise((done) => setTimeout(done, 20));
+  return Promise.all(saved.map(async (blob) => [blob.type, blob.size, await blob.text()]));
+})()"""
+
+
+def test_figures_and_tables_are_saved_from_the_page_without_a_network(browser):
+    saved = {kind: (size, text) for kind, size, text in browser.run(SAVE)}
+    assert set(saved) == {"image/svg+xml", "image/png", "text/csv", "application/x-tex"}
+    svg = saved["image/svg+xml"][1]
+    assert svg.startswith("<svg") and 'font-family="sans-serif"' in svg and "var(" not in svg
+    assert saved["image/png"][0] > 5000
+    assert saved["text/csv"][1].startswith('"compared","worst","best"')
+    assert saved["application/x-tex"][1].count("\\hline") == 3

@@ -122,3 +122,21 @@ def test_another_run_in_the_same_folder_is_refused(run, tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(WorkdirError, match=r"config.json"):
         reevaluate.merged(load(str(TINY)).to_dict(), tmp_path)
+
+
+def test_from_python_the_numbers_are_those_of_the_command(run, tmp_path):
+    import fairjax
+
+    before = contents(run)
+    model = fairjax.load(run)
+    found = model.evaluate(other_pairs(), folder=tmp_path / "python")
+    again = model.evaluate(other_pairs(), folder=tmp_path / "python")  # nothing is predicted
+    settings = settings_on(other_pairs(), run)
+    reevaluate.reevaluate(settings, run, tmp_path / "command")
+    command = score(settings.scoring, tmp_path / "command")
+    assert found.results.measures == again.results.measures == command.measures
+    assert found.measure("fmr", at="FMR 2e-1").value is not None
+    assert len(found.table("fmr")) and "<" in found._repr_html_()
+    assert contents(run) == before
+    with pytest.raises(ValueError, match="no run with its own flip"):
+        fairjax.load(run, flip="sum").evaluate(other_pairs())

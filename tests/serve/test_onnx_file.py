@@ -1,12 +1,14 @@
 """Any .onnx embedder: what it takes is found or told, and what is none is refused in one line."""
 
+import json
+
 import numpy as np
 import onnx_graphs as graphs
 import pytest
 
 from fairjax.serve import ModelError, load
 from fairjax.serve.load import load_told
-from fairjax.serve.onnx_file import Told
+from fairjax.serve.onnx_file import METADATA, Told
 
 
 def pictures(n=5, size=graphs.SIZE):
@@ -102,7 +104,39 @@ def test_what_is_no_embedder_is_refused_in_one_line(tmp_path):
         assert "bad.onnx" in refused(tmp_path / "bad.onnx")
     assert "does not exist" in refused(tmp_path / "absent.onnx")
     (tmp_path / "model.pth").write_bytes(b"x")
-    assert "cannot be read as a model" in refused(tmp_path / "model.pth")
+    assert "a run starts from them with config.init.run" in refused(tmp_path / "model.pth")
+
+
+OWN = {
+    "preprocessing": {"height": 8, "width": 8, "mean": [0.0] * 3, "std": [1.0] * 3}
+    | {"layout": "NCHW", "resizes": True},
+    "outputs": {"embedding": "out"},
+    **{"targets": {}, "tasks": {}, "model": "ours", "weights_hash": "sha256:1"},
+    "checkpoint_step": 3,
+}
+
+
+def test_what_our_export_says_of_itself_is_taken_and_not_overruled(tmp_path):
+    def made(own):
+        properties = {METADATA: own if isinstance(own, str) else json.dumps(own)}
+        return graphs.embedder(tmp_path / "m.onnx", properties=properties)
+
+    model = load(made(OWN))
+    assert (model.name, model.hash, model.step) == ("ours", "sha256:1", 3)
+    expected = graphs.expected(pictures(), mean=0, std=1)
+    np.testing.assert_allclose(model.embed(pictures()), expected, rtol=1e-4, atol=0.1)
+    assert "leave the input flags out" in refused(made(OWN), colour="BGR")
+    assert load_told(made(OWN), told=Told(resizes=True))[0].preprocessing.resizes
+    for name in OWN:
+        if name == "preprocessing":
+            continue
+        left = {key: value for key, value in OWN.items() if key != name}
+        assert f"damaged (KeyError: '{name}')" in refused(made(left))
+    for damaged in ({}, 3, {**OWN["preprocessing"], "mean": 0}, {**OWN["preprocessing"], "x": 1}):
+        assert "is damaged" in refused(made({**OWN, "preprocessing": damaged}))
+    assert "damaged" in refused(made({**OWN, "outputs": 7}))
+    assert "cannot be run on an image" in refused(made({**OWN, "outputs": {"embedding": "no"}}))
+    assert load(made("{")).name == "m.onnx"  # somebody else's use of the key
 
 
 @pytest.mark.parametrize("location", ["../out.bin", "link.bin", ""])

@@ -14,10 +14,10 @@ from fairjax.report.wording import digits, listed, number, sentence, span
 TITLE = "Is it the group or the picture?"
 _RATES = {"fmr": "false matches", "fnmr": "false non-matches"}
 _LEAD = (
-    "Left, each group's rate as found. Right, the rate of all pairs if they were pairs of this "
-    "group: brightness and whatever else is named stay as they are, the group alone changes. A gap "
-    "that stays is not explained by these covariates. A gap that goes runs along with them, which "
-    "is no excuse: the people still meet the errors."
+    "Hollow: each group's rate as found. Filled: the rate of all pairs if they were pairs of this "
+    "group; the covariates stay as they are, the group alone changes. A gap that stays is not "
+    "explained by these covariates. A gap that goes runs along with them, which is no excuse: the "
+    "people still meet the errors."
 )
 _OVERLAP = (
     "Like this group: share of all pairs at which the group is at least a tenth as frequent as "
@@ -169,7 +169,6 @@ def section(results: Results) -> Section:
             Markup(svg),
             caption,
             f"%; hollow: as found; filled: with {listed(answer.covariates)} held",
-            wide=True,
         )
         parts.append(("", [figure]))
     shown += tables(results)

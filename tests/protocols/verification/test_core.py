@@ -447,6 +447,9 @@ def test_scores_that_are_no_numbers_are_refused_with_their_row():
     broken = replace(c, score=np.where(np.arange(len(c)) == 7, np.nan, c.score))
     with pytest.raises(ValueError, match="system 'b': score 7 is nan"):
         audited({"a": c, "b": broken})
+    huge = replace(c, score=c.score.astype(np.float64) * 1e200)
+    with pytest.raises(ValueError, match="is .*e.* in size, beyond 1e.100: .* divide all scores"):
+        audited({"": huge})
 
 
 def test_systems_on_different_pairs_are_refused():
