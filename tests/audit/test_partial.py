@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fairjax.audit import partial
 from fairjax.audit.layout import Asked
+from fairjax.audit.predictions import Columns
 from fairjax.audit.request import Request, measure, write_partial
 from fairjax.audit.run import Settings
 from fairjax.audit.tables import InputError
@@ -163,7 +165,10 @@ OTHER = [
         "the groups stand in other columns than in",
     ),
     ({"asked": Asked(**{**asdict(ASKED), "kind": "other"})}, "was made with --kind other"),
-    ({"asked": Asked(**{**asdict(ASKED), "scores": ["age_a"]})}, "its columns are ('age_a',)"),
+    (
+        {"asked": Asked(**{**asdict(ASKED), "by": ["race"], "scores": ["age_a"]})},
+        "its columns are ('age_a',)",
+    ),
     ({"asked": Asked(**{**asdict(ASKED), "any_direction": True})}, "--any-direction True"),
     ({"stated": {"model": "b"}}, "was made with --stated model=b, "),
 ]
@@ -281,7 +286,13 @@ def test_another_format_is_refused(whole_file, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "more", [{"all_pairs": True}, {"calibrate_on": "x"}, {"hold": ["age"]}, {"predictions": "x"}]
+    "more",
+    [
+        {"all_pairs": True},
+        {"calibrate_on": Path("x")},
+        {"hold": ["age"]},
+        {"predictions": Columns("age_a")},
+    ],
 )
 def test_what_a_partial_file_is_not_for_is_a_usage_error(tmp_path, more):
     (path,) = split(tmp_path, lines()[:100], 1)
