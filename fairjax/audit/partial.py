@@ -119,7 +119,7 @@ def write(
             pairs = streaming.comparisons(rows.subject, rows.mated, rows.score, group, groups)
             histograms[name].add(pairs)
         tail.add(pairs)
-    subject, score = tail.rows
+    subject, score = tail.kept
     couples, trials = tail.rest
     arrays = {
         "people": _packed(list(tables.names)),

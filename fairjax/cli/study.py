@@ -41,6 +41,7 @@ def add(verbs: Any) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
+    from fairjax.core.names import counted
     from fairjax.core.results import Table
     from fairjax.report import print_tables
     from fairjax.study.stored import differences, read_stored
@@ -52,7 +53,9 @@ def _check(arguments: argparse.Namespace) -> None:
         print(f"{cells} numbers and {len(stored.claims)} claims agree with the stored study.")
         return
     rows = [list(difference) for difference in found]
-    title = f"{len(found)} differences among {cells} numbers and {len(stored.claims)} claims"
+    title = (
+        f"{counted(len(found), 'difference')} among {cells} numbers and {len(stored.claims)} claims"
+    )
     table = Table(title, ["", "stored", "new"], rows)
     print_tables([table], Console(highlight=False, markup=False))
     raise SystemExit(1)

@@ -280,7 +280,7 @@ class Tail:
             self._rest.add(rest, np.zeros((len(rest), 0), bool))
 
     @property
-    def rows(self) -> tuple[Int[np.ndarray, "rows 2"], Float[np.ndarray, " rows"]]:
+    def kept(self) -> tuple[Int[np.ndarray, "rows 2"], Float[np.ndarray, " rows"]]:
         """The two people and the score of each comparison that is kept."""
         subject, score = zip(*self._rows, strict=True)
         return np.concatenate(subject), np.concatenate(score)

@@ -158,7 +158,7 @@ class Model:
             RUN-evaluations. An evaluation that is there already is read again.
 
         Returns:
-          The same object as `fairjax.audit(...)`: `.measure`, `.table`, `.report`, `.plot_rates`.
+          An object like that of `fairjax.audit(...)`: `.measure`, `.table`, `.report`, ...
 
         Raises:
           ModelError: If the model is not a run as it was evaluated.

@@ -53,7 +53,7 @@ def make_control(run: Run, study: Study) -> None:
     if wanted is None:
         raise WorkdirError(f"{like} has no {column.title!r} to be as accurate as.")
     scoring = build_scoring(run.config)
-    settings = replace(scoring.settings, resamples=0)
+    settings = replace(scoring.settings, resamples=1)  # intervals are of no use here
     if isinstance(settings, PairSettings):
         settings = replace(settings, bias_fmrs=())
     quick = replace(scoring, settings=settings)

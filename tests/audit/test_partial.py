@@ -166,6 +166,10 @@ OTHER = [
     ),
     ({"asked": Asked(**{**asdict(ASKED), "kind": "other"})}, "was made with --kind other"),
     ({"asked": Asked(**{**asdict(ASKED), "distances": ["score"]})}, "with --distance score, "),
+    (
+        {"asked": Asked(**{**asdict(ASKED), "by": ["race"], "scores": ["age_a"]})},
+        "its columns are ('age_a',)",
+    ),
     ({"asked": Asked(**{**asdict(ASKED), "any_direction": True})}, "--any-direction True"),
     ({"stated": {"model": "b"}}, "was made with --stated model=b, "),
 ]
@@ -288,7 +292,7 @@ def test_another_format_is_refused(whole_file, monkeypatch):
         {"all_pairs": True},
         {"calibrate_on": Path("x")},
         {"hold": ["age"]},
-        {"predictions": Columns("a", "b", "", "")},
+        {"predictions": Columns("age_a")},
     ],
 )
 def test_what_a_partial_file_is_not_for_is_a_usage_error(tmp_path, more):

@@ -197,7 +197,7 @@ def test_a_tail_and_couples_count_as_all_comparisons_do(keep: int) -> None:
     for chunk in chunks(c):
         tail.add(chunk)
         whole.add(chunk)
-    subject, score = tail.rows
+    subject, score = tail.kept
     couples, trials = tail.rest
     group_of = np.full(1001, UNKNOWN)
     group_of[c.subject] = c.group

@@ -379,7 +379,8 @@ def test_a_new_run_is_compared_with_the_stored_one_within_their_intervals(study,
     stored = read_stored(study[0])
     assert stored.study == STUDY and differences(stored, stored) == []
     path = copied / "study.json"
-    kept = again(copied)  # with other resamples: the same numbers
+    save_study(copied, STUDY, "the same line")
+    kept = again(copied)
     assert differences(read_stored(path), stored) == []
     cell = kept["rows"][0]["cells"]["Accuracy"]
     low, high = cell["interval"]
@@ -414,7 +415,7 @@ def test_a_page_is_made_from_the_study_and_again_from_what_it_left(copied, tmp_p
         for seed in (0, 1):
             log_of(copied / f"{name}-seed{seed}", [2.0 - 0.1 * k - seed for k in range(6)])
     line = "/opt/env/bin/python -m fairjax.main --config /home/a/configs/x.py --workdir /tmp/runs/y"
-    save_study(copied, QUICK, line)
+    save_study(copied, STUDY, line)
     again(copied)
     page = tmp_path / "good.md"
     assert cli.main(["study", "page", str(copied), "--out", str(page)]) == 0
@@ -424,7 +425,8 @@ def test_a_page_is_made_from_the_study_and_again_from_what_it_left(copied, tmp_p
     assert "| Good |" in text and "![Training loss](good/loss.svg)" in text
     assert "1 Good, 2 Bad" in text and "[study.json](good/study.json)" in text
     curves = json.loads((tmp_path / "good" / "curves.json").read_text())
-    assert curves["rows"]["Good"]["loss"] == [[k, 1.5 - 0.1 * (k - 1)] for k in range(1, 7)]
+    expected = [pytest.approx([k, 1.5 - 0.1 * (k - 1)]) for k in range(1, 7)]
+    assert curves["rows"]["Good"]["loss"] == expected
     kept = "".join(path.read_text() for path in (tmp_path / "good").iterdir())
     assert "/opt" not in kept + text and "/home" not in kept + text and "/tmp" not in kept + text
     other = tmp_path / "again" / "good.md"
@@ -441,4 +443,4 @@ def test_a_page_is_made_from_the_study_and_again_from_what_it_left(copied, tmp_p
     (copied / "study.json").write_text(json.dumps(kept))
     with pytest.raises(SystemExit, match="1"):
         cli.main(["study", "check", str(copied), stored])
-    assert "1 differences among" in capsys.readouterr().out
+    assert "1 difference among" in capsys.readouterr().out
