@@ -1,6 +1,8 @@
 """Four virtual CPU devices, a compilation cache, and a key; nothing here touches the network."""
 
 import getpass
+import importlib.metadata
+import importlib.util
 import os
 import sys
 import tempfile
@@ -9,8 +11,12 @@ from pathlib import Path
 CACHE = Path(tempfile.gettempdir()) / f"fairjax-test-cache-{getpass.getuser()}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))  # workers and subprocesses share it
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")  # tests are small
-# Most of the suite's time is XLA's: programs are compiled without most of its passes.
+# Most of the suite's time is XLA's: programs are compiled without most of its passes, and by those
+# emitters that are done first. XLA ends a process at a flag that it does not know.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if importlib.util.find_spec("jaxlib") and importlib.metadata.version("jaxlib").startswith("0.10."):
+    flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest  # noqa: E402  the environment above must be set first
