@@ -124,7 +124,7 @@ def training_step(config: ConfigDict, *, batch: int, classes: int) -> tuple[Call
     )
     mesh = sharding.make_mesh(settings.train.head_shards)
     recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=100.0)
-    state = jax.jit(recipe.create, out_shardings=recipe.shardings)(jax.random.key(0))
+    state = recipe.create(jax.random.key(0))
     rows = sharding.global_batch(mesh, random_batch(settings.input, dataset, batch))
     key = jax.device_put(jax.random.key(1), sharding.replicated(mesh))
     step = recipe.step_with_frozen(recipe.freezing.frozen_at(0))

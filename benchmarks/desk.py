@@ -1,6 +1,6 @@
 """How often the answers beside an audit are right, on made-up data whose truth is known.
 
-    python benchmarks/desk.py [plan threshold paired identify intersections speed] [--repeats 200]
+    python benchmarks/desk.py [CASE ...] [--repeats 200]
 
 One JSON line a case. Shares have a standard error of sqrt(share (1 - share) / repeats).
 
@@ -15,6 +15,10 @@ One JSON line a case. Shares have a standard error of sqrt(share (1 - share) / r
     intersections  share of fair tables in which any intersection is called worse (0.05 at most), of
                    tables with a planted one in which it is found; share of 95 % shrunk intervals
                    that hold the truth
+    covariates     share of 95 % intervals that hold a group's true rate with covariates held, and
+                   the true ratio of two groups; share of tables in which a gap is shown as found
+                   and with covariates held (0.05 at most where only pictures differ), and in which
+                   covariates take part of it (0.05 at most where pictures do not differ)
     speed          seconds to fit and apply each method by scores on a million pairs
 
 `--fast` runs everything a few times over: it shows that it runs, and no number.
@@ -27,18 +31,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from fairjax.audit import intersections
-from fairjax.audit.identification import Gallery, measure
-from fairjax.audit.identification import Loaded as LoadedSearches
+from fairjax.audit.galleries import Galleries, Gallery
+from fairjax.audit.identification import measure
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.phantom_scores import Planted, Size, draw, true_rates
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.verdict import ALPHA, holm
 from fairjax.metrics import planning
-from fairjax.metrics.clustered import ClusteredRate, clustered_rate
+from fairjax.metrics.clustered import ClusteredRate, clustered_rate, dyads
+from fairjax.metrics.covariates import standardise
 from fairjax.metrics.identification import search
 from fairjax.metrics.planning import Design
 from fairjax.metrics.thresholds import GroupPairs, bounded_threshold
@@ -167,7 +174,7 @@ def identify(seed: int, found: Shares) -> None:
     for key, rate in rates[0].items():
         low, high = rate.interval(level=0.95)
         found[f"{key}: interval holds the truth"].append(low <= _TRUTH[key] <= high)
-    loaded = LoadedSearches("group", ("a", "b"), [Gallery("N", 120, _LAST[0])])
+    loaded = Galleries("group", ("a", "b"), [Gallery("N", 120, _LAST[0])])
     results = measure(loaded, fpirs=(0.1,), rank=1, level=0.95, seed=seed).results
     adjusted = [m.value for m in results.measures if m.name.endswith("_p_value_holm")]
     found["fair: called unequal"].append(
@@ -271,6 +278,68 @@ def intersect(seed: int, found: Shares) -> None:
             found[f"{name}: shrunk interval holds the truth"].append(inside)
 
 
+def covariates(seed: int, found: Shares) -> None:
+    """Four groups, one of them with worse pictures, less alike, both or neither."""
+    for shift, like in ((0.0, 0.0), (1.0, 0.0), (0.0, 0.4), (1.0, 0.4)):
+        for mated in (True, False):
+            key = (shift, like, mated)
+            if key not in _RATES:
+                many = [pictured(10_000 + k, *key).true for k in range(30)]
+                _RATES[key] = np.mean(many, axis=0)
+            drawn, true = pictured(seed, *key), _RATES[key]
+            fit = standardise(drawn.error, drawn.group, drawn.variables, dyads(drawn.subject))
+            what = f"pictures {shift:g}, group {like:g}, {'mated' if mated else 'non-mated'}"
+            for g in range(4):
+                low, high = fit.interval(g, held=True, level=0.95)
+                found[f"{what}: rate inside"].append(low <= true[g] <= high)
+            low, high = fit.log_ratio(2, 0, held=True, level=0.95).interval
+            found[f"{what}: ratio inside"].append(low <= np.log(true[2] / true[0]) <= high)
+            found[f"{what}: gap shown as found"].append(fit.equality(held=False) <= ALPHA)
+            found[f"{what}: gap shown, held"].append(fit.equality(held=True) <= ALPHA)
+            moved = fit.shrinkage(2, 0, level=0.95).p <= ALPHA
+            found[f"{what}: covariates take part"].append(moved)
+
+
+class Pictured(NamedTuple):
+    """Errors of pairs of pictures, and the true rate of each group with covariates held."""
+
+    error: np.ndarray
+    group: np.ndarray
+    variables: np.ndarray
+    subject: np.ndarray
+    true: np.ndarray
+
+
+_RATES: dict[tuple[float, float, bool], np.ndarray] = {}
+
+
+def pictured(seed: int, shift: float, like: float, mated: bool) -> Pictured:
+    """Pairs of 400 people with five pictures each, whose errors follow a probit model."""
+    rng = np.random.default_rng(seed)
+    people, images = 400, 5
+    home = np.arange(people) // 100
+    quality = 0.85 * rng.standard_normal((people, images)) + 0.5 * rng.standard_normal((people, 1))
+    quality += shift * (home == 2)[:, None]
+    shared = rng.standard_normal(people)
+    first, second = np.triu_indices(images, 1)
+    if mated:
+        subject = np.repeat(np.arange(people), len(first))[:, None].repeat(2, axis=1)
+        image = np.tile(np.stack([first, second], axis=1), (people, 1))
+    else:
+        own = np.repeat(np.arange(4), 6000)[:, None]
+        subject = rng.integers(0, 100, (len(own), 2)) + 100 * own
+        subject = subject[subject[:, 0] != subject[:, 1]]
+        image = rng.integers(0, images, subject.shape)
+    group, both = home[subject[:, 0]], quality[subject, image]
+    mean = both.mean(axis=1)
+    z = np.sqrt(0.3) * shared[subject].sum(axis=1) / (2.0 if mated else np.sqrt(2))
+    z += np.sqrt(0.7) * rng.standard_normal(len(z))
+    error = z < -1.9 + 0.5 * mean + like * (group == 2)
+    true = [special.ndtr(-1.9 + 0.5 * mean + like * (g == 2)).mean() for g in range(4)]
+    variables = np.column_stack([mean, mean**2, np.abs(both[:, 0] - both[:, 1])])
+    return Pictured(error, group, variables, subject, np.array(true))
+
+
 def speed() -> None:
     """Seconds to fit and apply each method by scores on a million pairs."""
     rng = np.random.default_rng(0)
@@ -314,6 +383,7 @@ CASES: dict[str, Callable[[int, Shares], None]] = {
     "paired": paired,
     "identify": identify,
     "intersections": intersect,
+    "covariates": covariates,
 }
 
 

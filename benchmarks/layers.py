@@ -19,8 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from unittest import mock
+from typing import Any, get_args
 
 from fairjax.run.host import keep_freed_memory
 
@@ -33,13 +32,13 @@ from step_time import WARM_UP, spread  # noqa: E402
 from fairjax.config import dataset as data_section  # noqa: E402
 from fairjax.config import load, task  # noqa: E402
 from fairjax.data.stream.pipeline import train_batches  # noqa: E402
-from fairjax.models.layers import conv, pool  # noqa: E402
+from fairjax.models.layers.backend import Form, plain_forms  # noqa: E402
 from fairjax.run import sharding  # noqa: E402
 from fairjax.run.build import build_run  # noqa: E402
 from fairjax.run.recipe import make_recipe  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FORMS = {"conv": [conv], "pool": [pool], "both": [conv, pool]}
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 def faces(file: str, **backbone: Any) -> ConfigDict:
@@ -72,18 +71,18 @@ STEPS: dict[str, Callable[[], ConfigDict]] = {
 }
 
 
-def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
+def make_step(config: ConfigDict, plain: Form | None) -> Callable[[], None]:
     """A function that takes one step and waits for it.
 
     Args:
       config: The run's config.
-      plain: Modules of layers that are compiled in their plain form.
+      plain: The CPU form that is replaced by the plain one, if any.
     """
     settings, mesh = build_run(config), sharding.make_mesh()
     dataset, images = settings.data.load(seed=settings.seed), settings.input
     recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=100.0)
     key = jax.random.key(settings.seed)
-    state = jax.jit(recipe.create, out_shardings=recipe.shardings)(key)
+    state = recipe.create(key)
     batches = train_batches(
         dataset.splits["train"],
         batch_size=settings.train.batch_size,
@@ -98,11 +97,7 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
         process_count=1,
     )
     batch = sharding.global_batch(mesh, next(batches))
-    with contextlib.ExitStack() as stack:
-        for module in plain:
-            swap = mock.patch.object(module, "takes_cpu_form", lambda lowering: False)
-            stack.enter_context(swap)
-        stack.enter_context(jax.set_mesh(mesh))
+    with jax.set_mesh(mesh), plain_forms(plain) if plain else contextlib.nullcontext():
         step = recipe.step_with_frozen(recipe.freezing.always).lower(state, batch, key).compile()
 
     def run() -> None:
@@ -115,14 +110,13 @@ def make_step(config: ConfigDict, plain: list[Any]) -> Callable[[], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("steps", nargs="*", help=f"of: {', '.join(STEPS)}; all without")
-    parser.add_argument("--form", choices=sorted(FORMS), help="this form alone")
+    parser.add_argument("--form", choices=FORMS, help="this form alone")
     parser.add_argument("--repeats", type=int, default=10, help="timed steps of each variant")
     args = parser.parse_args()
-    forms = [args.form] if args.form else list(FORMS)
+    forms = [args.form] if args.form else FORMS
     for name in args.steps or STEPS:
         config = STEPS[name]()
-        runs = {"": make_step(config, [])}
-        runs |= {form: make_step(config, FORMS[form]) for form in forms}
+        runs = {form: make_step(config, form) for form in (None, *forms)}
         elapsed, cpu = defaultdict(list), defaultdict(list)
         for turn in range(WARM_UP + args.repeats):
             for form, run in runs.items():
@@ -138,10 +132,10 @@ def main() -> None:
                 "form": form,
                 "device": f"{platform.machine()}, {os.cpu_count()} CPUs, {jax.default_backend()}",
                 "jax": jax.__version__,
-                "ms": spread(elapsed[""]),
+                "ms": spread(elapsed[None]),
             }
             for key, times in (("ratio", elapsed), ("cpu_ratio", cpu)):
-                pairs = zip(times[form], times[""], strict=True)
+                pairs = zip(times[form], times[None], strict=True)
                 line[key] = spread([without / as_is for without, as_is in pairs], 2)
             print(json.dumps(line), flush=True)
 

@@ -14,12 +14,18 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fairjax.run.host import end_with_parent, how_to_resume, keep_freed_memory
+from fairjax.run.host import (
+    add_xla_flags,
+    end_with_parent,
+    how_to_resume,
+    keep_compiled_programs,
+    keep_freed_memory,
+)
 
 
 def leave_at_once(number: int, frame: FrameType | None) -> None:
@@ -53,6 +59,7 @@ os.environ.setdefault(
 
 import fairjax  # noqa: E402
 from fairjax import config as config_lib  # noqa: E402
+from fairjax.config import command_line  # noqa: E402
 from fairjax.core.errors import (  # noqa: E402
     DONE,
     UNUSABLE,
@@ -67,6 +74,7 @@ from fairjax.run.workdir import (  # noqa: E402
     WorkdirError,
     claim,
     environment,
+    folder_that_stays,
     is_finished,
     settle_config,
     settle_data,
@@ -101,6 +109,12 @@ CHANGED_DATA = flags.DEFINE_string(
     "Resume although the data changed, for example after bad images were taken out. The refusal to "
     "resume prints the hash of the data to put here.",
 )
+PROFILE = flags.DEFINE_integer(
+    "profile",
+    0,
+    "Write a trace of so many steps to the run's folder profile, for TensorBoard or Perfetto.",
+    lower_bound=0,
+)
 COORDINATOR = flags.DEFINE_string("coordinator", None, "Address of process 0.")
 PROCESSES = flags.DEFINE_integer("processes", None, "Number of processes of the run.")
 PROCESS = flags.DEFINE_integer("process", None, "This process's number, from 0.")
@@ -117,11 +131,13 @@ HEARTBEAT_TIMEOUT = flags.DEFINE_float(
     "noticed at once.",
     lower_bound=1.0,
 )
+WORDS: dict[str, float | str] = {}  # flags of settings that take numbers and words, by key
 METAVARS = {
     "config": "FILE[:ARG]",
     "workdir": "DIR",
     "only": "RUN",
     "changed_data": "HASH",
+    "profile": "STEPS",
     "coordinator": "HOST:PORT",
     "processes": "N",
     "process": "K",
@@ -157,11 +173,11 @@ the same line resumes it."""
 USER_ERRORS = (FloatingPointError, OSError)
 
 
-def join_processes(config: ConfigDict) -> None:
+def join_processes(tree: Mapping[str, Any]) -> None:
     """Joins the other processes of this run when flags or a launcher's environment say so.
 
     Args:
-      config: What this process was started with; the others must have the same.
+      tree: Config that this process was started with; the others must have the same.
 
     Raises:
       ConfigError: If only some of --coordinator, --processes and --process are given, or one is
@@ -198,7 +214,7 @@ def join_processes(config: ConfigDict) -> None:
             str(coordinator),
             int(processes or 0),
             int(process or 0),
-            started_with=_started_with(config),
+            started_with=_started_with(tree),
             join_s=float(JOIN_TIMEOUT.value),
             heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
         )
@@ -207,6 +223,7 @@ def join_processes(config: ConfigDict) -> None:
     PEERS.append(joined)
     if joined.others:
         peers.end_in_one_line_on_abort()
+        peers.drop_lines_of_jax()
     jax.distributed.initialize(
         coordinator,
         processes,
@@ -218,12 +235,11 @@ def join_processes(config: ConfigDict) -> None:
     )
 
 
-def _started_with(config: ConfigDict) -> dict[str, Any]:
+def _started_with(tree: Mapping[str, Any]) -> dict[str, Any]:
     """What must be equal in all processes of a run, JSON-ready; where the data lie may differ."""
     code = environment({})
-    shared = [key for key in config_lib.keys(config) if not key.endswith(".root")]
     return {
-        **{key: config_lib.leaf(config, key) for key in shared},
+        **{key: value for key, value in config_lib.leaves(tree) if not key.endswith(".root")},
         "FairJAX": code["fairjax"],
         "git revision": code["git_revision"],
     }
@@ -254,18 +270,21 @@ def run(
     config: ConfigDict,
     workdir: Path,
     *,
-    join: Callable[[ConfigDict], None] | None = None,
+    join: Callable[[Mapping[str, Any]], None] | None = None,
     changed_data: str = "",
     show_tables: bool = False,
+    profile_steps: int = 0,
 ) -> int:
     """Trains, evaluates and reports; returns the exit status.
 
     Args:
       config: The config; it is checked before a device or a file is touched.
       workdir: The run's folder.
-      join: Joins the other processes; called between those checks and the first use of a device.
+      join: Joins the other processes, which must have the same config tree; called between those
+        checks and the first use of a device.
       changed_data: Hash of changed data to go on with; "" refuses any change.
       show_tables: Whether the protocol's tables are printed before the verdict.
+      profile_steps: Number of steps whose trace is written to the folder `profile`; 0 writes none.
 
     Raises:
       ConfigError, DataError, WorkdirError: For what a user can put right.
@@ -274,11 +293,14 @@ def run(
     from fairjax.run.build import build_run
 
     settings = build_run(config)
+    add_xla_flags(settings.train.xla_flags)
     if join is not None:
-        join(config)
+        join(settings.tree)
     import jax
     from jax.experimental import multihost_utils
 
+    if settings.train.optimization_level:
+        jax.config.update("jax_optimization_level", settings.train.optimization_level)
     from fairjax.run import prepare
     from fairjax.run.loading import MODEL_FILE, describe_model
     from fairjax.run.train import train
@@ -290,7 +312,8 @@ def run(
             return DONE  # the run is finished, and process 0 reports
         dataset = settings.data.load(seed=settings.seed)
         _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
-        outcome = train(settings, workdir, dataset)
+        with folder_that_stays(workdir):
+            outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
         return 0 if outcome.finished else 128 + outcome.signal_number
     with claim(workdir):
         settle_config(workdir, settings.tree)
@@ -315,7 +338,8 @@ def run(
             settle_data(workdir, manifest, accepted=changed_data)
             _require_same("data", json.dumps(manifest["hash"]))
             write_json(workdir / MODEL_FILE, describe_model(settings, dataset))
-            outcome = train(settings, workdir, dataset)
+            with folder_that_stays(workdir):
+                outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
             if not outcome.finished:
                 print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
                 return 128 + outcome.signal_number
@@ -360,6 +384,7 @@ def main(argv: Sequence[str]) -> int:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
+        keep_compiled_programs()
         return run(config, Path(workdir), join=join_processes, **_asked())
     return _study(config, Path(workdir))
 
@@ -371,14 +396,17 @@ def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError("--evaluate runs in one process, on all of its devices.")
     config_lib.validate(config)
+    keep_compiled_programs()
     import jax
 
     from fairjax.run import reevaluate
+    from fairjax.run.build import build_run
 
-    config = reevaluate.merged(config, source)
+    config = ConfigDict(reevaluate.merged(config.to_dict(), source))
     config_lib.validate(config, device_count=jax.device_count())
-    folder = workdir or reevaluate.default_folder(config, source)
-    settings = reevaluate.reevaluate(config, source, folder)
+    settings = build_run(config)
+    folder = workdir or reevaluate.default_folder(settings, source)
+    reevaluate.reevaluate(settings, source, folder)
     path = report(settings.scoring, folder, Console(), show_tables=TABLES.value)
     print(f"\nReport: {path}")
     return DONE
@@ -386,7 +414,11 @@ def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
 
 def _asked() -> dict[str, Any]:
     """What flags ask of a run besides its config."""
-    return {"changed_data": CHANGED_DATA.value or "", "show_tables": TABLES.value}
+    return {
+        "changed_data": CHANGED_DATA.value or "",
+        "show_tables": TABLES.value,
+        "profile_steps": PROFILE.value,
+    }
 
 
 def _study(config: ConfigDict, workdir: Path) -> int:
@@ -398,6 +430,7 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()
+        keep_compiled_programs()
         return run(chosen.config, chosen.folder, join=join_processes, **_asked())
     if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
         raise config_lib.ConfigError(
@@ -430,6 +463,8 @@ def guarded(argv: Sequence[str]) -> int:
         return UNUSABLE
     except BaseException as error:
         why = repr(error)
+        for peers in PEERS:
+            peers.wait_for_news()
         raise
     finally:
         for peers in PEERS:
@@ -486,9 +521,11 @@ def parse(argv: list[str]) -> list[str]:
     if "--version" in argv[1:]:
         print(f"fairjax {fairjax.__version__}")
         raise SystemExit(DONE)
-    argv = _with_config_files(argv)
+    argv = command_line.with_config_files(argv)
+    remaining, words = command_line.take_words(argv)
+    WORDS.update(words)
     try:
-        return flags.FLAGS(_without_words(argv))
+        return flags.FLAGS(remaining)
     except (
         flags.Error,
         AttributeError,
@@ -498,7 +535,7 @@ def parse(argv: list[str]) -> list[str]:
         TypeError,
         ValueError,
     ) as error:
-        report_error(_flag_message(error, argv))
+        report_error(command_line.explain(error, argv))
         raise SystemExit(USAGE) from None
     except ModuleNotFoundError as error:  # a config file names what needs it
         message = missing_extra(error, "training")
@@ -506,72 +543,6 @@ def parse(argv: list[str]) -> list[str]:
             raise
         report_error(message)
         raise SystemExit(UNUSABLE) from None
-
-
-WORDS: dict[str, float | str] = {}  # by key: flags of settings that take numbers and words
-
-
-def _without_words(argv: Sequence[str]) -> list[str]:
-    """The command line without the flags of settings that are numbers or words, put into `WORDS`.
-
-    ml_collections takes the type of a setting from its present value and refuses the other.
-    """
-    joined = "\0".join(argv[1:])
-    flag = r"(?:^|(?<=\0))--?config\.([^=\0]+)[=\0]([^\0]*)(?:\0|$)"
-    found = re.search(r"(?:^|\0)--?config[=\0]([^\0]*)", joined)
-    if not found or not re.search(flag, joined):
-        return list(argv)
-    try:
-        config = config_lib.load(found[1])
-    except config_lib.ConfigError:  # said when the flags are read
-        return list(argv)
-
-    def take(hit: re.Match[str]) -> str:
-        path, text = hit[1], hit[2]
-        known = path in config_lib.keys(config)
-        if not known or not config_lib.takes_words(config_lib.annotation_at(config, path)):
-            return hit[0]
-        WORDS[path] = config_lib.number_or_word(text)
-        return ""
-
-    rest = re.sub(flag, take, joined).strip("\0")
-    return [argv[0], *(rest.split("\0") if rest else [])]
-
-
-def _with_config_files(argv: Sequence[str]) -> list[str]:
-    """The command line, the name of a config that FairJAX ships being the path of its file."""
-    words = list(argv)
-    for place in range(1, len(words)):
-        name, equals, value = words[place].partition("=")
-        if name in ("--config", "-config") and equals:
-            words[place] = f"{name}={config_lib.find_file(value)}"
-        elif words[place - 1] in ("--config", "-config"):
-            words[place] = config_lib.find_file(words[place])
-    return words
-
-
-def _flag_message(error: Exception, argv: Sequence[str]) -> str:
-    """One line for what absl or ml_collections made of the command line."""
-    joined = "\0".join(argv[1:])
-    found = re.search(r"(?:^|\0)--?config[=\0]([^\0]*)", joined)
-    if found:
-        try:
-            config = config_lib.load(found[1])
-        except config_lib.ConfigError as better:
-            return str(better)
-        known = config_lib.keys(config)
-        for path in re.findall(r"(?:^|\0)--?config\.([^=\0]+)", joined):
-            if path not in known:
-                return f"--config.{path} cannot be set; {config_lib.suggest_key(config, path)}"
-        if isinstance(error, flags.IllegalFlagValueError):
-            for path, text in re.findall(r"(?:^|\0)--?config\.([^=\0]+)[=\0]([^\0]*)", joined)[-1:]:
-                example = config_lib.leaf(config, path)
-                return (
-                    f"--config.{path}={text!r} is not a valid {type(example).__name__}; "
-                    f"write for example --config.{path}={example}"
-                )
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return said[0]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 CACHE = Path(tempfile.gettempdir()) / f"fairjax-test-cache-{getpass.getuser()}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))  # workers and subprocesses share it
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")  # tests are small
+# Most of the suite's time is XLA's: programs are compiled without most of its passes.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest  # noqa: E402  the environment above must be set first
@@ -29,6 +31,14 @@ def _forget_programs():
     yield
     if "jax" in sys.modules:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def optimised():
+    """Programs of a module as users run them, for what is trained for long."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

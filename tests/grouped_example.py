@@ -21,6 +21,12 @@ TARGETS = {
 }
 
 
+TASKS = {
+    "gender": {"kind": "classes", "attribute": "gender"},
+    "age": {"kind": "regression", "attribute": "age"},
+}
+
+
 class Stage(nn.Module):
     """One convolution, exposed as "stage_4", a linear layer, and a norm if asked."""
 
@@ -49,10 +55,21 @@ def make_batch(rows=12, size=8, seed=0, **labels):
         "identity": people.astype(np.int32),
         "group": (people // 2).astype(np.int32),
         "gender": rng.integers(0, 2, rows).astype(np.int32),
+        "age": np.full(rows, 30, np.int32),
         "mask": np.ones(rows, bool),
         "epoch": np.float32(0),
     }
     return {name: jnp.asarray(value) for name, value in {**batch, **labels}.items()}
+
+
+def genders_by_group():
+    """40 rows whose brightness is the gender: group 0 is 80 percent bright, group 1 20 percent."""
+    rng = np.random.default_rng(0)
+    group = np.arange(40) % 2
+    gender = np.where(group == 0, np.arange(40) % 10 < 8, np.arange(40) % 10 < 2).astype(int)
+    images = 64 + 96 * gender[:, None, None, None] + rng.integers(-20, 21, (40, 8, 8, 3))
+    labels = {"group": group.astype(np.int32), "gender": gender.astype(np.int32)}
+    return make_batch(rows=40, image=images.astype(np.uint8), **labels)
 
 
 def value_and_gradient(method, batch, key):

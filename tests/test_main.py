@@ -240,13 +240,8 @@ def test_help_says_how_to_call_the_command_and_names_every_flag(flag, capsys):
     ("flags", "said"),
     [
         (["--config.train.epoch=1"], "did you mean 'train.epochs'"),
-        (["--config.train.batch_size=1e3"], "not a valid int; write for example"),
         (["--config.train.batch_size=-2"], "config.train.batch_size=-2 must be above 0"),
         (["--config.backbone.name=resnext"], "did you mean 'resnet'"),
-        (["--config.data.differential.kind=fog"], "fog"),
-        (["--config.input.augment.flip=2.0"], "augment.flip"),
-        (["--wrokdir=x"], "Unknown command line flag 'wrokdir'"),
-        (["--config=missing.py"], "'missing.py' is not there"),
         (["--processes=2"], "--coordinator, --process is missing"),
     ],
 )

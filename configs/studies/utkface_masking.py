@@ -3,13 +3,17 @@
 Source: the UTKFace study with ResNet-50, TFC and masked autoencoders, Table 4 (age in seven classes
   by race, three ways to mask) and sections 3.3 to 3.5. Its claims: masking sensitive patches lowers
   the relative spread between races (Std/Mean), and costs little accuracy.
-Runs, for each seed: a race classifier leaves its sensitivity map; three masked autoencoders are
-  pre-trained with random masks, masks that follow the map and masks that avoid it; each is
-  fine-tuned to the age classes. `attention` adds to each age classifier's report where it looks,
-  by race.
+Runs, for each of five folds, so that every image is tested once: a race classifier leaves its
+  sensitivity map; three masked autoencoders are pre-trained with random masks, masks that follow
+  the map and masks that avoid it; each is fine-tuned to the age classes. `attention` adds to each
+  age classifier's report where it looks, by race.
+Primary claim, named before the runs: with masks on sensitive patches Std/Mean over the races is
+  lower than with random ones. All else is descriptive. It is tested only where overall accuracy is
+  at most 1.14 points lower, one and a half times the paper's cost.
 Run: python -m fairjax.main --config configs/studies/utkface_masking.py --workdir runs/masking \
   --config.data.root=DIR
-Reduced: :small, 64 pixels, patches of 8, tiny networks, three seeds; docs/results has its table.
+Reduced: :small, 64 pixels, patches of 8, tiny networks; about 2.8 hours of two cores, not run in
+  this form. docs/results has an older one: fewer epochs, three random splits.
 Smoke test: :smoke, one seed on generated faces.
 """
 
@@ -17,7 +21,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from fairjax.config import Claim, Column, Row, Study, Thesis, load, parse_arg, study
+from fairjax.config import Claim, Column, Floor, Row, Study, Thesis, load, parse_arg, study
 
 RUNS = Path(__file__).parents[1] / "utkface"
 RACES = ("White", "Black", "Asian", "Indian", "Others")
@@ -37,14 +41,18 @@ PUBLISHED_F1 = {
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: small, smoke, seed=0 (the first), seeds=3, attention."""
-    options = parse_arg(arg, small=False, smoke=False, seed=0, seeds=3, attention=False)
+    """Arguments: small, smoke, seed=0 (the first fold), seeds=5 (folds), attention."""
+    options = parse_arg(arg, small=False, smoke=False, seed=0, seeds=5, attention=False)
     size = "small" if options.small else "smoke" if options.smoke else ""
     config = load(f"{RUNS / 'vit.py'}:{size},target=age")
     classifier = load(f"{RUNS / 'vit.py'}:{size}")
     autoencoder = load(f"{RUNS / 'mae.py'}:{size}")
     attribute = config.eval.protocol.group_by
     config.seed = options.seed
+    if not options.smoke:
+        config.data.split.update(folds=5, ratio=(0.7, 0.1, 0.2))
+    if options.small:
+        classifier.train.epochs, autoencoder.train.epochs, config.train.epochs = 8.0, 20.0, 10.0
     rows = [
         Row(
             "race classifier",
@@ -96,41 +104,60 @@ def get_config(arg: str = "") -> ConfigDict:
         Column("F1 Std/Mean", f"{f1}_std_over_mean", across=attribute, digits=3),
         Column("Macro F1 mean", "age_bin_macro_f1_mean", across=attribute),
     ]
-    lowers = "Masking sensitive patches lowers the relative spread between races."
-    more = "It lowers it more than masking the others does."
-    little = f"It costs less than {MARGIN:g} points of accuracy."
-    claims = (
-        Claim(lowers, "masks: sensitive", "masks: random", "Std/Mean", "lower"),
-        Claim(little, "masks: sensitive", "masks: random", "Overall", "higher", margin=MARGIN),
-        Claim(more, "masks: sensitive", "masks: non-sensitive", "Std/Mean", "lower"),
-        Claim("It costs accuracy.", "masks: sensitive", "masks: random", "Overall", "lower"),
+    lowers = Claim(
+        "Masking sensitive patches lowers the relative spread between races.",
+        "masks: sensitive",
+        "masks: random",
+        "Std/Mean",
+        "lower",
     )
+    others = [
+        Claim(
+            f"{ours} against {theirs}: {title}.",
+            f"masks: {ours}",
+            f"masks: {theirs}",
+            title,
+            direction,
+            descriptive=True,
+        )
+        for ours, theirs in (("sensitive", "random"), ("sensitive", "non-sensitive"))
+        for title, direction in (
+            ("Std/Mean", "lower"),
+            ("Overall", "higher"),
+            ("Mean", "higher"),
+            ("Std", "lower"),
+            ("Worst", "higher"),
+            ("F1 Std/Mean", "lower"),
+        )
+        if (theirs, title) != ("random", "Std/Mean")
+    ]
     thesis = Thesis(
         "Masking sensitive patches lowers the relative spread between races and costs little "
         "accuracy.",
-        must_hold=(lowers, little),
-        must_not_fail=(more,),
-        holds="Both are shown.",
-        contradicted="The contrary of one of them is shown.",
-        inconclusive="These runs cannot tell: not both are shown, nor is the contrary of either.",
+        must_hold=(lowers.text,),
+        must_not_fail=(),
+        holds="The spread is lower, at little cost.",
+        contradicted="The spread is higher.",
+        inconclusive="These runs cannot tell.",
     )
     plan = Study(
         title="Age accuracy by race and masking strategy",
         source="the UTKFace study, Table 4" if published else "",
         rows=tuple(rows),
         columns=tuple(columns),
-        claims=claims,
+        claims=(lowers, *others),
         thesis=thesis,
         seeds=tuple(range(options.seed, options.seed + (1 if options.smoke else options.seeds))),
         resamples=20 if options.smoke else 200,
+        floor=Floor("Overall", "masks: random", MARGIN),
+        folds=not options.smoke,
         notes=(
             "Accuracy, weighted F1 and macro F1 of seven age classes; Mean, Std (ddof 1) and "
             "Std/Mean run over the races, unweighted.",
             "The paper does not state its split, seeds, optimiser or epochs; its differences "
             "between the three strategies are within the noise of one test split of its size.",
             f"A cost of less than {MARGIN:g} points is little: one and a half times the paper's.",
-            "Each seed trains its own classifier, autoencoders and age classifiers, on its own "
-            "split.",
+            "Each fold trains its own classifier, autoencoders and age classifiers.",
         ),
     )
     return study(config, plan)

@@ -1,10 +1,11 @@
 """What each fairness method for attributes buys and costs, on UTKFace.
 
 Source: none of its own; docs/methods names each method's.
-Runs, for each seed: the ResNet baseline of configs/utkface/resnet50.py; on the same network
-  Group-DRO, adversarial removal, reweighting, penalties on the gaps in demographic parity and in
-  equalised odds, and Fair Mixup; the TFC network and a ViT that was pre-trained as a masked
-  autoencoder, both trained with labels alone from there. Groups are races.
+Runs, for each of five folds, so that every image is tested once: the ResNet baseline of
+  configs/utkface/resnet50.py; on the same network Group-DRO, adversarial removal, reweighting,
+  penalties on the gaps in demographic parity and in equalised odds, and Fair Mixup; the TFC network
+  and a ViT that was pre-trained as a masked autoencoder, both trained with labels alone from there.
+  Groups are races.
 Data: UTKFace, aligned and cropped.
 Run: python -m fairjax.main --config configs/studies/utkface_methods.py:small \
   --workdir runs/utkface_methods --config.data.root=DIR
@@ -35,12 +36,14 @@ RATES = ("gender FPR", "gender FNR")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Arguments: small, smoke, seed=0 (the first), seeds=3."""
-    options = parse_arg(arg, small=False, smoke=False, seed=0, seeds=3)
+    """Arguments: small, smoke, seed=0 (the first fold), seeds=5 (folds)."""
+    options = parse_arg(arg, small=False, smoke=False, seed=0, seeds=5)
     size = "small" if options.small else "smoke" if options.smoke else ""
     config = load(f"{RUNS / 'resnet50.py'}:{size}")
     config.seed = options.seed
     config.eval.published = ""
+    if not options.smoke:
+        config.data.split.update(folds=5, ratio=(0.7, 0.1, 0.2))
     if options.small:
         config.backbone.update(depth=18, width=16)
     attribute = config.eval.protocol.group_by
@@ -79,6 +82,7 @@ def get_config(arg: str = "") -> ConfigDict:
         claims=tuple(claims),
         seeds=tuple(range(options.seed, options.seed + (1 if options.smoke else options.seeds))),
         resamples=20 if options.smoke else 200,
+        folds=not options.smoke,
         trade_off=("Gender accuracy", f"Gap {RATES[0]}"),
         baseline=BASELINE,
         facts={name: {"needs group labels": "yes" if name in needing else "no"} for name in names},

@@ -42,6 +42,8 @@ def audit(
     sample_pairs: int | None = None,
     embedding: str = "",
     scorer: str = "",
+    covariates: Any = None,
+    covariate: str | Sequence[str] = (),
     calibrate_on: Any = None,
     fmr: float | int | Sequence[float] | None = None,
     threshold: float | int | Sequence[float] = (),
@@ -101,6 +103,10 @@ def audit(
       sample_pairs: Compare at most so many mated and non-mated pairs a group.
       embedding: What columns of an embedding's dimensions begin with, where several are numbered.
       scorer: How embeddings are compared: "cosine" or "mls"; "" is "mls" where all have variances.
+      covariates: A table with a row an image (or a person) and its covariates, such as brightness:
+        is a gap that of the group or of the picture?
+      covariate: Covariates to hold; without `covariates`, columns of `groups` or of both
+        sides in `data`. Default: every column of numbers of `covariates`.
       calibrate_on: A table of other scored pairs to find thresholds on.
       fmr: False match rates in (0, 1) whose thresholds are taken. Default: 1e-3 and 1e-4, or none
         where `threshold` or decisions are given.
@@ -108,7 +114,7 @@ def audit(
       protocol: "plain", "rfw", "bfw" or "lfw": adds the accuracies of that benchmark.
       tolerance: The gap that is accepted, by the measure's name: {"fmr_max_over_min": 2}.
       kind: What scores are: "cosine", "l2", "squared_l2", "cosine_distance", "percent",
-        "probability" or "other".
+        "probability", "probability_not_same" (a distance) or "other".
       regression: Whether `y_true` and `y_pred` are numbers, such as ages.
       no_answer: Predictions that are none, such as "no face".
       failures: Whether a missing score is a failure to acquire.
@@ -210,6 +216,8 @@ def audit(
         pairs=_pair_list(pairs),
         all_pairs=all_pairs,
         sample_pairs=sample_pairs,
+        covariates=None if covariates is None else as_source(covariates, "the table of covariates"),
+        hold=_words(covariate),
         calibrate_on=None
         if calibrate_on is None
         else as_source(calibrate_on, "the calibration table"),
@@ -469,9 +477,11 @@ class _Columns:
     @property
     def vectors(self) -> bool:
         """Whether the table is one of embeddings."""
+        from fairjax.audit.foreign import adopt
+
         if not self._sources:
             return False
-        first = self._sources[0]
+        first = adopt(self._sources[0])
         return first.suffix in (".npz", ".npy") if isinstance(first, Path) else bool(first.vectors)
 
     def one(self, value: Any, default: str) -> str:
@@ -589,6 +599,7 @@ def _with_row_numbers(source: Any) -> Any:
 
 def _are_pairs(source: "Source", asked: "Asked", task: str | None) -> bool:
     """Whether a row is a pair."""
+    from fairjax.audit.foreign import adopt
     from fairjax.audit.layout import has_two_sides
     from fairjax.audit.tables import InputError, column_names
 
@@ -596,7 +607,7 @@ def _are_pairs(source: "Source", asked: "Asked", task: str | None) -> bool:
         raise InputError(f"task={task!r}: expected 'verification', 'attributes' or None.")
     if task:
         return task == "verification"
-    if has_two_sides(column_names(source), asked):
+    if has_two_sides(column_names(adopt(source)), asked):
         return True
     return not asked.mated and not asked.decision
 

@@ -42,12 +42,12 @@ class Applied:
     sentences: tuple[str, ...]
 
 
-def settings_of(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+def settings_of(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """A method's settings: its defaults, with those given in the defaults' types.
 
     Args:
       name: Key of `METHODS`.
-      given: Text by setting's name.
+      texts: Text by setting's name.
 
     Raises:
       InputError: If there is no such method or setting, or a value is of another type.
@@ -55,7 +55,7 @@ def settings_of(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     if name not in METHODS:
         raise UsageError(f"--method {name}: there is {', '.join(METHODS)}.")
     settings = dict(METHODS[name].defaults)
-    for key, text in given.items():
+    for key, text in texts.items():
         key = key.replace("-", "_")
         if key not in settings:
             known = ", ".join(settings) or "none"
@@ -158,7 +158,7 @@ def apply(fitted: Fitted, loaded: Loaded, system: str, *, source: str) -> Applie
         new = method.apply(fitted.arrays, fitted.settings, scores)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from error
-    said = (
+    sentences = (
         f"{method.title[0].upper()}{method.title[1:]} ({method.source}), fitted on "
         f"{len(fitted.people):,} other people.",
         {
@@ -169,10 +169,10 @@ def apply(fitted: Fitted, loaded: Loaded, system: str, *, source: str) -> Applie
         }[method.groups],
     )
     if method.gives == "embedding":
-        return Applied(None, new, said)
+        return Applied(None, new, sentences)
     if not np.isfinite(new).all():
         raise InputError(f"{source}: {(~np.isfinite(new)).sum():,} new scores are not finite.")
-    return Applied(new, None, said)
+    return Applied(new, None, sentences)
 
 
 def write_scores(

@@ -69,29 +69,29 @@ def measures_of(rate: GroupedRate, attribute: str, *, level: float) -> list[Meas
       attribute: What the groups are of.
       level: Coverage of the intervals, a fraction.
     """
-    found = []
-    for group, one in [("", rate.everyone), *rate.groups.items()]:
-        ends = one.interval(level=level) if one.trials else None
-        found.append(
+    measures = []
+    for group, counted in [("", rate.everyone), *rate.groups.items()]:
+        ends = counted.interval(level=level) if counted.trials else None
+        measures.append(
             Measure(
                 rate.name,
-                finite_or_none(one.rate),
+                finite_or_none(counted.rate),
                 "fraction",
-                one.trials,
+                counted.trials,
                 {attribute: group} if group else {},
                 interval=ends,
                 level=level if ends else None,
                 method="Wilson on effective trials" if ends else "",
-                n_clusters=one.people,
-                n_errors=one.errors,
+                n_clusters=counted.people,
+                n_errors=counted.errors,
                 rule=rate.rule,
                 at=rate.at,
                 threshold=rate.threshold,
                 threshold_source=rate.threshold_source,
-                note="" if one.trials else "no searches",
+                note="" if counted.trials else "no searches",
             )
         )
-    return found
+    return measures
 
 
 def tests_of(rates: Sequence[GroupedRate], attribute: str, *, seed: int) -> list[Measure]:
@@ -102,16 +102,18 @@ def tests_of(rates: Sequence[GroupedRate], attribute: str, *, seed: int) -> list
       attribute: What the groups are of.
       seed: Non-negative.
     """
-    p = np.array([np.nan if (one := rate.p_value(seed=seed)) is None else one for rate in rates])
+    p = np.array(
+        [np.nan if (value := rate.p_value(seed=seed)) is None else value for rate in rates]
+    )
     adjusted = holm(p)
     tests = int(np.sum(~np.isnan(p)))
-    found = []
+    measures = []
     for rate, raw, twin in zip(rates, p, adjusted, strict=True):
         blank = Measure(
             f"{rate.name}_equality_p_value",
             finite_or_none(float(raw)),
             "fraction",
-            sum(one.trials for one in rate.groups.values()),
+            sum(counted.trials for counted in rate.groups.values()),
             across=attribute,
             at=rate.at,
             method=f"{_DRAWS} draws at the pooled rate on effective trials",
@@ -119,7 +121,7 @@ def tests_of(rates: Sequence[GroupedRate], attribute: str, *, seed: int) -> list
             note="" if np.isfinite(raw) else "no test: no group, or every search, has an error",
         )
         ratio = rate.detectable_ratio(alpha=ALPHA / max(tests, 1), seed=seed)
-        found += [
+        measures += [
             blank,
             replace(
                 blank,
@@ -138,4 +140,4 @@ def tests_of(rates: Sequence[GroupedRate], attribute: str, *, seed: int) -> list
                 note="",
             ),
         ]
-    return found
+    return measures

@@ -95,12 +95,12 @@ def _fields(line: str, delimiter: str) -> list[str]:
 def _commas(lines: Sequence[str], delimiter: str, numbers: Sequence[str]) -> bool:
     """Whether columns of numbers hold decimal commas, and never a point."""
     header = [name.strip() for name in _fields(lines[0], delimiter)] if lines else []
-    places = [header.index(name) for name in numbers if name in header]
+    indices = [header.index(name) for name in numbers if name in header]
     commas = False
     for line in lines[1:]:
         fields = _fields(line, delimiter)
-        for place in places:
-            word = fields[place] if place < len(fields) else ""
+        for index in indices:
+            word = fields[index] if index < len(fields) else ""
             if "." in word:
                 return False
             commas = commas or bool(_COMMA.fullmatch(word))

@@ -101,12 +101,12 @@ def differences(first: Results, second: Results) -> list[Difference]:
 
 
 def _found(first: Results, second: Results) -> Iterator[Difference]:
-    for what, effect, places in _CAUSES:
-        for place in places:
-            one, other = (_at(results, place) for results in (first, second))
-            if one != other:
-                name = what if len(places) == 1 else f"{what}: {place.split('.')[-1]}"
-                yield Difference(name, _text(one), _text(other), effect)
+    for title, effect, places in _CAUSES:
+        for path in places:
+            old, new = (_at(results, path) for results in (first, second))
+            if old != new:
+                name = title if len(places) == 1 else f"{title}: {path.split('.')[-1]}"
+                yield Difference(name, _text(old), _text(new), effect)
 
 
 def tables(first: Results, second: Results, names: tuple[str, str]) -> list[Table]:
@@ -117,8 +117,8 @@ def tables(first: Results, second: Results, names: tuple[str, str]) -> list[Tabl
       second: The other.
       names: What to call them.
     """
-    found = differences(first, second)
-    rows = [[str(k), *difference] for k, difference in enumerate(found, 1)]
+    listed_differences = differences(first, second)
+    rows = [[str(k), *difference] for k, difference in enumerate(listed_differences, 1)]
     causes = Table(
         "What differs, what moves numbers most first",
         ["", "what", *names, "effect"],
@@ -137,16 +137,21 @@ def _numbers(first: Results, second: Results, names: tuple[str, str]) -> Table:
     old = {_place(m): m for m in first.measures if m.value is not None}
     rows = []
     for m in second.measures:
-        one = old.get(_place(m))
-        if one is None or m.value is None or one.value is None or m.value == one.value:
+        before = old.get(_place(m))
+        if before is None or m.value is None or before.value is None or m.value == before.value:
             continue
-        width = (one.interval[1] - one.interval[0]) / 2 if one.interval else 0.0
-        apart = abs(m.value - one.value)
-        rows.append((apart / width if width else 0.0, apart, _words(m), one, m))
+        width = (before.interval[1] - before.interval[0]) / 2 if before.interval else 0.0
+        apart = abs(m.value - before.value)
+        rows.append((apart / width if width else 0.0, apart, _words(m), before, m))
     rows.sort(key=lambda row: row[:2], reverse=True)
     shown = [
-        [words, digits(one.value, m.unit), digits(m.value, m.unit), f"{ratio:.1f}" if ratio else ""]
-        for ratio, _, words, one, m in rows[:20]
+        [
+            words,
+            digits(before.value, m.unit),
+            digits(m.value, m.unit),
+            f"{ratio:.1f}" if ratio else "",
+        ]
+        for ratio, _, words, before, m in rows[:20]
     ]
     more = f" {len(rows) - 20} more differ." if len(rows) > 20 else ""
     return Table(
@@ -192,26 +197,26 @@ def _variants(first: Results, second: Results, names: tuple[str, str]) -> Table:
     )
 
 
-def _at(results: Results, place: str) -> Any:
+def _at(results: Results, path: str) -> Any:
     """What is written at a dotted place; None where nothing is."""
-    if place == "kind":
+    if path == "kind":
         return results.kind
-    if place == "ddof":
+    if path == "ddof":
         return sorted({m.ddof for m in results.measures if m.ddof is not None}) or None
-    room, *keys = place.split(".")
-    found: Any = getattr(results, room)
+    room, *keys = path.split(".")
+    value: Any = getattr(results, room)
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    if place == "provenance.files" and found:
-        return {role: file["hash"] for role, file in found.items()}
-    return found
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if path == "provenance.files" and value:
+        return {role: file["hash"] for role, file in value.items()}
+    return value
 
 
 def _text(value: Any) -> str:
     if value is None or value in ({}, [], ""):
         return _ABSENT
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(str, value))
     text = str(value)

@@ -46,9 +46,10 @@ def in_own_unit(
         arrays = _turned(arrays)
     if several:
         arrays["systems"] = {
-            name: _turned(one) if name in systems else one for name, one in several.items()
+            name: _turned(system_arrays) if name in systems else system_arrays
+            for name, system_arrays in several.items()
         }
-    held = [
+    is_turned = [
         m.system in systems and not (m.system in as_cosines and m.name.startswith("accuracy"))
         for m in results.measures
     ]
@@ -58,7 +59,8 @@ def in_own_unit(
     return replace(
         results,
         measures=[
-            _measure(m) if minus else m for m, minus in zip(results.measures, held, strict=True)
+            _measure(m) if minus else m
+            for m, minus in zip(results.measures, is_turned, strict=True)
         ],
         arrays=arrays,
         protocol=protocol,

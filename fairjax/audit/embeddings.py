@@ -112,7 +112,7 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
     if wrong.any():
         raise InputError(
             f"{path}: embedding {np.argmax(wrong) + 1} is all zeros, or has NaN or infinity "
-            f"({wrong.sum():,} such)."
+            f"({counted(int(wrong.sum()), 'such embedding')})."
         )
     for name, column in columns.items():
         if column.shape != (len(embedding),):
@@ -315,15 +315,15 @@ def _made(path: Source, columns: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def _own_pairs(path: Source, columns: dict[str, np.ndarray]) -> Pairs | None:
     """Takes out of the columns the pairs of a benchmark."""
-    found = {n.removeprefix(PAIR): columns.pop(n) for n in [*columns] if n.startswith(PAIR)}
-    if not found:
+    arrays = {n.removeprefix(PAIR): columns.pop(n) for n in [*columns] if n.startswith(PAIR)}
+    if not arrays:
         return None
-    whole = set(found) == {f.name for f in fields(Pairs)}
-    if not whole or len({x.shape for x in found.values()}) > 1 or not found["first"].size:
+    whole = set(arrays) == {f.name for f in fields(Pairs)}
+    if not whole or len({x.shape for x in arrays.values()}) > 1 or not arrays["first"].size:
         raise InputError(f"{path}: its pairs are damaged; embed the images again.")
-    if min(found["first"].min(), found["second"].min()) < 0:
+    if min(arrays["first"].min(), arrays["second"].min()) < 0:
         raise InputError(f"{path}: its pairs name images that are not there.")
-    return Pairs(**found)
+    return Pairs(**arrays)
 
 
 def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:
@@ -340,8 +340,8 @@ def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:
             vectors.append(np.stack([batch.columns[name] for name in numbers], axis=1))
         for name in text:
             words[name] += batch.columns[name].to_pylist()
-    found = {name: np.array(column) for name, column in words.items()}
-    return found | ({"embedding": np.concatenate(vectors)} if vectors else {})
+    arrays = {name: np.array(column) for name, column in words.items()}
+    return arrays | ({"embedding": np.concatenate(vectors)} if vectors else {})
 
 
 def _words(path: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -365,36 +365,40 @@ def _dimensions(path: Source, names: Sequence[str], prefix: str) -> list[str]:
         if hit and series.setdefault(hit[1].lower(), {}).setdefault(int(hit[2]), name) != name:
             raise InputError(f"{path} has two columns {hit[1]}{int(hit[2])}; rename one.")
     if prefix:
-        found = {before: one for before, one in series.items() if before == prefix.lower()}
+        candidates = {
+            start: columns for start, columns in series.items() if start == prefix.lower()
+        }
     else:
-        several = {before: one for before, one in series.items() if len(one) > 1}
-        found = {b: one for b, one in several.items() if b.rstrip("_-. ") in _PREFIXES}
-        found = found or {b: one for b, one in several.items() if len(one) >= _FEW_DIMENSIONS}
-    if len(found) > 1:
-        shown = "; ".join(listed(list(one.values()), most=3) for one in found.values())
+        several = {start: columns for start, columns in series.items() if len(columns) > 1}
+        candidates = {b: columns for b, columns in several.items() if b.rstrip("_-. ") in _PREFIXES}
+        candidates = candidates or {
+            b: columns for b, columns in several.items() if len(columns) >= _FEW_DIMENSIONS
+        }
+    if len(candidates) > 1:
+        shown = "; ".join(listed(list(columns.values()), most=3) for columns in candidates.values())
         raise InputError(
             f"{path} has several series of numbered columns: {shown}. Say which one is the "
             "embedding with --embedding PREFIX, such as --embedding e."
         )
-    if prefix and not found:
+    if prefix and not candidates:
         raise InputError(
             f"{path} has no columns {prefix}0, {prefix}1 ... (--embedding {prefix}); it has "
             f"{listed(names)}."
         )
-    for before, one in found.items():
-        if not _is_gapless(one):
-            missing = next(k for k in range(1, max(one) + 1) if k not in one)
+    for start, columns in candidates.items():
+        if not _is_gapless(columns):
+            missing = next(k for k in range(1, max(columns) + 1) if k not in columns)
             raise InputError(
-                f"{path}: {listed(list(one.values()), most=3)} are not the dimensions of an "
-                f"embedding: {before}{missing} is missing."
+                f"{path}: {listed(list(columns.values()), most=3)} are not the dimensions of an "
+                f"embedding: {start}{missing} is missing."
             )
-        return [one[number] for number in sorted(one)]
+        return [columns[number] for number in sorted(columns)]
     return []
 
 
-def _is_gapless(found: Mapping[int, str]) -> bool:
+def _is_gapless(columns: Mapping[int, str]) -> bool:
     """Whether the numbers run from 0 or 1 without a gap."""
-    return min(found) in (0, 1) and max(found) - min(found) + 1 == len(found)
+    return min(columns) in (0, 1) and max(columns) - min(columns) + 1 == len(columns)
 
 
 def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.ndarray]:
@@ -417,14 +421,16 @@ def _with_lists(path: Path, names: Sequence[str], column: str) -> dict[str, np.n
 def _described(path: Source, embedding: np.ndarray, columns: Mapping[str, list[str]]) -> Images:
     """Takes the columns for what their names say."""
 
-    def one(customary: Sequence[str]) -> str | None:
-        found = [name for name in columns if name.lower().removesuffix("s") in customary]
-        if len(found) > 1:
-            raise InputError(f"{path} has {listed(found)}; keep one.")
-        return found[0] if found else None
+    def only(customary: Sequence[str]) -> str | None:
+        matches = [name for name in columns if name.lower().removesuffix("s") in customary]
+        if len(matches) > 1:
+            raise InputError(f"{path} has {listed(matches)}; keep one.")
+        return matches[0] if matches else None
 
-    which = one([*IMAGES, "name"]) or next((n for n in columns if n.lower() in ("id", "ids")), None)
-    who = one([name for name in SUBJECTS if name != "id"])
+    which = only([*IMAGES, "name"]) or next(
+        (n for n in columns if n.lower() in ("id", "ids")), None
+    )
+    who = only([name for name in SUBJECTS if name != "id"])
     ids = [clean_path(name) for name in columns[which]] if which else []
     groups = {
         n: dict(zip(ids, c, strict=True)) for n, c in columns.items() if n not in (which, who)

@@ -5,12 +5,17 @@ its images. An image is taken to have failed where none of its pairs has a score
 of a failed pair have failed, the one with more such pairs explains it. False rejection and false
 acceptance count every transaction that was tried, those that failed as rejected.
 
+Whether groups fail alike is a primary test beside those of the error rates (`core.verdict`), so all
+of them are adjusted for each other. False rejection and acceptance follow from rates that are
+tested, and are not tested again.
+
 Source: ISO/IEC 19795-1:2021, failure-to-enrol, failure-to-acquire, false reject and false accept
 rates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,8 +23,12 @@ from jaxtyping import Bool, Int
 from fairjax.audit.loaded import Failures, Loaded
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.results import FEW, Measure, Results, Table, finite_or_none
+from fairjax.core.verdict import ALPHA, holm, is_primary
+from fairjax.metrics import bootstrap
 from fairjax.metrics.clustered import clustered_rate
-from fairjax.protocols.verification.gaps import OF_ONE_RATE
+from fairjax.protocols import gaps
+from fairjax.protocols.gaps import GroupRates, Setting
+from fairjax.protocols.verification.gaps import OF_ONE_RATE, drawn_null, known_of
 
 NAMES = {
     "fta": "failure-to-acquire rate: images (probes, where sides are told apart) without a score",
@@ -29,6 +38,8 @@ NAMES = {
     "far": "false accept rate: non-mated pairs that are accepted, of all that were tried",
 }
 _GAPS = ("difference", "max_over_min")
+_DRAWS = 2000  # of failures that equal groups would show, where the results name no number
+_HOLM = "_holm"
 
 
 def with_failures(results: Results, loaded: Loaded) -> Results:
@@ -43,10 +54,13 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
         return results
     level = results.protocol["level"]
     measures = list(results.measures)
-    for name, wrong, subject, group in _units(failures):
-        measures += _by_group(
-            Measure(name, None, "fraction", 0), wrong, subject, group, loaded, level
-        )
+    units = _units(failures)
+    tests = len(units) + sum(is_primary(m.name) for m in measures)
+    for name, wrong, subject, group in units:
+        blank = Measure(name, None, "fraction", 0)
+        found = _by_group(blank, wrong, subject, group, loaded, level)
+        measures += found
+        measures += _tests(found, wrong, subject, group, loaded, results.protocol, tests)
     alone = len(loaded.scores) == 1
     for system, score in loaded.scores.items():
         label = "" if alone else system
@@ -68,7 +82,95 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
                 measures += _by_group(
                     blank, wrong[rows], failures.subject[rows], group[rows], loaded, level
                 )
-    return replace(results, measures=measures)
+    return replace(results, measures=_adjusted(measures))
+
+
+def _tests(
+    found: Sequence[Measure],
+    wrong: np.ndarray,
+    subject: np.ndarray,
+    group: np.ndarray,
+    loaded: Loaded,
+    protocol: Mapping[str, Any],
+    tests: int,
+) -> list[Measure]:
+    """The primary test that groups fail alike, and what it would find.
+
+    Images are tested by permuting the groups of whole people. A pair shows two people, who cannot
+    exchange their groups, so the null of pairs is drawn at the pooled rate.
+
+    Args:
+      found: The rates by group.
+      wrong: Whether each unit failed.
+      subject: The two people of each unit.
+      group: The group of each unit, or UNKNOWN.
+      loaded: The pairs.
+      protocol: Settings of the results: level, seed and resamples.
+      tests: Number of primary tests in the report.
+    """
+    by_group = [m for m in found if m.group and not m.across]
+    counted = [clustered_rate(wrong[group == g], subject[group == g]) for g in range(len(by_group))]
+    seed, draws = protocol.get("seed", 0), protocol.get("resamples") or _DRAWS
+    part = GroupRates(
+        name=found[0].name,
+        unit="fraction",
+        lower_is_better=True,
+        names=loaded.groups,
+        measures=by_group,
+        rates=np.array([np.nan if m.value is None else m.value for m in by_group]),
+        resampled=np.empty((0, len(by_group))),
+        known=known_of(counted),
+    )
+    if part.known is None:
+        return []
+    if part.name == "pair_failure":
+        part = drawn_null(part, draws=draws, seed=seed)
+    else:
+        rows = group != UNKNOWN
+        null = bootstrap.permuted_means(
+            wrong[rows],
+            group[rows],
+            subject[rows, 0],
+            groups=len(by_group),
+            permutations=draws,
+            seed=seed,
+        )
+        people = np.array([rate.people for rate in counted], np.float64)
+        method = f"{draws} permutations of the {loaded.by} of whole people"
+        part = replace(part, null=null, null_method=method, weights=people[part.has_rate])
+    blank = Measure("", None, "fraction", sum(m.n for m in by_group), across=loaded.by)
+    setting = Setting(protocol["level"], seed, "subject", ALPHA / tests)
+    return [number.measure for number in gaps.equality_test(blank, part, setting)]
+
+
+def _adjusted(measures: Sequence[Measure]) -> list[Measure]:
+    """The measures, the primary tests of failures and of error rates adjusted for each other.
+
+    Failures are the same for all systems: of their adjusted p-values, one a system, the largest
+    counts.
+    """
+    tests = [m for m in measures if is_primary(m.name)]
+    common = [m for m in tests if m.name.partition("_equality")[0] in NAMES]
+    if not common:
+        return list(measures)
+    own = [m for m in tests if m not in common]
+    twins: dict[tuple[str, str, str], Measure] = {}
+    for system in dict.fromkeys(m.system for m in own) or [""]:
+        family = [*common, *(m for m in own if m.system == system)]
+        raw = np.array([np.nan if m.value is None else m.value for m in family], np.float64)
+        rule = f"adjusted for {int(np.sum(~np.isnan(raw)))} primary tests (Holm, any false claim)"
+        for m, p in zip(family, holm(raw).tolist(), strict=True):
+            name = (f"{m.name}{_HOLM}", m.system, m.at)
+            before = twins.get(name)
+            value = max(p, before.value) if before and before.value is not None else p
+            twins[name] = replace(m, name=name[0], value=finite_or_none(value), rule=rule)
+    found = []
+    for m in measures:
+        if (m.name, m.system, m.at) not in twins:
+            found.append(m)
+        if (name := (f"{m.name}{_HOLM}", m.system, m.at)) in twins:
+            found.append(twins[name])
+    return found
 
 
 def _units(
@@ -112,14 +214,14 @@ def failed_images(
     count = np.bincount(rows.ravel(), minlength=size)
     of: dict[int, list[int]] = {}
     for row, couple in enumerate(rows.tolist()):
-        for one in couple:
-            of.setdefault(one, []).append(row)
+        for number in couple:
+            of.setdefault(number, []).append(row)
     explained = np.zeros(len(rows), bool)
     broken = np.zeros(size, bool)
-    for one in np.lexsort([np.arange(size), -count]).tolist():
-        mine = of.get(one, [])
-        if mine and not scored[one] and not explained[mine].all():
-            broken[one] = True
+    for number in np.lexsort([np.arange(size), -count]).tolist():
+        mine = of.get(number, [])
+        if mine and not scored[number] and not explained[mine].all():
+            broken[number] = True
             explained[mine] = True
     return broken
 
@@ -133,19 +235,19 @@ def _by_group(
     level: float,
 ) -> list[Measure]:
     """A rate of everyone and of each group, and how far groups lie apart."""
-    found, rates, counts = [], [], []
+    measures, rates, counts = [], [], []
     blank = replace(blank, rule=NAMES[blank.name], level=None, method="", n_errors=None)
-    for place in [None, *range(len(loaded.groups))]:
-        rows = np.ones(len(wrong), bool) if place is None else group == place
-        name = {} if place is None else {loaded.by: loaded.groups[place]}
+    for index in [None, *range(len(loaded.groups))]:
+        rows = np.ones(len(wrong), bool) if index is None else group == index
+        name = {} if index is None else {loaded.by: loaded.groups[index]}
         rate = clustered_rate(wrong[rows], subject[rows])
         if not rate.trials:
-            found.append(replace(blank, group=name, note="nothing was tried"))
+            measures.append(replace(blank, group=name, note="nothing was tried"))
             rates.append(np.nan)
             counts.append(0)
             continue
         interval = rate.interval(level=level)
-        found.append(
+        measures.append(
             replace(
                 blank,
                 group=name,
@@ -167,7 +269,7 @@ def _by_group(
         value = finite_or_none(float(summary.value(own))) if not np.isnan(own).any() else None
         if gap == "max_over_min" and not own.all():
             value = None
-        found.append(
+        measures.append(
             replace(
                 blank,
                 name=f"{blank.name}_{gap}",
@@ -180,7 +282,7 @@ def _by_group(
                 note="" if value is not None else "undefined: a group without failures or trials",
             )
         )
-    return found
+    return measures
 
 
 def table(results: Results) -> Table:
@@ -200,6 +302,11 @@ def table(results: Results) -> Table:
                     f"{m.n_errors:,} of {m.n:,}",
                 ]
             )
+    for m in results.measures:
+        rate = m.name.removesuffix("_equality_p_value_holm")
+        if rate in NAMES and m.name != rate and m.value is not None:
+            named = [rate.upper().replace("_", " "), m.at or "any", "all groups alike"]
+            rows.append([*named, f"p {m.value:.2g}, adjusted", ""])
     note = "FTA: failure to acquire; FTE: failure to enrol; FRR and FAR count every pair tried "
     note += "(ISO/IEC 19795-1). * = few errors."
     return Table("Failures, and error rates with them", _COLUMNS, rows, note)

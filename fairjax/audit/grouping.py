@@ -31,13 +31,13 @@ def labelled(
     combined = codes[0].astype(np.int64)
     for code, names in zip(codes[1:], words[1:], strict=True):
         combined = combined * len(names) + code
-    rest, place = np.unique(combined, return_inverse=True)
+    rest, row = np.unique(combined, return_inverse=True)
     parts = []
     for names in reversed(words):
         rest, index = np.divmod(rest, len(names))
         parts.append([names[k] for k in index])
     labels = [" ".join(label) if all(label) else "" for label in zip(*parts[::-1], strict=True)]
-    return place.reshape(codes[0].shape), labels
+    return row.reshape(codes[0].shape), labels
 
 
 def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]:
@@ -70,12 +70,12 @@ def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]
 
 def _by_number(label: str) -> list[tuple[int, float, str]]:
     """A label's words for sorting: numbers by size, "<18" before "18-29"."""
-    found = []
+    keys = []
     for word in label.split():
         hit = _BIN.match(word)
         number = float(hit[2]) - bool(hit[1]) if hit else 0.0
-        found.append((0 if hit else 1, number, word))
-    return found
+        keys.append((0 if hit else 1, number, word))
+    return keys
 
 
 def known_groups(names: Sequence[str], asked: Asked) -> list[str]:
@@ -104,12 +104,12 @@ def binned(names: Sequence[str], edges: Sequence[float], where: str) -> list[str
             value = float(text)
         except ValueError:
             raise InputError(f"{where}: {text!r} is no number, so it falls into no bin.") from None
-        place = int(np.searchsorted(edges, value, side="right"))
-        if place == 0:
+        index = int(np.searchsorted(edges, value, side="right"))
+        if index == 0:
             return f"<{edges[0]:g}"
-        if place == len(edges):
+        if index == len(edges):
             return f"{edges[-1]:g}+"
-        return f"{edges[place - 1]:g}-{edges[place] - step:g}"
+        return f"{edges[index - 1]:g}-{edges[index] - step:g}"
 
     return [label(name) for name in names]
 
@@ -128,9 +128,9 @@ def intersect(
     Raises:
       InputError: See `ordered_groups`.
     """
-    place, labels = labelled(codes, words)
+    row, labels = labelled(codes, words)
     groups = ordered_groups(labels, asked, where)
-    return numbered(labels, groups)[place], groups
+    return numbered(labels, groups)[row], groups
 
 
 def check_names(words: Sequence[Sequence[str]], where: str) -> None:
@@ -146,29 +146,29 @@ def check_names(words: Sequence[Sequence[str]], where: str) -> None:
         refuse_alike(names, "the groups", where)
 
 
-def refuse_alike(names: Sequence[str], what: str, where: str) -> None:
+def refuse_alike(names: Sequence[str], kind: str, where: str) -> None:
     """Refuses names that differ in nothing that usually tells names apart.
 
     Args:
       names: Names of one kind.
-      what: Kind of the names, for messages: "the groups".
+      kind: Kind of the names, for messages: "the groups".
       where: The file, for messages.
 
     Raises:
       InputError: Naming the first two.
     """
-    if found := alike(name for name in names if name):
-        first, second, difference = found[0]
+    if similar := alike(name for name in names if name):
+        first, second, difference = similar[0]
         difference = "case or spaces" if difference in ("case", "blanks") else difference
         raise InputError(
-            f"{where}: {what} {first!r} and {second!r} differ by {difference} alone; write them "
+            f"{where}: {kind} {first!r} and {second!r} differ by {difference} alone; write them "
             "alike."
         )
     if dates := dates_among_ranges(names):
         for date, meant in dates.items():
             if meant in names:
                 raise InputError(
-                    f"{where}: {what} {date!r} and {meant!r} are most likely one: a spreadsheet "
+                    f"{where}: {kind} {date!r} and {meant!r} are most likely one: a spreadsheet "
                     "takes ranges for dates. Format the column as text and write them alike."
                 )
 

@@ -1,224 +1,30 @@
-"""1:N identification by group, from embeddings or from candidate lists."""
+"""1:N identification by group: rates with intervals and tests, in numbers and in words."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fairjax.audit.compared import GroupedRate, measures_of, tests_of
-from fairjax.audit.embeddings import load_images
 from fairjax.audit.findings import Findings
-from fairjax.audit.grouping import known_groups, numbered, ordered_groups
-from fairjax.audit.layout import Asked, People, known_as
-from fairjax.audit.tables import InputError, column_names, listed, read_batches
+from fairjax.audit.galleries import Galleries, Gallery
+from fairjax.audit.tables import listed
 from fairjax.core.errors import UsageError
 from fairjax.core.results import FEW, Measure, Results, Table, finite_or_none
 from fairjax.core.verdict import ALPHA, LARGEST_RATIO
 from fairjax.metrics import bootstrap
 from fairjax.metrics.clustered import ClusteredRate, clustered_rate
-from fairjax.metrics.identification import NOWHERE, Searches, search
+from fairjax.metrics.identification import Searches
 from fairjax.metrics.verification import InsufficientDataError
 
 FPIRS = (1e-1, 1e-2)
 _RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """Searches of one gallery, and what else is known of them.
-
-    Attributes:
-      name: Name of the gallery: "N 500".
-      size: Enrolled people; None where nobody says.
-      searches: The searches.
-      failed: Whether each search failed (no face found, no answer); None where nobody says.
-      seconds: How long each search took; None where nobody says.
-    """
-
-    name: str
-    size: int | None
-    searches: Searches
-    failed: np.ndarray | None = None
-    seconds: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """All galleries of one system, and the groups.
-
-    Attributes:
-      by: The attribute.
-      groups: Names of its groups.
-      galleries: The galleries, the smallest first.
-      notes: Sentences for the reader.
-    """
-
-    by: str
-    groups: tuple[str, ...]
-    galleries: Sequence[Gallery]
-    notes: tuple[str, ...] = ()
-
-
-def from_embeddings(
-    path: Path,
-    by: str,
-    *,
-    people: People | None,
-    sizes: Sequence[int],
-    unenrolled: float,
-    seed: int,
-) -> Loaded:
-    """Enrols one image a person, searches with all others, and leaves some people unenrolled.
-
-    Args:
-      path: Embeddings with names, people and groups of the images.
-      by: Attribute whose groups are compared.
-      people: A table of images or people, where the file does not say; None for none.
-      sizes: Gallery sizes; () takes all that can be enrolled, and a tenth of them.
-      unenrolled: Share of each group's people who are not enrolled, a fraction in (0, 1).
-      seed: Non-negative.
-
-    Raises:
-      InputError: If people or groups are unknown, or a gallery is larger than can be enrolled.
-    """
-    if not 0 < unenrolled < 1:
-        raise UsageError(f"--unenrolled {unenrolled:g} must be between 0 and 1, as 0.3.")
-    images = load_images(path)
-    known = people or images.people
-    if known is None:
-        raise InputError(f"{path} says nothing of people and groups; give --groups TABLE.")
-    ids = list(images.ids)
-    who = known.subject or (images.people.subject if images.people else {})
-    if not who or not ids:
-        raise InputError(f"{path} does not say who is on its images; add 'subject' and 'id'.")
-    names = [who.get(image, "") for image in ids]
-    if lost := names.count(""):
-        raise InputError(f"{path}: {lost:,} images have no person in {known.source}.")
-    column = known_as(by, known.groups)
-    if column not in known.groups:
-        raise InputError(f"{known.source} has no {by!r}; it has {listed(list(known.groups))}.")
-    keys = ids if known.key == "image" else names
-    labels = [known.groups[column].get(key, "") for key in keys]
-    groups, group = _groups(labels, by, str(path))
-    subjects, person = np.unique(names, return_inverse=True)
-    rng = np.random.default_rng([seed, 8])
-    order = rng.permutation(len(ids))
-    _, first = np.unique(person[order], return_index=True)
-    template = order[first]  # a random image of each person
-    home = np.full(len(subjects), -1)
-    home[person] = group
-    out = np.zeros(len(subjects), bool)
-    for g in range(-1, len(groups)):
-        own = rng.permutation(np.flatnonzero(home == g))
-        out[own[: round(unenrolled * len(own))]] = True
-    enrolled = _mixed(np.flatnonzero(~out), home, rng)
-    wanted = sorted({*sizes}) or sorted({max(len(enrolled) // 10, 2), len(enrolled)})
-    if wanted[-1] > len(enrolled):
-        raise InputError(
-            f"--gallery {wanted[-1]}: {len(enrolled):,} people can be enrolled, of "
-            f"{len(subjects):,} with {unenrolled:.0%} left out for non-mated searches."
-        )
-    probes = np.setdiff1d(np.arange(len(ids)), template[enrolled])
-    found = search(
-        images.embedding[probes],
-        images.embedding[template[enrolled]],
-        person=person[probes],
-        group=group[probes],
-        enrolled=enrolled,
-        sizes=wanted,
-    )
-    galleries = [
-        Gallery(f"N {size}", size, searches) for size, searches in zip(wanted, found, strict=True)
-    ]
-    note = (
-        f"One image of each of {len(enrolled):,} people is enrolled; {int(out.sum()):,} people are "
-        "left out, and all their images are non-mated searches (seed "
-        f"{seed}). Smaller galleries are parts of the largest."
-    )
-    return Loaded(by, tuple(groups), galleries, (note,))
-
-
-def from_candidates(
-    path: Path,
-    by: str,
-    *,
-    columns: Mapping[str, str],
-    gallery: Path | None,
-) -> Loaded:
-    """Reads candidate lists: one row a candidate, or one without a candidate for a search.
-
-    Args:
-      path: A table with the columns probe, probe_subject, candidate_subject, score, the group of
-        the probe's person, and perhaps enrolled, gallery, seconds and failed.
-      by: Column of the probe's group.
-      columns: Names of columns that are called otherwise, by the names above.
-      gallery: A table with the people enrolled, whose first column names them (and perhaps the
-        gallery in a column "gallery"); None where the column enrolled says so.
-
-    Raises:
-      InputError: If a column is missing, or searches contradict themselves.
-    """
-    have = column_names(path)
-    names = {
-        key: columns.get(key) or key
-        for key in (
-            "probe",
-            "probe_subject",
-            "candidate_subject",
-            "score",
-            "enrolled",
-            "gallery",
-            "seconds",
-            "failed",
-        )
-    }
-    wanted = ("probe", "probe_subject", "candidate_subject", "score")
-    for key in wanted:
-        if names[key] not in have:
-            raise InputError(
-                f"{path} has no column {names[key]!r} (it has {listed(have)}); candidate lists "
-                f"need {', '.join(wanted)}. Name it with --column {key}=NAME."
-            )
-    if by not in have:
-        raise InputError(f"{path} has no column {by!r} of the probes' groups; name it with --by.")
-    there = {key: name for key, name in names.items() if name in have}
-    numbers = [there[key] for key in ("score", "seconds") if key in there]
-    text = [name for name in (*there.values(), by) if name not in numbers]
-    parts: dict[str, list[Any]] = {name: [] for name in (*text, *numbers)}
-    for batch in read_batches(path, text=text, numbers=numbers, blanks=True):
-        for name in parts:
-            parts[name] += np.asarray(batch.columns[name]).tolist()
-    table = {
-        key: np.array(parts[name], float if name in numbers else object)
-        for key, name in there.items()
-    }
-    rows = len(table["probe"])
-    if rows == 0:
-        raise InputError(f"{path} has no rows.")
-    groups, group = _groups([str(x) for x in parts[by]], by, str(path))
-    place = np.array([""] * rows, object) if "gallery" not in table else table["gallery"]
-    enrolled_in = _enrolled(gallery, str(path)) if gallery else {}
-    if not gallery and "enrolled" not in table:
-        raise InputError(
-            f"{path} does not say whether a probe's person is enrolled; add a column 'enrolled' of "
-            "1 and 0, or give the enrolled people with --gallery-table."
-        )
-    found = []
-    for name in sorted(set(place.tolist())):
-        own = np.flatnonzero(place == name)
-        one = {key: column[own] for key, column in table.items()}
-        members = enrolled_in.get(name, enrolled_in.get("", set())) if gallery else None
-        found.append(_searches(one, group[own], members, name, str(path)))
-    found.sort(key=lambda g: (g.size or 0, g.name))
-    return Loaded(by, tuple(groups), found, ())
-
-
 def measure(
-    loaded: Loaded, *, fpirs: Sequence[float], rank: int, level: float, seed: int
+    loaded: Galleries, *, fpirs: Sequence[float], rank: int, level: float, seed: int
 ) -> Findings:
     """Identification rates by group, with intervals and tests.
 
@@ -239,9 +45,9 @@ def measure(
     measures: list[Measure] = []
     limits = list(loaded.notes)
     for gallery in loaded.galleries:
-        own, said = _of_gallery(gallery, loaded, fpirs, rank)
-        rates += own
-        limits += said
+        gallery_rates, too_few = _of_gallery(gallery, loaded, fpirs, rank)
+        rates += gallery_rates
+        limits += too_few
         measures += _besides(gallery, loaded, level=level, seed=seed)
     for rate in rates:
         measures += measures_of(rate, loaded.by, level=level)
@@ -264,135 +70,25 @@ def measure(
     return Findings(answer, sentences, tables, results)
 
 
-def _groups(labels: Sequence[str], by: str, where: str) -> tuple[list[str], np.ndarray]:
-    asked = Asked(by=(by,), unknown_groups=True)
-    known = known_groups(list(labels), asked)
-    groups = ordered_groups(known, asked, f"{where} ({by})")
-    if len(groups) < 2:
-        raise InputError(f"{where}: by {by} there is {listed(groups)}; two groups are needed.")
-    return groups, numbered(known, groups).astype(np.int64)
-
-
-def _mixed(people: np.ndarray, home: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """People in an order in which every beginning has the groups in equal parts."""
-    key = np.zeros(len(people))
-    for g in np.unique(home[people]):
-        own = np.flatnonzero(home[people] == g)
-        key[rng.permutation(own)] = (np.arange(len(own)) + rng.random()) / len(own)
-    return people[np.argsort(key, kind="stable")]
-
-
-def _enrolled(path: Path, where: str) -> dict[str, set[str]]:
-    """The people enrolled in each gallery; "" where there is one."""
-    names = column_names(path)
-    text = [names[0], *(["gallery"] if "gallery" in names[1:] else [])]
-    found: dict[str, set[str]] = {}
-    for batch in read_batches(path, text=text, numbers=()):
-        people = batch.columns[text[0]].to_pylist()
-        which = batch.columns["gallery"].to_pylist() if len(text) > 1 else [""] * len(people)
-        for person, gallery in zip(people, which, strict=True):
-            found.setdefault(gallery, set()).add(person)
-    return found
-
-
-def _searches(
-    table: Mapping[str, np.ndarray],
-    group: np.ndarray,
-    members: set[str] | None,
-    name: str,
-    where: str,
-) -> Gallery:
-    """The searches of one gallery from the rows of its candidates."""
-    probes, first, probe = np.unique(
-        table["probe"].astype(str), return_index=True, return_inverse=True
-    )
-    everybody = {
-        p: k
-        for k, p in enumerate(
-            sorted({*table["probe_subject"].tolist(), *table["candidate_subject"].tolist()} - {""})
-        )
-    }
-    own = np.array([everybody.get(p, -1) for p in table["probe_subject"].tolist()])
-    other = np.array([everybody.get(p, -1) for p in table["candidate_subject"].tolist()])
-    if (own < 0).any():
-        raise InputError(
-            f"{where}, data row {int(np.argmax(own < 0)) + 1}: probe_subject is empty."
-        )
-    if (apart := own != own[first][probe]).any():
-        raise InputError(
-            f"{where}: the probe {str(probes[probe[np.argmax(apart)]])!r} shows two people."
-        )
-    score = np.where(np.isnan(table["score"]) | (other < 0), -np.inf, table["score"])
-    count = len(probes)
-    top = np.full(count, -np.inf)
-    np.maximum.at(top, probe, score)
-    order = np.lexsort((np.arange(len(score)), score))
-    found = np.full(count, -1)
-    found[probe[order]] = other[order]  # the last one written has the highest score
-    found[np.isneginf(top)] = -1
-    mate = np.full(count, -np.inf)
-    is_mate = other == own
-    np.maximum.at(mate, probe[is_mate], score[is_mate])
-    ahead = ~is_mate & (score >= mate[probe])
-    rank = np.bincount(probe[ahead], minlength=count) + 1
-    listed_mate = np.bincount(probe[is_mate & np.isfinite(score)], minlength=count) > 0
-    rank = np.where(listed_mate, rank, NOWHERE)
-    if members is not None:
-        mated = np.array([p in members for p in table["probe_subject"][first].tolist()])
-        size: int | None = len(members)
-    else:
-        mated = np.array([_flag(word, "enrolled", where) for word in table["enrolled"][first]])
-        size = None
-    if (wrong := listed_mate & ~mated).any():
-        raise InputError(
-            f"{where}: the probe {str(probes[np.argmax(wrong)])!r} has its own person among the "
-            f"candidates, who is said not to be enrolled ({wrong.sum():,} such)."
-        )
-    failed = None
-    if "failed" in table:
-        failed = np.array([_flag(word, "failed", where) for word in table["failed"][first]])
-    seconds = table["seconds"][first] if "seconds" in table else None
-    searches = Searches(
-        own[first], group[first], mated, top, found, np.where(listed_mate, mate, -np.inf), rank
-    )
-    label = name or ("candidate lists" if size is None else f"N {size}")
-    return Gallery(label, size, searches, failed, seconds)
-
-
-def _flag(word: str, column: str, where: str) -> bool:
-    truth = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "1.0": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "0.0": False,
-        "": False,
-    }
-    if str(word).lower() not in truth:
-        raise InputError(f"{where}: {column} is {word!r}; expected 1 or 0.")
-    return truth[str(word).lower()]
-
-
 def _of_gallery(
-    gallery: Gallery, loaded: Loaded, fpirs: Sequence[float], rank: int
+    gallery: Gallery, loaded: Galleries, fpirs: Sequence[float], rank: int
 ) -> tuple[list[GroupedRate], list[str]]:
     """All rates of one gallery, and what its searches are too few for."""
-    searches, said = gallery.searches, []
+    searches, limits = gallery.searches, []
     own = [searches.take(searches.group == g) for g in range(len(loaded.groups))]
 
     def grouped(
         name: str, at: str, count: Callable[[Searches], ClusteredRate], **facts: Any
     ) -> GroupedRate:
-        by_group = {group: count(one) for group, one in zip(loaded.groups, own, strict=True)}
+        by_group = {
+            group: count(members) for group, members in zip(loaded.groups, own, strict=True)
+        }
         return GroupedRate(name, at, count(searches), by_group, **facts)
 
-    found = []
+    rates = []
     if searches.mated.any():
         for r in sorted({1, rank}):
-            found.append(
+            rates.append(
                 grouped(
                     "fnir",
                     f"{gallery.name}, rank {r}",
@@ -408,7 +104,7 @@ def _of_gallery(
                 threshold = searches.threshold(fpir)
             except InsufficientDataError:
                 need = math.ceil(1 / fpir)
-                said.append(
+                limits.append(
                     f"{at}: {int((~searches.mated).sum()):,} non-mated searches are too few; "
                     f"{need:,} are needed."
                 )
@@ -417,7 +113,7 @@ def _of_gallery(
                 "threshold": threshold,
                 "threshold_source": "all non-mated searches of this gallery",
             }
-            found.append(
+            rates.append(
                 grouped(
                     "fpir",
                     at,
@@ -427,7 +123,7 @@ def _of_gallery(
                     **facts,
                 )
             )
-            found.append(
+            rates.append(
                 grouped(
                     "fnir",
                     at,
@@ -438,13 +134,13 @@ def _of_gallery(
                 )
             )
     else:
-        said.append(f"{gallery.name}: no non-mated search, so no FPIR and no open set.")
-    return found, said
+        limits.append(f"{gallery.name}: no non-mated search, so no FPIR and no open set.")
+    return rates, limits
 
 
-def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> list[Measure]:
+def _besides(gallery: Gallery, loaded: Galleries, *, level: float, seed: int) -> list[Measure]:
     """Failures and times by group, where the table has them."""
-    searches, found = gallery.searches, []
+    searches, measures = gallery.searches, []
     for g, name in [(None, ""), *enumerate(loaded.groups)]:
         rows = np.arange(len(searches)) if g is None else np.flatnonzero(searches.group == g)
         group = {loaded.by: name} if name else {}
@@ -452,7 +148,7 @@ def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> li
         if gallery.failed is not None and len(rows):
             rate = clustered_rate(gallery.failed[rows], np.stack([person, person], axis=1))
             ends = rate.interval(level=level)
-            found.append(
+            measures.append(
                 Measure(
                     "fta",
                     finite_or_none(rate.rate),
@@ -479,11 +175,11 @@ def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> li
             cumulated = np.cumsum(weights, axis=0)
             total = np.maximum(cumulated[-1], 1)
             for label, share in (("median", 0.5), ("p95", 0.95)):
-                place = (cumulated < share * total).sum(axis=0)
-                drawn = seconds[order][np.minimum(place, len(known) - 1)]
+                row = (cumulated < share * total).sum(axis=0)
+                drawn = seconds[order][np.minimum(row, len(known) - 1)]
                 ends = bootstrap.percentile_interval(drawn, level=level)
                 value = float(np.quantile(seconds, share, method="inverted_cdf"))
-                found.append(
+                measures.append(
                     Measure(
                         f"seconds_{label}",
                         value,
@@ -498,10 +194,12 @@ def _besides(gallery: Gallery, loaded: Loaded, *, level: float, seed: int) -> li
                         rule=f"{share:.0%} of the searches take at most so long",
                     )
                 )
-    return found
+    return measures
 
 
-def _words(rates: Sequence[GroupedRate], results: Results, loaded: Loaded) -> tuple[str, list[str]]:
+def _words(
+    rates: Sequence[GroupedRate], results: Results, loaded: Galleries
+) -> tuple[str, list[str]]:
     """The verdict and each rate in words."""
     shown, sentences = [], []
     for rate in rates:
@@ -512,31 +210,31 @@ def _words(rates: Sequence[GroupedRate], results: Results, loaded: Loaded) -> tu
             continue
         worst = max(known, key=lambda g: known[g].rate)
         best = min(known, key=lambda g: known[g].rate)
-        what = "false positives" if rate.name == "fpir" else "misses"
+        errors = "false positives" if rate.name == "fpir" else "misses"
         if not rate.everyone.errors:
-            sentences.append(f"{rate.at}: no {what} in {rate.everyone.trials:,} searches.")
+            sentences.append(f"{rate.at}: no {errors} in {rate.everyone.trials:,} searches.")
             continue
-        said = (
-            f"{rate.at}: {what} {_percent(rate.everyone.rate)} % overall, from "
+        sentence = (
+            f"{rate.at}: {errors} {_percent(rate.everyone.rate)} % overall, from "
             f"{_percent(known[best].rate)} % ({best}) to {_percent(known[worst].rate)} % ({worst})."
         )
         if adjusted is None or adjusted.value is None:
-            said += " Not tested: too few errors."
+            sentence += " Not tested: too few errors."
         elif adjusted.value <= ALPHA:
-            shown.append(f"{what} at {rate.at}")
-            said += f" This is more than chance explains (p {adjusted.value:.2g})."
+            shown.append(f"{errors} at {rate.at}")
+            sentence += f" This is more than chance explains (p {adjusted.value:.2g})."
         elif ratio is None or ratio.value is None or ratio.value > LARGEST_RATIO:
-            said += " Too few errors to tell whether this is chance."
+            sentence += " Too few errors to tell whether this is chance."
         else:
-            said += f" Such a gap could be chance; a ratio of {ratio.value:.2g} would be shown."
-        sentences.append(said)
+            sentence += f" Such a gap could be chance; a ratio of {ratio.value:.2g} would be shown."
+        sentences.append(sentence)
     if shown:
         return f"Shown to differ between groups: {listed(shown).replace(chr(39), '')}.", sentences
     return "No difference between groups is shown.", sentences
 
 
 def _tables(
-    rates: Sequence[GroupedRate], results: Results, loaded: Loaded, level: float
+    rates: Sequence[GroupedRate], results: Results, loaded: Galleries, level: float
 ) -> list[Table]:
     rows = []
     for rate in rates:
@@ -592,7 +290,7 @@ def _tables(
     ]
 
 
-def _besides_tables(measures: Sequence[Measure], loaded: Loaded) -> list[Table]:
+def _besides_tables(measures: Sequence[Measure], loaded: Galleries) -> list[Table]:
     rows = [
         [
             m.at,

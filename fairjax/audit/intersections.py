@@ -80,19 +80,19 @@ def measure(
     if threshold is None:
         assert fmr is not None
         try:
-            held = threshold_at_fmr(score[~first.mated], fmr=fmr)
+            stored = threshold_at_fmr(score[~first.mated], fmr=fmr)
         except (InsufficientDataError, ValueError) as error:
             raise InputError(f"--fmr {fmr:g}: {error}") from error
         at, source = at_fmr(fmr), "all non-mated pairs"
     else:
-        held, at, source = sign * threshold, f"threshold {threshold:g}", "given"
+        stored, at, source = sign * threshold, f"threshold {threshold:g}", "given"
     cells: dict[str, list[Cell]] = {"fmr": [], "fnmr": []}
     shrunk: dict[str, list[tuple[Cell, float, tuple[float, float], float]]] = {}
     for rate, mated in (("fmr", False), ("fnmr", True)):
         shrunk[rate] = []
         for names, code, labels in _partitions(loaded):
             own = _cells(
-                score, first, code, names, labels, held, mated=mated, smallest=smallest, seed=seed
+                score, first, code, names, labels, stored, mated=mated, smallest=smallest, seed=seed
             )
             cells[rate] += own
             shrunk[rate] += _posteriors(own, smallest, level=level, seed=seed)
@@ -128,7 +128,17 @@ def measure(
                 ]
             )
             measures += _measures(
-                rate, cell, mean, ends, chance, by_cell[id(cell)], compared, at, held, source, level
+                rate,
+                cell,
+                mean,
+                ends,
+                chance,
+                by_cell[id(cell)],
+                compared,
+                at,
+                stored,
+                source,
+                level,
             )
         title = {"fmr": "False matches", "fnmr": "False non-matches"}[rate]
         tables.append(
@@ -160,7 +170,7 @@ def measure(
         "name": "intersections",
         "attributes": list(loaded),
         "at": at,
-        "threshold": sign * held,
+        "threshold": sign * stored,
         "threshold_source": source,
         "smallest": smallest,
         "compared": compared,
@@ -169,7 +179,7 @@ def measure(
         "test": "rate of an intersection against that of everybody else in intersections of the "
         "same attributes, on effective trials; Holm over all",
     }
-    limits = [note for one in loaded.values() for note in one.notes]
+    limits = [note for pairs in loaded.values() for note in pairs.notes]
     limits = [*dict.fromkeys(limits)]
     if not first.has_subjects:
         limits.append("The pairs name no people: intervals are too narrow, p-values too small.")
@@ -192,10 +202,10 @@ def _partitions(
             values: list[tuple[str, ...]] = [()]
             unknown = np.zeros(code.shape, bool)
             for name in names:
-                one = loaded[name]
-                unknown |= one.group < 0
-                code = code * len(one.groups) + one.group
-                values = [(*before, group) for before in values for group in one.groups]
+                pairs = loaded[name]
+                unknown |= pairs.group < 0
+                code = code * len(pairs.groups) + pairs.group
+                values = [(*before, group) for before in values for group in pairs.groups]
             code[unknown] = -1
             there = np.unique(code[code >= 0])
             total += len(there)
@@ -223,7 +233,7 @@ def _cells(
 ) -> list[Cell]:
     """Each intersection of some attributes, tested against all others of the same attributes."""
     inside = (code[:, 0] == code[:, 1]) & (code[:, 0] >= 0) & (first.mated == mated)
-    found = []
+    cells = []
     for k, label in enumerate(labels):
         rows, rest = inside & (code[:, 0] == k), inside & (code[:, 0] != k)
         group = dict(zip(names, label, strict=True))
@@ -244,8 +254,8 @@ def _cells(
                         exact = known.p_value(rates, more, seed=seed)
                 p = exact
                 detectable = known.detectable_ratio(alpha=ALPHA, seed=seed)
-        found.append(Cell(group, own, own.people, others.rate, p, detectable))
-    return found
+        cells.append(Cell(group, own, own.people, others.rate, p, detectable))
+    return cells
 
 
 def _known(own: ClusteredRate, others: ClusteredRate) -> Known | None:

@@ -47,6 +47,7 @@ KINDS: dict[str, Kind] = {
     "cosine_distance": Kind("cosine distances, 1 - cosine", True, 0, 2, lambda s: 1 + s),
     "percent": Kind("percentages", False, 0, 100, None),
     "probability": Kind("probabilities", False, 0, 1, None),
+    "probability_not_same": Kind("probabilities of two different people", True, 0, 1, None),
     "mls": Kind("mutual likelihood scores", False, -np.inf, np.inf, None),
     "other": Kind("scores of another kind", False, -np.inf, np.inf, None),
 }
@@ -122,7 +123,14 @@ def unit_hint(column: str, score: np.ndarray, mated: np.ndarray) -> str:
 
 
 def check_kind(
-    kind: str, column: str, score: np.ndarray, *, distance: bool, where: str, hint: str = ""
+    kind: str,
+    column: str,
+    score: np.ndarray,
+    *,
+    distance: bool,
+    where: str,
+    hint: str = "",
+    start: int = 1,
 ) -> None:
     """Refuses scores that cannot be of the stated kind.
 
@@ -133,6 +141,7 @@ def check_kind(
       distance: Whether the column was named as one of distances.
       where: The file, for messages.
       hint: A sentence for the end of the message on the range.
+      start: Number of the first row.
 
     Raises:
       InputError: If the direction or the range is another.
@@ -152,7 +161,7 @@ def check_kind(
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{where}, data row {row + 1}: {column} is {values[row]:g}, but {known.name} lie "
+            f"{where}, data row {row + start}: {column} is {values[row]:g}, but {known.name} lie "
             f"between {known.low:g} and {known.high:g} "
             f"({counted(int(bad.sum()), 'such row')}); say what the "
             f"scores are with --kind.{hint and ' ' + hint}"

@@ -247,36 +247,36 @@ def default_by(people: People | None) -> Sequence[str]:
 
 def _present(path: Source, names: Sequence[str], customary: Sequence[str], flag: str) -> list[str]:
     """The one column with a customary name, or none."""
-    found = [name for name in names if name.lower() in customary]
-    if len(found) > 1:
-        raise InputError(f"{path} has {listed(found)}; say which one with {flag}.")
-    return found
+    columns = [name for name in names if name.lower() in customary]
+    if len(columns) > 1:
+        raise InputError(f"{path} has {listed(columns)}; say which one with {flag}.")
+    return columns
 
 
 def _sides(
     path: Source,
     names: Sequence[str],
-    asked: str,
+    wanted: str,
     customary: Sequence[str],
     flag: str,
     bare: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, str] | None:
     """The two columns of both sides: as asked, or the only customary ones."""
-    found = []
-    for base in [asked] if asked else customary:
-        found += both_sides(names, base)
-    if not found and not asked:
-        found = [(left, right) for left, right in bare if left in names and right in names]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = [left if left == right else f"{left},{right}" for left, right in found]
+    pairs = []
+    for base in [wanted] if wanted else customary:
+        pairs += both_sides(names, base)
+    if not pairs and not wanted:
+        pairs = [(left, right) for left, right in bare if left in names and right in names]
+    if len(pairs) == 1:
+        return pairs[0]
+    if pairs:
+        shown = [left if left == right else f"{left},{right}" for left, right in pairs]
         raise InputError(f"{path} has {listed(shown)}; say which with {flag}.")
-    if asked:
+    if wanted:
         raise InputError(
-            f"{path} has no columns for {flag} {asked} (looked for {asked}1 and {asked}2, "
-            f"{asked}_1 and {asked}_2, {asked}_a and {asked}_b, probe_{asked} and "
-            f"gallery_{asked} ...); it has {listed(names)}."
+            f"{path} has no columns for {flag} {wanted} (looked for {wanted}1 and {wanted}2, "
+            f"{wanted}_1 and {wanted}_2, {wanted}_a and {wanted}_b, probe_{wanted} and "
+            f"gallery_{wanted} ...); it has {listed(names)}."
         )
     return None
 
@@ -314,21 +314,21 @@ def find_attribute(
       InputError: If no column or more than one fits.
     """
     columns, bins = {}, {}
-    parts = [_Part.parse(part) for part in wanted.split("+")]
-    for name, edges, given in parts:
-        if [part.name for part in parts].count(name) > 1:
+    parts = [_Part.parse(item) for item in wanted.split("+")]
+    for name, edges, column in parts:
+        if [item.name for item in parts].count(name) > 1:
             raise InputError(f"--by {wanted} names {name!r} twice.")
         if edges:
             bins[name] = edges
-        if people is not None and not given and known_as(name, people.groups):
+        if people is not None and not column and known_as(name, people.groups):
             continue
-        found = [(given, given)] if given and "," not in given else []
-        bases = [given] if given else _SYNONYMS.get(name, (name,))
+        sides = [(column, column)] if column and "," not in column else []
+        bases = [column] if column else _SYNONYMS.get(name, (name,))
         for base in bases:
-            found = found or both_sides(names, base)
-        for base in [] if given else bases:
-            found = found or [(base, base)] * (names.count(base) > 0)
-        if not found:
+            sides = sides or both_sides(names, base)
+        for base in [] if column else bases:
+            sides = sides or [(base, base)] * (names.count(base) > 0)
+        if not sides:
             if not pairs:
                 raise InputError(
                     f"{path} has no column for the groups by {name!r}; it has {listed(names)}. "
@@ -340,10 +340,10 @@ def find_attribute(
                 f"{name}2, or {name}); it has {listed(names)}{also}. Name them with --by "
                 f"{name}=LEFT,RIGHT, or give a table with --groups."
             )
-        if len(found) > 1:
-            raise InputError(f"{path}: several columns fit --by {name}: {listed(sum(found, ()))}.")
-        columns[name] = found[0]
-    return Attribute("+".join(part.name for part in parts), columns, bins)
+        if len(sides) > 1:
+            raise InputError(f"{path}: several columns fit --by {name}: {listed(sum(sides, ()))}.")
+        columns[name] = sides[0]
+    return Attribute("+".join(item.name for item in parts), columns, bins)
 
 
 def known_as(name: str, columns: Iterable[str]) -> str:
@@ -359,8 +359,8 @@ def has_two_sides(names: Sequence[str], asked: Asked) -> bool:
       names: The table's columns.
       asked: Columns that the user names; customary names are looked for where there are none.
     """
-    parts = [_Part.parse(part) for by in asked.by or ["group"] for part in by.split("+")]
-    attributes = [part.given or part.name for part in parts]
+    parts = [_Part.parse(item) for by in asked.by or ["group"] for item in by.split("+")]
+    attributes = [item.column or item.name for item in parts]
     images = [name for name in IMAGES if name != "p"]  # p1 and p2 are probabilities, too
     bases = [asked.subject, asked.image, *attributes]
     bases += [] if asked.subject else SUBJECTS
@@ -375,13 +375,13 @@ class _Part(NamedTuple):
 
     name: str
     edges: tuple[float, ...]
-    given: str
+    column: str
 
     @classmethod
     def parse(cls, text: str) -> "_Part":
-        before, _, given = text.partition("=")
+        before, _, column = text.partition("=")
         name, colon, edges = before.partition(":")
-        return cls(name, bin_edges(before, edges) if colon else (), given)
+        return cls(name, bin_edges(before, edges) if colon else (), column)
 
 
 def bin_edges(by: str, text: str) -> tuple[float, ...]:

@@ -112,16 +112,16 @@ class Loaded:
 
     def limits(self) -> list[str]:
         """Sentences about what these pairs cannot show."""
-        said = []
+        sentences = []
         if not self.has_subjects:
-            said.append(
+            sentences.append(
                 "THE PAIRS DO NOT SAY WHO IS ON THEM, so each is taken to be independent of all "
                 "others. Real pairs share people: real intervals are wider than these and p-values "
                 "larger, often by a multiple. Give the subjects of both sides."
             )
         if not self.has_images:
-            said.append(UNNAMED_IMAGES)
-        return [*self.notes, *said]
+            sentences.append(UNNAMED_IMAGES)
+        return [*self.notes, *sentences]
 
 
 def check_groups(loaded: Loaded, where: str) -> None:

@@ -7,8 +7,9 @@ from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table, save_results
 from fairjax.protocols import attributes
 from fairjax.protocols.verification import tables as verification_tables
+from fairjax.report.verification import covariates
 
-FILES = ("results.json", "report.html", "model_card.md", "measures.csv")
+FILES = ("results.json", "report.html", "summary.html", "model_card.md", "measures.csv")
 
 
 def write(folder: Path, results: Results, *, title: str) -> None:
@@ -19,6 +20,7 @@ def write(folder: Path, results: Results, *, title: str) -> None:
     from fairjax.report import write_report  # Matplotlib is slow to import
     from fairjax.report.csv_tables import write_csv
     from fairjax.report.model_card import model_card
+    from fairjax.report.one_page import write_one_page
 
     folder.mkdir(parents=True, exist_ok=True)
     shown = tables(results)
@@ -26,6 +28,7 @@ def write(folder: Path, results: Results, *, title: str) -> None:
     write_csv(folder, results, shown)
     write_whole(folder / "model_card.md", model_card(results, shown) + "\n")
     write_report(folder / "report.html", title=title, results=results, tables=shown)
+    write_one_page(folder / "summary.html", results, title=title, report="report.html")
 
 
 def tables(results: Results) -> list[Table]:
@@ -34,7 +37,7 @@ def tables(results: Results) -> list[Table]:
         found = attributes.tables(results)
     else:
         found = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
-        found.append(paired.table(results))
+        found += [paired.table(results), *covariates.tables(results)]
     return [table for table in [*found, _undefined(results)] if table.rows]
 
 

@@ -10,6 +10,7 @@ from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.tables import InputError, Source
+from fairjax.core.names import counted
 from fairjax.core.results import Measure, Results, Table
 from fairjax.core.verdict import ALPHA
 
@@ -57,7 +58,7 @@ def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[So
         )
     order = _order(first, second, where)
     other = second.take(order)
-    people = [np.array(one.names, object) if one.names else None for one in (first, other)]
+    people = [np.array(pairs.names, object) if pairs.names else None for pairs in (first, other)]
     for what, same in (
         ("mated pairs", first.mated == other.mated),
         ("groups", (np.sort(first.group, axis=1) == np.sort(other.group, axis=1)).all(axis=1)),
@@ -72,8 +73,8 @@ def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[So
     renamed = {old: names[0], new: names[1]}
     distances = [
         name
-        for name, (one, key) in zip(names, ((first, old), (other, new)), strict=True)
-        if key in one.distances
+        for name, (pairs, key) in zip(names, ((first, old), (other, new)), strict=True)
+        if key in pairs.distances
     ]
     notes = [
         *(f"{files[0].name}: {note}" for note in first.notes),
@@ -133,21 +134,21 @@ def sentences(results: Results) -> list[str]:
     shown = [row for row in rows if row[-1] in ("lower", "higher")]
     if not shown:
         return ["What changed: no change of a group's error rate or of a gap is shown."]
-    said = []
+    changes = []
     for at in dict.fromkeys(row[0] for row in shown):
         parts = [_change(row) for row in shown if row[0] == at]
-        said.append(f"Shown to have changed at {at}: {'; '.join(parts)}.")
-    return said
+        changes.append(f"Shown to have changed at {at}: {'; '.join(parts)}.")
+    return changes
 
 
 def _change(row: Sequence[str]) -> str:
     """One row of the table in words."""
-    _, rate, what, before, after, *_, word = row
-    if what not in _GAPS.values():
-        return f"{rate} of {what} {word}, {before} to {after} %"
+    _, rate, group, before, after, *_, word = row
+    if group not in _GAPS.values():
+        return f"{rate} of {group} {word}, {before} to {after} %"
     wider = "wider" if word == "higher" else "narrower"
-    unit = " points" if what == _GAPS["difference"] else " times"
-    return f"{rate} {what} {wider}, {before} to {after}{unit}"
+    unit = " points" if group == _GAPS["difference"] else " times"
+    return f"{rate} {group} {wider}, {before} to {after}{unit}"
 
 
 def _order(first: Loaded, second: Loaded, where: str) -> np.ndarray:
@@ -159,21 +160,21 @@ def _order(first: Loaded, second: Loaded, where: str) -> np.ndarray:
     if first.image is None or second.image is None:
         return np.arange(len(first))
     number = {name: k for k, name in enumerate(first.images)}
-    place = np.array([number.get(name, -1) for name in second.images], np.int64)
+    number_in_first = np.array([number.get(name, -1) for name in second.images], np.int64)
     keys = []
-    for image in (first.image.astype(np.int64), place[second.image]):
+    for image in (first.image.astype(np.int64), number_in_first[second.image]):
         low, high = np.sort(image, axis=1).T
         keys.append(low * len(first.images) + high)
     rank = np.argsort(keys[1], kind="stable")
-    found = np.searchsorted(keys[1], keys[0], sorter=rank)
-    order = rank[np.minimum(found, len(rank) - 1)]
+    position = np.searchsorted(keys[1], keys[0], sorter=rank)
+    order = rank[np.minimum(position, len(rank) - 1)]
     lost = keys[1][order] != keys[0]
     if lost.any():
         row = int(np.argmax(lost))
         pair = [first.images[k] for k in first.image[row].tolist()]
         raise InputError(
-            f"{where}: the pair {pair[0]!r}, {pair[1]!r} is in the first alone ({lost.sum():,} "
-            "such pairs); both must list the same pairs."
+            f"{where}: the pair {pair[0]!r}, {pair[1]!r} is in the first alone "
+            f"({counted(int(lost.sum()), 'such pair')}); both must list the same pairs."
         )
     return order
 
@@ -181,12 +182,12 @@ def _order(first: Loaded, second: Loaded, where: str) -> np.ndarray:
 def _same_people(first: Loaded, other: Loaded, names: Sequence[np.ndarray | None]) -> np.ndarray:
     if names[0] is None or names[1] is None:
         return np.ones(len(first), bool)
-    one, two = (
+    left, right = (
         np.sort(n[x.subject].astype(str), axis=1)
         for n, x in zip(names, (first, other), strict=True)
         if n is not None
     )
-    return (one == two).all(axis=1)
+    return (left == right).all(axis=1)
 
 
 def _number(m: Measure) -> str:

@@ -80,11 +80,11 @@ def _check_keys(path: Source, key: str, values: Sequence[str]) -> None:
 
 
 def _column(
-    path: Source, names: Sequence[str], asked: str, customary: Sequence[str], flag: str
+    path: Source, names: Sequence[str], wanted: str, customary: Sequence[str], flag: str
 ) -> str | None:
-    if asked and "," not in asked and asked in names:
-        return asked
-    found = [name for name in names if name.lower().replace(" ", "_") in customary]
-    if len(found) > 1:
-        raise InputError(f"{path} has {listed(found)}; say which with {flag}.")
-    return found[0] if found else None
+    if wanted and "," not in wanted and wanted in names:
+        return wanted
+    columns = [name for name in names if name.lower().replace(" ", "_") in customary]
+    if len(columns) > 1:
+        raise InputError(f"{path} has {listed(columns)}; say which with {flag}.")
+    return columns[0] if columns else None

@@ -14,7 +14,7 @@ Within a group the rates at a threshold t are exactly Q((t - 0.05) / 0.1 - n_gg)
 every group has the rates of `Planted`, and the one with a planted gap so many times as much.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -125,6 +125,36 @@ def draw(planted: Planted, *, seed: int, size: Size | None = None) -> Phantom:
         ),
         image,
     )
+
+
+def with_quality(
+    phantom: Phantom, *, group: int, shift: float, effect: float, seed: int
+) -> tuple[Phantom, np.ndarray]:
+    """The comparisons as pictures of unequal quality would score, and each image's quality.
+
+    Quality is standard normal, and lower by `shift` for a group. Half of its variance is shared by
+    a person's images. Bad pictures of one person score lower, bad pictures of two people higher.
+
+    Args:
+      phantom: Comparisons.
+      group: Index into `GROUPS` of the group with worse pictures.
+      shift: How much worse.
+      effect: Standard deviations of the score for one unit of both images' mean quality.
+      seed: Non-negative.
+
+    Returns:
+      The comparisons, and the quality [people, images].
+    """
+    rng = np.random.default_rng([seed, 1])
+    pairs = phantom.comparisons
+    people, images = int(pairs.subject.max()) + 1, int(phantom.image.max()) + 1
+    home = np.full(people, -1)
+    home[pairs.subject.ravel()] = pairs.group.ravel()
+    quality = rng.standard_normal((people, 1)) + rng.standard_normal((people, images))
+    quality = quality / np.sqrt(2) - shift * (home == group)[:, None]
+    mean = quality[pairs.subject, phantom.image].mean(axis=1)
+    moved = _SCALE * effect * mean * np.where(pairs.mated, 1, -1)
+    return replace(phantom, comparisons=replace(pairs, score=pairs.score + moved)), quality
 
 
 def _means(planted: Planted) -> tuple[list[float], list[float]]:

@@ -188,7 +188,7 @@ def _resolved(
     people = np.array(question.people, np.float64)
     if len(people) == 1:
         people = np.repeat(people, question.groups)
-    rows, measures, sentences, found = [], [], [], []
+    rows, measures, sentences, ratios = [], [], [], []
     for rate, design in designs.items():
         ratio = planning.detectable_ratio(
             design, people, alpha=question.alpha, power=question.power
@@ -212,7 +212,7 @@ def _resolved(
         measures.append(
             _measure(f"{rate}_power", chance, "fraction", question.ratio, int(pairs.min()))
         )
-        found.append(ratio)
+        ratios.append(ratio)
         if ratio is None:
             sentences.append(f"{_WORDS[rate]}: even a ratio of 20 would be missed.")
         else:
@@ -222,7 +222,7 @@ def _resolved(
             )
     shown = [
         f"{ratio:.2g} for {rate.upper()}"
-        for rate, ratio in zip(designs, found, strict=True)
+        for rate, ratio in zip(designs, ratios, strict=True)
         if ratio is not None
     ]
     answer = f"These people can show a ratio of {' and '.join(shown)}."
@@ -266,16 +266,18 @@ def _conditions(
     question: Question, designs: Mapping[Rate, Design], sources: Mapping[Rate, str]
 ) -> list[str]:
     tests = 2 * question.points
-    said = [
+    sentences = [
         f"Level: {ALPHA:.0%} over {tests} two-sided tests (FMR and FNMR"
         + (f" at {question.points} thresholds" if question.points > 1 else "")
         + f"), so {question.alpha:.3g} for each."
     ]
     if len(set(sources.values())) == 1:
-        said.append(f"Pairs that share a person: {sources['fmr']}.")
+        sentences.append(f"Pairs that share a person: {sources['fmr']}.")
     else:
-        said += [f"Pairs that share a person, {rate.upper()}: {sources[rate]}." for rate in designs]
-    return said
+        sentences += [
+            f"Pairs that share a person, {rate.upper()}: {sources[rate]}." for rate in designs
+        ]
+    return sentences
 
 
 def _results(
@@ -341,28 +343,28 @@ def _earlier(path: Path) -> dict[Rate, dict[str, Any]]:
     plans = results.arrays.get("planner", [])
     if results.kind != "verification" or not plans:
         raise InputError(f"{file}: no verification audit with errors; --like needs one.")
-    found: dict[Rate, dict[str, Any]] = {}
+    designs: dict[Rate, dict[str, Any]] = {}
     for rate in ("fmr", "fnmr"):
         own = [entry for entry in plans if entry["rate"] == rate and "correlation" in entry]
         if own:
-            found[rate] = max(own, key=lambda entry: entry["errors"])
-    if not found:
+            designs[rate] = max(own, key=lambda entry: entry["errors"])
+    if not designs:
         raise InputError(
             f"{file}: written before correlations were kept; repeat the audit, or leave out --like."
         )
-    return found
+    return designs
 
 
 def _carried(entry: Mapping[str, Any], value: float) -> tuple[float, str]:
     correlation = planning.carried_correlation(
         entry["correlation"], measured_at=entry["value"], planned_at=value
     )
-    said = (
+    source = (
         f"measured at {entry['at']} over {entry['errors']:,} errors (design effect "
         f"{entry['design_effect']:.3g}, correlation {entry['correlation']:.3g}), carried over to "
         f"{100 * value:.3g} %"
     )
-    return correlation, said
+    return correlation, source
 
 
 def _need(ok: bool, flag: str, value: Any, rule: str) -> None:

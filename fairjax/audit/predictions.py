@@ -141,26 +141,26 @@ def audit_predictions(
         "group_by": by_name,
     }
     drawing: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
-    told = rows.take(answered)
+    answering = rows.take(answered)
     if columns.regression:
-        label, prediction = (_numbers(path, name, told) for name in _both(columns))
+        label, prediction = (_numbers(path, name, answering) for name in _both(columns))
         return attributes.measure_numbers(
             label=label,
             prediction=prediction,
-            group=told.group,
-            cluster=told.cluster,
+            group=answering.group,
+            cluster=answering.cluster,
             limits=_with_silent(rows, answered, by_name),
             **settings,
             **drawing,
         )
-    classes, label, prediction, probability, rule = _decisions(path, columns, told)
+    classes, label, prediction, probability, rule = _decisions(path, columns, answering)
     positive = positive_class(path, columns, classes)
     if not asked.any_direction:
-        _check_direction(path, columns, classes, positive, label, prediction, told)
+        _check_direction(path, columns, classes, positive, label, prediction, answering)
     else:
         rows.limits.append(
-            f"--any-direction: whether the {len(told):,} predictions agree with the labels more "
-            "than chance was not checked."
+            f"--any-direction: whether the {len(answering):,} predictions agree with the labels "
+            "more than chance was not checked."
         )
     results = attributes.measure_decisions(
         label=label,
@@ -168,8 +168,8 @@ def audit_predictions(
         probability=probability,
         classes=classes,
         positive=positive,
-        group=told.group,
-        cluster=told.cluster,
+        group=answering.group,
+        cluster=answering.cluster,
         decision_rule=rule,
         limits=_with_silent(rows, answered, by_name),
         **settings,
@@ -254,10 +254,10 @@ def _grouped(
 ) -> tuple[np.ndarray, list[str]]:
     """The group of each row, and the groups' names."""
     spelled = []
-    for part, (column, _) in attribute.columns.items():
+    for name, (column, _) in attribute.columns.items():
         names = known_groups(list(words[column]), asked)
-        edges = attribute.bins.get(part)
-        spelled.append(binned(names, edges, f"{path} ({part})") if edges else names)
+        edges = attribute.bins.get(name)
+        spelled.append(binned(names, edges, f"{path} ({name})") if edges else names)
     check_names(spelled, str(path))
     columns = [codes[column] for column, _ in attribute.columns.values()]
     return intersect(columns, spelled, asked, str(path))
@@ -331,11 +331,11 @@ def _with_silent(rows: _Rows, answered: np.ndarray, by: str) -> list[str]:
 def _numbers(path: Source, column: str, rows: _Rows) -> np.ndarray:
     """A column of text as numbers."""
     values = []
-    for place, word in enumerate(rows.words[column]):
+    for code, word in enumerate(rows.words[column]):
         try:
             values.append(float(word))
         except ValueError:
-            here = rows.codes[column] == place
+            here = rows.codes[column] == code
             if here.any():
                 row = int(np.argmax(here)) + 1
                 raise InputError(
@@ -431,8 +431,8 @@ def _check_direction(
         if rows.chances is not None and not columns.prediction:
             chance = rows.chances[inside]
             both = chance[is_positive], chance[~is_positive]
-            means = [one.mean() for one in both]
-            noise = np.sqrt(sum(one.var() / len(one) for one in both))
+            means = [chances.mean() for chances in both]
+            noise = np.sqrt(sum(chances.var() / len(chances) for chances in both))
             if means[1] - means[0] > 2 * noise:
                 raise InputError(
                     f"{path}: rows{who} labelled {classes[positive]!r} have a mean "
@@ -441,8 +441,8 @@ def _check_direction(
                     f"--positive {other}, {keep}."
                 )
         elif min(is_positive.sum(), (~is_positive).sum()) >= _SURE:
-            said = prediction[inside] == positive
-            rates = said[is_positive].mean(), (~said)[~is_positive].mean()
+            is_accepted = prediction[inside] == positive
+            rates = is_accepted[is_positive].mean(), (~is_accepted)[~is_positive].mean()
             if sum(rates) < _WORSE_THAN_CHANCE:
                 raise InputError(
                     f"{path}: {columns.prediction} is right for {rates[0]:.1%} of the rows{who} "
@@ -461,9 +461,9 @@ def positive_class(path: Source, columns: Columns, classes: Sequence[str]) -> in
                 f"{listed(classes)}."
             )
         return list(classes).index(columns.positive)
-    found = [k for k, name in enumerate(classes) if name.lower() in _POSITIVE]
-    if not found and len(classes) == 2:
+    positives = [k for k, name in enumerate(classes) if name.lower() in _POSITIVE]
+    if not positives and len(classes) == 2:
         raise InputError(
             f"{path}: say which of {listed(classes)} counts as positive with --positive."
         )
-    return found[0] if found else 0
+    return positives[0] if positives else 0

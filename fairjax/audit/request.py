@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fairjax.audit import run, streaming
+from fairjax.audit import partial, run, streaming
+from fairjax.audit.covariates import Covariates, load_covariates, with_covariates
 from fairjax.audit.embeddings import load_embeddings, read_made
+from fairjax.audit.foreign import adopt, release_of
 from fairjax.audit.layout import Asked, People
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.paired import load_both
@@ -17,7 +19,6 @@ from fairjax.audit.predictions import Columns, audit_predictions
 from fairjax.audit.tables import InMemory, Source, size
 from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
-from fairjax.core.verdict import resample_limits
 
 Watch = Callable[[str], AbstractContextManager[Any]]
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
@@ -45,7 +46,9 @@ class Request:
       all_pairs: Whether every pair of embeddings is compared.
       sample_pairs: Most pairs a group in a sample of the pairs of embeddings.
       calibrate_on: Table of scored pairs to find thresholds on.
-      stream: Whether the table is read in passes.
+      covariates: Table of covariates of images or of people.
+      hold: Covariates that are held; empty takes every number of that table.
+      stream: Whether the tables, parts of one, are read in passes.
       stated: What the user says of the system.
       command: Line that made the audit, for the provenance.
       dataset: Name of the data, where they are ours: "phantom".
@@ -62,6 +65,8 @@ class Request:
     all_pairs: bool = False
     sample_pairs: int | None = None
     calibrate_on: Source | None = None
+    covariates: Source | None = None
+    hold: Sequence[str] = ()
     stream: bool = False
     stated: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
@@ -99,28 +104,80 @@ def measure(
       UsageError: If choices do not go together.
     """
     facts = _facts(request)  # first: it refuses a file that is missing
+    request = replace(
+        request,
+        files=[adopt(path) for path in request.files],
+        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
+    )
+    if request.streams:
+        _refuse_twice(request.files, facts)
     for by, results in _measured(request, watch):
-        yield (
-            by,
-            replace(
-                results,
-                provenance={**results.provenance, **facts},
-                limits=[
-                    *results.limits,
-                    *_left_out(request.files),
-                    *resample_limits(results),
-                ],
-            ),
+        yield by, run.with_facts(results, facts, _left_out(request.files))
+
+
+def write_partial(
+    request: Request,
+    folder: Path,
+    *,
+    keep: float | None = None,
+    watch: Watch = lambda _: nullcontext(),
+) -> partial.Written:
+    """Writes the partial file of some of an audit's tables; `partial.merge` makes the audit of all.
+
+    Args:
+      request: The audit of these tables.
+      folder: Folder of the partial file.
+      keep: Share of the non-mated scores that are kept; None takes the default.
+      watch: Called with a sentence on what is done next; what it returns is open meanwhile.
+
+    Raises:
+      InputError: If the data are unfit.
+      UsageError: If choices do not go together.
+    """
+    if request.predictions:
+        raise UsageError("--partial takes tables of scored pairs; leave out --label.")
+    _check_stream(request)
+    facts = _facts(request)
+    _refuse_twice(request.files, facts)
+    with watch(f"Reading {streaming.shown([str(path) for path in request.files])} ..."):
+        return partial.write(
+            folder,
+            request.files,
+            request.asked,
+            request.settings,
+            people=_people(request),
+            facts=facts,
+            keep=keep,
+        )
+
+
+def _refuse_twice(files: Sequence[Source], facts: Mapping[str, Any]) -> None:
+    """Refuses the same table twice among the parts of one."""
+    hashes = [facts["files"][f"file {k}"]["hash"] for k in range(1, len(files) + 1)]
+    partial.refuse_twice(list(zip(map(str, files), hashes, strict=True)))
+
+
+def _check_stream(request: Request) -> None:
+    """Raises UsageError where the audit of a stream is asked for what a stream does not do."""
+    if request.covariates is not None or request.hold:
+        raise UsageError(
+            "--covariates is for pairs that are read into memory; leave out --label and --stream."
+        )
+    if request.calibrate_on is not None or request.of_embeddings or request.settings.paired:
+        raise UsageError(
+            "a stream takes tables of scores of one system, and finds thresholds on them."
         )
 
 
 def _facts(request: Request) -> dict[str, Any]:
     """What the results say of where they come from."""
     files = {f"file {k}": path for k, path in enumerate(request.files, 1)}
-    for role in ("groups", "pairs", "calibrate_on"):
+    for role in ("groups", "pairs", "calibrate_on", "covariates"):
         if (path := getattr(request, role)) is not None:
             files[role] = path
-    stated = {**_stated(request.files), **request.stated}
+    releases = dict.fromkeys(filter(None, map(release_of, request.files)))
+    release = {"release": ", ".join(releases)} if releases else {}
+    stated = {**_stated(request.files), **release, **request.stated}
     facts = run.provenance(files, request.command, stated)
     return {"dataset": request.dataset, **facts} if request.dataset else facts
 
@@ -155,19 +212,25 @@ def _stated(files: Sequence[Source]) -> dict[str, str]:
 
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
+    holds = request.covariates is not None or bool(request.hold)
+    if holds and (request.predictions or request.streams):
+        raise UsageError(
+            "--covariates is for pairs that are read into memory; leave out --label and --stream."
+        )
     if request.predictions:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
-        if len(request.files) > 1 or request.calibrate_on or request.of_embeddings:
-            raise UsageError("a stream takes one table of scores, and finds thresholds on it.")
-        with watch(f"Streaming {request.files[0]} in four passes ..."):
+        _check_stream(request)
+        tables = streaming.shown([str(path) for path in request.files])
+        with watch(f"Streaming {tables} in four passes ..."):
             found = streaming.measure(
-                request.files[0], request.asked, request.settings, people=_people(request)
+                request.files, request.asked, request.settings, people=_people(request)
             )
         yield from found.items()
     else:
         with watch("Reading ..."):
             loaded, calibration = _load(request)
+        held = _covariates(request) if holds else None
         source = request.calibrate_on.name if request.calibrate_on is not None else ""
         for by, pairs in loaded.items():
             with watch(f"Measuring by {by} ..."):
@@ -177,6 +240,8 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
                     calibration=calibration.get(by),
                     calibration_source=source,
                 )
+                if held:
+                    results = with_covariates(results, pairs, held, level=request.settings.level)
             yield by, results
 
 
@@ -212,6 +277,16 @@ def _people(request: Request) -> People | None:
     )
 
 
+def _covariates(request: Request) -> Covariates:
+    return load_covariates(
+        request.covariates,
+        request.hold,
+        pairs=request.files[0],
+        asked=request.asked,
+        people=_people(request),
+    )
+
+
 def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]:
     """The pairs by attribute, and those to find thresholds on."""
     asked, people = request.asked, _people(request)
@@ -241,7 +316,7 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     elif len(request.files) > 1:
         raise UsageError(
             "several tables of scores: put the systems into columns of one table and name each "
-            "with --score."
+            "with --score; if they are parts of one table, say --stream."
         )
     elif asked.scorer:
         raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")

@@ -23,6 +23,7 @@ from fairjax.audit.kinds import (
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, Source, fingerprint, size
 from fairjax.core.results import Results
+from fairjax.core.verdict import resample_limits
 from fairjax.protocols.verification import accuracy
 from fairjax.protocols.verification import core as verification
 from fairjax.protocols.verification import stream as verification_stream
@@ -140,12 +141,16 @@ def measure(
         )
     except ValueError as error:  # a setting out of range; its message is one line
         raise InputError(str(error)) from error
-    said: dict[str, Any] = {
+    settings_used: dict[str, Any] = {
         "thresholds": list(settings.thresholds),
         "score_kinds": {name: kind or "not stated" for name, kind in loaded.kinds.items()},
     }
     if degree:
-        said |= {"bias_rule": degree.rule, "bias_pool": "protocol", "bias_pairs": "protocol"}
+        settings_used |= {
+            "bias_rule": degree.rule,
+            "bias_pool": "protocol",
+            "bias_pairs": "protocol",
+        }
     if set(loaded.kinds.values()) == {"mls"}:
         results = of_likelihood(results)
     if loaded.decided:
@@ -160,7 +165,7 @@ def measure(
     )
     return replace(
         results,
-        protocol={**results.protocol, **said},
+        protocol={**results.protocol, **settings_used},
         provenance={"scored": list(loaded.scores), "pairs": pairs_hash(loaded)},
     )
 
@@ -177,15 +182,15 @@ def given_points(loaded: Loaded, settings: Settings) -> dict[str, list[Point]]:
         return {name: [Point("decision", 0.5, "given")] for name in loaded.scores}
     if len(set(settings.thresholds)) < len(settings.thresholds):
         raise InputError(f"--threshold holds a value twice: {list(settings.thresholds)}.")
-    found: dict[str, list[Point]] = {}
+    points: dict[str, list[Point]] = {}
     for name, score in loaded.scores.items():
         distance = name in loaded.distances
-        found[name] = []
+        points[name] = []
         for threshold in settings.thresholds:
             check_threshold(threshold, name, score, distance=distance)
-            held = -float(threshold) if distance else float(threshold)
-            found[name].append(Point(f"threshold {threshold:g}", held, "given"))
-    return found
+            stored = -float(threshold) if distance else float(threshold)
+            points[name].append(Point(f"threshold {threshold:g}", stored, "given"))
+    return points
 
 
 def _limits(
@@ -279,14 +284,14 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         )
     (system,) = loaded.scores
     comparisons = loaded.comparisons(system)
-    points = given_points(loaded, settings)[system]
+    given = given_points(loaded, settings)[system]
     results = verification_stream.measure_stream(
-        lambda: [comparisons],
+        verification_stream.InChunks(lambda: [comparisons], len(loaded.groups)),
         groups=loaded.groups,
         attribute=loaded.by,
         fmrs=settings.fmrs,
-        thresholds=[point.threshold for point in points if point.threshold is not None],
-        names=[point.at for point in points],
+        thresholds=[point.threshold for point in given if point.threshold is not None],
+        names=[point.at for point in given],
         level=settings.level,
         limits=_limits(loaded, settings, "", None, ""),
         name=settings.protocol,
@@ -331,11 +336,31 @@ def provenance(
             for role, path in files.items()
         },
         **({"stated": dict(stated)} if stated else {}),
-        "versions": {
-            "fairjax": fairjax.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+    }
+
+
+def with_facts(results: Results, facts: Mapping[str, Any], limits: Sequence[str] = ()) -> Results:
+    """Results with their whole provenance, and with the sentences that close the list of limits.
+
+    Args:
+      results: Results of one attribute.
+      facts: Provenance to add, from `provenance`.
+      limits: Sentences for the reader.
+    """
+    return replace(
+        results,
+        provenance={**results.provenance, **facts},
+        limits=[*results.limits, *limits, *resample_limits(results)],
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of FairJAX and of what its numbers depend on."""
+    return {
+        "fairjax": fairjax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
     }
 
 

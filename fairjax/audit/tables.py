@@ -114,8 +114,8 @@ class Names:
     def ordered(self, order: Sequence[str] = ()) -> tuple[list[str], Int[np.ndarray, " names"]]:
         """The names in `order`, or sorted, and the new number of each old one."""
         names = list(order) or sorted(self.number)
-        place = {name: k for k, name in enumerate(names)}
-        return names, np.array([place[name] for name in self.number], np.int32)
+        index = {name: k for k, name in enumerate(names)}
+        return names, np.array([index[name] for name in self.number], np.int32)
 
 
 def column_names(path: Source) -> list[str]:
@@ -428,10 +428,10 @@ def _as_numbers(
     if bad.any():
         row = int(np.argmax(bad))
         word = "missing" if not column[row].is_valid else f"{numbers[row]:g}".replace("nan", "NaN")
-        said = f"{path}, data row {start + row}: {name} is {word}, not a finite number."
+        message = f"{path}, data row {start + row}: {name} is {word}, not a finite number."
         if word in ("missing", "NaN"):
-            raise NotANumberError(said, "")
-        raise InputError(said)
+            raise NotANumberError(message, "")
+        raise InputError(message)
     return numbers
 
 
@@ -450,23 +450,23 @@ def _parsed(
             try:
                 float(word or "nan")
             except ValueError:
-                said = not_a_number(path, start + row, name, word)
-                raise NotANumberError(said, word) from None
+                message = not_a_number(path, start + row, name, word)
+                raise NotANumberError(message, word) from None
         raise
 
 
 def not_a_number(path: Source, row: int, name: str, word: object) -> str:
     """What is said of text where a number should be, with the reason where it is known."""
-    said = f"{path}, data row {row}: {name} is {word!r}, not a number"
+    message = f"{path}, data row {row}: {name} is {word!r}, not a number"
     text = str(word).strip()
     if text.endswith("%"):
-        return f"{said}; write it without the percent sign, everywhere."
+        return f"{message}; write it without the percent sign, everywhere."
     if re.fullmatch(r"[-+]?[\d.]*,\d+", text):
         return (
-            f"{said}; decimal commas are read where ; or a tab stands between fields and no number "
-            "has a point."
+            f"{message}; decimal commas are read where ; or a tab stands between fields and no "
+            "number has a point."
         )
-    return f"{said}."
+    return f"{message}."
 
 
 def _check_lines(path: Path, numbers: Sequence[str]) -> None:
@@ -475,27 +475,36 @@ def _check_lines(path: Path, numbers: Sequence[str]) -> None:
         lines = filter(None, map(str.strip, io.TextIOWrapper(file, "utf-8", "replace")))
         for row, line in enumerate(lines, 1):
             try:
-                found = dict(json.loads(line))
+                fields = dict(json.loads(line))
             except (ValueError, TypeError):
                 raise InputError(f"{path}, data row {row}: not a JSON object.") from None
             for name in numbers:
-                if not isinstance(word := found.get(name), int | float | None):
+                if not isinstance(word := fields.get(name), int | float | None):
                     raise InputError(not_a_number(path, row, name, word))
 
 
 def _unreadable(path: Source, error: Exception) -> InputError:
     """Arrow's complaint as one line, with rows counted as here: its row 1 is the header."""
-    said = str(error).split("\n")[0]
+    message = str(error).split("\n")[0]
     before = 1
-    if isinstance(path, Path) and _kind(path, strict=False) in ("csv", "tsv") and "Row #" in said:
+    if (
+        isinstance(path, Path)
+        and _kind(path, strict=False) in ("csv", "tsv")
+        and "Row #" in message
+    ):
         before += _dialect(path, []).skipped
     if hit := _CONVERSION.search(str(error)):
         column = column_names(path)[int(hit[1])]
-        said = not_a_number(path, int(hit[2]) - before, column, hit[3])
-        return NotANumberError(said, hit[3])
-    said = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - before}", said)
+        message = not_a_number(path, int(hit[2]) - before, column, hit[3])
+        return NotANumberError(message, hit[3])
+    if "straddling object" in message:
+        longest = f"{_BLOCK >> 20} MiB"
+        message = (
+            f"a row is longer than {longest}; is a double quote left open, or a line break missing"
+        )
+    message = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - before}", message)
     if isinstance(error, UnicodeDecodeError):
-        said = "its text is not UTF-8"
-    if "UTF8" in said or isinstance(error, UnicodeDecodeError):
-        said += "; save the file as UTF-8"
-    return InputError(f"{path}: {said}.")
+        message = "its text is not UTF-8"
+    if "UTF8" in message or isinstance(error, UnicodeDecodeError):
+        message += "; save the file as UTF-8"
+    return InputError(f"{path}: {message}.")

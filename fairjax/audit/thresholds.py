@@ -75,14 +75,14 @@ class _Pairs:
         )
 
 
-def refuse_shared_people(first: Loaded, second: Loaded, names: tuple[str, str], what: str) -> None:
+def refuse_shared_people(first: Loaded, second: Loaded, names: tuple[str, str], role: str) -> None:
     """Refuses two tables that show the same people.
 
     Args:
       first: Pairs of one table.
       second: Pairs of the other.
       names: Names of the two files, for messages.
-      what: What must not be done on the same people, for messages.
+      role: What must not be done on the same people, for messages.
 
     Raises:
       InputError: If a table names nobody, or somebody is in both.
@@ -91,13 +91,13 @@ def refuse_shared_people(first: Loaded, second: Loaded, names: tuple[str, str], 
         if not loaded.has_subjects:
             raise InputError(
                 f"{name} does not say who is on its pairs, so the same people may be in both "
-                f"tables; name the people with --subject: {what}."
+                f"tables; name the people with --subject: {role}."
             )
     both = sorted(set(people_of(first)) & set(people_of(second)))
     if both:
         raise InputError(
             f"{len(both):,} people are in {names[0]} and in {names[1]}, such as "
-            f"{listed(both[:3])}: {what}; keep each person's pairs in one of the tables."
+            f"{listed(both[:3])}: {role}; keep each person's pairs in one of the tables."
         )
 
 
@@ -319,23 +319,23 @@ def _first_words(pairs: _Pairs, threshold: float, plain: float, wish: Wish) -> s
             for group in pairs.nonmated
             if upper_bound(group.rate(threshold), confidence=wish.confidence) > wish.fmr
         ]
-        said = f"There the overall FMR on this table is at most {target}"
+        sentence = f"There the overall FMR on this table is at most {target}"
         if above:
-            said += f"; it may be higher for {_names(above)}: --worst-group takes care of that"
-        return said + "."
+            sentence += f"; it may be higher for {_names(above)}: --worst-group takes care of that"
+        return sentence + "."
     cost = [mated.between(min(plain, threshold), max(plain, threshold)) for mated in pairs.mated]
     shares = np.array([rate.rate if rate.trials else np.nan for rate in cost])
-    said = (
+    sentence = (
         f"There the FMR of every group is at most {target}: the chance that it is higher for any "
         f"group is {1 - wish.confidence:.0%} at most."
     )
     if np.isfinite(shares).any() and threshold > plain:
         worst = int(np.nanargmax(shares))
-        said += (
+        sentence += (
             f" It costs {pairs.mated[worst].name} most: {100 * shares[worst]:.2g} points more of "
             f"its mated pairs are rejected than at {plain:.6g}, which holds the overall FMR alone."
         )
-    return said
+    return sentence
 
 
 def _checked(pairs: _Pairs, threshold: float, wish: Wish) -> str:

@@ -47,8 +47,8 @@ def read_workbook(path: Path) -> pa.Table:
             "one to be read as CSV."
         )
     (header, *rows) = next(iter(filled.values()))
-    names = [_text(cell) or f"Unnamed: {place}" for place, cell in enumerate(header)]
-    columns = [_column([row[place] for row in rows]) for place in range(len(names))]
+    names = [_text(cell) or f"Unnamed: {index}" for index, cell in enumerate(header)]
+    columns = [_column([row[index] for row in rows]) for index in range(len(names))]
     return pa.Table.from_arrays(columns, names=names)
 
 
@@ -58,7 +58,7 @@ def _cells(sheet: Any) -> list[tuple[Any, ...]]:
     while rows and not any(cell is not None for cell in rows[-1]):
         rows.pop()
     width = max(
-        (place + 1 for row in rows for place, cell in enumerate(row) if cell is not None), default=0
+        (index + 1 for row in rows for index, cell in enumerate(row) if cell is not None), default=0
     )
     return [tuple([*row, *[None] * width][:width]) for row in rows]
 

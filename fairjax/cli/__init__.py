@@ -12,6 +12,7 @@ from fairjax.cli import (
     audit,
     calibrate,
     config,
+    covariates,
     data,
     diff,
     embed,
@@ -24,6 +25,7 @@ from fairjax.cli import (
     predict,
     report,
     similarity,
+    study,
     threshold,
 )
 from fairjax.core.errors import (
@@ -43,6 +45,7 @@ VERBS = (
     audit,
     calibrate,
     config,
+    covariates,
     data,
     diff,
     embed,
@@ -55,6 +58,7 @@ VERBS = (
     predict,
     report,
     similarity,
+    study,
     threshold,
 )
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from fairjax.core.errors import UsageError
 
+_LEVEL = 0.95  # coverage of intervals, where none is asked for
+_OF_MERGE = ("merge", "out", "tables", "title")  # options that go together
 _UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the name of a folder, on some system
 _DESCRIPTION = """\
 Measures how the errors of a face system differ between groups of people, and how sure that is.
@@ -46,9 +48,12 @@ examples:
   fairjax audit scores.csv --distance d --kind l2 --threshold 1.1 --by race
   fairjax audit attempts.csv --failures --by age:18,30,45,60 --groups people.csv
   fairjax audit decisions.csv --decision verdict --accept match --by race
+  fairjax audit scores.csv --covariates images.csv --groups people.csv --by race
   fairjax audit scores.csv --threshold 0.31 --tolerance fmr_max_over_min=2 --out audit/
   fairjax audit before.csv after.csv --paired --by race
   fairjax audit ours.npz theirs.npz --pairs pairs.csv --groups images.csv --protocol rfw
+  fairjax audit part-7.csv --partial --out partials/7
+  fairjax audit --merge partials/* --out audit/
   fairjax audit --model vendor.onnx --data rfw:DIR --out audit/
   fairjax audit predictions.csv --label gender --prediction said --positive female --by race
 
@@ -80,17 +85,20 @@ def add(verbs: Any) -> None:
     audit.add_argument("--title", default="", help="title of the report (default: FILE's name)")
     add_columns(audit.add_argument_group("columns and groups"))
     add_pairs(audit.add_argument_group("pairs of embeddings"))
+    _add_covariates(audit.add_argument_group("is it the group or the picture?"))
     _add_predictions(audit.add_argument_group("attribute models"))
     _add_measuring(audit.add_argument_group("what is measured"))
     _add_model(audit.add_argument_group("a model and its images, in one line"))
+    _add_partial(audit.add_argument_group("tables in many files, on many machines"))
     trial = audit.add_argument_group("try it")
     trial.add_argument(
         "--demo",
         nargs="?",
         const="gap",
-        choices=["gap", "fair"],
-        help="audit made-up scores with a known gap, or with none (fair); with --out the table is "
-        "left in DIR/comparisons.csv",
+        choices=["gap", "fair", "picture"],
+        help="audit made-up scores with a known gap, with none (fair), or with a gap that comes "
+        "from blurred pictures (picture); with --out the table is left in DIR/comparisons.csv, and "
+        "with picture the covariates in DIR/images.csv",
     )
     trial.add_argument(
         "--self-test",
@@ -124,6 +132,34 @@ def _add_model(group: Any) -> None:
         "--landmarks", metavar="TABLE", default="", help="align the images by five points first"
     )
     add_input(group)
+
+
+def _add_partial(group: Any) -> None:
+    which = group.add_mutually_exclusive_group()
+    which.add_argument(
+        "--partial",
+        action="store_true",
+        help="write what a later --merge needs of these tables to DIR/partial.npz, instead of an "
+        "audit; one process or machine per table or several. It holds names of people and scores "
+        "of pairs",
+    )
+    which.add_argument(
+        "--merge",
+        metavar="PARTIAL",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="audit the tables behind these folders of --partial, as one process would with "
+        "--stream; takes --out, --tables and --title, for all else was said with --partial",
+    )
+    group.add_argument(
+        "--keep",
+        metavar="SHARE",
+        type=_share,
+        help="with --partial: share of the non-mated pairs, the largest scores first, that are "
+        "kept one by one, so that thresholds are exact (default: 64 times the largest --fmr, and "
+        "at least 65,536 pairs). A merge that needs more says how many",
+    )
 
 
 def add_columns(group: Any) -> None:
@@ -296,6 +332,26 @@ def add_pairs(group: Any) -> None:
     )
 
 
+def _add_covariates(group: Any) -> None:
+    group.add_argument(
+        "--covariates",
+        metavar="TABLE",
+        type=Path,
+        help="table with one row per image (or person) and its covariates, such as brightness, "
+        "sharpness, pose or age (fairjax covariates IMAGES measures some): error rates by group "
+        "are then also given with covariates held",
+    )
+    group.add_argument(
+        "--covariate",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="covariate to hold; repeat for several (default: every column of numbers in the "
+        "--covariates table). Without --covariates: a column of the --groups table, or NAME1 and "
+        "NAME2 in FILE",
+    )
+
+
 def _add_predictions(group: Any) -> None:
     group.add_argument("--label", metavar="COLUMN", help="column of the true label")
     group.add_argument("--prediction", metavar="COLUMN", help="column of the predicted label")
@@ -387,8 +443,7 @@ def _add_measuring(group: Any) -> None:
         "--level",
         metavar="SHARE",
         type=_level,
-        default=0.95,
-        help="coverage of the confidence intervals (default: %(default)s)",
+        help=f"coverage of the confidence intervals (default: {_LEVEL})",
     )
     group.add_argument(
         "--seed",
@@ -407,8 +462,8 @@ def _add_measuring(group: Any) -> None:
         "--stream",
         action="store_true",
         help="read the table in passes instead of into memory; tables above 2 GiB always are. "
-        "Gives rates and intervals, but no noise floors, verdicts, accuracies or check for "
-        "pairs listed twice",
+        "Several files are then parts of one table. Gives rates and intervals, but no noise "
+        "floors, verdicts, accuracies or check for pairs listed twice",
     )
     group.add_argument(
         "--stated",
@@ -429,18 +484,23 @@ def _audit(arguments: argparse.Namespace) -> None:
     console = Console(highlight=False, markup=False)
     if arguments.self_test:
         return _self_test(arguments, console)
+    _check_partial(arguments)
     _check_out(arguments.out)
     if arguments.model or arguments.data:
         arguments.files = [_embedded(arguments)]
     arguments.protocol = arguments.protocol or "plain"
     if arguments.demo and arguments.files:
         raise UsageError("--demo brings its own scores; leave FILE out.")
-    if not arguments.files and not arguments.demo:
+    if arguments.partial:
+        return _partial(arguments, console)
+    if not (arguments.files or arguments.demo or arguments.merge):
         raise UsageError("nothing to audit: give FILE, --model with --data, --demo or --self-test.")
     before = _results_in(arguments.out)
     try:
         if arguments.demo:
             _demo(arguments, console)
+        elif arguments.merge:
+            _merge(arguments, console)
         else:
             _run(arguments, console)
     except InputError as error:
@@ -503,6 +563,55 @@ def _embedded(arguments: argparse.Namespace) -> Path:
     return path
 
 
+def _check_partial(arguments: argparse.Namespace) -> None:
+    """Refuses options that do not go with --partial, --merge or --keep."""
+    if arguments.keep is not None and not arguments.partial:
+        raise UsageError("--keep goes with --partial.")
+    if arguments.merge:
+        for action in arguments.parser._actions:
+            given = getattr(arguments, action.dest, action.default)
+            if action.dest not in _OF_MERGE and given not in (action.default, [], ()):
+                option = action.option_strings[0] if action.option_strings else "FILE"
+                raise UsageError(
+                    f"--merge takes --out, --tables and --title; {option} is fixed when the "
+                    "partial files are made."
+                )
+    if arguments.partial:
+        if not arguments.files or not arguments.out:
+            raise UsageError("--partial needs one table or more, and --out DIR.")
+        if arguments.title or arguments.tables:
+            raise UsageError("--partial makes no report: say --title and --tables with --merge.")
+        if arguments.demo or arguments.model or arguments.data:
+            raise UsageError("--partial takes tables of scored pairs: no --demo, --model, --data.")
+
+
+def _partial(arguments: argparse.Namespace, console: Any) -> None:
+    from fairjax.audit import request
+
+    written = request.write_partial(
+        _request(arguments, ()), arguments.out, keep=arguments.keep, watch=console.status
+    )
+    console.print(
+        f"{written.path}: {written.pairs:,} pairs, {written.kept:,} of them one by one and "
+        f"{written.pairs - written.kept:,} as {written.couples:,} couples of people; "
+        f"{written.size / 2**20:.1f} MiB.\n"
+        "It holds names of people and scores of pairs: keep it where the tables may be.\n"
+        f"Next: fairjax audit --merge {written.path.parent} MORE... --out OUT",
+        soft_wrap=True,
+    )
+
+
+def _merge(arguments: argparse.Namespace, console: Any) -> None:
+    from fairjax.audit import partial
+
+    with console.status("Merging ..."):
+        found = list(partial.merge(arguments.merge, command=_command()))
+    for by, results in found:
+        first = results.provenance["files"]["file 1"]["name"]
+        arguments.title = arguments.title or first
+        _say(arguments, console, results, by if len(found) > 1 else "")
+
+
 def _demo(arguments: argparse.Namespace, console: Any) -> None:
     from fairjax.audit import demo
     from fairjax.audit.phantom_scores import Planted
@@ -512,12 +621,18 @@ def _demo(arguments: argparse.Namespace, console: Any) -> None:
         folder = arguments.out or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         table = folder / "comparisons.csv"
-        demo.write_comparisons(table, planted, seed=arguments.seed)
+        if arguments.demo == "picture":
+            demo.write_pictures(folder, seed=arguments.seed)
+            arguments.covariates = folder / "images.csv"
+            limits = demo.picture_limits()
+        else:
+            demo.write_comparisons(table, planted, seed=arguments.seed)
+            limits = demo.limits(planted)
         arguments.files = [table]
         arguments.title = arguments.title or "Demonstration on made-up scores"
         if arguments.fmr is None and not arguments.threshold:
             arguments.fmr = (1e-2, 1e-3)  # what so few pairs resolve
-        _run(arguments, console, limits=demo.limits(planted))
+        _run(arguments, console, limits=limits)
 
 
 def _run(arguments: argparse.Namespace, console: Any, limits: Sequence[str] = ()) -> None:
@@ -554,7 +669,7 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
             protocol=arguments.protocol,
             tolerances=dict(pair for pairs in arguments.tolerance for pair in pairs),
             resamples=arguments.bootstrap,
-            level=arguments.level,
+            level=arguments.level or _LEVEL,
             seed=arguments.seed,
             limits=limits,
             paired=arguments.paired,
@@ -567,11 +682,18 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
         all_pairs=arguments.all_pairs,
         sample_pairs=arguments.sample_pairs,
         calibrate_on=arguments.calibrate_on,
+        covariates=arguments.covariates,
+        hold=arguments.covariate,
         stream=arguments.stream,
         stated=dict(arguments.stated),
-        command=shlex.join(["fairjax", *sys.argv[1:]]),
+        command=_command(),
         dataset="phantom" if arguments.demo else "",
     )
+
+
+def _command() -> str:
+    """The command line, for the provenance."""
+    return shlex.join(["fairjax", *sys.argv[1:]])
 
 
 def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -> None:
@@ -682,6 +804,13 @@ def _natural(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} must be 0 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} must be above 0 and at most 1, as 0.1")
     return value
 
 

@@ -85,7 +85,7 @@ def add(verbs: Any) -> None:
 def _identify(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from fairjax.audit import findings, identification, run
+    from fairjax.audit import findings, galleries, identification, run
     from fairjax.audit.people import load_people
     from fairjax.core.errors import UsageError
 
@@ -104,7 +104,7 @@ def _identify(arguments: argparse.Namespace) -> None:
     facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
     if arguments.table.suffix in (".npz", ".npy"):
         people = load_people(arguments.groups) if arguments.groups else None
-        loaded = identification.from_embeddings(
+        loaded = galleries.from_embeddings(
             arguments.table,
             arguments.by,
             people=people,
@@ -117,7 +117,7 @@ def _identify(arguments: argparse.Namespace) -> None:
             columns = dict(pair(text) for text in arguments.column)
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"--column {error}.") from error
-        loaded = identification.from_candidates(
+        loaded = galleries.from_candidates(
             arguments.table, arguments.by, columns=columns, gallery=arguments.gallery_table
         )
     found = identification.measure(

@@ -12,9 +12,11 @@ from fairjax.config.keys import annotation_at as annotation_at
 from fairjax.config.keys import differences as differences
 from fairjax.config.keys import keys as keys
 from fairjax.config.keys import leaf as leaf
+from fairjax.config.keys import leaves as leaves
 from fairjax.config.keys import override as override
 from fairjax.config.keys import set_leaf as set_leaf
 from fairjax.config.keys import suggest_key as suggest_key
+from fairjax.config.keys import variant as variant
 from fairjax.config.sections import algorithm as algorithm
 from fairjax.config.sections import backbone as backbone
 from fairjax.config.sections import benchmark as benchmark
@@ -27,6 +29,8 @@ from fairjax.config.sections import task as task
 from fairjax.config.sections import vit as vit
 from fairjax.config.study import Claim as Claim
 from fairjax.config.study import Column as Column
+from fairjax.config.study import Floor as Floor
+from fairjax.config.study import Noise as Noise
 from fairjax.config.study import Row as Row
 from fairjax.config.study import Spread as Spread
 from fairjax.config.study import Study as Study

@@ -23,11 +23,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     A key that the old config lacks is one that FairJAX had not yet; its default does what was done
     then, so that only another value differs.
     """
-    defaults = dict(_leaves(base_config().to_dict()))
+    defaults = dict(leaves(base_config().to_dict()))
     for path in NAMED:
         section = _section(old, path)
-        defaults |= dict(_leaves(with_defaults(path, section), f"{path}."))
-    left, right = dict(_leaves(old)), dict(_leaves(new))
+        defaults |= dict(leaves(with_defaults(path, section), f"{path}."))
+    left, right = dict(leaves(old)), dict(leaves(new))
     left |= {key: defaults[key] for key in right.keys() - left.keys() if key in defaults}
     return [
         f"{key}: {left.get(key, 'absent')!r} -> {right.get(key, 'absent')!r}"
@@ -38,9 +38,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of a tree as a dotted path, with its value; tuples are lists, as in JSON."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
 def keys(config: ConfigDict) -> list[str]:
     """Every key of the tree as a dotted path."""
-    return [key for key, _ in _leaves(config.to_dict())]
+    return [key for key, _ in leaves(config.to_dict())]
 
 
 def leaf(config: ConfigDict, path: str) -> Any:
@@ -91,6 +100,32 @@ def override(config: ConfigDict, words: Sequence[str]) -> None:
             ) from None
 
 
+def variant(
+    config: ConfigDict, changes: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> ConfigDict:
+    """A copy of a study's config with other values: the config of one run, without the study.
+
+    Args:
+      config: The config that all runs of the study share.
+      changes: Values by dotted key; a value may be a whole section.
+      overrides: Values by dotted key that yield to `changes`; keys that the run lacks are ignored.
+
+    Raises:
+      ConfigError: If there is no such key, or its value is of another type.
+    """
+    copy = config.copy_and_resolve_references()
+    with copy.unlocked():
+        del copy.study
+    for key, value in changes.items():
+        # rows may share a section, and change it each its own way
+        own = value.copy_and_resolve_references() if isinstance(value, ConfigDict) else value
+        set_leaf(copy, key, own)
+    for key, value in overrides.items():
+        if key not in changes and key in keys(copy):
+            set_leaf(copy, key, value)
+    return copy
+
+
 def annotation_at(config: ConfigDict, path: str) -> Any:
     """The annotation of a setting of a named section; None where there is none, or for others."""
     for named in NAMED:
@@ -112,14 +147,6 @@ def suggest_key(config: ConfigDict, path: str) -> str:
 
 
 _ABSENT = object()
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, list(value) if isinstance(value, tuple) else value
 
 
 def _section(tree: Mapping[str, Any], path: str) -> Mapping[str, Any]:

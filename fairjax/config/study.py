@@ -16,6 +16,8 @@ class Column:
       across: The attribute a summary runs over: "race"; "" for a rate.
       at: The operating point: "FMR 1e-3"; "" where there is none.
       digits: Decimals that are shown.
+      over_others: Whether the group's number is divided by the unweighted mean of the same number
+        of the attribute's other groups; `group` then names one attribute.
     """
 
     title: str
@@ -24,6 +26,22 @@ class Column:
     across: str = ""
     at: str = ""
     digits: int = 2
+    over_others: bool = False
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise on a row's embeddings, just enough to make it no more accurate than another row.
+
+    Rates that are more even because a model tells people apart less well are as even with noise.
+
+    Attributes:
+      of: The row whose embeddings get the noise.
+      like: The row whose mean accuracy over the groups is reached, seed by seed.
+    """
+
+    of: str
+    like: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,9 @@ class Row:
         row's name: {"init.run": "classifier"}. That row comes first.
       published: The paper's numbers by column title, as printed there.
       shown: Whether the table has it; a run that others only start from may be left out.
+      noise: Makes the row a control that is not trained: another row's embeddings with noise.
+      control: Row with the same network that is trained from labels alone; this one counts as
+        trained only where its lowest validation loss is at most 1.5 times that row's.
     """
 
     name: str
@@ -45,6 +66,8 @@ class Row:
     needs: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     shown: bool = True
+    noise: Noise | None = None
+    control: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,8 @@ class Claim:
       margin: How much it may be on the other side, 0 or more, in the column's printed unit: with 2,
         "higher" says that `row` is less than 2 below `than` (non-inferiority).
       family: Claims of one family are read together, and adjusted for their number together.
+      descriptive: Whether the difference and its interval are printed without a verdict. A study
+        has one primary claim, named before its runs; the others are descriptive.
     """
 
     text: str
@@ -69,6 +94,7 @@ class Claim:
     direction: Literal["lower", "higher"]
     margin: float = 0.0
     family: str = ""
+    descriptive: bool = False
 
     @property
     def bound(self) -> float:
@@ -90,6 +116,23 @@ class Spread:
     seeds: float
     people: float
     source: str
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How much worse than a reference a row may be for its claims to be tested.
+
+    A row that is worse by more may owe what else is better about it to that alone.
+
+    Attributes:
+      column: Title of a column of which more is better.
+      than: The row of reference.
+      margin: How much less is allowed, in the column's printed unit.
+    """
+
+    column: str
+    than: str
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +183,9 @@ class Study:
       baseline: Row that the costs of the others are given relative to; "" shows no costs.
       facts: What stands beside the costs of a row, by row and heading: {"GABN": {"labels": "yes"}}.
       spreads: Spread of a difference by column title, for the forecast of what the study can find.
+      floor: What a row must reach for its claims to be tested, or None.
+      folds: Whether the seeds are folds of one data set, so that every image is tested by one of
+        them: a number is then that of the predictions of all folds together.
     """
 
     title: str
@@ -157,3 +203,5 @@ class Study:
     baseline: str = ""
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     spreads: Mapping[str, Spread] = field(default_factory=dict)
+    floor: Floor | None = None
+    folds: bool = False

@@ -43,6 +43,8 @@ FREE_TO_CHANGE = (
     "train.keep_last",
     "train.tensorboard",  # of older runs, which have it in place of train.track
     "train.track",
+    "train.optimization_level",
+    "train.xla_flags",
 )
 
 

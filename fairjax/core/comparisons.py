@@ -174,7 +174,7 @@ def check_variance(variance: np.ndarray, embedding: np.ndarray) -> Float[np.ndar
     if bad.any():
         raise ValueError(
             f"variance row {np.argmax(bad)} has a value that is not finite and above 0 "
-            f"({bad.sum()} such rows); logarithms of variances are 'log_variances'."
+            f"({counted(int(bad.sum()), 'such row')}); logarithms of variances are 'log_variances'."
         )
     return variance
 

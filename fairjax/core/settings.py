@@ -31,6 +31,7 @@ def need_one_of(key: str, value: str, known: Sequence[str]) -> None:
 
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")
+OPTIMIZATION_LEVELS = ("O0", "O1", "O2", "O3")
 
 
 class Checked:
@@ -265,6 +266,9 @@ class TrainSettings(Checked):
         stops; 0 is off.
       track: Where scalars are written besides metrics.jsonl: "tensorboard", "wandb", "mlflow".
         All three write to the run's folder; WANDB_MODE and MLFLOW_TRACKING_URI name a server.
+      optimization_level: How hard XLA tries to make programs fast, "O0" to "O3": more takes longer
+        to compile. "" is the backend's own. It changes numbers in their last digits.
+      xla_flags: Flags added to XLA_FLAGS, such as "--xla_gpu_autotune_level=0"; none are needed.
     """
 
     epochs: float = 60.0
@@ -280,6 +284,8 @@ class TrainSettings(Checked):
     best_metric: str = "loss"
     patience: int = 0
     track: tuple[str, ...] = ("tensorboard",)
+    optimization_level: str = ""
+    xla_flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.need_above_zero(
@@ -293,6 +299,8 @@ class TrainSettings(Checked):
         )
         self.need_zero_or_more("checkpoint_every", "keep_best", "patience")
         need(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
+        if self.optimization_level:
+            need_one_of("optimization_level", self.optimization_level, OPTIMIZATION_LEVELS)
         for name in self.track:
             need_one_of("track", name, TRACKERS)
         need(len(set(self.track)) == len(self.track), "track", self.track, "names that differ")

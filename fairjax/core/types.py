@@ -54,6 +54,7 @@ class Method:
         the int32 number of epochs done. Pure and jitted; its result is checkpointed like any state.
       loss_of: "image" where the loss in the predictions is of each image; "batch" where it depends
         on the other images of the batch, so that it has no interval over images and no groups.
+      chance: By their names in the log, losses of a model that knows nothing: log C of C classes.
     """
 
     init: Callable[[jax.Array, Batch], tuple[PyTree, PyTree]]
@@ -66,6 +67,7 @@ class Method:
     )
     after_epoch: Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, PyTree]] | None = None
     loss_of: Literal["image", "batch"] = "image"
+    chance: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -264,14 +264,18 @@ class SplitSettings:
       stratify: Whether race x ten-year age bins are kept even.
       dedup: "group" keeps pictures of one duplicate group in one split, "first" keeps only the
         first of each group by name.
+      folds: Number of folds of a cross-validation; 0 splits anew for each seed. Seeds 0 to
+        folds - 1 are then its folds, and every image is in the test of one of them. The test's
+        share in `ratio` is 1 / folds.
     """
 
     ratio: Sequence[float] = (0.8, 0.1, 0.1)
     stratify: bool = True
     dedup: str = "group"
+    folds: int = 0
 
     def __post_init__(self) -> None:
-        check_ratio(self.ratio)
+        check_ratio(self.ratio, folds=self.folds)
         need(self.dedup in ("group", "first"), "dedup", self.dedup, "'group' or 'first'")
 
 
@@ -319,13 +323,16 @@ def _split(contents: Survey, split: SplitSettings, seed: int) -> Dataset:
     stratum = everyone.labels["race"] * len(_DECADES) + everyone.labels["age"] // 10
     if not split.stratify:
         stratum = np.zeros_like(stratum)
-    chosen = assign(everyone.ids, everyone.cluster, stratum, ratio=ratio, seed=seed)
+    chosen = assign(
+        everyone.ids, everyone.cluster, stratum, ratio=ratio, seed=seed, folds=split.folds
+    )
     splits = {name: everyone.take(np.flatnonzero(chosen == k)) for k, name in enumerate(SPLITS)}
     _require_every_race(contents.files.path, splits)
     manifest["split"] = {
         "rule": SPLIT_RULE,
         "seed": seed,
         "ratio": ratio,
+        **({"folds": split.folds, "fold": seed % split.folds} if split.folds else {}),
         "stratify": ["race", "age"] if split.stratify else [],
         "dedup": split.dedup,
         "left_out": len(contents.ids) - len(rows),

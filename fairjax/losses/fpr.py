@@ -64,7 +64,7 @@ class FprPenalty:
 
     Attributes:
       variant: Population, selection and shift: a row of the table above.
-      gamma_u: False-positive rate allowed to the batch as a whole, below 1. 0 is 1 / (C - 1), one
+      gamma_u: Overall FPR: the rate allowed to the batch as a whole, below 1. 0 is 1 / (C - 1), one
         false positive an image on average; "auto" is 2.8 / (C - 1), the paper's 2.8 an image.
       alpha: Strength of "paper"; its value was never printed. The others have none.
       alpha_mode: How "paper" uses alpha: "constant", or "one_plus_target" for alpha (1 + t),

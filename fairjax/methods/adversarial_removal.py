@@ -98,8 +98,7 @@ def build(
             "loss_adversary": (total, count),
             "adversary_accuracy": masked_sum(right, members),
         }
-        main, rows = masked_sum(view.losses, mask)
-        value = main / jnp.maximum(rows, 1.0) + total / jnp.maximum(count, 1.0)
+        value = view.mean_loss + total / jnp.maximum(count, 1.0)
         return value, logged, {}
 
     model, heads = model_and_tasks(

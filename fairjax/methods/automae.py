@@ -173,9 +173,9 @@ def build(
         outputs, spectral = judge(
             params["discriminator"], model_state["spectral"], maps, train=True
         )
-        real, made = jnp.split(outputs, 2)
+        real, generated = jnp.split(outputs, 2)
         fixed = jax.lax.stop_gradient(params["discriminator"])
-        taken, _ = judge(fixed, spectral, probability, train=False)
+        verdict, _ = judge(fixed, spectral, probability, train=False)
         chosen, weights = select(probability, noise_key)
         hidden = selected_patches(probability, kept=chosen.keep_ids.shape[1])
         share = (hidden * chosen.mask).sum(axis=1) / hidden.sum(axis=1)
@@ -183,15 +183,15 @@ def build(
         value, scalars = jnp.float32(0), {}
         for name, weight, values in (
             ("loss_reconstruction", 1.0, error(params, images, chosen, weights, dropout_key)),
-            ("loss_generator", adversary_weight, jnp.square(taken - 1)),
-            ("loss_discriminator", 1.0, jnp.square(real - 1) + jnp.square(made)),
+            ("loss_generator", adversary_weight, jnp.square(verdict - 1)),
+            ("loss_discriminator", 1.0, jnp.square(real - 1) + jnp.square(generated)),
         ):
             total, count = scalars[name] = masked_sum(values, mask)
             value += weight * total / jnp.maximum(count, 1.0)
         scalars |= {
             "loss": (value * count, count),
             "output_real": masked_sum(real, mask),
-            "output_generated": masked_sum(made, mask),
+            "output_generated": masked_sum(generated, mask),
             "map_entropy": masked_sum(entropy, mask),
             "selected_and_masked": masked_sum(share, mask),
         }

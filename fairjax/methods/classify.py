@@ -5,6 +5,7 @@ race by cross-entropy, the losses added with weights (`methods` of the study, se
 One task alone, or bins of a number as classes, are the same recipe with another list of tasks.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -238,6 +239,19 @@ def model_and_tasks(
     return Heads(backbone, widths, hidden, dropout), made
 
 
+def attribute_of_classes(tasks: Mapping[str, Mapping[str, Any]], task: str) -> str:
+    """The attribute whose classes a task predicts.
+
+    Raises:
+      ValueError: If there is no such task, or it predicts a number.
+    """
+    if tasks.get(task, {}).get("kind") != "classes":
+        raise ValueError(
+            f"config.method.task={task!r} is no classifying task; tasks: {', '.join(tasks)}."
+        )
+    return tasks[task]["attribute"]
+
+
 class View(NamedTuple):
     """What an `Objective` sees of a training step.
 
@@ -263,6 +277,12 @@ class View(NamedTuple):
     images: jax.Array
     forward: Callable[[jax.Array, jax.Array], dict[str, jax.Array]]
     key: jax.Array
+
+    @property
+    def mean_loss(self) -> jax.Array:
+        """Mean of the losses over rows that are not padding; 0 without such a row."""
+        total, rows = masked_sum(self.losses, self.batch["mask"])
+        return total / jnp.maximum(rows, 1.0)
 
 
 @dataclass(frozen=True)
@@ -386,4 +406,5 @@ def attribute_method(
         loss,
         predict,
         own_optimizers={f"{OBJECTIVE}/{part}": make for part, make in own.items()},
+        chance={f"{name}_loss": math.log(t.width) for name, t in heads.items() if t.width > 1},
     )

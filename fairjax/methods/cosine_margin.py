@@ -4,6 +4,7 @@ The embedding and the class weights are normalised, and the margin acts on their
 `fairjax.losses.margin`. At test time a face is its embedding.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -259,9 +260,12 @@ def margin_method(
         if added.loss is not None:
             value += added.loss
             logged = {"loss": (value * count, count), "loss_identity": (total, count)}
+        penalised = output.penalty.shift if output.penalty else 0.0
         scalars = {
             **logged,
             "target_cosine": masked_sum(output.target, mask),
+            "margined_cosine": masked_sum(output.margined + penalised, mask),
+            "impostor_cosine": masked_sum(output.logsumexp / margin.scale, mask),
             "embedding_length": masked_sum(embeddings.length, mask),
             **log(output, batch),
             **added.scalars,
@@ -283,7 +287,21 @@ def margin_method(
         split={"head/kernel": head.partition},
         own_optimizers={f"{EXTENSION}/{part}": make for part, make in own_optimizers.items()},
         after_epoch=after_epoch if extension and extension.after_epoch else None,
+        chance=chance_loss(margin, classes),
     )
+
+
+def chance_loss(margin: Margin, classes: int) -> dict[str, float]:
+    """Mean loss of embeddings at right angles to all class weights, by its name in the log.
+
+    Nothing for margins that are not one number, known beforehand.
+    """
+    if type(margin) not in (CosFace, ArcFace):
+        return {}
+    assert isinstance(margin, CosFace | ArcFace)
+    lost = margin.margin if isinstance(margin, CosFace) else math.sin(margin.margin)
+    logit = math.log(classes - 1) + margin.scale * lost
+    return {"loss": logit + math.log1p(math.exp(-logit))}
 
 
 def embedding_predictor(

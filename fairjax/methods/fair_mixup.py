@@ -18,7 +18,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fairjax.core.types import Method, Target
 from fairjax.losses import masked_sum
-from fairjax.methods.classify import Objective, View, attribute_method, model_and_tasks
+from fairjax.methods.classify import (
+    Objective,
+    View,
+    attribute_method,
+    attribute_of_classes,
+    model_and_tasks,
+)
 from fairjax.methods.groups import require_groups
 
 CRITERIA = ("demographic_parity", "equalised_odds")
@@ -71,11 +77,7 @@ def build(
         raise ValueError(f"config.method.weight={weight} must be 0 or more.")
     if beta <= 0:
         raise ValueError(f"config.method.beta={beta} must be above 0.")
-    if tasks.get(task, {}).get("kind") != "classes":
-        raise ValueError(
-            f"config.method.task={task!r} is no classifying task; tasks: {', '.join(tasks)}."
-        )
-    attribute = tasks[task]["attribute"]
+    attribute = attribute_of_classes(tasks, task)
     within_class = criterion == "equalised_odds"
 
     def loss(view: View) -> tuple[jax.Array, dict, dict]:
@@ -96,8 +98,7 @@ def build(
         penalty = slope_penalty(
             slopes, cell, labels, pairs.drawn, cells=len(groups) ** 2, classes=classes
         )
-        main, rows = masked_sum(view.losses, mask)
-        value = main / jnp.maximum(rows, 1.0) + weight * penalty
+        value = view.mean_loss + weight * penalty
         logged = {
             "mixup_penalty": (penalty, jnp.float32(1)),
             "mixup_pairs": masked_sum(pairs.drawn.astype(jnp.float32), mask),

@@ -16,9 +16,14 @@ import jax
 import jax.numpy as jnp
 
 from fairjax.core.types import Method, Target
-from fairjax.losses import masked_sum
 from fairjax.losses.group_gaps import gap_between_groups
-from fairjax.methods.classify import Objective, View, attribute_method, model_and_tasks
+from fairjax.methods.classify import (
+    Objective,
+    View,
+    attribute_method,
+    attribute_of_classes,
+    model_and_tasks,
+)
 from fairjax.methods.groups import require_groups
 
 CRITERIA = ("demographic_parity", "equal_opportunity", "equalised_odds")
@@ -66,12 +71,7 @@ def build(
         )
     if weight < 0:
         raise ValueError(f"config.method.weight={weight} must be 0 or more.")
-    kind = tasks.get(task, {}).get("kind")
-    if kind != "classes":
-        raise ValueError(
-            f"config.method.task={task!r} is no classifying task; tasks: {', '.join(tasks)}."
-        )
-    attribute = tasks[task]["attribute"]
+    attribute = attribute_of_classes(tasks, task)
 
     def loss(view: View) -> tuple[jax.Array, dict, dict]:
         mask, labels = view.batch["mask"], view.batch[attribute]
@@ -90,8 +90,7 @@ def build(
                     probabilities[:, number], view.batch[group], counted, groups=len(groups)
                 )
         penalty = total / classes
-        main, rows = masked_sum(view.losses, mask)
-        value = main / jnp.maximum(rows, 1.0) + weight * penalty
+        value = view.mean_loss + weight * penalty
         return value, {"gap_penalty": (penalty, jnp.float32(1))}, {}
 
     model, heads = model_and_tasks(

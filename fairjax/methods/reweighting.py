@@ -16,7 +16,13 @@ import jax.numpy as jnp
 
 from fairjax.core.types import Method, PyTree, Target
 from fairjax.losses import masked_sum
-from fairjax.methods.classify import Objective, View, attribute_method, model_and_tasks
+from fairjax.methods.classify import (
+    Objective,
+    View,
+    attribute_method,
+    attribute_of_classes,
+    model_and_tasks,
+)
 from fairjax.methods.groups import require_groups
 
 
@@ -52,11 +58,7 @@ def build(
       ValueError: If the data has no such groups, or the task is unknown.
     """
     groups = require_groups(targets, group)
-    if tasks.get(task, {}).get("kind") != "classes":
-        raise ValueError(
-            f"config.method.task={task!r} is no classifying task; tasks: {', '.join(tasks)}."
-        )
-    attribute = tasks[task]["attribute"]
+    attribute = attribute_of_classes(tasks, task)
     classes = len(targets[attribute].values) if attribute in targets else 0
 
     def start(key: jax.Array, features: jax.Array) -> tuple[PyTree, PyTree]:

@@ -105,9 +105,9 @@ def build(
         if start_epochs:
             rows = rows & (view.batch["epoch"] >= start_epochs)
             counted = counted & rows[:, None]
-        found, present = impostor_logsumexp(cosines, counted & ~own, rows)
+        impostor, present = impostor_logsumexp(cosines, counted & ~own, rows)
         first = present & ~state["started"]
-        state["start"] = jnp.where(first, found, state["start"])
+        state["start"] = jnp.where(first, impostor, state["start"])
         state["started"] = state["started"] | present
         threshold = state["start"] + view.params["threshold"]
         losses = unified_threshold_loss(

@@ -10,11 +10,15 @@ comes out equals what the functions on whole arrays give. Fixed thresholds need 
 Memory: 1 MiB a group for the histogram; for the search the scores in the two bins about each
 threshold, a bin being 1/128 of its scores' power of two; for the counts 16 bytes and 8 a threshold
 for each distinct couple of people.
+
+Where a process cannot know the thresholds, since others hold the rest of the comparisons, a `Tail`
+keeps what the second and the third pass need of its comparisons.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.metrics.classification import divide
@@ -29,7 +33,7 @@ from fairjax.metrics.verification import (
     threshold_in_tail,
 )
 
-_BINS = 1 << 16
+BINS = 1 << 16
 _SIGN = np.uint32(1 << 31)
 _LOW, _MOST_PEOPLE = (1 << 32) - 1, (1 << 31) - 1
 
@@ -46,7 +50,7 @@ class ScoreHistogram:
     """
 
     def __init__(self, *, groups: int) -> None:
-        self.counts = np.zeros((2, groups + 1, _BINS), np.int64)
+        self.counts = np.zeros((2, groups + 1, BINS), np.int64)
 
     def add(self, chunk: Comparisons) -> None:
         """Counts some comparisons.
@@ -58,12 +62,18 @@ class ScoreHistogram:
         rest = self.counts.shape[1] - 1
         one, other = chunk.group.T
         place = np.where((one == other) & (one >= 0), one, rest) + (rest + 1) * chunk.mated
-        index = place * _BINS + _bin(chunk.score)
+        index = place * BINS + score_bin(chunk.score)
         self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
 
-    def merge(self, other: "ScoreHistogram") -> None:
-        """Adds what another one counted."""
-        self.counts += other.counts
+    def merge(self, other: "ScoreHistogram", *, groups: Sequence[int] | None = None) -> None:
+        """Adds what another one counted.
+
+        Args:
+          other: Histogram of other comparisons.
+          groups: The number that each group of `other` has here; None where the groups are equal.
+        """
+        rows = slice(None) if groups is None else [*groups, -1]
+        self.counts[:, rows] += other.counts
 
     def curve(self, group: int | None = None) -> Curve:
         """Both error rates at the lower edges of the bins that hold scores: exact, but not all.
@@ -85,7 +95,7 @@ class ScoreHistogram:
         edges = np.append(filled, filled[-1] + 1)
         below = np.concatenate([[[0], [0]], np.cumsum(counts[:, filled], axis=1)], axis=1)
         return Curve(
-            threshold=_edge(edges).astype(np.float64),
+            threshold=bin_edge(edges).astype(np.float64),
             fmr=divide(nonmated - below[0], nonmated),
             fnmr=divide(below[1], mated),
         )
@@ -116,15 +126,20 @@ class ThresholdSearch:
             highest = max(lowest - 1, 0)
             above = int(reached[highest] - counts[filled[highest]])
             self._bins[fmr] = int(filled[lowest]), int(filled[highest]), above
-        self._wanted = np.zeros(_BINS, bool)
+        self._wanted = np.zeros(BINS, bool)
         for lowest, highest, _ in self._bins.values():
             self._wanted[[lowest, highest]] = True
         self._parts: list[np.ndarray] = []
 
+    @property
+    def lowest_bin(self) -> int:
+        """The lowest bin that a threshold may lie in; `BINS` where no target is resolvable."""
+        return int(np.argmax(self._wanted)) if self._wanted.any() else BINS
+
     def add(self, chunk: Comparisons) -> None:
         """Keeps the scores that a threshold may lie at."""
         nonmated = chunk.score[~chunk.mated]
-        self._parts.append(nonmated[self._wanted[_bin(nonmated)]])
+        self._parts.append(nonmated[self._wanted[score_bin(nonmated)]])
 
     def merge(self, other: "ThresholdSearch") -> None:
         """Takes over what another one kept, made from the same histogram and targets."""
@@ -140,7 +155,7 @@ class ThresholdSearch:
         allowed(fmr, self._pairs)
         lowest, highest, above = self._bins[fmr]
         kept = np.concatenate(self._parts)
-        place = _bin(kept)
+        place = score_bin(kept)
         largest = np.sort(kept[(place == lowest) | (place == highest)])[::-1]
         return threshold_in_tail(largest, pairs=self._pairs, fmr=fmr, rule=rule, skipped=above)
 
@@ -171,11 +186,30 @@ class Counts:
         cells = self._groups**2 + 1
         cell = group_cell(chunk.group, groups=self._groups)
         place = np.where(cell < 0, cells - 1, cell) + cells * chunk.mated
-        order = np.argsort(place, kind="stable")
-        found, start = np.unique(place[order], return_index=True)
-        for k, rows in zip(found, np.split(order, start[1:]), strict=True):
-            mated, inside = divmod(int(k), cells)
+        for k, rows in _rows_by_value(place):
+            mated, inside = divmod(k, cells)
             self._of(bool(mated), inside).add(chunk.subject[rows], wrong[rows])
+
+    def add_rejected(
+        self,
+        subject: Int[np.ndarray, "couples 2"],
+        group: Int[np.ndarray, "couples 2"],
+        trials: Int[np.ndarray, " couples"],
+    ) -> None:
+        """Counts non-mated comparisons whose scores lie below every threshold.
+
+        Args:
+          subject: The two people of each couple.
+          group: Groups of both people, or UNKNOWN.
+          trials: Comparisons of the couple.
+        """
+        self._pooled = {}
+        cells = self._groups**2 + 1
+        cell = group_cell(group, groups=self._groups)
+        sums = np.zeros((len(trials), 1 + len(self._thresholds)), np.int64)
+        sums[:, 0] = trials
+        for k, rows in _rows_by_value(np.where(cell < 0, cells - 1, cell)):
+            self._of(False, k).add_sums(subject[rows], sums[rows])
 
     def merge(self, other: "Counts") -> None:
         """Adds what another one counted at the same thresholds."""
@@ -223,6 +257,63 @@ class Counts:
         return self._pooled[mated]
 
 
+class Tail:
+    """Comparisons one by one where thresholds may lie, and the others counted by couple of people.
+
+    Every mated comparison is kept, and every non-mated one whose score lies in bin `cut` or above.
+
+    Args:
+      cut: Lowest bin of non-mated scores that are kept; see `tail_cut`.
+    """
+
+    def __init__(self, cut: int) -> None:
+        self.cut = cut
+        self._rows: list[tuple[np.ndarray, np.ndarray]] = []
+        self._rest = _CoupleSums(0)
+
+    def add(self, chunk: Comparisons) -> None:
+        """Keeps or counts some comparisons."""
+        keep = chunk.mated | (score_bin(chunk.score) >= self.cut)
+        self._rows.append((chunk.subject[keep], chunk.score[keep]))
+        if not keep.all():
+            rest = chunk.subject[~keep]
+            self._rest.add(rest, np.zeros((len(rest), 0), bool))
+
+    @property
+    def rows(self) -> tuple[Int[np.ndarray, "rows 2"], Float[np.ndarray, " rows"]]:
+        """The two people and the score of each comparison that is kept."""
+        subject, score = zip(*self._rows, strict=True)
+        return np.concatenate(subject), np.concatenate(score)
+
+    @property
+    def rest(self) -> tuple[Int[np.ndarray, "couples 2"], Int[np.ndarray, " couples"]]:
+        """The couples of people of the others, and how many comparisons each has."""
+        trials = self._rest.total()[:, 0]
+        return np.stack([self._rest.key >> 32, self._rest.key & _LOW], axis=1), trials
+
+
+def tail_cut(
+    nonmated: Int[np.ndarray, " bins"], *, keep: int, thresholds: Sequence[float] = ()
+) -> int:
+    """The lowest bin of a `Tail` that keeps so many of the largest non-mated scores, or more.
+
+    Args:
+      nonmated: How many non-mated scores lie in each bin.
+      keep: How many scores are wanted; bins are kept whole.
+      thresholds: Thresholds that are known; scores from the lowest one on are kept, too.
+
+    Returns:
+      A bin; 0 keeps all.
+    """
+    above = np.cumsum(nonmated[::-1])[::-1]
+    enough = np.flatnonzero(above >= keep)
+    cut = int(enough[-1]) if len(enough) else 0
+    below = np.flatnonzero(nonmated)
+    if not len(below) or cut <= below[0]:
+        return 0
+    return min([cut, *score_bin(np.asarray(thresholds, np.float64)).tolist()])
+
+
 class _CoupleSums:
     """Trials and errors of each couple of people, added up in bulk under one key a couple."""
 
@@ -234,7 +325,9 @@ class _CoupleSums:
         self._ready: DyadSums | None = None
 
     def add(self, subject: np.ndarray, wrong: np.ndarray) -> None:
-        sums = np.column_stack([np.ones(len(wrong), np.int64), wrong])
+        self.add_sums(subject, np.column_stack([np.ones(len(wrong), np.int64), wrong]))
+
+    def add_sums(self, subject: np.ndarray, sums: np.ndarray) -> None:
         self._take(*_added_up(_couple_keys(subject), sums))
 
     def merge(self, other: "_CoupleSums") -> None:
@@ -276,6 +369,14 @@ def _couple_keys(subject: np.ndarray) -> np.ndarray:
     return (low.astype(np.int64) << 32) | high.astype(np.int64)
 
 
+def _rows_by_value(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each distinct number and the rows that hold it, in their order."""
+    order = np.argsort(values, kind="stable")
+    found, start = np.unique(values[order], return_index=True)
+    if len(found):
+        yield from zip(found.tolist(), np.split(order, start[1:]), strict=True)
+
+
 def _added_up(key: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys in ascending order and the sums of their rows."""
     order = np.argsort(key)
@@ -285,8 +386,11 @@ def _added_up(key: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return key[first], np.add.reduceat(sums, np.flatnonzero(first), axis=0)
 
 
-def _bin(score: np.ndarray) -> np.ndarray:
-    """The upper half of the bits of a float32, numbered so that they keep the scores' order."""
+def score_bin(score: Float[np.ndarray, " scores"]) -> Int[np.ndarray, " scores"]:
+    """The bin of each score, from 0 to `BINS` - 1: larger scores never lie in a lower bin.
+
+    It is the upper half of the bits of a float32, numbered so that they keep the scores' order.
+    """
     with np.errstate(over="ignore"):
         single = score.astype(np.float32)
     single = np.where(single > score, np.nextafter(single, np.float32(-np.inf)), single)
@@ -294,7 +398,7 @@ def _bin(score: np.ndarray) -> np.ndarray:
     return (np.where(bits & _SIGN, ~bits, bits | _SIGN) >> np.uint32(16)).astype(np.int64)
 
 
-def _edge(place: np.ndarray) -> np.ndarray:
-    """The smallest float32 of a bin."""
+def bin_edge(place: Int[np.ndarray, " bins"]) -> Float[np.ndarray, " bins"]:
+    """The smallest float32 of each bin."""
     key = place.astype(np.uint32) << np.uint32(16)
     return np.where(key & _SIGN, key ^ _SIGN, ~key).astype(np.uint32).view(np.float32)

@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int, Num, UInt8
 from scipy import sparse
 
 from fairjax.core.comparisons import Comparisons
+from fairjax.core.names import counted
 from fairjax.metrics.classification import divide
 from fairjax.metrics.verification import (
     InsufficientDataError,
@@ -106,6 +107,26 @@ def draw_subjects(
             f"a bootstrap needs pairs and resamples; got {len(comparisons)} and {resamples}."
         )
     person, stratum = _people(comparisons)
+    weights = draw_people(stratum, resamples=resamples, seed=seed, kind=kind)
+    pairs = np.bincount(person.ravel(), minlength=len(stratum))
+    lone = (pairs[person] == 1).all(axis=1)
+    if lone.any():
+        weights = np.append(weights, np.ones((resamples, 1), np.uint8), axis=1)
+        person[lone, 1] = len(stratum)  # a column that is always held once
+    return SubjectDraws(weights, person)
+
+
+def draw_people(
+    stratum: Int[np.ndarray, " people"], *, resamples: int, seed: int, kind: Kind = "multinomial"
+) -> UInt8[np.ndarray, "resamples people"]:
+    """How often each resample holds each person: the weights of `draw_subjects`.
+
+    Args:
+      stratum: Group of each person, people in ascending order of their numbers.
+      resamples: How many resamples.
+      seed: Non-negative.
+      kind: Kind of weights; see `draw_subjects`.
+    """
     order = np.argsort(stratum, kind="stable")
     _, start, size = np.unique(stratum[order], return_index=True, return_counts=True)
     start, size = np.repeat(start, size), np.repeat(size, size)
@@ -118,12 +139,7 @@ def draw_subjects(
         else:
             taken = start + (rng.random(len(stratum)) * size).astype(np.int64)
             weights[b, order] = np.bincount(taken, minlength=len(stratum))
-    pairs = np.bincount(person.ravel(), minlength=len(stratum))
-    lone = (pairs[person] == 1).all(axis=1)
-    if lone.any():
-        weights = np.append(weights, np.ones((resamples, 1), np.uint8), axis=1)
-        person[lone, 1] = len(stratum)  # a column that is always held once
-    return SubjectDraws(weights, person)
+    return weights
 
 
 def observed(comparisons: Comparisons) -> SubjectDraws:
@@ -308,7 +324,8 @@ def _people(comparisons: Comparisons) -> tuple[np.ndarray, np.ndarray]:
         row = int(np.argmax(wrong))
         raise ValueError(
             f"pair {row} is marked {'mated' if comparisons.mated[row] else 'non-mated'} but shows "
-            f"subjects {comparisons.subject[row].tolist()} ({wrong.sum()} such pairs)."
+            f"subjects {comparisons.subject[row].tolist()} "
+            f"({counted(int(wrong.sum()), 'such pair')})."
         )
     names, person = np.unique(comparisons.subject, return_inverse=True)
     person = person.reshape(comparisons.subject.shape)

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from fairjax.core.names import counted
 from fairjax.metrics.classification import divide
 
 ThresholdRule = Literal["at_most", "ceil_ge", "cifp_strict"]
@@ -175,7 +176,9 @@ def next_above(score: np.floating) -> float:
 def check_scores(scores: Float[np.ndarray, " pairs"]) -> None:
     """Raises ValueError where a score is NaN, which is neither below nor above a threshold."""
     if (bad := np.isnan(scores)).any():
-        raise ValueError(f"score {np.argmax(bad)} is NaN ({bad.sum()} such scores).")
+        raise ValueError(
+            f"score {np.argmax(bad)} is NaN ({counted(int(bad.sum()), 'such score')})."
+        )
 
 
 def true_match_rate(

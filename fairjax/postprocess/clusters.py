@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse, special
 
 from fairjax.core.comparisons import unit_length
+from fairjax.metrics.logistic import fit_logistic
 from fairjax.metrics.verification import InsufficientDataError, threshold_at_fmr
-from fairjax.postprocess.logistic import fit_logistic
 from fairjax.postprocess.scores import Scores
 
 _ROUNDS = 50

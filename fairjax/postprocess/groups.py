@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from fairjax.metrics.logistic import fit_logistic
 from fairjax.metrics.verification import InsufficientDataError, threshold_at_fmr
-from fairjax.postprocess.logistic import fit_logistic
 from fairjax.postprocess.scores import Scores
 
 _LEAST = 2  # scores behind a standard deviation

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fairjax.core.names import counted
 from fairjax.postprocess.scores import Scores, places
 
 
@@ -109,6 +110,6 @@ def _apply(
         assert scores.image is not None
         raise ValueError(
             f"the cohort has fewer than two different scores of the {what} "
-            f"{scores.images[scores.image[row, side]]!r} ({bad.sum():,} such pairs)."
+            f"{scores.images[scores.image[row, side]]!r} ({counted(int(bad.sum()), 'such pair')})."
         )
     return (scores.score - mean) / std

@@ -27,6 +27,15 @@ class LfwSettings(PairSettings):
 
     group_by: str = "group"
 
+    def bias(self) -> Bias:
+        """The rates over all pairs that these settings ask for."""
+        return Bias(
+            fmrs=tuple(self.bias_fmrs),
+            pool="all_pairs",
+            pairs="within_group_all",
+            degree=BiasDegree("target", 1, "ratio"),
+        )
+
 
 def measure_lfw(
     predictions: Mapping[str, np.ndarray],
@@ -70,12 +79,7 @@ def measure_lfw(
         name="lfw",
         attribute=group_by,
         accuracies=[settings.accuracy],
-        bias=Bias(
-            fmrs=tuple(settings.bias_fmrs),
-            pool="all_pairs",
-            pairs="within_group_all",
-            degree=BiasDegree("target", 1, "ratio"),
-        ),
+        bias=settings.bias(),
         tolerance=float(settings.tolerance),
         fmrs=tuple(settings.fmrs),
         resamples=settings.resamples,

@@ -78,13 +78,13 @@ def numeric_columns(table: Table) -> list[bool]:
     """For each column but the first whether it holds numbers: those are set to the right."""
     cells = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     return [
-        place > 0
+        index > 0
         and any(column)
         and all(
             cell in ("", "–", "undefined") or (len(cell) < 30 and _NUMBER.match(cell))
             for cell in column
         )
-        for place, column in enumerate(cells)
+        for index, column in enumerate(cells)
     ]
 
 

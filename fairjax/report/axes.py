@@ -26,16 +26,16 @@ def draw_rates(groups: Sequence[Measure], everyone: Measure, ax: Axes | None) ->
       ax: Axes to draw on; None makes a figure.
     """
     ax = _axes(ax)
-    for place, m in enumerate(groups):
+    for index, m in enumerate(groups):
         if m.value is None:
             continue
         low, high = m.interval or (m.value, m.value)
         ax.errorbar(
             m.value,
-            place,
+            index,
             xerr=[[max(m.value - low, 0.0)], [max(high - m.value, 0.0)]],
-            fmt=marker(place),
-            color=colour(place),
+            fmt=marker(index),
+            color=colour(index),
             mfc="none" if m.is_thin else None,
             capsize=3,
         )
@@ -58,14 +58,14 @@ def draw_det(curves: Mapping[str, Mapping[str, Any]], ax: Axes | None) -> Axes:
     """
     ax = _axes(ax)
     names = sorted(curves, key=lambda name: name == EVERYONE)
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         points = [
             (PROBIT.place(x), PROBIT.place(y))
             for x, y in zip(curves[name]["fmr"], curves[name]["fnmr"], strict=True)
             if 0 < x < 1 and 0 < y < 1
         ]
         if points:
-            ax.plot(*zip(*points, strict=True), label=printable(name), **_line(name, place))
+            ax.plot(*zip(*points, strict=True), label=printable(name), **_line(name, index))
     for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         ticks = [t for t in PROBIT.ticks if limits[0] <= PROBIT.place(t) <= limits[1]]
         axis.set_ticks([PROBIT.place(t) for t in ticks], [f"{100 * t:g}%" for t in ticks])
@@ -84,12 +84,12 @@ def draw_scores(bins: Mapping[str, Any], group: str | None, ax: Axes | None) -> 
     """
     ax = _axes(ax)
     edges = np.asarray(bins["edges"], np.float64)
-    for place, (kind, label) in enumerate((("mated", "mated"), ("nonmated", "non-mated"))):
+    for index, (kind, label) in enumerate((("mated", "mated"), ("nonmated", "non-mated"))):
         counts = bins[kind]
         chosen = [counts[group]] if group is not None else list(counts.values())
         total = np.sum(chosen, axis=0, dtype=np.float64)
         share = total / (max(total.sum(), 1) * np.diff(edges))
-        ax.stairs(share, edges, fill=True, alpha=0.5, color=colour(place), label=label)
+        ax.stairs(share, edges, fill=True, alpha=0.5, color=colour(index), label=label)
     ax.set(xlabel="score", ylabel="density", title=printable(group or EVERYONE))
     ax.legend()
     return ax
@@ -104,7 +104,7 @@ def draw_calibration(diagram: Mapping[str, Any], ax: Axes | None) -> Axes:
       ax: Axes to draw on; None makes a figure.
     """
     ax = _axes(ax)
-    for place, (name, bins) in enumerate(
+    for index, (name, bins) in enumerate(
         [*diagram["by_group"].items(), (EVERYONE, diagram["overall"])]
     ):
         points = [
@@ -114,8 +114,8 @@ def draw_calibration(diagram: Mapping[str, Any], ax: Axes | None) -> Axes:
         ]
         if points:
             x, y = zip(*points, strict=True)
-            style = _line(name, place)
-            ax.plot(x, y, marker=marker(place), label=printable(name), **style)
+            style = _line(name, index)
+            ax.plot(x, y, marker=marker(index), label=printable(name), **style)
     ax.plot([0, 1], [0, 1], color="grey", lw=1, ls=":")
     ax.set(xlabel="confidence", ylabel="share told right")
     ax.legend()
@@ -130,5 +130,5 @@ def _axes(ax: Axes | None) -> Axes:
     return pyplot.subplots()[1]
 
 
-def _line(name: str, place: int) -> dict[str, Any]:
-    return dict(color=_EVERYONE, ls="--") if name == EVERYONE else dict(color=colour(place))
+def _line(name: str, index: int) -> dict[str, Any]:
+    return dict(color=_EVERYONE, ls="--") if name == EVERYONE else dict(color=colour(index))

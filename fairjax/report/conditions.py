@@ -45,10 +45,10 @@ def config_options(provenance: Mapping[str, Any]) -> list[str]:
         words = shlex.split(str(provenance.get("command", "")))
     except ValueError:  # a quote left open, by hand
         return []
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         hit = re.fullmatch(r"--?config(?:=(.*))?", word)
         if hit:
-            value = hit[1] if hit[1] is not None else "".join(words[place + 1 : place + 2])
+            value = hit[1] if hit[1] is not None else "".join(words[index + 1 : index + 2])
             argument = re.search(r":([^:/\\]*)$", value)  # not the colon of a Windows drive
             return argument[1].split(",") if argument else []
     return []

@@ -14,6 +14,7 @@ from fairjax.report.wording import printable
 
 # A cell that begins so may be run as a formula (OWASP, "CSV Injection", with the full-width forms).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_OURS = re.compile(r"table-\d+(-[a-z0-9-]+)?\.csv")
 _NUMBER = re.compile(r"[-+]?(\d[\d,]*\.?\d*|\.\d+)(e[-+]?\d+)?%?", re.IGNORECASE)
 
 
@@ -54,15 +55,18 @@ def measure_rows(results: Results) -> list[list[Any]]:
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Writes one file a table, as `write_csv` does."""
+    """Writes one file a table, as `write_csv` does; an earlier result's other tables go."""
     written = []
-    for place, table in enumerate(tables, 1):
+    for index, table in enumerate(tables, 1):
         slug = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
-        path = folder / "-".join(filter(None, ["table", str(place), slug]))
+        path = folder / "-".join(filter(None, ["table", str(index), slug]))
         notes = [[table.note]] if table.note else []
         written.append(
             _write(path.with_name(path.name + ".csv"), [table.columns, *table.rows, *notes])
         )
+    for path in sorted(set(folder.glob("table-*.csv")) - set(written)):
+        if _OURS.fullmatch(path.name):
+            path.unlink()
     return written
 
 

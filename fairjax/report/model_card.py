@@ -103,8 +103,8 @@ def _metrics(results: Results) -> Iterator[str]:
             if m.at and m.threshold is not None
         }
         how += [f"at the thresholds {listed(list(places.values()))}"] if places else []
-        said = "; ".join(filter(None, how))
-        yield f"- {escaped(describe(name))}{': ' if said else ''}{escaped(said)}."
+        text = "; ".join(filter(None, how))
+        yield f"- {escaped(describe(name))}{': ' if text else ''}{escaped(text)}."
 
 
 def _data(results: Results) -> Iterator[str]:

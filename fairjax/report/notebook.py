@@ -18,21 +18,21 @@ def notebook_html(results: Results, title: str) -> str:
       results: The numbers.
       title: Heading.
     """
-    found = summarise(results)
+    summary = summarise(results)
     kept = json.dumps([title, [asdict(m) for m in results.measures]]).encode()
     key = f"fairjax-{hashlib.sha256(kept).hexdigest()[:12]}"  # two audits may share a page
-    headline, *sentences = found.text or [found.scope]
+    headline, *sentences = summary.text or [summary.scope]
     parts = [
         f"<h4>{escape(printable(title))}</h4>",
         f"<p><strong>{escape(printable(headline))}</strong></p>",
-        *(f"<p>{escape(printable(line))}</p>" for line in [*sentences, *found.tolerances]),
+        *(f"<p>{escape(printable(line))}</p>" for line in [*sentences, *summary.tolerances]),
     ]
-    for place, quantity in enumerate(found.compared):
-        one = card(quantity, f"{key}-{place}")
+    for index, quantity in enumerate(summary.compared):
+        entry = card(quantity, f"{key}-{index}")
         parts.append(
             '<figure style="display:inline-block;margin:0 1em 1em 0">'
-            f"<figcaption><strong>{escape(printable(one.title))}</strong>: "
-            f"{escape(printable(one.badge))}<br><small>{escape(printable(one.note))}</small>"
-            f"</figcaption>{one.figure}</figure>"
+            f"<figcaption><strong>{escape(printable(entry.title))}</strong>: "
+            f"{escape(printable(entry.badge))}<br><small>{escape(printable(entry.note))}</small>"
+            f"</figcaption>{entry.figure}</figure>"
         )
     return f'<div style="background:#fff;color:#18202b;padding:0.5em">{"".join(parts)}</div>'

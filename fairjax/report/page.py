@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table
+from fairjax.report import standards
 from fairjax.report.accounts import Listing, config_lists, listing, manifest_parts, numeric_columns
 from fairjax.report.attributes import sections as attribute_sections
 from fairjax.report.cards import card
@@ -38,7 +39,7 @@ class TestedClaim(NamedTuple):
     """A claim of a paper, and what a study found of it.
 
     Attributes:
-      answer: "holds", "contradicted", "inconclusive" or "not tested".
+      answer: "holds", "contradicted", "inconclusive", "not tested" or "not converged".
       text: The claim, in the paper's sense.
       evidence: The difference measured, its interval and p-value.
     """
@@ -66,9 +67,9 @@ def write_report(
     of people needed. All else stands below, most of it folded.
 
     The file loads nothing, escapes all it is given, and is the same bytes for the same input. What
-    the results do not hold is left out. A report of attributes runs no script. One of verification
-    runs a single script of our own, which its security policy names by hash: it moves the
-    threshold slider. Where scripts are off and in print, the bars stand alone.
+    the results do not hold is left out. It runs a single script of our own, which its security
+    policy names by hash: it saves figures and tables as files, and moves the threshold slider of a
+    verification report. Where scripts are off and in print, the bars stand alone.
 
     Args:
       path: The file to write; its folder exists.
@@ -82,16 +83,15 @@ def write_report(
       pictures: By caption uint8 [rows, height, width, 3], of generated faces alone.
     """
     verification = results.kind == "verification"
-    kind = verification_sections if verification else attribute_sections
-    more = [table for table in tables if not table.drawn]
+    measured, more = measured_sections(results, tables)
     sections = [
-        gap_section(results),
-        *kind.sections(results),
+        *measured,
         picture_section(pictures or {}),
         curve_section(curves),
-        Section("tables", "Tables", tables=more, folded=not verification),
+        more,
         *_run_sections(config or {}, manifest or {}),
         method_section(results),
+        *([standards.section(results)] if verification else []),
     ]
     render(
         path,
@@ -106,9 +106,20 @@ def write_report(
     )
 
 
+def measured_sections(results: Results, tables: Sequence[Table]) -> tuple[list[Section], Section]:
+    """The sections that show what was measured, and that of all other tables."""
+    verification = results.kind == "verification"
+    kind = verification_sections if verification else attribute_sections
+    more = [table for table in tables if not table.drawn]
+    return (
+        [gap_section(results), *kind.sections(results)],
+        Section("tables", "Tables", tables=more, folded=not verification),
+    )
+
+
 # Control characters but line feed and tab, and marks that turn the order of letters: a name out of
 # a file may hold them, the page itself does not.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def render(
@@ -126,18 +137,17 @@ def render(
     numbers: Table = NO_NUMBERS,
 ) -> None:
     """Writes the page of the given parts, whole or not at all; sections without content go."""
-    script = (_TEMPLATES / "slider.js").read_text(encoding="utf-8") if sliders else ""
-    pictured = any("<img" in f.svg for s in sections for _, figures in s.parts for f in figures)
+    names = [*(["slider.js"] if sliders else []), "export.js"]
+    script = "\n".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = _template().render(
+    text = template("report.html").render(
         title=title,
         palette=PALETTE,
-        policy=("; img-src data:" if pictured else "")
-        + (f"; script-src 'sha256-{digest}'" if script else ""),
+        policy=f"; img-src data:; script-src 'sha256-{digest}'",
         script=Markup(script),
         conditions=conditions,
         summary=summary,
-        cards=[card(q, f"card-{place}") for place, q in enumerate(summary.compared)],
+        cards=[card(q, f"card-{index}") for index, q in enumerate(summary.compared)],
         sliders=sliders,
         thesis=thesis,
         tested=tested,
@@ -147,7 +157,7 @@ def render(
         numbers=numbers,
         numeric_columns=numeric_columns,
     )
-    text = _CONTROLS.sub("\ufffd", text)
+    text = CONTROLS.sub("\ufffd", text)
     write_whole(path, text.encode("utf-8", "backslashreplace"))  # file names may be any bytes
 
 
@@ -167,8 +177,8 @@ def _run_sections(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> lis
     ]
 
 
-def _template() -> Any:
-    """The page; values are escaped, and JSON for the script is ASCII without any `<`."""
+def template(name: str) -> Any:
+    """A page; values are escaped, and JSON for the script is ASCII without any `<`."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -177,4 +187,4 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return environment.get_template("report.html")
+    return environment.get_template(name)

@@ -39,12 +39,12 @@ def slider_data(system: Audited) -> dict[str, Any]:
         "groups": [
             {
                 "name": g,
-                "fmr": [_short(rows[t][place][0]) for t in thresholds],
-                "fnmr": [_short(rows[t][place][1]) for t in thresholds],
+                "fmr": [_short(rows[t][index][0]) for t in thresholds],
+                "fnmr": [_short(rows[t][index][1]) for t in thresholds],
                 "nonmated": rates["n_nonmated"][g],
                 "mated": rates["n_mated"][g],
             }
-            for place, g in enumerate(groups)
+            for index, g in enumerate(groups)
         ],
         "few": FEW,
         "per": PER,

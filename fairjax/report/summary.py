@@ -13,6 +13,7 @@ from fairjax.core.verdict import SETTLED_RATIO, Answer, Claim
 from fairjax.report.attributes import quantities as attribute_quantities
 from fairjax.report.conditions import is_smoke
 from fairjax.report.quantities import Quantity
+from fairjax.report.verification import covariates
 from fairjax.report.verification import quantities as verification_quantities
 from fairjax.report.wording import group_name, listed, lower
 
@@ -65,7 +66,7 @@ def summarise(results: Results) -> Summary:
     return Summary(
         answer,
         headline,
-        [*map(_sentence, compared), *_people(compared)],
+        [*map(_sentence, compared), *covariates.sentences(results), *_people(compared)],
         kind.scope(results),
         compared,
         kind.tolerances(results),
@@ -133,7 +134,7 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     if not plans:
         return []
     needed, now, q = max(plans, key=lambda plan: plan[0] / plan[1])
-    about, factor = f"{_rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
+    about, factor = f"{rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
     if needed > now:
         return [
             f"To settle {factor} in {q.within_sentence} you need about {about} people a group; "
@@ -145,7 +146,7 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     ]
 
 
-def _rounded_up(people: int) -> int:
+def rounded_up(people: int) -> int:
     """Up to two significant digits: more would promise what a plan cannot keep."""
     step = 10 ** max(0, math.floor(math.log10(people)) - 1)
     return -(-people // step) * step

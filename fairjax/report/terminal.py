@@ -15,10 +15,10 @@ from fairjax.report.wording import printable
 
 def print_summary(results: Results, console: Console) -> None:
     """Prints the words of the report's first screen: verdict, numbers, people needed."""
-    found = summarise(results)
-    headline, *sentences = map(printable, found.text or [found.scope])
+    summary = summarise(results)
+    headline, *sentences = map(printable, summary.text or [summary.scope])
     console.print(Text(headline, style="bold"), soft_wrap=True)
-    for line in [*sentences, *map(printable, found.tolerances)]:
+    for line in [*sentences, *map(printable, summary.tolerances)]:
         console.print(Text(line), soft_wrap=not console.is_terminal)
 
 

@@ -159,17 +159,16 @@ def time_step(settings: RunSettings, dataset: Dataset, *, repeats: int = 5) -> f
         for name, x in shapes.items()
     }
     batch = sharding.global_batch(mesh, local)
-    create = jax.jit(lambda: recipe.create(jax.random.key(0)), out_shardings=recipe.shardings)
     key = jax.jit(lambda: jax.random.key(1), out_shardings=sharding.replicated(mesh))()
-    state, step = create(), recipe.step_with_frozen(recipe.freezing.always)
-    taken: list[float] = []
+    state, step = recipe.create(key), recipe.step_with_frozen(recipe.freezing.always)
+    seconds: list[float] = []
     with jax.set_mesh(mesh):
-        while len(taken) < repeats + 1 and sum(taken[1:]) < _LONGEST_S:
+        while len(seconds) < repeats + 1 and sum(seconds[1:]) < _LONGEST_S:
             started = time.perf_counter()
             state, scalars = step(state, batch, key)
             jax.block_until_ready((state, scalars))
-            taken.append(time.perf_counter() - started)
-    return float(np.median(taken[1:]))
+            seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[1:]))
 
 
 def largest_batch(bytes_of: Callable[[int], int], *, first: int, unit: int, limit: int) -> int:

@@ -17,6 +17,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
+from fairjax.core.names import counted
 from fairjax.core.types import PyTree
 from fairjax.interop import FILES, from_checkpoint, read_tensors
 from fairjax.run.checksum import checksums
@@ -259,16 +260,17 @@ class Checkpoints:
             self._manager.reload()
 
 
-def require_equal(kept: Mapping[str, str], found: Mapping[str, str]) -> None:
+def require_equal(kept: Mapping[str, str], restored: Mapping[str, str]) -> None:
     """Compares checksums by name; arrays that were not read are left out.
 
     Raises:
       ValueError: Names the first that differs.
     """
-    wrong = [name for name, digest in found.items() if kept.get(name) != digest]
+    wrong = [name for name, digest in restored.items() if kept.get(name) != digest]
     if wrong:
         raise ValueError(
-            f"{wrong[0]} is not what was saved: its checksum differs ({len(wrong)} such)"
+            f"{wrong[0]} is not what was saved: its checksum differs "
+            f"({counted(len(wrong), 'such array')})"
         )
 
 
@@ -358,8 +360,8 @@ def read_weights(path: Path, *, channels: str = "rgb") -> Weights:
     try:
         found = from_checkpoint(read_tensors(path), channels=channels)
     except ValueError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise CheckpointError(f"{path}: {said}") from error
+        message = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: {message}") from error
     logging.info("%s: no place for %s.", path, ", ".join(found.leftovers) or "nothing")
     return Weights(found.variables, found.settings)
 

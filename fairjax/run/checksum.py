@@ -38,6 +38,7 @@ def _all_sums(leaves: dict[str, Array]) -> dict[str, UInt32[Array, " 2"]]:
     return {name: _sums(leaf) for name, leaf in leaves.items()}
 
 
+@jax.jit
 def _sums(array: Shaped[Array, "..."]) -> UInt32[Array, " 2"]:
     """Both sums of one array."""
     array = array.astype(jnp.uint8) if array.dtype == bool else array

@@ -1,7 +1,12 @@
-"""What accelerators can do at best, and what share of it a step reaches (MFU)."""
+"""What accelerators can do at best, what share of it a step reaches (MFU), and traces of steps."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 from typing import Any
+
+import jax
+from absl import logging
 
 # Dense bfloat16 multiply-adds counted as two operations, 1e12 a second and chip, as makers' data
 # sheets print them, by the beginning of `jax.Device.device_kind`; longer names first.
@@ -48,3 +53,94 @@ def step_flops(step: Callable[..., Any], *arguments: Any) -> float | None:
     """
     costs = step.lower(*arguments).cost_analysis()  # type: ignore[attr-defined]
     return None if not costs or costs.get("flops", 0.0) <= 0 else float(costs["flops"])
+
+
+class ChipReport:
+    """How much of the accelerators a training uses; on CPUs, whose peak is not known, nothing.
+
+    Args:
+      step_with_frozen: Frozen parts -> the jitted step.
+    """
+
+    def __init__(self, step_with_frozen: Callable[[tuple[str, ...]], Any]):
+        self._step_with_frozen = step_with_frozen
+        self._flops: dict[tuple[str, ...], float | None] = {}
+        self._frozen: tuple[str, ...] = ()
+        self._counts = jax.default_backend() != "cpu"
+
+    def see(self, frozen: tuple[str, ...], *arguments: Any) -> None:
+        """Counts the operations of the step that comes, once for each set of frozen parts.
+
+        Args:
+          frozen: Parts that are frozen in it.
+          arguments: What it is called with; called before, as a step takes its state.
+        """
+        self._frozen = frozen
+        if self._counts and frozen not in self._flops:
+            self._flops[frozen] = step_flops(self._step_with_frozen(frozen), *arguments)
+
+    def scalars(self, steps_per_second: float) -> dict[str, float]:
+        """What is logged.
+
+        Args:
+          steps_per_second: Speed since the last line.
+
+        Returns:
+          `teraflops_per_second` of all chips; `mfu`, its share of what the chips can do at best in
+          bfloat16, where that is known; `device_memory_gib`, the most that the first chip of this
+          process has held, where the backend says.
+        """
+        found: dict[str, float] = {}
+        device = jax.local_devices()[0]
+        if flops := self._flops.get(self._frozen):
+            found["teraflops_per_second"] = flops * steps_per_second / 1e12
+            if peak := peak_flops(device.device_kind):
+                found["mfu"] = flops * steps_per_second / (peak * jax.device_count())
+        if held := (device.memory_stats() or {}).get("peak_bytes_in_use"):
+            found["device_memory_gib"] = held / 2**30
+        return found
+
+
+class Trace:
+    """A profiler trace of some steps, for TensorBoard's profile plugin or Perfetto.
+
+    The process's first ten steps, in which programs are compiled and caches filled, are left out
+    where enough others follow.
+
+    Args:
+      folder: Where it goes.
+      after: The last step of an earlier process, or 0.
+      last: The last step of the run.
+      steps: How many are traced; 0 writes no trace.
+    """
+
+    def __init__(self, folder: Path, *, after: int, last: int, steps: int):
+        self._folder, self._steps = folder, min(steps, last - after)
+        self._first = min(after + 11, last - self._steps + 1)
+        self._runs = False
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def before(self, step: int) -> None:
+        """Starts or ends the trace; called before each step."""
+        if self._steps and step == self._first:
+            jax.profiler.start_trace(self._folder)
+            self._runs = True
+        elif step == self._first + self._steps:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._runs:
+            jax.effects_barrier()
+            jax.profiler.stop_trace()
+            self._runs = False
+            logging.info("A trace of %d steps is in %s.", self._steps, self._folder)

@@ -54,7 +54,7 @@ def predict_split(
             process_count=jax.process_count(),
         )
     ]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = {name: np.concatenate([chunk[name] for chunk in parts]) for name in parts[0]}
     real = joined.pop("mask")
     order = np.argsort(joined.pop("index")[real])
     outputs = {name: column[real][order] for name, column in joined.items()}
@@ -275,9 +275,9 @@ def write_sensitivity(
         symmetrise=looks.symmetrise,
     )
     if jax.process_index() == 0:
-        made = {**asdict(looks), "data_hash": dataset.manifest["hash"], "run": settings.tree}
+        provenance = {**asdict(looks), "data_hash": dataset.manifest["hash"], "run": settings.tree}
         path = workdir / "sensitivity.npz"
-        sensitivity.save(path, collected, values=values, made=made)
+        sensitivity.save(path, collected, values=values, provenance=provenance)
         logging.info(
             "%s: largest over mean weight %.2f.",
             path,

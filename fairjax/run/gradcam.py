@@ -52,8 +52,8 @@ def pair_picture(
     try:
         picture, cosine = jax.jit(draw)(variables, images)
     except (FlaxError, TypeError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise WorkdirError(f"{run}: {said}") from error
+        message = str(error).partition("\n")[0]
+        raise WorkdirError(f"{run}: {message}") from error
     return np.asarray(picture), float(cosine)
 
 

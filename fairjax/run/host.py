@@ -4,10 +4,14 @@ Settings of the heap are made before JAX or TensorFlow start their threads.
 """
 
 import ctypes
+import hashlib
 import os
+import platform
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 LAUNCH = "FAIRJAX_LAUNCH"  # environment variable: the launcher's line, where there is one
 PARENT = "FAIRJAX_PARENT"  # environment variable: the process without which this one is to end
@@ -34,6 +38,52 @@ def keep_freed_memory() -> bool:
     # One heap that grows and never shrinks: further heaps would fall back to mapping pages.
     settings = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1}
     return all(mallopt(name, value) == 1 for name, value in settings.items())
+
+
+def keep_compiled_programs() -> Path | None:
+    """Has JAX keep what it compiles on disk, so that the next start of a config need not compile.
+
+    The folder is `~/.cache/fairjax/compiled` (or below `XDG_CACHE_HOME`), one for each kind of
+    processor, as programs of one may not run on another, and holds 4 GiB at most. JAX's own
+    `JAX_COMPILATION_CACHE_DIR` names another one; `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing.
+    To be called before the first use of a device.
+
+    Returns:
+      The folder; None where JAX has one already, keeps nothing, or the folder cannot be written.
+    """
+    import jax
+
+    known = jax.config.values
+    if known["jax_compilation_cache_dir"] or not known["jax_enable_compilation_cache"]:
+        return None
+    above = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = above / "fairjax" / "compiled" / _processor()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    jax.config.update("jax_compilation_cache_max_size", 4 * 2**30)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    return folder
+
+
+def add_xla_flags(flags: Sequence[str]) -> None:
+    """Adds flags to `XLA_FLAGS`, after those of the user; before the first use of a device."""
+    if flags:
+        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
+
+
+def _processor() -> str:
+    """A name for machines whose processors run the same programs."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    kept = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    digest = hashlib.blake2b("\n".join(kept).encode(), digest_size=4).hexdigest()
+    return f"{platform.system()}-{platform.machine()}-{digest}"
 
 
 def end_with_parent() -> None:

@@ -212,7 +212,7 @@ class _Trainer:
         with Checkpoints(folder, keep_last=1, keep_best=0, best_metric="loss") as checkpoints:
             if restored := checkpoints.restore(self.recipe.abstract_state):
                 return restored[0]
-            state = jax.jit(self.recipe.create, out_shardings=self.recipe.shardings)(self.init_key)
+            state = self.recipe.create(self.init_key)
             batches = self._stream(0, images=self.settings.input)
             state = self.trained(state, batches, self.search.warmup_steps)
             checkpoints.save(
@@ -271,8 +271,8 @@ class _Trainer:
         state, intra, inter = self.measured(state, batches, margins)
         rows: list[tuple] = []
         for _ in range(search.moves):
-            seen = map(jnp.asarray, (margins, intra, inter))
-            chosen = np.asarray(greedy(jnp.asarray(table), states, *seen))
+            states_seen = map(jnp.asarray, (margins, intra, inter))
+            chosen = np.asarray(greedy(jnp.asarray(table), states, *states_seen))
             drawn = rng.integers(0, len(ACTIONS), groups)
             action = np.where(rng.random(groups) < search.explore, drawn, chosen)
             moved = np.asarray(states.moved(jnp.asarray(margins), jnp.asarray(action)))
@@ -322,17 +322,17 @@ def fit(episodes: Sequence[Moves], states: MarginStates, search: MarginSearch) -
     scale = moves.reward.std()
     reward = jnp.asarray(moves.reward / (scale if scale > 0 else 1.0), jnp.float32)
 
-    def seen(margin: Any, intra: Any, inter: Any) -> jax.Array:
+    def states_seen(margin: Any, intra: Any, inter: Any) -> jax.Array:
         cells = states.place(margin), states.bucket(intra), states.bucket(inter)
         return inputs(states, jnp.asarray(moves.group), *cells)
 
-    before = seen(moves.margin, moves.intra, moves.inter)
-    after = seen(moves.next_margin, moves.next_intra, moves.next_inter)
+    before = states_seen(moves.margin, moves.intra, moves.inter)
+    after = states_seen(moves.next_margin, moves.next_intra, moves.next_inter)
     network, tx, rows = QNetwork(), optax.adam(0.01), jnp.arange(len(reward))
     params = network.init(jax.random.key(0), before)
 
-    def values(params: PyTree, seen: jax.Array) -> Any:
-        return network.apply(params, seen)
+    def values(params: PyTree, states_seen: jax.Array) -> Any:
+        return network.apply(params, states_seen)
 
     @jax.jit
     def fitted(params: PyTree) -> PyTree:

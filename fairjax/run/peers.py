@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -27,6 +28,12 @@ from fairjax.run.workdir import WorkdirError
 _RETRY_S = 0.2
 _SPEAK_AFTER_S = 10.0  # of waiting
 _LONGEST_LINE = 2**24  # bytes of one message
+_LINES_OF_JAX = re.compile(
+    rb"\] .*coordination service|coordination_service|preemption_sync_manager"
+    rb"|Terminating process because the JAX distributed|^Additional GRPC error information"
+    rb"|^:UNKNOWN:Error received from peer|^\[Gloo\] Rank \d+ is connected"
+)
+_NEWS_S = 3.0  # after an error, until a connection must have said that another process is gone
 
 
 class PeerError(WorkdirError):
@@ -57,6 +64,7 @@ class Peers:
         self._heartbeat_s = heartbeat_s
         self._end = end
         self._left = False
+        self._lost, self._ended = threading.Event(), threading.Event()
         for number, line in self._connections.items():
             line.socket.settimeout(heartbeat_s)
             threading.Thread(
@@ -82,6 +90,18 @@ class Peers:
             with contextlib.suppress(OSError):
                 line.send({"leave": why})
 
+    def wait_for_news(self, seconds: float = _NEWS_S) -> None:
+        """Gives a lost process time to be named, which ends this one.
+
+        A collective operation fails at once where another process is gone, often before its closed
+        connection is noticed. Its traceback would be all that is seen.
+
+        Args:
+          seconds: How long at most.
+        """
+        if self._connections and not self._left and self._lost.wait(seconds):
+            self._ended.wait(seconds)  # `_stop` ends this process meanwhile
+
     def _beat(self) -> None:
         while not self._left:
             for line in self._connections.values():
@@ -100,21 +120,49 @@ class Peers:
         """Why a process is no longer there; "" where its work was done."""
         while True:
             try:
-                said = line.receive()
+                message = line.receive()
             except TimeoutError:
                 return f"has been silent for {self._heartbeat_s:g} s"
             except (OSError, ValueError):
                 return "is gone; it was killed, or its host is down"
-            if "leave" in said:
-                return f"stopped: {said['leave']}" if said["leave"] else ""
+            if "leave" in message:
+                return f"stopped: {message['leave']}" if message["leave"] else ""
 
     def _stop(self, why: str) -> None:
+        self._lost.set()
         self.leave(why)
         if sys.stderr.isatty():
             sys.stderr.write("\x1b[?25h")  # a live display hides the cursor
         report_error(f"{why}. Start every process again with the same line to resume.")
         sys.stderr.flush()
         self._end(UNUSABLE)
+        self._ended.set()
+
+
+def drop_lines_of_jax() -> None:
+    """Keeps JAX's own lines on a lost process from standard error; all other lines pass.
+
+    JAX's C++ code writes up to nine of them, before or after ours, and none names the process.
+    They go to the file descriptor, so that is where they are filtered. Python writes past the
+    filter: a live display is no line.
+    """
+    shown = os.dup(2)
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.close(writer)
+    sys.stderr = os.fdopen(shown, "w", buffering=1, errors="backslashreplace", closefd=False)
+    logging.get_absl_handler().python_handler.setStream(sys.stderr)
+    threading.Thread(
+        target=_filter, args=(reader, shown), name="fairjax-stderr", daemon=True
+    ).start()
+
+
+def _filter(reader: int, shown: int) -> None:
+    """Copies lines until the pipe is closed."""
+    with os.fdopen(reader, "rb") as lines, contextlib.suppress(OSError):
+        for line in lines:
+            if not _LINES_OF_JAX.search(line):
+                os.write(shown, line)
 
 
 _HANDLERS: list[Any] = []  # C calls it, so Python must not collect it
@@ -248,8 +296,8 @@ def _gather(
             line = _Line(connection)
             connection.settimeout(max(1.0, waited.left()))
             try:
-                said = line.receive()
-                number = int(said["process"])
+                message = line.receive()
+                number = int(message["process"])
             except (OSError, LookupError, TypeError, ValueError):
                 line.close()  # a stranger
                 continue
@@ -260,7 +308,7 @@ def _gather(
                     f"two processes have the number {number}, or --processes differs; give each "
                     "of them --processes and a --process of its own."
                 )
-            if why := _difference(hello, said, number):
+            if why := _difference(hello, message, number):
                 refuse(why)
     for line in come.values():
         line.send({"go": True})

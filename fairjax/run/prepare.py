@@ -12,6 +12,7 @@ import numpy as np
 from fairjax.config.bind import as_config_error
 from fairjax.config.errors import ConfigError
 from fairjax.core.comparisons import UNKNOWN
+from fairjax.core.names import counted
 from fairjax.core.settings import InputSettings
 from fairjax.core.types import Method, PyTree, Target
 from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
@@ -250,5 +251,6 @@ def check_labels(settings: RunSettings, dataset: Dataset) -> None:
             if wrong.size:
                 raise DataError(
                     f"{name}={labels[wrong[0]]} of image {examples.ids[wrong[0]]!r} ({split}, "
-                    f"{wrong.size} such) is outside {attribute.low}..{attribute.high}."
+                    f"{counted(wrong.size, 'such image')}) is outside "
+                    f"{attribute.low}..{attribute.high}."
                 )

@@ -106,16 +106,16 @@ class RunLog:
         self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
         self._file.flush()
         self._track(step, kind, values)
-        said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._progress:
             if kind == "train":
                 self._progress.update(self._task, **live_fields(values))
             else:
-                self._progress.console.print(f"step {step}  {kind}  {said}")
+                self._progress.console.print(f"step {step}  {kind}  {text}")
             return
         done, elapsed = step - self._start_step, time.monotonic() - self._started
         left = elapsed / done * (self._total - step) if done else 0.0
-        logging.info("step %d/%d  %s  %s  left %s", step, self._total, kind, said, _clock(left))
+        logging.info("step %d/%d  %s  %s  left %s", step, self._total, kind, text, _clock(left))
 
     def _track(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         named = {f"{kind}/{name}": value for name, value in values.items()}

@@ -10,14 +10,12 @@ from typing import Any
 import jax
 from absl import logging
 from flax.errors import FlaxError
-from ml_collections import ConfigDict
 
 from fairjax.config.errors import ConfigError
 from fairjax.core.types import Method, PyTree
 from fairjax.data.dataset import Dataset
 from fairjax.interop import FILES
 from fairjax.run import prepare, sharding
-from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_weights
 from fairjax.run.evaluate import evaluate
 from fairjax.run.loading import load_run
@@ -53,43 +51,39 @@ class Evaluated:
     step: int
 
 
-def merged(config: ConfigDict, source: Path) -> ConfigDict:
-    """The config of an evaluation: the run's, with data, protocol and title of another config.
+def merged(tree: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    """The config tree of an evaluation: the run's, with data, protocol and title of another.
 
     Args:
-      config: The config that names data and protocol.
+      tree: The config that names data and protocol.
       source: The run's folder; a file of weights has no config, and takes all of this one.
 
     Raises:
       WorkdirError: If there is no such run.
     """
     if source.suffix in FILES:
-        return config
-    tree = read_checked(source / "config.json")
-    asked = config.to_dict()
-    return ConfigDict({**asked, **tree, **{name: asked[name] for name in _FREE}})
+        return dict(tree)
+    trained = read_checked(source / "config.json")
+    return {**tree, **trained, **{name: tree[name] for name in _FREE}}
 
 
-def default_folder(config: ConfigDict, source: Path) -> Path:
+def default_folder(settings: RunSettings, source: Path) -> Path:
     """Where results go: beside the run, one folder for each choice of data and protocol."""
-    asked = {name: config[name].to_dict() for name in ("data", "eval")}
-    digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=4).hexdigest()
-    data = asked["data"]["benchmark"] if "benchmark" in asked["data"] else asked["data"]
-    own = source.stem if source.suffix in FILES else source.name
-    protocol = asked["eval"]["protocol"]["name"]
-    return source.with_name(f"{own}-evaluations") / f"{data['name']}-{protocol}-{digest}"
+    choice = {name: settings.tree[name] for name in ("data", "eval")}
+    digest = hashlib.blake2b(json.dumps(choice, sort_keys=True).encode(), digest_size=4).hexdigest()
+    data = choice["data"].get("benchmark", choice["data"])
+    name = source.stem if source.suffix in FILES else source.name
+    protocol = choice["eval"]["protocol"]["name"]
+    return source.with_name(f"{name}-evaluations") / f"{data['name']}-{protocol}-{digest}"
 
 
-def reevaluate(config: ConfigDict, source: Path, workdir: Path) -> RunSettings:
+def reevaluate(settings: RunSettings, source: Path, workdir: Path) -> None:
     """Predicts the test split with a finished model and saves the predictions in a folder.
 
     Args:
-      config: From `merged`.
+      settings: Settings built from the config tree that `merged` makes.
       source: A finished run's folder, or a file of public weights; nothing is written there.
       workdir: Where `predictions.npz` and what describes them go.
-
-    Returns:
-      The settings, for the report.
 
     Raises:
       ConfigError: If the model does not fit the data, or the data the protocol.
@@ -101,12 +95,11 @@ def reevaluate(config: ConfigDict, source: Path, workdir: Path) -> RunSettings:
             f"--workdir {workdir} is the evaluated run, whose files stay as they are; choose "
             "another folder, or leave --workdir out."
         )
-    settings = build_run(config)
     with claim(workdir):
         settle_config(workdir, {**settings.tree, "evaluated": str(source)})
         if is_finished(workdir):
             logging.info("%s holds this evaluation; nothing is predicted.", workdir)
-            return settings
+            return
         dataset = settings.data.load(seed=settings.seed)
         prepare.check_protocol(settings, dataset)
         model = _model(settings, source, dataset)
@@ -121,7 +114,6 @@ def reevaluate(config: ConfigDict, source: Path, workdir: Path) -> RunSettings:
             workdir / "outcome.json",
             {"step": model.step, "evaluated_step": model.step, "evaluated": str(source)},
         )
-    return settings
 
 
 def _model(settings: RunSettings, source: Path, dataset: Dataset) -> Evaluated:

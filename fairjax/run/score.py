@@ -214,12 +214,12 @@ def _sensitivity(path: Path) -> dict[str, Any]:
         return {}
     stored = read_arrays(path)
     try:
-        made = json.loads(str(stored["made"]))
+        description = json.loads(str(stored["made"]))
         by_value = zip(stored["values"].tolist(), stored["by_value"].tolist(), strict=True)
         return {
-            "attribute": made["attribute"],
-            "source": made["source"],
-            "layers": made["layers"],
+            "attribute": description["attribute"],
+            "source": description["source"],
+            "layers": description["layers"],
             "overall": stored["sensitivity"].tolist(),
             "by_value": {v: w for v, w in by_value if not np.isnan(w).any()},
             "n": dict(zip(stored["values"].tolist(), stored["n"].tolist(), strict=True)),

@@ -159,28 +159,30 @@ def collect(
     )
 
 
-def save(path: Path, found: Sensitivity, *, values: Sequence[str], made: Mapping[str, Any]) -> None:
+def save(
+    path: Path, sensitivity: Sensitivity, *, values: Sequence[str], provenance: Mapping[str, Any]
+) -> None:
     """Writes a map as .npz, whole or not at all.
 
     Args:
       path: The file.
-      found: The map: "sensitivity", "by_value", "by_layer", "n", "noise", and "rank" (patches
+      sensitivity: The map: "sensitivity", "by_value", "by_layer", "n", "noise", and "rank" (patches
         by falling weight).
       values: Names of the attribute's values: "values".
-      made: How it was made, JSON-ready: "made".
+      provenance: How it was made, JSON-ready: "made".
     """
     with whole_file(path) as file:
         np.savez_compressed(
             file,
             allow_pickle=False,
-            sensitivity=found.overall,
-            by_value=found.by_value,
-            by_layer=found.by_layer,
-            n=found.n,
-            noise=found.noise,
-            rank=np.argsort(-found.overall, kind="stable"),
+            sensitivity=sensitivity.overall,
+            by_value=sensitivity.by_value,
+            by_layer=sensitivity.by_layer,
+            n=sensitivity.n,
+            noise=sensitivity.noise,
+            rank=np.argsort(-sensitivity.overall, kind="stable"),
             values=np.array(values),
-            made=np.array(json.dumps(made)),
+            made=np.array(json.dumps(provenance)),
         )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairjax.data.stream.decode import import_tensorflow
+
 PROJECT = "fairjax"  # of W&B and MLflow, unless WANDB_PROJECT or MLFLOW_EXPERIMENT_NAME is set
 
 
@@ -47,15 +49,15 @@ def open_trackers(
 
 def hyperparameters(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """The config as flat names and plain values: {"optim.peak_lr": 0.1}; lists become text."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{above}{key}"
         if isinstance(value, Mapping):
-            found |= hyperparameters(value, f"{name}.")
+            values |= hyperparameters(value, f"{name}.")
         else:
             plain = isinstance(value, bool | int | float | str)
-            found[name] = value if plain else json.dumps(value, default=str)
-    return found
+            values[name] = value if plain else json.dumps(value, default=str)
+    return values
 
 
 class TensorBoard(Tracker):
@@ -68,7 +70,8 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, workdir: Path, config: Mapping[str, Any], start_step: int) -> None:
-        from flax.metrics.tensorboard import SummaryWriter  # pulls in TensorFlow
+        import_tensorflow()  # which the next line pulls in, before anything is set
+        from flax.metrics.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(workdir / "tensorboard"))
         text = json.dumps(config, indent=1)

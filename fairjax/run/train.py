@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from fairjax.data.dataset import Dataset
 from fairjax.data.stream.pipeline import cache_images, train_batches
 from fairjax.run import sharding
 from fairjax.run.checkpoint import Checkpoints, lower_is_better, read_weights
+from fairjax.run.chips import ChipReport, Trace
 from fairjax.run.evaluate import (
     evaluate,
     group_metrics,
@@ -28,6 +29,7 @@ from fairjax.run.evaluate import (
     predict_split,
     validation_metrics,
 )
+from fairjax.run.plateau import PlateauGuard
 from fairjax.run.progress import RunLog
 from fairjax.run.recipe import make_recipe
 from fairjax.run.settings import RunSettings
@@ -53,13 +55,16 @@ class RunOutcome:
     parameters: int
 
 
-def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
+def train(
+    settings: RunSettings, workdir: Path, dataset: Dataset, *, profile_steps: int = 0
+) -> RunOutcome:
     """Trains until the schedule ends, from the newest checkpoint if there is one; then evaluates.
 
     Args:
       settings: The run's, from `build_run`.
       workdir: The run's folder, claimed by the caller.
       dataset: Read, checked and split.
+      profile_steps: Number of steps whose trace is written to the folder `profile`; 0 writes none.
 
     Raises:
       FloatingPointError: If a loss is not finite; names the step, the images and the checkpoint.
@@ -105,7 +110,7 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
             state, position = restored
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
         else:
-            state = jax.jit(recipe.create, out_shardings=recipe.shardings)(init_key)
+            state = recipe.create(init_key)
             if settings.init.run:
                 other = read_weights(Path(settings.init.run), channels=settings.init.channels)
                 try:
@@ -131,14 +136,17 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
         )
 
         start = position["step"]
-        with RunLog(
-            workdir,
-            total_steps=total_steps,
-            start_step=start,
-            track=options.track,
-            writes=jax.process_index() == 0,
-            config=settings.tree,
-        ) as log:
+        with (
+            RunLog(
+                workdir,
+                total_steps=total_steps,
+                start_step=start,
+                track=options.track,
+                writes=jax.process_index() == 0,
+                config=settings.tree,
+            ) as log,
+            Trace(workdir / "profile", after=start, last=total_steps, steps=profile_steps) as trace,
+        ):
             batches = train_batches(
                 examples,
                 batch_size=options.batch_size,
@@ -159,18 +167,28 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 cache_mb=images.cache_mb,
             )
             window = Window(batches, list(position.get("window", [])))
+            plateau = PlateauGuard(method.chance, total_steps=total_steps)
+            chips = ChipReport(recipe.step_with_frozen)
             pending, saved_at = None, time.monotonic()
             for step in range(start + 1, total_steps + 1):
                 if position["stopped"]:
                     break
+                trace.before(step)
                 local = next(batches)
                 batch = sharding.global_batch(mesh, local)
-                train_step = recipe.step_with_frozen(recipe.freezing.frozen_at(step - 1))
-                with jax.set_mesh(mesh), jax.transfer_guard("disallow"):
+                frozen = recipe.freezing.frozen_at(step - 1)
+                train_step = recipe.step_with_frozen(frozen)
+                chips.see(frozen, state, batch, train_key)
+                with (
+                    window.dispatching(),
+                    jax.set_mesh(mesh),
+                    jax.transfer_guard("disallow"),
+                ):
                     state, scalars = train_step(state, batch, train_key)
                 if pending:  # the device works on this step while the host looks at the last one
-                    window.add(finite(*pending))
-                pending = step, scalars, examples.ids[local["index"]], checkpoints.latest_step
+                    window.add(pending)
+                ids = examples.ids[local["index"]]
+                pending = Pending(step, scalars, ids, checkpoints.latest_step)
                 log.advance(step)
 
                 last, evaluates = step == total_steps, step % evaluate_every == 0
@@ -179,17 +197,20 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
                 halt, overdue = agreed(stop.number, overdue, speak=logs, after=scalars)
                 if not (logs or evaluates or halt or overdue):
                     continue
-                window.add(finite(*pending))  # nothing is logged, compared or saved unchecked
+                window.add(pending)  # nothing is logged, compared or saved unchecked
                 pending = None
                 if logs:
+                    means = window.means()
+                    plateau.look(step, means)
                     log.scalars(
                         step,
                         "train",
                         {
                             "epoch": step / steps_per_epoch,
-                            **window.means(),
+                            **means,
                             "learning_rate": float(recipe.schedule(step - 1)),
-                            **window.speed(options.batch_size),
+                            **(speed := window.speed(options.batch_size)),
+                            **chips.scalars(speed["images_per_second"] / options.batch_size),
                         },
                     )
                     window = Window(batches)
@@ -237,6 +258,22 @@ def train(settings: RunSettings, workdir: Path, dataset: Dataset) -> RunOutcome:
         return RunOutcome(position["step"], True, 0, checkpoint=chosen, parameters=parameters)
 
 
+class Pending(NamedTuple):
+    """A step whose scalars are still being computed.
+
+    Attributes:
+      step: Number of the step.
+      scalars: Scalars on the devices.
+      ids: Names of its images.
+      saved: Step of the newest checkpoint, if there is one.
+    """
+
+    step: int
+    scalars: Mapping[str, jax.Array]
+    ids: np.ndarray
+    saved: int | None
+
+
 @dataclass
 class Window:
     """Scalars and time since the last logged line.
@@ -252,7 +289,7 @@ class Window:
 
     def __post_init__(self) -> None:
         self._before = len(self.steps)  # steps of an earlier process
-        self._paused = 0.0
+        self._paused = self._dispatching = self._blocked = 0.0
         self._waited = self.batches.waited_s
         self._started = self._since = time.monotonic()
 
@@ -264,9 +301,22 @@ class Window:
         """Starts the clock again."""
         self._paused += time.monotonic() - self._since
 
-    def add(self, scalars: Mapping[str, float]) -> None:
-        """Takes the scalars of one step."""
-        self.steps.append(scalars)
+    @contextmanager
+    def dispatching(self) -> Iterator[None]:
+        """Takes the time in which a step is handed to the devices; the first one is compiled."""
+        started = time.monotonic()
+        yield
+        self._dispatching += time.monotonic() - started
+
+    def add(self, pending: "Pending") -> None:
+        """Takes the scalars of one step, and the time that they are waited for.
+
+        Raises:
+          FloatingPointError: If a loss or the gradient is NaN or infinite.
+        """
+        started = time.monotonic()
+        self.steps.append(finite(*pending))
+        self._blocked += time.monotonic() - started
 
     def means(self) -> dict[str, float]:
         """Each scalar's mean over the window's steps that had rows for it."""
@@ -277,11 +327,20 @@ class Window:
         return {name: float(np.mean(values)) for name, values in known.items() if values}
 
     def speed(self, batch_size: int) -> dict[str, float]:
-        """Images a second over all devices, and the share of the time spent waiting for data."""
+        """Images a second over all devices, and what the time went into.
+
+        Returns:
+          `images_per_second`; `waiting_share`, waiting for data, `dispatch_share`, handing steps to
+          the devices, and `device_share`, waiting for the devices, each of the time without pauses;
+          `paused_seconds`, for validation and checkpoints, where there was a pause.
+        """
         elapsed = time.monotonic() - self._started - self._paused
         return {
             "images_per_second": (len(self.steps) - self._before) * batch_size / elapsed,
             "waiting_share": (self.batches.waited_s - self._waited) / elapsed,
+            "dispatch_share": self._dispatching / elapsed,
+            "device_share": self._blocked / elapsed,
+            **({"paused_seconds": self._paused} if self._paused else {}),
         }
 
 

@@ -50,7 +50,7 @@ def claim(workdir: Path) -> Iterator[None]:
     lock, owner = FileLock(workdir / ".lock"), workdir / ".owner"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        held = lock.acquire(timeout=0)
+        acquired = lock.acquire(timeout=0)
     except Timeout:
         process = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
         raise WorkdirError(
@@ -61,7 +61,7 @@ def claim(workdir: Path) -> Iterator[None]:
         raise WorkdirError(
             f"--workdir {workdir} cannot be written ({error.strerror}); choose another folder."
         ) from None
-    with held:
+    with acquired:
         owner.write_text(f"{os.getpid()}\n", encoding="utf-8")
         free = shutil.disk_usage(workdir).free
         if free < NEEDED_BYTES:
@@ -70,6 +70,28 @@ def claim(workdir: Path) -> Iterator[None]:
                 "make room or choose another folder."
             )
         yield
+
+
+@contextmanager
+def folder_that_stays(workdir: Path) -> Iterator[None]:
+    """Says in one line that a run's folder was moved or removed while the run wrote there.
+
+    What fails then is a file far below, in a library's thread, in hundreds of lines.
+
+    Raises:
+      WorkdirError: If anything fails and the folder, or the one of its checkpoints, is gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        folders = (workdir, workdir / "checkpoints")
+        gone = next((folder for folder in folders if not folder.exists()), None)
+        if gone is None or isinstance(error, UserError):
+            raise
+        raise WorkdirError(
+            f"{gone} is gone: it was moved or removed while the run wrote there. Put it back and "
+            "start the same line again, or choose another --workdir."
+        ) from error
 
 
 def in_use(workdir: Path) -> bool:

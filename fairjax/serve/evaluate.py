@@ -10,6 +10,7 @@ from fairjax import config as config_lib
 from fairjax.audit.api import Audit
 from fairjax.core.results import load_results
 from fairjax.run import reevaluate
+from fairjax.run.build import build_run
 from fairjax.run.score import report
 
 
@@ -29,9 +30,10 @@ def evaluate(source: Path, data: str | Path | ConfigDict, folder: Path | None) -
     config = data if isinstance(data, ConfigDict) else config_lib.load(str(data))
     if "study" in config:
         raise config_lib.ConfigError("evaluate takes the config of a single run, not a study.")
-    config = reevaluate.merged(config, source)
+    config = ConfigDict(reevaluate.merged(config.to_dict(), source))
     config_lib.validate(config, device_count=jax.device_count())
-    folder = folder or reevaluate.default_folder(config, source)
-    settings = reevaluate.reevaluate(config, source, folder)
+    settings = build_run(config)
+    folder = folder or reevaluate.default_folder(settings, source)
+    reevaluate.reevaluate(settings, source, folder)
     report(settings.scoring, folder, Console(quiet=True))
     return Audit(load_results(folder / "results.json"), settings.title or folder.name)

@@ -15,6 +15,7 @@ import numpy as np
 
 import fairjax
 from fairjax.core.files import read_arrays, read_json, whole_file, write_whole
+from fairjax.core.names import counted
 from fairjax.serve.decode import UNREADABLE, reason_of, resize
 from fairjax.serve.model import Model, ModelError, fetched, padded
 from fairjax.serve.sources import Images
@@ -232,7 +233,7 @@ def _compute_part(
         if bad.any():
             raise ModelError(
                 f"{model.name}: {name} is not finite for {images.names[numbers[np.argmax(bad)]]} "
-                f"({bad.sum()} of {len(bad)} such)."
+                f"({bad.sum():,} of {counted(len(bad), 'image')})."
             )
     return {
         "rows": np.array(numbers, np.int64),

@@ -17,8 +17,9 @@ from fairjax.config.study import Study
 from fairjax.core.errors import ERROR_FILE
 from fairjax.data.dataset import DataError
 from fairjax.run.host import PARENT
-from fairjax.run.workdir import claim, in_use
+from fairjax.run.workdir import WorkdirError, claim, in_use
 from fairjax.study import power
+from fairjax.study.control import make_control
 from fairjax.study.runs import Run, settle, unusable_data
 from fairjax.study.summary import save_study, summarise
 
@@ -49,7 +50,8 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
         for sentence in power.lines(power.forecast(study)):
             logging.info("%s", sentence)
         logging.info("Checking the data of all runs.")
-        if failed := unusable_data([run for run in runs if not run.done]):
+        waiting = [run for run in runs if not run.done and not run.noise]
+        if failed := unusable_data(waiting):
             path = summarise(workdir, console, failed=failed)
             name, why = next(iter(failed.items()))
             more = f" ({len(failed)} runs cannot be trained)" if len(failed) > 1 else ""
@@ -62,6 +64,12 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
                 failed[run.name] = f"it needs {lacking[0]}, which failed"
                 continue
             logging.info("%s.", progress)
+            if run.noise:
+                try:
+                    make_control(run, study)
+                except WorkdirError as error:
+                    failed[run.name] = str(error)
+                continue
             status, stopped_by, why = _run_apart(run, workdir)
             if stopped_by:
                 print(

@@ -14,7 +14,9 @@ from fairjax.metrics.gap_tests import holm
 
 LEVEL = 0.95  # of the intervals
 _LEAST_P = 1e-12
-Verdict = Literal["holds", "contradicted", "inconclusive", "not tested"]
+Verdict = Literal[
+    "holds", "contradicted", "inconclusive", "not tested", "not converged", "descriptive"
+]
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ class Conclusion:
 
     Attributes:
       thesis: The thesis.
-      verdict: "not tested" where one of its claims was not and none is contradicted.
+      verdict: "not converged" or "not tested" where one of its claims was not tested, for that
+        reason, and none is contradicted.
       because: Texts of the claims that keep it from holding.
       must_hold: Number of claims that must hold, by verdict.
       must_not_fail: Number of claims that must not be contradicted, by verdict.
@@ -145,7 +148,9 @@ class Conclusion:
     must_not_fail: Mapping[Verdict, int]
 
 
-def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
+def cell(
+    column: Column, row: Row, results: Sequence[Results | None], pooled: Results | None = None
+) -> Cell:
     """The number of a row and a column over its seeds.
 
     With two seeds or more the interval is Student's for the mean over seeds: what another seed
@@ -155,22 +160,34 @@ def cell(column: Column, row: Row, results: Sequence[Results | None]) -> Cell:
       column: What is measured.
       row: The recipe.
       results: Results of each seed; None where the run is not finished.
+      pooled: Results of the predictions of all seeds together, where these are folds: the cell's
+        mean is then their number, and its interval theirs.
     """
     values = tuple(value_of(r, column) if r else None for r in results)
     known = [v for v in values if v is not None]
     mean = float(np.mean(known)) if known else None
     std = float(np.std(known, ddof=1)) if len(known) > 1 else None
     interval, method = None, ""
-    if mean is not None and std is not None:
+    if pooled is not None:
+        mean = value_of(pooled, column)
+        if mean is not None and not column.over_others:
+            interval, method = _own_interval(pooled, column)
+    elif mean is not None and std is not None:
         reach = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * std / len(known) ** 0.5
         interval, method = (mean - reach, mean + reach), f"Student's t over {len(known)} seeds"
-    elif known:
+    elif known and not column.over_others:
         first = next(r for r, v in zip(results, values, strict=True) if r and v is not None)
-        measure = _measure(first, column)
-        if measure.interval is not None:
-            low, high = measure.interval
-            interval, method = (_printed(low, measure), _printed(high, measure)), measure.method
+        interval, method = _own_interval(first, column)
     return Cell(values, mean, std, interval, method, row.published.get(column.title))
+
+
+def _own_interval(results: Results, column: Column) -> tuple[tuple[float, float] | None, str]:
+    """The interval that the results give, as it is printed, and how it was made."""
+    measure = _measure(results, column)
+    if measure.interval is None:
+        return None, ""
+    low, high = measure.interval
+    return (_printed(low, measure), _printed(high, measure)), measure.method
 
 
 def value_of(results: Results, column: Column) -> float | None:
@@ -179,7 +196,27 @@ def value_of(results: Results, column: Column) -> float | None:
         measure = _measure(results, column)
     except KeyError:
         return None
-    return None if measure.value is None else _printed(measure.value, measure)
+    if measure.value is None:
+        return None
+    if column.over_others:
+        return _over_others(results, measure)
+    return _printed(measure.value, measure)
+
+
+def _over_others(results: Results, own: Measure) -> float | None:
+    """A group's number over the mean of the other groups'; None where that is 0 or undefined."""
+    ((attribute, name),) = own.group.items()
+    others = [
+        m.value
+        for m in results.measures
+        if (m.name, m.across, m.at) == (own.name, own.across, own.at)
+        and m.group.keys() == {attribute}
+        and m.group[attribute] != name
+    ]
+    known = [value for value in others if value is not None]
+    if own.value is None or not known or len(known) < len(others) or not sum(known):
+        return None
+    return float(own.value / np.mean(known))
 
 
 def _measure(results: Results, column: Column) -> Measure:
@@ -194,7 +231,9 @@ def _printed(value: float, measure: Measure) -> float:
     return 100 * value if measure.unit == "fraction" else value
 
 
-def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | None:
+def combined(
+    differences: Sequence[float], resampled: np.ndarray, *, pooled: float | None = None
+) -> Estimate | None:
     """The mean difference of two recipes, and its error over seeds and over the test's people.
 
     Two things could have come out otherwise: the trainings and the people in the test. The
@@ -208,7 +247,9 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
     Args:
       differences: Difference of the two runs of each seed.
       resampled: [seeds, resamples], those differences in resamples of people; a resample in which
-        a seed's difference is NaN is left out.
+        a seed's difference is NaN is left out. Of pooled folds [1, resamples].
+      pooled: The difference in the predictions of all folds together, where seeds are folds; None
+        is the mean of `differences`.
 
     Returns:
       The difference and its error; None where the difference does not vary, or is defined in
@@ -223,11 +264,12 @@ def combined(differences: Sequence[float], resampled: np.ndarray) -> Estimate | 
         parts.append(Part(float(np.var(differences, ddof=1)) / seeds, seeds - 1))
     if not any(part.variance for part in parts):
         return None
-    return Estimate(float(np.mean(differences)), tuple(parts))
+    mean = float(np.mean(differences)) if pooled is None else pooled
+    return Estimate(mean, tuple(parts))
 
 
 def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The claims with adjusted p-values and verdicts.
+    """The claims with adjusted p-values and verdicts; descriptive ones have neither.
 
     Within a family p-values are adjusted by Holm's method: the chance that any verdict of "holds"
     or "contradicted" is false stays below 1 - LEVEL. A claim is decided where its adjusted p-value
@@ -242,7 +284,7 @@ def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:
         raw = np.array([outcomes[k].p_value for k in members], np.float64)  # None becomes NaN
         for k, p in zip(members, holm(raw).tolist(), strict=True):
             outcome = outcomes[k]
-            if outcome.difference is not None:
+            if outcome.difference is not None and not outcome.claim.descriptive:
                 verdict = verdict_of(outcome.claim, outcome.difference, p)
                 adjusted[k] = replace(outcome, p_value_holm=p, verdict=verdict)
     return adjusted
@@ -265,7 +307,7 @@ def conclude(thesis: Thesis, outcomes: Sequence[ClaimResult]) -> Conclusion:
     verdicts = {t.claim.text: t.verdict for t in outcomes}
     named = (*thesis.must_hold, *thesis.must_not_fail)
     verdict: Verdict
-    for verdict in ("contradicted", "not tested"):
+    for verdict in ("contradicted", "not converged", "not tested", "descriptive"):
         if because := tuple(text for text in named if verdicts[text] == verdict):
             break
     else:

@@ -68,11 +68,12 @@ class Forecast:
 
 
 def forecast(study: Study) -> list[Forecast]:
-    """What the study can say of each of its claims."""
+    """What the study can say of each claim that it tests."""
     rows = {row.name: row for row in study.rows}
     return [
         _forecast(study, claim, published_difference(claim, rows), study.spreads.get(claim.column))
         for claim in study.claims
+        if not claim.descriptive
     ]
 
 
@@ -84,7 +85,8 @@ def _forecast(
     distance = None if away is None or (away < 0) != (claim.direction == "lower") else abs(away)
     if spread is None:
         return Forecast(claim, None, distance, None, None, "")
-    family = sum(other.family == claim.family for other in study.claims)
+    tested = [other for other in study.claims if not other.descriptive]
+    family = sum(other.family == claim.family for other in tested)
     level, seeds, resamples = (1 - LEVEL) / family, len(study.seeds), study.resamples
     reach = resolvable(spread, seeds=seeds, resamples=resamples, level=level)
     more_seeds = more_people = None

@@ -8,8 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError, keys, leaf, set_leaf, validate
-from fairjax.config.study import Row, Study
+from fairjax.config import ConfigError, keys, leaf, validate, variant
+from fairjax.config.study import Noise, Row, Study
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import read_json, settle_config, write_json
 
@@ -25,6 +25,8 @@ class Run:
       folder: The run's folder.
       config: The run's resolved config.
       needs: Names of the runs that must be finished first.
+      noise: Folders of the run whose embeddings get noise and of the one whose accuracy is reached,
+        where the run is such a control; None where it is trained.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Run:
     folder: Path
     config: ConfigDict
     needs: tuple[str, ...]
+    noise: tuple[Path, Path] | None = None
 
     @property
     def done(self) -> bool:
@@ -60,10 +63,15 @@ def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -
     """
     study: Study = config.study
     require_consistent(study)
+    rows = {row.name: row for row in study.rows}
     runs = []
     for seed in study.seeds:
         for row in study.rows:
-            runs.append(_run(config, row, seed, workdir, overrides))
+            if row.noise:
+                trained = _run(config, rows[row.noise.of], seed, workdir, overrides)
+                runs.append(_control(row, row.noise, trained, seed, workdir))
+            else:
+                runs.append(_run(config, row, seed, workdir, overrides))
     compared = {name for pair in study.similar for name in pair}
     for run in runs:
         if run.row in compared and not run.saves_features:
@@ -91,6 +99,7 @@ def require_consistent(study: Study) -> None:
         ):
             if strange := [name for name in wanted if name not in known]:
                 raise ConfigError(f"study: row {row.name!r} names {strange[0]!r}, not {what}.")
+        _require_trained_before(row, before, study)
         before.append(row.name)
     for name, numbers in study.cited.items():
         if strange := [title for title in numbers if title not in titles]:
@@ -114,6 +123,18 @@ def require_consistent(study: Study) -> None:
     for name in (*study.facts, *filter(None, [study.baseline])):
         if name not in before:
             raise ConfigError(f"study: costs and facts name {name!r}, which is no row.")
+    if study.floor:
+        floor = study.floor
+        for name, known in ((floor.than, before), (floor.column, titles)):
+            if name not in known:
+                raise ConfigError(f"study: `floor` names {name!r}, which is none.")
+        if not 0 <= floor.margin < float("inf"):
+            raise ConfigError(f"study: `floor` has margin={floor.margin}; it must be 0 or more.")
+    for column in study.columns:
+        if column.over_others and len(column.group) != 1:
+            raise ConfigError(
+                f"study: column {column.title!r} is over the other groups; give it one group."
+            )
     for title in study.trade_off or ():
         if title not in titles:
             raise ConfigError(f"study: `trade_off` names {title!r}, which is no column.")
@@ -125,6 +146,28 @@ def require_consistent(study: Study) -> None:
         raise ConfigError("study: there must be a seed.")
 
 
+def _require_trained_before(row: Row, before: Sequence[str], study: Study) -> None:
+    """Refuses a control by rows that do not come first, or without a measure to be equal in.
+
+    Raises:
+      ConfigError: Names the row.
+    """
+    trained = {other.name for other in study.rows if not other.noise}
+    noise = row.noise
+    for name in (*([noise.of, noise.like] if noise else []), *filter(None, [row.control])):
+        if name not in before or name not in trained:
+            raise ConfigError(
+                f"study: row {row.name!r} names {name!r}, which is no earlier row that is trained."
+            )
+    if noise and not study.floor:
+        raise ConfigError(
+            f"study: row {row.name!r} has noise, but no `floor` names the column of accuracy that "
+            "it is to be equal in."
+        )
+    if noise and (row.changes or row.needs):
+        raise ConfigError(f"study: row {row.name!r} is not trained; leave out changes and needs.")
+
+
 def folder_name(row: str, seed: int) -> str:
     """Folder name of a run: "FPR penalty (paper)" with seed 0 -> "fpr-penalty-paper-seed0"."""
     return re.sub(r"[^a-z0-9.]+", "-", row.lower()).strip("-.") + f"-seed{seed}"
@@ -134,9 +177,13 @@ def chosen(runs: Sequence[Run], name: str) -> Run:
     """The run of this name.
 
     Raises:
-      ConfigError: If there is none; lists them.
+      ConfigError: If there is none, and lists them; or if it is not trained.
     """
     for run in runs:
+        if run.name == name and run.noise:
+            raise ConfigError(
+                f"--only={name!r} is not trained: the study's line without --only makes it."
+            )
         if run.name == name:
             return run
     known = ", ".join(run.name for run in runs)
@@ -206,33 +253,23 @@ def _follow_moved_folder(run: Run) -> None:
 def _run(
     config: ConfigDict, row: Row, seed: int, workdir: Path, overrides: Mapping[str, Any]
 ) -> Run:
-    own = config.copy_and_resolve_references()
-    with own.unlocked():
-        del own.study
+    name = folder_name(row.name, seed)
     needs = {key: folder_name(other, seed) for key, other in row.needs.items()}
-    changes = {
-        **row.changes,
-        "seed": seed,
-        **{key: str(workdir / name) for key, name in needs.items()},
-    }
-    for key, value in changes.items():
-        _set(own, key, value, row.name)
-    for key, value in overrides.items():
-        if key not in changes and key in keys(own):
-            _set(own, key, value, row.name)
+    folders = {key: str(workdir / other) for key, other in needs.items()}
     try:
+        own = variant(config, {**row.changes, "seed": seed, **folders}, overrides)
         validate(own)
     except ConfigError as error:
         raise ConfigError(f"study, row {row.name!r}: {error}") from None
-    name = folder_name(row.name, seed)
     own.title = f"{row.name}, seed {seed}"
     return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
 
 
-def _set(config: ConfigDict, key: str, value: Any, row: str) -> None:
-    if isinstance(value, ConfigDict):  # rows may share a section, and change it each its own way
-        value = value.copy_and_resolve_references()
-    try:
-        set_leaf(config, key, value)
-    except ConfigError as error:
-        raise ConfigError(f"study, row {row!r}: {error}") from None
+def _control(row: Row, noise: Noise, trained: Run, seed: int, workdir: Path) -> Run:
+    """A run that is not trained: another's, whose embeddings get noise."""
+    config = trained.config.copy_and_resolve_references()
+    config.title = f"{row.name}, seed {seed}"
+    name = folder_name(row.name, seed)
+    needs = folder_name(noise.of, seed), folder_name(noise.like, seed)
+    folders = workdir / needs[0], workdir / needs[1]
+    return Run(name, row.name, seed, workdir / name, config, needs, folders)

@@ -1,5 +1,6 @@
 """Numbers and files of a study, from the folders of its runs."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 from absl import logging
 from rich.console import Console
 
-from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
-from fairjax.core.results import Results, load_results, save_results
+from fairjax.config.study import Claim, Column, Floor, Noise, Row, Spread, Study, Thesis
+from fairjax.core.results import Results, Table, load_results, save_results
+from fairjax.protocols import PROTOCOLS
 from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
 from fairjax.report.csv_tables import write_tables
@@ -21,6 +23,7 @@ from fairjax.run.score import compare_features, score
 from fairjax.run.workdir import WorkdirError, read_checked, write_json
 from fairjax.study import power
 from fairjax.study.costs import choices_of, costs_of
+from fairjax.study.learned import not_learned, trainings
 from fairjax.study.numbers import (
     LEVEL,
     Cell,
@@ -30,19 +33,22 @@ from fairjax.study.numbers import (
     combined,
     conclude,
     published_difference,
+    value_of,
 )
-from fairjax.study.paired import fingerprint, resampled_values
+from fairjax.study.paired import fingerprint, pooled_results, resampled_values
 from fairjax.study.runs import folder_name
 from fairjax.study.tables import (
     RULE,
     claim_table,
     conclusion_table,
     cost_table,
+    difference_table,
     headline,
     how_tested,
     main_table,
     reasons,
     similarity_table,
+    training_table,
     words,
 )
 
@@ -66,9 +72,15 @@ def summarise(
     study = study_of(kept)
     results = {row.name: _results(workdir, row, study) for row in study.rows}
     shown = [row for row in study.rows if row.shown]
+    pooled = _pooled(workdir, study, results)
     cells = {
-        row.name: {c.title: cell(c, row, results[row.name]) for c in study.columns} for row in shown
+        row.name: {
+            c.title: cell(c, row, results[row.name], pooled.get(row.name)) for c in study.columns
+        }
+        for row in shown
     }
+    trained = trainings(workdir, study)
+    unlearned = not_learned(study, trained)
     claims = test_claims(workdir, study, results)
     conclusion = conclude(study.thesis, claims) if study.thesis else None
     similar = similarities(workdir, study, results)
@@ -77,9 +89,12 @@ def summarise(
     tables = [
         *([conclusion_table(conclusion)] if conclusion else []),
         main_table(study, cells),
-        *([claim_table(study, claims)] if claims else []),
+        *([claim_table(study, claims)] if _tested(claims) else []),
         *([similarity_table(study, similar)] if similar else []),
         *([cost_table(study, costs)] if study.baseline else []),
+        *([difference_table(study, claims)] if len(_tested(claims)) < len(claims) else []),
+        training_table(trained, unlearned),
+        *(_tables_of(pooled[shown[0].name]) if len(shown) == 1 and pooled else []),
     ]
     runs = [
         {
@@ -104,6 +119,10 @@ def summarise(
             ],
             "verdict": asdict(conclusion) | {"rule": RULE} if conclusion else None,
             "claims": [{**asdict(t), "test": how_tested(study)} for t in claims],
+            "training": {
+                name: [one._asdict() for one in several] for name, several in trained.items()
+            },
+            "not_converged": unlearned,
             "similar": [
                 {"rows": pair, "cells": {group: _cell(c) for group, c in line.items()}}
                 for pair, line in similar.items()
@@ -120,12 +139,12 @@ def summarise(
         path,
         title=titled(study.title, provenance),
         source=study.source,
-        notes=_notes(study, provenance),
+        notes=[*stuck_lines(unlearned), *_notes(study, provenance)],
         tables=tables,
         headline=headline(conclusion) if conclusion else "",
         thesis=conclusion.thesis.text if conclusion else "",
         reasons=reasons(conclusion) if conclusion else "",
-        claims=[(t.verdict, t.claim.text, words(study, t)) for t in claims],
+        claims=[(t.verdict, t.claim.text, words(study, t)) for t in _tested(claims)],
         test=how_tested(study),
         runs=runs,
         provenance=provenance,
@@ -134,6 +153,8 @@ def summarise(
     )
     print_tables(tables, console)
     for line in conditions(provenance):
+        console.print(line, soft_wrap=True)
+    for line in stuck_lines(unlearned):
         console.print(line, soft_wrap=True)
     if conclusion:
         console.print(f"Claim of the paper: {conclusion.thesis.text}", soft_wrap=True)
@@ -163,10 +184,10 @@ def study_of(kept: dict[str, Any]) -> Study:
         return Study(
             **{
                 **described,
-                "rows": tuple(Row(**row) for row in described["rows"]),
+                "rows": tuple(map(_row, described["rows"])),
                 "columns": tuple(Column(**column) for column in described["columns"]),
                 "claims": tuple(Claim(**claim) for claim in described["claims"]),
-                "thesis": _thesis(described["thesis"]),
+                "thesis": thesis_of(described["thesis"]),
                 "similar": tuple(tuple(pair) for pair in described["similar"]),
                 "seeds": tuple(described["seeds"]),
                 "notes": tuple(described["notes"]),
@@ -175,6 +196,7 @@ def study_of(kept: dict[str, Any]) -> Study:
                     title: Spread(**spread)
                     for title, spread in described.get("spreads", {}).items()
                 },
+                "floor": Floor(**floor) if (floor := described.get("floor")) else None,
             }
         )
     except (KeyError, TypeError) as error:
@@ -186,16 +208,19 @@ def study_of(kept: dict[str, Any]) -> Study:
 def test_claims(
     workdir: Path, study: Study, results: dict[str, list[Results | None]]
 ) -> list[ClaimResult]:
-    """Every claim on the seeds for which both of its rows are done."""
+    """Every claim on the seeds for which both of its rows are done, where both have learned."""
+    unlearned = not_learned(study, trainings(workdir, study))
     titles = {claim.column for claim in study.claims}
     columns = [column for column in study.columns if column.title in titles]
     rows = {row.name: row for row in study.rows}
-    resampled: dict[Path, dict[str, np.ndarray]] = {}
 
-    def values(folder: Path) -> dict[str, np.ndarray]:
-        if folder not in resampled:
-            resampled[folder] = resampled_values(folder, columns, resamples=study.resamples)
-        return resampled[folder]
+    @functools.cache
+    def values(*folders: Path) -> dict[str, np.ndarray]:
+        return resampled_values(folders, columns, resamples=study.resamples)
+
+    @functools.cache
+    def together(*folders: Path) -> Results:
+        return pooled_results(folders, resamples=1)
 
     tested = []
     for claim in study.claims:
@@ -214,25 +239,105 @@ def test_claims(
             for seed, _ in pairs
         ]
         estimate, why = None, ""
+        if stuck := [name for name in (claim.row, claim.than) if name in unlearned]:
+            why = f"{stuck[0]} has not converged: {unlearned[stuck[0]]}"
+            tested.append(ClaimResult(claim, published, verdict="not converged", why=why))
+            continue
         if not pairs:
             why = "no seed has both numbers"
+        elif below := _below_floor(study, claim, results):
+            why = below
         elif any(fingerprint(a) != fingerprint(b) for a, b in folders):
             why = "the two were tested on different people, images or pairs"
         else:
-            moved = [values(a)[claim.column] - values(b)[claim.column] for a, b in folders]
-            estimate = combined([d for _, d in pairs], np.array(moved))
+            pooled = None
+            sides: tuple[list[tuple[Path, ...]], list[tuple[Path, ...]]]
+            sides = [(a,) for a, _ in folders], [(b,) for _, b in folders]
+            if study.folds:
+                sides = [tuple(a for a, _ in folders)], [tuple(b for _, b in folders)]
+                one, other = (value_of(together(*side[0]), column) for side in sides)
+                pooled = None if one is None or other is None else one - other
+            moved = [
+                values(*a)[claim.column] - values(*b)[claim.column]
+                for a, b in zip(*sides, strict=True)
+            ]
+            estimate = combined([d for _, d in pairs], np.array(moved), pooled=pooled)
             if estimate is None:
                 why = "the difference does not vary, or is undefined, in resamples of the people"
             elif len(pairs) == 1:
                 why = "one seed: how much another training would change is not in the interval"
-        if estimate is None:
-            tested.append(ClaimResult(claim, published, why=why))
-        else:
-            p_value = estimate.p_value(claim.bound)
-            tested.append(
-                ClaimResult(claim, published, estimate.mean, estimate.interval, p_value, why=why)
-            )
+        outcome = ClaimResult(claim, published, why=why)
+        if estimate is not None:
+            outcome = replace(outcome, difference=estimate.mean, interval=estimate.interval)
+        if estimate is not None and claim.descriptive:
+            outcome = replace(outcome, verdict="descriptive")
+        elif estimate is not None:
+            outcome = replace(outcome, p_value=estimate.p_value(claim.bound))
+        tested.append(outcome)
     return adjust(tested)
+
+
+def _pooled(
+    workdir: Path, study: Study, results: Mapping[str, Sequence[Results | None]]
+) -> dict[str, Results]:
+    """What the folds of each shown row give together; kept beside the table, too."""
+    if not study.folds:
+        return {}
+    found = {}
+    for row in study.rows:
+        folders = [
+            workdir / folder_name(row.name, seed)
+            for seed, done in zip(study.seeds, results[row.name], strict=True)
+            if done
+        ]
+        if row.shown and folders:
+            found[row.name] = pooled_results(folders)
+            name = folder_name(row.name, 0).removesuffix("-seed0")
+            save_results(workdir / f"pooled-{name}.json", found[row.name])
+    return found
+
+
+def _tables_of(results: Results) -> list[Table]:
+    """The protocol's own tables."""
+    tables = PROTOCOLS[results.protocol["name"]].tables(results, published="")
+    return [table for table in tables if not table.drawn]
+
+
+def _tested(claims: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """Those that are not only described."""
+    return [outcome for outcome in claims if not outcome.claim.descriptive]
+
+
+def stuck_lines(unlearned: Mapping[str, str]) -> list[str]:
+    """Sentences that say which rows have not converged."""
+    return [
+        f"Not converged: {row} ({why}). No claim on it is tested." for row, why in unlearned.items()
+    ]
+
+
+def _below_floor(
+    study: Study, claim: Claim, results: Mapping[str, Sequence[Results | None]]
+) -> str:
+    """Why a claim is not tested whose row is too much worse than the floor allows; "" else.
+
+    What is only described, or is about the floor's own column, is not held back.
+    """
+    floor = study.floor
+    if floor is None or claim.descriptive or claim.column == floor.column:
+        return ""
+    column = next(column for column in study.columns if column.title == floor.column)
+    for name in (claim.row, claim.than):
+        ours, theirs = (
+            [None if r is None else value_of(r, column) for r in results[row]]
+            for row in (name, floor.than)
+        )
+        lost = [b - a for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+        if lost and np.mean(lost) > floor.margin:
+            return (
+                f"{name} is {np.mean(lost):.2f} below {floor.than} in {floor.column}, more than "
+                f"the {floor.margin:g} that the study allows"
+            )
+    return ""
 
 
 def similarities(
@@ -302,7 +407,13 @@ def _result(folder: Path) -> Results | None:
     return results
 
 
-def _thesis(kept: Mapping[str, Any] | None) -> Thesis | None:
+def _row(kept: Mapping[str, Any]) -> Row:
+    noise = kept.get("noise")
+    return Row(**{**kept, "noise": Noise(**noise) if noise else None})
+
+
+def thesis_of(kept: Mapping[str, Any] | None) -> Thesis | None:
+    """A thesis as `asdict` wrote it."""
     if kept is None:
         return None
     needed, spared = (tuple(kept[key]) for key in ("must_hold", "must_not_fail"))

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from fairjax.config.study import Study
 from fairjax.core.results import Table
 from fairjax.study.costs import Cost
+from fairjax.study.learned import OVER_CONTROL, PLATEAU, Training
 from fairjax.study.numbers import LEVEL, Cell, ClaimResult, Conclusion, Verdict
 
 MOST_REASONS = 3  # claims that are quoted for a verdict
 TEST = (
-    "Each difference is a mean over seeds, paired by seed. Its interval, for that claim alone, "
+    "{difference} Its interval, for that claim alone, "
     "covers both other people in the test ({resamples} paired resamples of them) and, with two "
     f"seeds or more, other trainings: {LEVEL:.0%}, Student's t, its critical value weighted by the "
     "two shares of the variance (Cochran 1964). p is the two-sided p-value of no difference, or of "
@@ -18,6 +19,11 @@ TEST = (
     f"so that the chance of any false verdict stays below {1 - LEVEL:.0%}{{each}}. A claim holds "
     f"here where p (Holm) is at most {1 - LEVEL:.2f} and the difference lies on the claimed side, "
     "is contradicted where it lies on the other, and is inconclusive else."
+)
+BY_SEED = "Each difference is a mean over seeds, paired by seed."
+BY_FOLD = (
+    "Each difference is that of the predictions of all folds together, each image tested once; the "
+    "folds are the seeds."
 )
 RULE = (
     "The whole is contradicted where any of these claims is; it holds where none is and all that "
@@ -50,6 +56,8 @@ def main_table(study: Study, cells: dict[str, dict[str, Cell]]) -> Table:
 def conclusion_table(conclusion: Conclusion) -> Table:
     """How many of the claims that the thesis rests on came out how."""
     verdicts: tuple[Verdict, ...] = ("holds", "inconclusive", "contradicted", "not tested")
+    if conclusion.verdict == "not converged":
+        verdicts = (*verdicts, "not converged")
     return Table(
         "Verdict",
         ["", "verdict", *verdicts],
@@ -69,7 +77,8 @@ def conclusion_table(conclusion: Conclusion) -> Table:
 
 
 def claim_table(study: Study, claims: Sequence[ClaimResult]) -> Table:
-    """One line a claim."""
+    """One line a claim that is tested; those that are only described have a table of their own."""
+    claims = [outcome for outcome in claims if not outcome.claim.descriptive]
     families = len({t.claim.family for t in claims}) > 1
     digits = {c.title: c.digits for c in study.columns}
     columns = [
@@ -101,6 +110,60 @@ def claim_table(study: Study, claims: Sequence[ClaimResult]) -> Table:
             ]
         )
     return Table("Claims", [*(["family"] if families else []), *columns], lines, how_tested(study))
+
+
+def difference_table(study: Study, claims: Sequence[ClaimResult]) -> Table:
+    """One line a difference that is only described."""
+    digits = {c.title: c.digits for c in study.columns}
+    lines = [
+        [
+            t.claim.row,
+            t.claim.than,
+            t.claim.column,
+            _number(t.difference, digits[t.claim.column], "+"),
+            _span(t.interval, digits[t.claim.column], "+"),
+            _number(t.published, digits[t.claim.column], "+"),
+        ]
+        for t in claims
+        if t.claim.descriptive
+    ]
+    return Table(
+        "Differences, described",
+        ["row", "less", "column", "ours", f"{LEVEL:.0%} interval", "paper"],
+        lines,
+        "Intervals are made as those of the claims, for each difference alone. With so many "
+        "differences some intervals miss 0 by chance, so none of these is a finding.",
+    )
+
+
+def training_table(
+    trained: Mapping[str, Sequence[Training]], unlearned: Mapping[str, str]
+) -> Table:
+    """One line a row that is trained: what its log says of the end of training, over seeds."""
+    titles = {
+        "first_loss": ("loss at the start", 2),
+        "last_loss": ("at the end", 2),
+        "margined": ("target cosine after the margin", 2),
+        "others": ("level of other people", 2),
+        "validation": ("lowest validation loss", 3),
+    }
+    lines = []
+    for name, trainings in trained.items():
+        numbers = []
+        for field, (_, digits) in titles.items():
+            known = [v for v in (getattr(one, field) for one in trainings) if v is not None]
+            numbers.append(_number(sum(known) / len(known) if known else None, digits))
+        lines.append([name, *numbers, "no" if name in unlearned else "yes"])
+    return Table(
+        "Training",
+        ["", *(title for title, _ in titles.values()), "learned"],
+        lines,
+        "Means over seeds; the end is the last tenth of the steps. A row has learned where each of "
+        f"its trainings ends below {PLATEAU:.0%} of the loss it starts from, or, with class "
+        "weights, with the mean target cosine after the margin above the level of the other people "
+        "(the soft maximum of their cosines). Beside training from labels alone it may cost "
+        f"{OVER_CONTROL:g} times the validation loss.",
+    )
 
 
 def similarity_table(study: Study, similar: Mapping[tuple[str, str], Mapping[str, Cell]]) -> Table:
@@ -140,10 +203,11 @@ def cost_table(study: Study, costs: Mapping[str, Cost]) -> Table:
 
 def how_tested(study: Study) -> str:
     """How the study's claims are tested."""
-    sizes = Counter(claim.family for claim in study.claims)
+    sizes = Counter(claim.family for claim in study.claims if not claim.descriptive)
     several = len(sizes) > 1
     families = ", ".join(f"{name or 'others'} {size}" for name, size in sizes.items())
     return TEST.format(
+        difference=BY_FOLD if study.folds else BY_SEED,
         resamples=study.resamples,
         families=f" in its family ({families})" if several else "",
         each=" in each family" if several else "",
@@ -168,6 +232,8 @@ def reasons(conclusion: Conclusion) -> str:
         "contradicted": (thesis.contradicted, "Contradicted:"),
         "inconclusive": (thesis.inconclusive, "Not shown:"),
         "not tested": ("", "Not tested:"),
+        "not converged": ("Trainings have not learned enough to compare.", "Not tested:"),
+        "descriptive": ("", "Only described:"),
     }[conclusion.verdict]
     more = f"And {len(because) - MOST_REASONS} more." if because[MOST_REASONS:] else ""
     return " ".join(filter(None, (meaning, reason, *because[:MOST_REASONS], more)))
@@ -176,7 +242,7 @@ def reasons(conclusion: Conclusion) -> str:
 def words(study: Study, outcome: ClaimResult) -> str:
     """The verdict in a sentence or two."""
     if outcome.difference is None or outcome.interval is None:
-        return f"Not tested: {outcome.why}."
+        return f"Not tested: {outcome.why.removesuffix('.')}."
     claim = outcome.claim
     digits = next(c.digits for c in study.columns if c.title == claim.column)
     text = (
@@ -206,6 +272,11 @@ def _line(name: str, line: Mapping[str, Cell], digits: Mapping[str, int]) -> lis
 
 def _over_seeds(study: Study, method: str) -> str:
     """What stands beside a mean over seeds; `method` is how a single run's interval is made."""
+    if study.folds:
+        return (
+            f"Predictions of {len(study.seeds)} folds together ± standard deviation over folds "
+            f"(ddof 1); interval: {method}."
+        )
     if len(study.seeds) == 1:
         return f"One seed; interval: {method}."
     return (

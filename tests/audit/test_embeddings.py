@@ -110,7 +110,10 @@ def test_sampled_pairs_keep_to_their_number_in_every_cell(tmp_path, vectors):
         ({"embedding": np.ones((8, 3, 2))}, "must hold one array of embeddings"),
         ({"embedding": np.ones((8, 3), int)}, "not floating point"),
         ({"embedding": np.vstack([np.ones((7, 3)), np.zeros((1, 3))])}, "embedding 8 is all zeros"),
-        ({"embedding": np.where(np.eye(8, 3) > 0, np.nan, 1.0)}, "NaN or infinity (3 such)"),
+        (
+            {"embedding": np.where(np.eye(8, 3) > 0, np.nan, 1.0)},
+            "NaN or infinity (3 such embeddings)",
+        ),
         ({"race": np.array(RACES[:5])}, "'race' has shape (5,); expected (8,)"),
         ({"id": np.array([*IDS[:7], "i0"])}, "an image is there twice: 'i0'"),
         ({"id": np.array([object()])}, "it holds Python objects"),

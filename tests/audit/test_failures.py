@@ -11,6 +11,9 @@ from fairjax.audit.failures import failed_images, table, with_failures
 from fairjax.audit.loaded import Failures, Loaded
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.results import Measure, Results
+from fairjax.core.verdict import verdict
+from fairjax.report.verification.audited import audited_systems
+from fairjax.report.verification.quantities import quantities
 
 A, B, C, D, E = range(5)
 
@@ -193,3 +196,67 @@ def test_the_table_has_a_row_a_rate_and_marks_few_errors():
     assert [row[0] for row in table(with_failures(results(), loaded(image=False))).rows][
         0
     ] == "PAIR FAILURE"
+
+
+def attempts(fails, *, people=40, images=6, seed=0):
+    """Mated pairs of all images of a person; images of the two groups fail at these two rates."""
+    rng = np.random.default_rng(seed)
+    own = np.stack(np.triu_indices(images, 1), axis=1)
+    pair = np.concatenate([own + person * images for person in range(2 * people)])
+    lost = rng.random(2 * people * images) < np.repeat(fails, people * images)
+    subject, failed = pair // images, lost[pair].any(axis=1)
+    group, mated = (subject >= people).astype(int), np.ones(len(pair), bool)
+    return replace(
+        loaded(),
+        scores={"s": np.full((~failed).sum(), 0.9)},
+        mated=mated[~failed],
+        subject=subject[~failed],
+        group=group[~failed],
+        fold=np.zeros((~failed).sum(), int),
+        failures=Failures(failed, mated, subject, group, pair, ("image", "image")),
+    )
+
+
+def results_with_test(p):
+    """Results in which the test of the false match rate has this p-value."""
+    own = Measure("fmr_equality_p_value", p, "fraction", 9, at="t", across="race")
+    more = [own, replace(own, name=f"{own.name}_holm"), replace(own, name="fmr", across="")]
+    found = results()
+    return replace(
+        found,
+        measures=[*found.measures, *more, replace(more[2], group={"race": "X"})],
+        protocol={"level": 0.95, "seed": 1, "resamples": 200, "attribute": "race"},
+    )
+
+
+def test_the_test_of_failures_is_adjusted_with_those_of_the_error_rates():
+    found = with_failures(results_with_test(0.04), attempts((0.03, 0.3)))
+    names = ("fta_equality_p_value", "fta_equality_p_value_holm")
+    raw, adjusted = (found.get(name, across="race") for name in names)
+    assert (raw.value, adjusted.value) == (pytest.approx(1 / 201), pytest.approx(2 / 201))
+    assert adjusted.rule.startswith("adjusted for 2 primary tests")
+    twin = found.get("fmr_equality_p_value_holm", across="race", at="t")
+    assert twin.value == pytest.approx(0.04)  # the larger of two, after the smaller one
+    assert verdict(found).get("fta").answer == "shown"
+    fair = with_failures(results_with_test(0.04), attempts((0.1, 0.1)))
+    assert verdict(fair).get("fta").answer == "not shown"
+    twin = fair.get("fmr_equality_p_value_holm", across="race", at="t")
+    assert twin.value == pytest.approx(0.08)  # now the smaller one of two
+
+
+def test_the_first_screen_says_how_often_each_group_fails():
+    found = with_failures(results_with_test(0.5), attempts((0.03, 0.3)))
+    (failures,) = (q for q in quantities(found) if q.claim.measure == "fta")
+    assert failures.claim.answer == "shown"
+    assert [m.group["race"] for m in failures.known] == ["Y", "X"]
+    assert (failures.title, failures.trials) == ("Failures to acquire", "images")
+
+
+def test_what_systems_have_in_common_is_no_system():
+    """Failures are the same for all, and one of their adjusted p-values counts: the largest."""
+    first = results_with_test(0.04)
+    second = [replace(m, system="b", value=0.9) for m in first.measures]
+    both = [*(replace(m, system="a") for m in first.measures), *second]
+    found = with_failures(replace(first, measures=both), attempts((0.03, 0.3)))
+    assert [one.name for one in audited_systems(found)] == ["a", "b"]
+    assert found.get("fta_equality_p_value_holm", across="race").value == pytest.approx(2 / 201)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fairjax.audit import identification
+from fairjax.audit import galleries, identification
 from fairjax.core.errors import UserError
 
 
@@ -30,7 +30,7 @@ def save(path, *, people=80, images=3, dim=12, shift=3.0):
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     path = save(tmp_path_factory.mktemp("faces") / "faces.npz")
-    return identification.from_embeddings(
+    return galleries.from_embeddings(
         path, "race", people=None, sizes=(10, 40), unenrolled=0.5, seed=0
     )
 
@@ -92,7 +92,7 @@ def write(tmp_path, text=LIST):
 
 
 def test_candidate_lists_by_hand(tmp_path):
-    loaded = identification.from_candidates(write(tmp_path), "group", columns={}, gallery=None)
+    loaded = galleries.from_candidates(write(tmp_path), "group", columns={}, gallery=None)
     (gallery,) = loaded.galleries
     s = gallery.searches
     assert s.mated.tolist() == [True, True, True, False, False]
@@ -115,7 +115,7 @@ def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):
     (tmp_path / "enrolled.csv").write_text(
         "subject,gallery\nann,small\nbea,small\nann,large\ncyd,large\ndot,large\n"
     )
-    loaded = identification.from_candidates(
+    loaded = galleries.from_candidates(
         write(tmp_path, text), "group", columns={}, gallery=tmp_path / "enrolled.csv"
     )
     assert [(g.name, g.size) for g in loaded.galleries] == [("small", 2), ("large", 3)]
@@ -137,7 +137,7 @@ def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):
 def test_unfit_lists_are_refused_in_one_line(tmp_path, change, said):
     path = write(tmp_path, LIST.replace(*change))
     with pytest.raises(UserError, match=re.escape(said)) as caught:
-        identification.from_candidates(path, "group", columns={}, gallery=None)
+        galleries.from_candidates(path, "group", columns={}, gallery=None)
     assert "\n" not in str(caught.value)
 
 
@@ -154,7 +154,7 @@ def test_impossible_galleries_are_refused(tmp_path, asked, said):
     settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **asked}
     by = settings.pop("by")
     with pytest.raises(UserError, match=re.escape(said)):
-        identification.from_embeddings(path, by, **settings)
+        galleries.from_embeddings(path, by, **settings)
 
 
 def test_impossible_targets_are_refused(loaded):

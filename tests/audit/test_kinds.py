@@ -55,6 +55,7 @@ def test_rounding_beyond_the_ends_is_cut_off():
         ("cosine_distance", 0, 2),
         ("percent", 0, 100),
         ("probability", 0, 1),
+        ("probability_not_same", 0, 1),
     ],
 )
 def test_a_kind_has_its_range_and_no_more_slack_than_rounding(kind, low, high):

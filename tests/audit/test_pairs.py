@@ -422,11 +422,11 @@ def test_renaming_groups_moves_no_rate(tmp_path, names):
 
 
 @pytest.mark.slow
-def test_a_million_rows_are_read_in_seconds(tmp_path):
-    size = phantom_scores.Size(people=600, images=5, nonmated=230_000, across=20_000)
+def test_a_quarter_of_a_million_rows_is_read_in_seconds(tmp_path):
+    size = phantom_scores.Size(people=600, images=5, nonmated=57_000, across=5_000)
     drawn = phantom_scores.draw(phantom_scores.Planted(), seed=0, size=size)
     (tmp_path / "pairs.csv").write_text(as_table(drawn))
     start = time.perf_counter()
     loaded = load_comparisons(tmp_path / "pairs.csv", Asked())["group"]
-    assert len(loaded) > 1_000_000
-    assert time.perf_counter() - start < 30  # 4 s on two idle cores
+    assert len(loaded) > 250_000
+    assert time.perf_counter() - start < 8  # 1 s on two idle cores

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from fairjax.audit import tables
 from fairjax.audit.tables import InputError, Names, fingerprint, read_batches
 
 ROWS = [("a", 0.5), ("b", 0.25), ("NA", 1.0)]
@@ -184,3 +185,11 @@ def test_names_are_renumbered_so_that_their_order_plays_no_part():
     first, second = one.encode(pa.array(["b", "a", "b"])), other.encode(pa.array(["a", "b", "b"]))
     assert one.ordered()[1][first].tolist() == [1, 0, 1]
     assert other.ordered()[1][second].tolist() == [0, 1, 1]
+
+
+def test_a_row_longer_than_a_block_is_told_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 1 << 20)
+    path = tmp_path / "long.csv"
+    path.write_text('a,b\n1,2\n"' + "x" * (3 << 20) + '",3\n')
+    with pytest.raises(InputError, match="long.csv: a row is longer than 1 MiB; is a double quote"):
+        list(read_batches(path, text=["a"], numbers=["b"]))

@@ -45,13 +45,13 @@ def write(path, table):
 def audited(monkeypatch, capsys):
     """`(words) -> (results by folder, what was printed)`; nothing is drawn or written."""
 
-    def call(*words, out="out"):
+    def call(*words, out="out", few=True):
         kept = {}
         monkeypatch.setattr(
             outputs, "write", lambda folder, results, title: kept.update({folder: (results, title)})
         )
         line = ["audit", *words, *(["--out", out] if out else [])]
-        few = [] if "--bootstrap" in words else ["--bootstrap", "9"]
+        few = [] if "--bootstrap" in words or not few else ["--bootstrap", "9"]
         assert cli.main([*line, *few]) == 0, capsys.readouterr().err
         return kept, capsys.readouterr().out
 
@@ -314,6 +314,32 @@ def test_a_stream_gives_the_same_rates(results):
     assert any(said.startswith("Streamed") for said in streamed.limits)
 
 
+def test_partial_files_are_merged(audited, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = columns(race1=GROUP[:, 0], race2=GROUP[:, 1])
+    parts = []
+    for k, rows in enumerate((slice(0, 30), slice(30, None))):
+        name = f"part-{k}.csv"
+        write(tmp_path / name, {column: cells[rows] for column, cells in table.items()})
+        parts.append(name)
+    words = ["--fmr", "0.1", "--by", "group", "--by", "race"]
+    for k, part in enumerate(parts):
+        line = ["audit", part, "--partial", "--keep", "0.5", *words, "--out", f"partials/{k}"]
+        assert cli.main(line) == 0
+        said = capsys.readouterr().out
+        assert "partial.npz: " in said and "names of people" in said
+    streamed, _ = audited(*parts, "--stream", *words)
+    merged, printed = audited(
+        "--merge", "partials/0", "partials/1", "--title", "Both", out="merged", few=False
+    )
+    assert "By race:" in printed and "By group:" in printed
+    for (folder, (found, title)), (whole, _) in zip(merged.items(), streamed.values(), strict=True):
+        assert title == "Both" and folder.parent == Path("merged")
+        assert found.measures == whole.measures and found.protocol == whole.protocol
+    assert cli.main(["audit", *parts]) == 2
+    assert "if they are parts of one table, say --stream" in capsys.readouterr().err
+
+
 def test_what_the_user_says_is_kept(results):
     found = results(columns(), "--stated", "flip=yes", "--stated", "model=m 1", "--fmr", "0.1")
     assert found.provenance["stated"] == {"flip": "yes", "model": "m 1"}
@@ -476,6 +502,16 @@ def test_numbers_are_compared_by_their_errors(results):
         (["t.csv", "--calibrate-on", "none.csv"], 1, "none.csv does not exist"),
         (["t.csv", "--by", "age:30,18"], 1, "bins are ascending numbers"),
         (["t.csv", "--stream", "--tolerance", "2"], 1, "no --tolerance"),
+        (["t.csv", "--stream", "--paired"], 2, "a stream takes tables of scores of one system"),
+        (["t.csv", "--partial"], 2, "--partial needs one table or more, and --out DIR"),
+        (["t.csv", "--partial", "--out", "x", "--tables"], 2, "--partial makes no report"),
+        (["t.csv", "--partial", "--out", "x", "--label", "truth"], 2, "leave out --label"),
+        (["t.csv", "--partial", "--out", "x", "--data", "lfw:x"], 2, "no --demo, --model"),
+        (["t.csv", "--keep", "0.5"], 2, "--keep goes with --partial"),
+        (["t.csv", "--merge", "x"], 2, "FILE is fixed when the partial files are made"),
+        (["--merge", "x", "--fmr", "0.1"], 2, "--fmr is fixed when the partial files are made"),
+        (["--merge", "x", "--level", "0.95"], 2, "--level is fixed"),
+        (["--merge", "x"], 1, "partial.npz does not exist"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, words, code, said):
@@ -495,6 +531,8 @@ def test_options_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, wor
         ["--fmr", "1e-3,x"],
         ["--threshold", "high"],
         ["--level", "1"],
+        ["--keep", "0"],
+        ["--partial", "--merge", "x"],
         ["--bootstrap", "-1"],
         ["--seed", "-1"],
         ["--sample-pairs", "0"],
@@ -513,3 +551,15 @@ def test_a_value_that_an_option_never_has_is_one_line_and_ends_with_two(capsys, 
     error = capsys.readouterr().err
     assert caught.value.code == 2
     assert error.startswith("fairjax: ") and error.count("\n") == 1
+
+
+def test_covariates_are_held_from_a_table_or_from_columns_of_both_sides(tmp_path, capsys):
+    assert cli.main(["audit", "--demo", "picture", "--out", str(tmp_path), "--bootstrap", "5"]) == 0
+    assert "The gap goes with the picture" in capsys.readouterr().out
+    table, images = str(tmp_path / "comparisons.csv"), str(tmp_path / "images.csv")
+    line = ["audit", table, "--fmr", "1e-2", "--bootstrap", "5"]
+    assert cli.main([*line, "--covariates", images, "--covariate", "brightness"]) == 0
+    assert "with brightness held. The gap stays" in capsys.readouterr().out
+    assert cli.main([*line, "--covariate", "brightness"]) == 1
+    assert "no columns brightness1 and brightness2" in capsys.readouterr().err
+    assert cli.main([*line, "--covariates", images, "--stream"]) == 2

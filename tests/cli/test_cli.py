@@ -27,6 +27,7 @@ VERBS = (
     "plan",
     "report",
     "similarity",
+    "study",
     "threshold",
 )
 

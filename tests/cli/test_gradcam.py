@@ -13,14 +13,6 @@ from fairjax.cli import main
 from fairjax.run import gradcam
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compiled_quickly():
-    """Without most of XLA's passes, as the time of these tests goes into compiling."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A run of an IResNet of 32 pixels whose weights are as they start, and two pictures."""

@@ -105,3 +105,45 @@ def test_a_study_has_its_table_made_again(folder, capsys):
     said = capsys.readouterr().out
     assert "75.00" in said and said.endswith(f"Report: {folder.parent / 'report.html'}\n")
     assert "75.00" in (folder.parent / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    out = tmp_path_factory.mktemp("audited") / "audit"
+    assert main(["audit", "--demo", "--bootstrap", "5", "--fmr", "1e-2", "--out", str(out)]) == 0
+    return out
+
+
+def test_figures_and_tables_of_an_audit_are_exported(audited, tmp_path, capsys):
+    line = ["report", str(audited), "--export", str(tmp_path / "new"), "--as", "svg,tex"]
+    assert main(line) == 0
+    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".svg", ".tex"}
+    assert "(svg, tex)" in capsys.readouterr().out
+
+
+def test_the_pages_of_an_audit_are_written_again(audited, capsys):
+    before = {name: (audited / name).read_bytes() for name in ("report.html", "summary.html")}
+    assert main(["report", str(audited), "--tables"]) == 0
+    assert "Error rates" in capsys.readouterr().out
+    assert before == {name: (audited / name).read_bytes() for name in before}
+
+
+def test_two_audits_stand_side_by_side(audited, tmp_path):
+    out = tmp_path / "both.html"
+    assert main(["report", str(audited), str(audited), "--out", str(out)]) == 0
+    assert "Two reports side by side" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (["--as", "svg"], 2, "--as needs --export"),
+        (["--export", "x", "--as", "bmp"], 2, "known kinds are svg"),
+        (["--out", "x.html"], 2, "two folders"),
+        (["other", "--out", "x.txt"], 2, "--out FILE.html"),
+        (["--export", "x"], 1, "does not exist"),
+    ],
+)
+def test_what_cannot_be_reported_is_said_in_one_line(tmp_path, capsys, more, code, said):
+    assert main(["report", str(tmp_path), *more]) == code
+    assert said in capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_mutual_likelihood_is_the_authors_in_blocks_of_any_size(monkeypatch):
     ("variance", "said"),
     [
         (np.ones((3, 1)), r"shape \(3, 1\); expected \(3, 2\)"),
-        ([[1, 1], [1, 0], [1, 1]], r"variance row 1 .* \(1 such rows\); logarithms"),
+        ([[1, 1], [1, 0], [1, 1]], r"variance row 1 .* \(1 such row\); logarithms"),
         ([[1, 1], [1, 1], [-2, 1]], "variance row 2 has a value that is not finite and above 0"),
         ([[1, np.nan], [1, 1], [np.inf, 1]], r"variance row 0 .* \(2 such rows\)"),
     ],

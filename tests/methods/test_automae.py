@@ -18,14 +18,6 @@ def build(backbone=VIT, **settings):
     )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compiled_quickly():
-    """Without most of XLA's passes, as the time of these tests goes into compiling."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def batch():
     return make_batch(rows=6, size=16)
@@ -67,7 +59,7 @@ def test_without_straight_through_the_generator_learns_from_the_discriminator_al
 
 def test_training_teaches_the_discriminator_and_leaves_the_scorer(key, batch):
     method = build(adversary_weight=0.0)
-    before, _ = method.init(key, batch)
+    before, _ = jax.jit(method.init)(key, batch)
     state, logged = train(method, batch, key, steps=60, lr=0.01)
     jax.tree.map(np.testing.assert_array_equal, before["scorer"], state.params["scorer"])
     assert logged[-1]["loss_reconstruction"] < logged[0]["loss_reconstruction"]
@@ -79,7 +71,7 @@ def test_training_teaches_the_discriminator_and_leaves_the_scorer(key, batch):
 def test_the_generator_is_drawn_towards_what_the_discriminator_takes_for_real(key, batch):
     """With the same draws and discriminator, its maps are taken for real more and more."""
     method = build(adversary_weight=5.0, straight_through=False)
-    params, state = method.init(key, batch)
+    params, state = jax.jit(method.init)(key, batch)
 
     def step(params):
         (_, aux), gradient = jax.value_and_grad(method.loss, has_aux=True)(
@@ -98,7 +90,7 @@ def test_the_generator_is_drawn_towards_what_the_discriminator_takes_for_real(ke
 
 def test_predictions_depend_on_no_draw(key, batch):
     method = build()
-    params, state = method.init(key, batch)
+    params, state = jax.jit(method.init)(key, batch)
     one, other = (method.predict({"params": params, **state}, batch)["loss"] for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert one.shape == (6,)
@@ -112,14 +104,14 @@ def test_wrong_settings_are_one_line(key):
     with pytest.raises(ValueError, match="offset=-1.0 must be 0 or more"):
         build(offset=-1.0)
     with pytest.raises(ValueError, match="2x2 patches are too small for automae"):
-        build().init(key, make_batch(rows=2, size=8))
+        jax.jit(build().init)(key, make_batch(rows=2, size=8))
 
 
 def test_the_discriminators_loss_is_that_of_its_outputs(key, batch):
     """By another route: real maps at 1, generated ones at 0, summed without a half."""
     method = build()
-    params, state = method.init(key, batch)
-    _, aux = method.loss(params, state, batch, key)
+    params, state = jax.jit(method.init)(key, batch)
+    _, aux = jax.jit(method.loss)(params, state, batch, key)
     real, made = (float(aux.scalars[name][0]) for name in ("output_real", "output_generated"))
     assert np.isfinite([real, made]).all()
     maps = jnp.full((1, 16), 1 / 16)

@@ -55,8 +55,8 @@ def make_batch(rows=6):
 
 def test_the_loss_is_the_weighted_sum_of_its_tasks(key):
     method, batch = build(age=AGE, gender=GENDER, race=RACE), make_batch()
-    params, model_state = method.init(key, batch)
-    loss, aux = method.loss(params, model_state, batch, key)
+    params, model_state = jax.jit(method.init)(key, batch)
+    loss, aux = jax.jit(method.loss)(params, model_state, batch, key)
     mean = {name: float(total / count) for name, (total, count) in aux.scalars.items()}
     expected = 2.0 * mean["age_loss"] + mean["gender_loss"] + 0.5 * mean["race_loss"]
     np.testing.assert_allclose(float(loss), expected, rtol=1e-6)
@@ -64,8 +64,8 @@ def test_the_loss_is_the_weighted_sum_of_its_tasks(key):
 
 def test_the_age_loss_is_the_squared_error_of_the_standardised_age(key):
     method, batch = build(age=AGE), make_batch()
-    params, model_state = method.init(key, batch)
-    columns = method.predict({"params": params, **model_state}, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
+    columns = jax.jit(method.predict)({"params": params, **model_state}, batch)
     error = (np.asarray(columns["pred_age"]) - np.asarray(batch["age"])) / 10.0
     np.testing.assert_allclose(columns["loss_age"], error**2, rtol=1e-4)
     np.testing.assert_allclose(columns["loss"], 2.0 * error**2, rtol=1e-4)
@@ -73,7 +73,7 @@ def test_the_age_loss_is_the_squared_error_of_the_standardised_age(key):
 
 def test_padded_rows_change_neither_loss_nor_gradient(key):
     method, batch = build(gender=GENDER), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     mask = jnp.array([True] * 4 + [False] * 2)
     poisoned = {**batch, "gender": batch["gender"].at[4:].set(9), "mask": mask}
     flipped = {**batch, "gender": batch["gender"].at[4:].set(0), "mask": mask}
@@ -85,8 +85,8 @@ def test_padded_rows_change_neither_loss_nor_gradient(key):
 
 def test_training_moves_the_batch_statistics_and_predicting_does_not(key):
     method, batch = build(gender=GENDER), make_batch()
-    params, model_state = method.init(key, batch)
-    _, aux = method.loss(params, model_state, batch, key)
+    params, model_state = jax.jit(method.init)(key, batch)
+    _, aux = jax.jit(method.loss)(params, model_state, batch, key)
     before, after = jax.tree.leaves(model_state), jax.tree.leaves(aux.model_state)
     assert any(not np.allclose(a, b) for a, b in zip(before, after, strict=True))
 
@@ -94,9 +94,9 @@ def test_training_moves_the_batch_statistics_and_predicting_does_not(key):
 def test_bins_put_an_edge_into_the_bin_above(key):
     method, batch = build(age_bin=BINS), make_batch(3)
     batch["age"] = jnp.array([19, 20, 40])
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     variables = {"params": params, **model_state}
-    columns = method.predict(variables, batch)
+    columns = jax.jit(method.predict)(variables, batch)
     probabilities = np.asarray(columns["prob_age_bin"])
     assert probabilities.shape == (3, 3)
     expected = -np.log(probabilities[np.arange(3), [0, 1, 2]])
@@ -115,7 +115,7 @@ def test_mixing_weighs_the_losses_of_both_labels_by_the_share_that_the_images_ha
         for rows in (levels, blends)
     )
     blended = {**batch, "image": blended}
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     params["head_gender"]["kernel"] = jnp.array([[1.0, -1.0], [0.5, 0.0], [0.0, 2.0]])
     own, other = (
         float(plain.loss(params, model_state, {**blended, "gender": labels}, key)[0])
@@ -128,32 +128,32 @@ def test_mixing_weighs_the_losses_of_both_labels_by_the_share_that_the_images_ha
         return jnp.float32(0.25)
 
     monkeypatch.setattr(jax.random, "beta", share)
-    mixed, _ = method.loss(params, model_state, batch, key)
+    mixed, _ = jax.jit(method.loss)(params, model_state, batch, key)
     np.testing.assert_allclose(float(mixed), 0.25 * own + 0.75 * other, rtol=1e-5)
 
 
 def test_mixing_blends_images_and_leaves_out_partners_of_padding(key):
     method, batch = build(mixup=0.5, gender=GENDER), make_batch()
-    params, model_state = method.init(key, batch)
-    mixed, _ = method.loss(params, model_state, batch, key)
-    plain, _ = build(gender=GENDER).loss(params, model_state, batch, key)
+    params, model_state = jax.jit(method.init)(key, batch)
+    mixed, _ = jax.jit(method.loss)(params, model_state, batch, key)
+    plain, _ = jax.jit(build(gender=GENDER).loss)(params, model_state, batch, key)
     assert not np.isclose(float(mixed), float(plain))
-    _, aux = method.loss(params, model_state, {**batch, "mask": jnp.arange(6) < 5}, key)
+    _, aux = jax.jit(method.loss)(params, model_state, {**batch, "mask": jnp.arange(6) < 5}, key)
     assert aux.scalars["gender_loss"][1] == 4  # the last row is padding, the first its partner
 
 
 def test_predict_needs_no_labels(key):
     method, batch = build(age=AGE, gender=GENDER), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     unlabelled = {"image": batch["image"], "mask": batch["mask"]}
-    columns = method.predict({"params": params, **model_state}, unlabelled)
+    columns = jax.jit(method.predict)({"params": params, **model_state}, unlabelled)
     assert {"pred_age", "prob_gender"} <= set(columns)
 
 
 def test_a_hidden_layer_is_a_sigmoid_before_every_head_and_features_are_kept_on_request(key):
     method, batch = build(hidden=4, save_features=True, gender=GENDER), make_batch()
-    params, model_state = method.init(key, batch)
-    columns = method.predict({"params": params, **model_state}, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
+    columns = jax.jit(method.predict)({"params": params, **model_state}, batch)
     layer, head = params["head_hidden"], params["head_gender"]
     hidden = jax.nn.sigmoid(columns["features"] @ layer["kernel"] + layer["bias"][None])
     logits = hidden @ head["kernel"] + head["bias"][None]
@@ -176,3 +176,11 @@ def test_a_task_that_does_not_fit_the_data_is_refused(task, said):
 def test_no_task_is_refused():
     with pytest.raises(ValueError, match="name at least one task"):
         build()
+
+
+def test_chance_is_known_of_the_tasks_that_have_classes():
+    method = build(
+        age={"kind": "regression", "attribute": "age"},
+        old={"kind": "bins", "attribute": "age", "edges": (20.0, 40.0)},
+    )
+    assert method.chance == {"old_loss": pytest.approx(np.log(3))}

@@ -60,7 +60,7 @@ def make_batch(rows=8):
 
 def test_the_loss_is_the_cross_entropy_of_margined_cosines(key):
     method, batch = build(), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     loss, aux = jax.jit(method.loss)(params, model_state, batch, key)
 
     kernel = np.asarray(params["backbone"]["Dense_0"]["kernel"], np.float64)
@@ -77,6 +77,21 @@ def test_the_loss_is_the_cross_entropy_of_margined_cosines(key):
     np.testing.assert_allclose(loss, expected.mean(), rtol=1e-4)
     total, count = aux.scalars["target_cosine"]
     np.testing.assert_allclose(total / count, cosines[own].mean(), atol=1e-4)
+    total, count = aux.scalars["margined_cosine"]
+    np.testing.assert_allclose(total / count, cosines[own].mean() - 0.2, atol=1e-4)
+    others = np.exp(16 * cosines).sum(1) - np.exp(16 * cosines[own])
+    total, count = aux.scalars["impostor_cosine"]
+    np.testing.assert_allclose(total / count, (np.log(others) / 16).mean(), atol=1e-4)
+
+
+def test_chance_is_the_loss_of_right_angles(key):
+    # Of 5 people: the other four's logits are 0, the own one's -16 x 0.2, or -16 sin(0.3).
+    by_cosface = np.log(4 + np.exp(-3.2)) + 3.2
+    assert build().chance == {"loss": pytest.approx(by_cosface)}
+    arcface = build(MARGINS["arcface"](scale=16.0, margin=0.3))
+    angle = -16 * np.sin(0.3)
+    assert arcface.chance == {"loss": pytest.approx(np.log(4 + np.exp(angle)) - angle)}
+    assert build(STATEFUL["adaface"]).chance == {}
 
 
 def test_twenty_steps_lower_the_loss(key):
@@ -93,23 +108,23 @@ def test_twenty_steps_lower_the_loss(key):
 @pytest.mark.parametrize("name", STATEFUL)
 def test_a_margins_numbers_live_in_the_models_state_and_move(key, name):
     method, batch = build(STATEFUL[name]), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     _, aux = jax.jit(method.loss)(params, model_state, batch, key)
     assert jax.tree.structure(aux.model_state) == jax.tree.structure(dict(model_state))
     before, after = model_state["margin"], aux.model_state["margin"]
     assert all(float(before[name]) != float(after[name]) for name in before)
-    columns = method.predict({"params": params, **aux.model_state}, batch)
+    columns = jax.jit(method.predict)({"params": params, **aux.model_state}, batch)
     assert np.isfinite(columns["embedding"]).all()
 
 
 def test_a_margin_without_numbers_adds_nothing_to_the_state(key):
-    _, model_state = build().init(key, make_batch())
+    _, model_state = jax.jit(build().init)(key, make_batch())
     assert model_state.keys() == {"batch_stats"}
 
 
 def test_padded_rows_change_neither_loss_nor_gradient(key):
     method, batch = build(), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     mask = jnp.arange(8) < 6
     poisoned = {**batch, "identity": batch["identity"].at[6:].set(-1), "mask": mask}
     relabelled = {**batch, "identity": batch["identity"].at[6:].set(3), "mask": mask}
@@ -121,7 +136,7 @@ def test_padded_rows_change_neither_loss_nor_gradient(key):
 
 def test_a_label_outside_the_head_gives_nan_not_a_wrong_loss(key):
     method, batch = build(), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     for wrong in (5, -1):
         batch["identity"] = batch["identity"].at[0].set(wrong)
         assert np.isnan(jax.jit(method.loss)(params, model_state, batch, key)[0])
@@ -132,7 +147,7 @@ def test_the_embedding_of_a_face_is_that_of_its_mirror_image_unless_it_is_seen_o
     mirrored = {**batch, "image": batch["image"][:, :, ::-1]}
     for tta, dim, same in (("sum", 4, True), ("concat", 8, False), ("none", 4, False)):
         method = build(tta=tta)
-        params, model_state = method.init(key, batch)
+        params, model_state = jax.jit(method.init)(key, batch)
         predict = jax.jit(method.predict)
         embedding = predict({"params": params, **model_state}, batch)["embedding"]
         reflected = predict({"params": params, **model_state}, mirrored)["embedding"]
@@ -146,14 +161,14 @@ def test_the_embedding_of_a_face_is_that_of_its_mirror_image_unless_it_is_seen_o
 
 def test_predict_needs_no_labels(key):
     method, batch = build(), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     unlabelled = {"image": batch["image"], "mask": batch["mask"]}
-    columns = method.predict({"params": params, **model_state}, unlabelled)
+    columns = jax.jit(method.predict)({"params": params, **model_state}, unlabelled)
     assert columns.keys() == {"embedding"}
 
 
 def test_class_weights_decay_and_the_margins_numbers_are_no_parameters(key):
-    params, _ = build(STATEFUL["adaface"]).init(key, make_batch())
+    params, _ = jax.jit(build(STATEFUL["adaface"]).init)(key, make_batch())
     assert params["head"]["kernel"].shape == (5, 4)
     assert decay_mask(params, norms=False)["head"]["kernel"]
 
@@ -196,7 +211,7 @@ def test_the_margin_config_can_ask_for_the_papers_false_positives_an_image():
 
 
 def loss_and_gradient(method, batch, key):
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     step = jax.jit(jax.value_and_grad(lambda p: method.loss(p, model_state, batch, key)[0]))
     return step(params)
 
@@ -224,8 +239,8 @@ def test_a_growing_margin_is_that_of_its_epoch(key, name, epoch, margin):
 def test_a_growing_margin_says_how_far_it_is(key):
     method = build(margin_ramp_epochs=4.0)
     batch = {**make_batch(), "epoch": jnp.float32(1.0)}
-    params, model_state = method.init(key, batch)
-    scalars = method.loss(params, model_state, batch, key)[1].scalars
+    params, model_state = jax.jit(method.init)(key, batch)
+    scalars = jax.jit(method.loss)(params, model_state, batch, key)[1].scalars
     total, count = scalars["margin_strength"]
     assert total / count == 0.25
     assert "penalty_strength" not in scalars

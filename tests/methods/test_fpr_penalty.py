@@ -56,7 +56,7 @@ def make_batch(rows=16):
 
 
 def run(method, batch, key):
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     step = jax.jit(jax.value_and_grad(method.loss, has_aux=True))
     (loss, aux), grads = step(params, model_state, batch, key)
     means = {name: float(total / count) for name, (total, count) in aux.scalars.items()}
@@ -74,7 +74,7 @@ def test_without_strength_it_is_the_plain_margin(key):
         head=HEAD,
         tta="none",
     )
-    params, model_state = plain.init(key, batch)
+    params, model_state = jax.jit(plain.init)(key, batch)
     step = jax.jit(jax.value_and_grad(plain.loss, has_aux=True))
     (expected, _), grads = step(params, model_state, batch, key)
     loss, got, _ = run(build(alpha=0.0), batch, key)
@@ -115,8 +115,8 @@ def test_a_negative_ramp_is_refused():
 def test_what_is_logged_is_what_numpy_counts(key):
     method, batch = build(), make_batch()
     _, _, means = run(method, batch, key)
-    params, model_state = method.init(key, batch)
-    x = method.predict({"params": params, **model_state}, batch)["embedding"]
+    params, model_state = jax.jit(method.init)(key, batch)
+    x = jax.jit(method.predict)({"params": params, **model_state}, batch)["embedding"]
     weights = params["head"]["kernel"]
     cosines = np.array(x @ (weights / jnp.linalg.norm(weights, axis=1, keepdims=True)).T)
     cosines[np.arange(16), batch["identity"]] = -np.inf
@@ -171,7 +171,7 @@ def test_summary_by_hand_counts_members_alone():
 @pytest.mark.parametrize("variant", ["paper", "tface"])
 def test_four_devices_equal_one(key, variant):
     method, batch = build(variant=variant), make_batch()
-    params, model_state = method.init(key, batch)
+    params, model_state = jax.jit(method.init)(key, batch)
     mesh = sharding.make_mesh()
     whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
     step = jax.value_and_grad(method.loss, has_aux=True)

@@ -61,7 +61,8 @@ def test_a_masked_row_counts_for_nothing(key):
     batch["mask"] = jnp.array([True, True, False, True])
     spoilt = {**batch, "image": batch["image"].at[2].set(0)}
     np.testing.assert_allclose(
-        method.loss(params, state, batch, key)[0], method.loss(params, state, spoilt, key)[0]
+        jax.jit(method.loss)(params, state, batch, key)[0],
+        jax.jit(method.loss)(params, state, spoilt, key)[0],
     )
 
 
@@ -78,13 +79,13 @@ def test_masks_follow_the_map(key, sensitivity):
     method = build(scheme="mask_sensitive", sensitivity=sensitivity, strength=float("inf"))
     batch = make_batch()
     params, state = jax.jit(method.init)(key, batch)
-    loss, _ = method.loss(params, state, batch, key)
+    loss, _ = jax.jit(method.loss)(params, state, batch, key)
     kept = batch["image"].at[:, :8].set(0)  # the first row of patches: the least sensitive
     removed = batch["image"].at[:, 8:].add(77)
-    again, _ = method.loss(params, state, batch, jax.random.key(9))
+    again, _ = jax.jit(method.loss)(params, state, batch, jax.random.key(9))
     assert loss == again
     for image in (kept, removed):
-        other, _ = method.loss(params, state, {**batch, "image": image}, key)
+        other, _ = jax.jit(method.loss)(params, state, {**batch, "image": image}, key)
         assert other != loss
 
 
@@ -115,7 +116,7 @@ def test_a_wrong_map_or_backbone_is_refused_in_words(key, sensitivity, tmp_path)
     other = ViT(dim=16, depth=1, heads=2, patch=4, positions="sincos")
     method = build(other, scheme="mask_sensitive", sensitivity=sensitivity)
     with pytest.raises(ValueError, match="map of 16 patches, .* have 64 of 4 pixels"):
-        method.init(key, make_batch())
+        jax.jit(method.init)(key, make_batch())
     np.savez(tmp_path / "wrong.npz", weights=np.ones(16))
     with pytest.raises(ValueError, match="holds no array 'sensitivity'"):
         build(scheme="mask_sensitive", sensitivity=str(tmp_path / "wrong.npz"))

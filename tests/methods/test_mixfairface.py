@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from grouped_example import TARGETS, Stage, is_finite, planted_people, preprocess, train
+from grouped_example import TARGETS, is_finite, planted_people, preprocess, train
 
 from fairjax.losses import CosFace
 from fairjax.methods import METHODS
@@ -153,10 +153,3 @@ def test_without_a_row_nothing_is_learned(key):
     )
     assert loss == 0
     assert not any(leaf.any() for leaf in jax.tree.leaves(gradient))
-
-
-def test_wrong_settings_are_one_line():
-    with pytest.raises(ValueError, match="needs config.backbone.name='iresnet'"):
-        build(backbone=Stage())
-    with pytest.raises(ValueError, match="names 0 classes"):
-        build(label="age")

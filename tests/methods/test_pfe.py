@@ -18,8 +18,8 @@ def build(backbone=None, **settings):
 def test_the_loss_is_that_of_the_predicted_means_and_trained_variances(key):
     method, batch = build(), make_batch()
     loss, aux, gradient, params = value_and_gradient(method, batch, key)
-    _, model_state = method.init(key, batch)
-    mean = method.predict({"params": params, **model_state}, batch)["embedding"]
+    _, model_state = jax.jit(method.init)(key, batch)
+    mean = jax.jit(method.predict)({"params": params, **model_state}, batch)["embedding"]
     # At the start gamma is 1e-4 and beta -7: every variance is close to 1e-6 + exp(-7).
     logs = jnp.full(mean.shape, jnp.log(1e-6 + jnp.exp(-7.0)))
     total, count = genuine_pairs_loss(mean, logs, batch["identity"], batch["mask"])
@@ -32,7 +32,7 @@ def test_the_loss_is_that_of_the_predicted_means_and_trained_variances(key):
 
 def test_training_moves_the_head_alone_and_lowers_the_loss(key):
     method, batch = build(), make_batch()
-    before, model_state = method.init(key, batch)
+    before, model_state = jax.jit(method.init)(key, batch)
     state, logged = train(method, batch, key, steps=20, lr=1e-4)
     jax.tree.map(np.testing.assert_array_equal, state.params["backbone"], before["backbone"])
     jax.tree.map(
@@ -46,12 +46,12 @@ def test_training_moves_the_head_alone_and_lowers_the_loss(key):
 
 def test_fusing_with_the_mirror_image_takes_the_smaller_variance(key):
     batch = make_batch()
-    params, model_state = build().init(key, batch)
+    params, model_state = jax.jit(build().init)(key, batch)
     params["uncertainty"]["gamma"] = jnp.float32(1.0)  # variances that differ
     variables = {"params": params, **model_state}
-    plain = build().predict(variables, batch)
-    mirrored = build().predict(variables, {**batch, "image": batch["image"][:, :, ::-1]})
-    both = build(tta="fuse").predict(variables, batch)
+    plain = jax.jit(build().predict)(variables, batch)
+    mirrored = jax.jit(build().predict)(variables, {**batch, "image": batch["image"][:, :, ::-1]})
+    both = jax.jit(build(tta="fuse").predict)(variables, batch)
     np.testing.assert_allclose(
         both["variance"], jnp.minimum(plain["variance"], mirrored["variance"]), rtol=1e-5
     )
@@ -70,9 +70,9 @@ def test_wrong_settings_are_one_line(key):
     with pytest.raises(ValueError, match="tta='sum' is not known; known: none, fuse"):
         build(tta="sum")
     with pytest.raises(ValueError, match="exposes no map 'stage_9'; pfe needs"):
-        build(layer="stage_9").init(key, make_batch())
+        jax.jit(build(layer="stage_9").init)(key, make_batch())
     vit = ViT(dim=8, depth=1, heads=2, patch=4)
     with pytest.raises(
         ValueError, match="pfe needs config.backbone.name='iresnet', 'gac' or 'resnet'"
     ):
-        build(vit).init(key, make_batch())
+        jax.jit(build(vit).init)(key, make_batch())

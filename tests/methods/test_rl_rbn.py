@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from grouped_example import TARGETS, Stage, is_finite, planted_people, preprocess, train
 
-from fairjax.losses import MARGINS as KINDS
 from fairjax.losses import ArcFace, CosFace
 from fairjax.methods import METHODS
 from fairjax.models.margin_policy import make_states, write_policy
@@ -102,23 +101,6 @@ def test_a_group_without_people_keeps_its_margin(key, tmp_path):
         state.model_state["extension"]["margins"], [0.35, 0.2, 0.35], rtol=1e-5
     )
     assert all(np.isfinite(s["loss"]) for s in logged)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"group": "race"}, "needs the group of each training image"),
-        ({"reference": "D"}, "reference='D' is no group; they are: A, B, C"),
-        ({"margin": KINDS["magface"]()}, "margin.name must be 'cosface' or 'arcface'"),
-        ({"highest": 0.3}, "margin.margin=0.35 must lie between"),
-        ({"every_epochs": 0}, "every_epochs=0 must be 1 or more"),
-        ({"policy": "missing.json"}, "policy='missing.json' is no table of margins"),
-    ],
-)
-def test_wrong_settings_are_one_line(settings, message):
-    with pytest.raises(ValueError, match=message) as error:
-        build(**settings)
-    assert "\n" not in str(error.value)
 
 
 def test_a_policy_of_another_step_is_refused(tmp_path):

@@ -33,13 +33,13 @@ def scene():
     images = np.random.default_rng(0).integers(0, 256, (2, 6, 16, 16, 3))
     one, other = jnp.asarray(images, jnp.uint8)
     batch = {"image": one, "image_2": other, "mask": jnp.ones(6, bool)}
-    return batch, *build().init(jax.random.key(0), batch)
+    return batch, *jax.jit(build().init)(jax.random.key(0), batch)
 
 
 def test_predictions_are_the_contrast_of_projections_of_any_backbone(scene):
     batch, params, state = scene
     variables = {"params": params, **state}
-    columns = build().predict(variables, batch)
+    columns = jax.jit(build().predict)(variables, batch)
     views = preprocess(batch["image"]), preprocess(batch["image_2"])
     one, other = Projected(BACKBONE, Projector(4), False).apply(variables, *views, train=False)
     expected = nt_xent(one, other, batch["mask"], temperature=0.2)

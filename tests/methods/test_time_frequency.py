@@ -73,7 +73,7 @@ def test_the_paper_objective_weighs_the_hinges_instead(scene, key):
 def test_predictions_are_the_losses_of_the_networks_own_views(scene):
     """With nothing to perturb, by going through the backbone by hand."""
     batch, params, state = scene
-    columns = build(share=0.0).predict({"params": params, **state}, batch)
+    columns = jax.jit(build(share=0.0).predict)({"params": params, **state}, batch)
     backbone = TFC(**NETWORK)
     variables = {"params": params["backbone"], "batch_stats": state["batch_stats"]["backbone"]}
 
@@ -145,7 +145,7 @@ def test_one_view_another_backbone_and_unknown_words_are_refused(scene, key):
     batch, params, state = scene
     one_view = {name: batch[name] for name in ("image", "mask")}
     with pytest.raises(ValueError, match="set config.input.views=2"):
-        build().loss(params, state, one_view, key)
+        jax.jit(build().loss)(params, state, one_view, key)
     with pytest.raises(ValueError, match="name='tfc'"):
         build(backbone=ResNet(18))
     with pytest.raises(ValueError, match="objective='best' is not known; known: code, paper"):

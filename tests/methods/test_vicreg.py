@@ -25,13 +25,13 @@ def scene():
     method = METHODS["vicreg"](
         backbone=BACKBONE, targets={}, preprocess=preprocess, projection=4, covariance=2.0
     )
-    return method, batch, *method.init(jax.random.key(0), batch)
+    return method, batch, *jax.jit(method.init)(jax.random.key(0), batch)
 
 
 def test_the_loss_is_the_weighted_sum_of_the_batch_and_says_so(scene):
     method, batch, params, state = scene
     assert method.loss_of == "batch"
-    columns = method.predict({"params": params, **state}, batch)
+    columns = jax.jit(method.predict)({"params": params, **state}, batch)
     model = Projected(BACKBONE, Projector(4, hidden=(4, 4)), False)
     views = preprocess(batch["image"]), preprocess(batch["image_2"])
     one, other = model.apply({"params": params, **state}, *views, train=False)

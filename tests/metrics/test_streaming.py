@@ -186,3 +186,67 @@ def test_nan_scores_are_refused() -> None:
     for found in (s.ScoreHistogram(groups=3), s.Counts([0.3], groups=3)):
         with pytest.raises(ValueError, match="score 8 is NaN"):
             found.add(c)
+
+
+@pytest.mark.parametrize("keep", [0, 50, 10_000])
+def test_a_tail_and_couples_count_as_all_comparisons_do(keep: int) -> None:
+    c = comparisons(3)
+    bins = histogram(c).counts[0].sum(axis=0)
+    tail = s.Tail(s.tail_cut(bins, keep=keep, thresholds=[0.55]))
+    whole = s.Counts([0.55, 0.6], groups=3)
+    for chunk in chunks(c):
+        tail.add(chunk)
+        whole.add(chunk)
+    subject, score = tail.rows
+    couples, trials = tail.rest
+    group_of = np.full(1001, UNKNOWN)
+    group_of[c.subject] = c.group
+    found = s.Counts([0.55, 0.6], groups=3)
+    for start in range(0, len(score), 500):
+        who, own = subject[start : start + 500], score[start : start + 500]
+        same = who[:, 0] == who[:, 1]
+        fold = np.zeros(len(own), np.int64)
+        found.add(Comparisons(own, same, who, group_of[who], c.groups, fold))
+    found.add_rejected(couples, group_of[couples], trials)
+    kept = ~c.mated & (s.score_bin(c.score) >= tail.cut)
+    assert kept.sum() >= min(keep, (~c.mated).sum()) and kept[~c.mated & (c.score >= 0.55)].all()
+    assert len(score) == kept.sum() + c.mated.sum()
+    assert trials.sum() == (~c.mated & ~kept).sum()
+    for point in (0, 1):
+        for cell in [None, *((a, b) for a in range(3) for b in range(3))]:
+            assert found.fmr(point, cell) == whole.fmr(point, cell)
+        for group in (None, 0, 1, 2):
+            assert found.fnmr(point, group) == whole.fnmr(point, group)
+
+
+def test_the_cut_of_a_tail_keeps_enough_and_no_bin_more() -> None:
+    bins = np.zeros(s.BINS, np.int64)
+    bins[[100, 200, 300]] = 5, 3, 2
+    assert [s.tail_cut(bins, keep=k) for k in (1, 2, 3, 5)] == [300, 300, 200, 200]
+    assert s.tail_cut(bins, keep=6) == 0 and s.tail_cut(bins, keep=99) == 0
+    edge = float(s.bin_edge(np.array([150]))[0])
+    assert s.tail_cut(bins, keep=1, thresholds=[edge]) == 150
+    assert s.score_bin(s.bin_edge(np.array([150, 300]))).tolist() == [150, 300]
+
+
+def test_a_search_knows_the_lowest_bin_that_it_needs() -> None:
+    found = s.ThresholdSearch(histogram(comparisons(0)), targets=TARGETS)
+    score = comparisons(0).score[~comparisons(0).mated]
+    assert found.lowest_bin == s.score_bin(np.sort(score)[::-1])[int(0.3 * len(score))]
+    assert s.ThresholdSearch(histogram(comparisons(0)), targets=[1e-9]).lowest_bin == s.BINS
+
+
+def test_histograms_merge_by_the_numbers_of_their_groups() -> None:
+    c = comparisons(1)
+    whole, found = histogram(c), s.ScoreHistogram(groups=3)
+    for own, rows in (([2, 0], (c.group != 1).all(axis=1)), ([1], (c.group == 1).any(axis=1))):
+        part = s.ScoreHistogram(groups=len(own))
+        number = np.full(4, UNKNOWN)  # the last is that of UNKNOWN
+        number[own] = np.arange(len(own))
+        chunk = c.take(np.flatnonzero(rows))
+        fold, names = chunk.fold, tuple(c.groups[g] for g in own)
+        part.add(
+            Comparisons(chunk.score, chunk.mated, chunk.subject, number[chunk.group], names, fold)
+        )
+        found.merge(part, groups=own)
+    assert (found.counts == whole.counts).all()

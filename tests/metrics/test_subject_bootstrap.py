@@ -218,7 +218,7 @@ def test_cells_of_groups_are_unordered_and_those_of_the_unknown_are_left_out() -
 def test_pairs_marked_against_their_people_are_refused_by_row() -> None:
     c = comparisons(0)
     c.mated[3] = not c.mated[3]
-    with pytest.raises(ValueError, match=r"pair 3 is marked .* \(1 such pairs\)"):
+    with pytest.raises(ValueError, match=r"pair 3 is marked .* \(1 such pair\)"):
         b.draw_subjects(c, resamples=5, seed=0)
 
 

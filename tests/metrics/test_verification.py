@@ -136,7 +136,7 @@ def test_a_target_that_is_no_fraction_is_refused(target: float) -> None:
 def test_a_nan_score_is_refused_by_row() -> None:
     bad = np.array([0.1, np.nan, 0.3])
     for measure in (lambda: v.fmr(bad, 0.2), lambda: v.threshold_at_fmr(bad, fmr=0.5)):
-        with pytest.raises(ValueError, match=r"is NaN \(1 such scores\)"):
+        with pytest.raises(ValueError, match=r"is NaN \(1 such score\)"):
             measure()
 
 

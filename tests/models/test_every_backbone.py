@@ -16,14 +16,6 @@ every_backbone = pytest.mark.parametrize("name", BACKBONES)
 images = np.random.default_rng(0).normal(size=(4, PIXELS, PIXELS, 3)).astype(np.float32)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compiled_quickly():
-    """Without most of XLA's passes, as the suite's time goes into compiling."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @functools.cache
 def made(name: str) -> tuple[nn.Module, dict]:
     """A tiny backbone and its variables."""

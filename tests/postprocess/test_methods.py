@@ -5,9 +5,9 @@ import pytest
 from postprocess_example import faces
 from scipy import optimize, special
 
+from fairjax.metrics.logistic import fit_logistic
 from fairjax.metrics.verification import fmr, threshold_at_fmr
 from fairjax.postprocess import METHODS, centroid, clusters, vmf
-from fairjax.postprocess.logistic import fit_logistic
 from fairjax.postprocess.network import Adam, batches, new_network
 from fairjax.postprocess.people import portraits
 from fairjax.postprocess.scores import Scores, places

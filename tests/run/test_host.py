@@ -1,4 +1,4 @@
-"""Freed memory stays with the process."""
+"""Freed memory stays with the process, compiled programs with the machine."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fairjax.run.host import LAUNCH, how_to_resume
+from fairjax.run.host import LAUNCH, add_xla_flags, how_to_resume, keep_compiled_programs
 
 PROBE = """
 import ctypes, resource
@@ -80,3 +80,40 @@ def test_the_line_that_resumes_can_be_pasted(monkeypatch):
     assert pasted == f"{line} --coordinator=h:1 --processes=2 --process=0"
     monkeypatch.setenv(LAUNCH, "launch/local.sh --processes 2 --config x ")
     assert how_to_resume() == "To go on:\n  launch/local.sh --processes 2 --config x"
+
+
+COMPILE = """
+import jax
+from fairjax.run.host import keep_compiled_programs
+print(keep_compiled_programs())
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.jit(lambda x: x + 1)(1.0)
+"""
+
+
+def test_what_is_compiled_is_kept_in_the_users_cache_folder(tmp_path):
+    known = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**known, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)},
+    )
+    folder = Path(done.stdout.strip())
+    assert folder.is_relative_to(tmp_path / "fairjax" / "compiled")
+    assert any(path.name.endswith("-cache") for path in folder.iterdir())
+
+
+def test_a_folder_that_the_user_names_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert keep_compiled_programs() is None  # the tests have named one
+    assert not any(tmp_path.iterdir())
+
+
+def test_flags_of_xla_come_after_the_users(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--a=1")
+    add_xla_flags(())
+    assert os.environ["XLA_FLAGS"] == "--a=1"
+    add_xla_flags(("--b=2", "--a=3"))
+    assert os.environ["XLA_FLAGS"] == "--a=1 --b=2 --a=3"

@@ -192,3 +192,35 @@ def test_an_abort_of_jax_is_one_line_and_an_exit_code():
     assert done.returncode == 1
     assert done.stderr.startswith("fairjax: JAX has lost another process of this run.")
     assert done.stderr.count("\n") == 1
+
+
+def test_lines_of_jax_about_a_lost_process_are_dropped_and_all_others_pass():
+    script = """
+import os, sys, time
+from absl import logging
+from fairjax.run.peers import drop_lines_of_jax
+drop_lines_of_jax()
+os.write(2, b"E1130 coordination_service_agent.cc:289] Polled an error\\n")
+os.write(2, b"F1130 client.h:80] Terminating process because the JAX distributed service ...\\n")
+os.write(2, b":UNKNOWN:Error received from peer  {grpc_status:14}\\n")
+os.write(2, b"F1130 xla.cc:1] Check failed\\n")
+logging.warning("ours")
+print("half a line", end="", file=sys.stderr, flush=True)
+time.sleep(0.3)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "F1130 xla.cc:1] Check failed" in run.stderr
+    assert "ours" in run.stderr and "half a line" in run.stderr
+    assert not any(word in run.stderr for word in ("coordination", "Terminating", "UNKNOWN"))
+
+
+def test_an_error_waits_until_a_lost_process_is_named(capsys):
+    """A collective operation fails before the closed connection is noticed."""
+    peers, theirs, ends = watched(60.0)
+    begun = time.monotonic()
+    peers.wait_for_news(0.05)
+    assert 0.05 <= time.monotonic() - begun < 5 and not ends
+    theirs.close()
+    peers.wait_for_news(20.0)
+    assert ends == [1]
+    assert "process 1 is gone" in capsys.readouterr().err

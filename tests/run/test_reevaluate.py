@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from fairjax.config import ConfigError, benchmark, load, protocol
 from fairjax.interop import to_iresnet, write_tensors
 from fairjax.run import reevaluate
+from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
 from fairjax.run.score import read_predictions, score
 from fairjax.run.workdir import WorkdirError
@@ -37,6 +39,11 @@ def other_pairs():
     return config
 
 
+def settings_on(config, source):
+    """The settings of an evaluation of `source` on a config's data."""
+    return build_run(ConfigDict(reevaluate.merged(config.to_dict(), source)))
+
+
 def contents(folder):
     return {
         path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -47,10 +54,10 @@ def contents(folder):
 
 def test_the_same_data_give_the_runs_own_predictions(run):
     before = contents(run)
-    config = reevaluate.merged(load(str(TINY)), run)
-    folder = reevaluate.default_folder(config, run)
+    settings = settings_on(load(str(TINY)), run)
+    folder = reevaluate.default_folder(settings, run)
     assert folder.parent == run.with_name("run-evaluations")
-    settings = reevaluate.reevaluate(config, run, folder)
+    reevaluate.reevaluate(settings, run, folder)
     own, again = (read_predictions(path / "predictions.npz")[0] for path in (run, folder))
     np.testing.assert_array_equal(again["id"], own["id"])
     np.testing.assert_allclose(again["embedding"], own["embedding"], atol=1e-6)
@@ -59,60 +66,62 @@ def test_the_same_data_give_the_runs_own_predictions(run):
 
 
 def test_other_pairs_and_another_protocol_go_to_a_folder_of_their_own(run):
-    config = reevaluate.merged(other_pairs(), run)
-    folder = reevaluate.default_folder(config, run)
-    assert folder != reevaluate.default_folder(reevaluate.merged(load(str(TINY)), run), run)
-    settings = reevaluate.reevaluate(config, run, folder)
+    settings = settings_on(other_pairs(), run)
+    folder = reevaluate.default_folder(settings, run)
+    assert folder != reevaluate.default_folder(settings_on(load(str(TINY)), run), run)
+    reevaluate.reevaluate(settings, run, folder)
     _, pairs = read_predictions(folder / "predictions.npz")
     groups = json.loads((folder / "data.json").read_text())["attributes"]["group"]["values"]
     assert len(pairs) == 2 * 2 * 9 * len(groups)
     results = score(settings.scoring, folder)
     assert {m.at for m in results.measures if m.name == "fmr"} == {"FMR 2e-1"}
     stamp = (folder / "predictions.npz").stat().st_mtime_ns
-    reevaluate.reevaluate(config, run, folder)  # again: nothing is predicted
+    reevaluate.reevaluate(settings, run, folder)  # again: nothing is predicted
     assert (folder / "predictions.npz").stat().st_mtime_ns == stamp
 
 
 def test_the_model_is_the_runs_whatever_the_config_says(run):
     config = other_pairs()
     config.backbone.width = 8
-    merged = reevaluate.merged(config, run)
-    assert merged.backbone.width == 4 and merged.eval.protocol.fmrs == (0.2,)
+    merged = reevaluate.merged(config.to_dict(), run)
+    assert merged["backbone"]["width"] == 4
+    assert tuple(merged["eval"]["protocol"]["fmrs"]) == (0.2,)
 
 
 def test_public_weights_are_evaluated_as_the_run_they_came_from(run, tmp_path):
     path = tmp_path / "public.safetensors"
     write_tensors(path, to_iresnet(read_variables(run)))
-    folder = reevaluate.default_folder(load(str(TINY)), path)
+    settings = settings_on(load(str(TINY)), path)
+    folder = reevaluate.default_folder(settings, path)
     assert folder.parent == tmp_path / "public-evaluations"
-    reevaluate.reevaluate(load(str(TINY)), path, folder)
+    reevaluate.reevaluate(settings, path, folder)
     own, again = (read_predictions(p / "predictions.npz")[0] for p in (run, folder))
     np.testing.assert_allclose(again["embedding"], own["embedding"], atol=1e-6)
     wide = load(str(TINY))
     wide.backbone.width = 8
     with pytest.raises(ConfigError, match="width=4"):
-        reevaluate.reevaluate(wide, path, tmp_path / "wide")
+        reevaluate.reevaluate(settings_on(wide, path), path, tmp_path / "wide")
 
 
 def test_the_runs_own_folder_is_refused(run):
     before = contents(run)
     with pytest.raises(WorkdirError, match="is the evaluated run, whose files stay"):
-        reevaluate.reevaluate(load(str(TINY)), run, run)
+        reevaluate.reevaluate(settings_on(load(str(TINY)), run), run, run)
     assert contents(run) == before
 
 
 def test_another_run_in_the_same_folder_is_refused(run, tmp_path):
-    config = reevaluate.merged(load(str(TINY)), run)
-    reevaluate.reevaluate(config, run, tmp_path / "out")
+    settings = settings_on(load(str(TINY)), run)
+    reevaluate.reevaluate(settings, run, tmp_path / "out")
     path = tmp_path / "public.safetensors"
     write_tensors(path, to_iresnet(read_variables(run)))
     with pytest.raises(WorkdirError, match="evaluated: .*run.* -> .*public"):
-        reevaluate.reevaluate(config, path, tmp_path / "out")
+        reevaluate.reevaluate(settings_on(load(str(TINY)), path), path, tmp_path / "out")
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(WorkdirError, match=r"config.json"):
-        reevaluate.merged(load(str(TINY)), tmp_path)
+        reevaluate.merged(load(str(TINY)).to_dict(), tmp_path)
 
 
 def test_from_python_the_numbers_are_those_of_the_command(run, tmp_path):
@@ -122,8 +131,8 @@ def test_from_python_the_numbers_are_those_of_the_command(run, tmp_path):
     model = fairjax.load(run)
     found = model.evaluate(other_pairs(), folder=tmp_path / "python")
     again = model.evaluate(other_pairs(), folder=tmp_path / "python")  # nothing is predicted
-    config = reevaluate.merged(other_pairs(), run)
-    settings = reevaluate.reevaluate(config, run, tmp_path / "command")
+    settings = settings_on(other_pairs(), run)
+    reevaluate.reevaluate(settings, run, tmp_path / "command")
     command = score(settings.scoring, tmp_path / "command")
     assert found.results.measures == again.results.measures == command.measures
     assert found.measure("fmr", at="FMR 2e-1").value is not None

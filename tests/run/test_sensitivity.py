@@ -156,7 +156,7 @@ def test_the_last_layer_alone(scene):
 def test_a_saved_map_is_what_a_masked_autoencoder_reads(scene, tmp_path):
     found = gathered(scene, symmetrise=True)
     np.testing.assert_allclose(found.overall[0::2], found.overall[1::2])  # 2 x 2 patches
-    save(tmp_path / "map.npz", found, values=("A", "B", "C"), made={"source": "cls"})
+    save(tmp_path / "map.npz", found, values=("A", "B", "C"), provenance={"source": "cls"})
     np.testing.assert_array_equal(read_map(str(tmp_path / "map.npz")), found.overall)
     with np.load(tmp_path / "map.npz") as stored:
         assert json.loads(str(stored["made"])) == {"source": "cls"}

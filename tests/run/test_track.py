@@ -7,6 +7,7 @@ import pytest
 
 from fairjax.core.settings import TRACKERS as NAMES
 from fairjax.core.settings import TrainSettings
+from fairjax.run import track
 from fairjax.run.track import TRACKERS, hyperparameters, open_trackers
 
 CONFIG = {"seed": 3, "optim": {"peak_lr": 0.1, "freeze": ["head"]}, "title": ""}
@@ -35,6 +36,16 @@ def wandb(monkeypatch):
     module.init, module.Settings = init, lambda **settings: settings
     monkeypatch.setitem(sys.modules, "wandb", module)
     return module
+
+
+def test_tensorflow_is_kept_off_the_gpus_before_tensorboard_pulls_it_in(tmp_path, monkeypatch):
+    def refuse():
+        raise InterruptedError
+
+    monkeypatch.setattr(track, "import_tensorflow", refuse)
+    monkeypatch.setitem(sys.modules, "flax.metrics.tensorboard", None)  # importing it fails
+    with pytest.raises(InterruptedError):
+        track.TensorBoard(tmp_path, {}, 0)
 
 
 class Client:

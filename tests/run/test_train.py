@@ -194,16 +194,34 @@ def test_logged_means_are_over_all_steps_since_the_last_line_however_often_it_wa
 
 
 def test_the_speed_leaves_out_pauses_and_steps_of_an_earlier_process(monkeypatch):
-    now = iter([0.0, 2.0, 5.0, 6.0])
-    monkeypatch.setattr(train.time, "monotonic", lambda: next(now))
-    window = train.Window(SimpleNamespace(waited_s=0.0), [{"loss": 1.0}])  # at 0
-    window.add({"loss": 2.0})
+    now = iter([0.0, 0.5, 1.25, 1.5, 1.8, 2.0, 5.0, 5.0, 5.9, 6.0])
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    batches = SimpleNamespace(waited_s=0.0)
+    window = train.Window(batches, [{"loss": 1.0}])  # at 0
+    with window.dispatching():  # from 0.5 to 1.25
+        pass
+    window.add(pending(loss=2.0))  # from 1.5 to 1.8
     window.pause()  # from 2 to 5
     window.go_on()
-    window.add({"loss": 3.0})
+    window.add(pending(loss=3.0))  # from 5 to 5.9
+    batches.waited_s = 0.3
     speed = window.speed(30)  # at 6: two steps of 30 in three seconds
-    assert speed["images_per_second"] == pytest.approx(20.0)
+    assert speed == pytest.approx(
+        {
+            "images_per_second": 20.0,
+            "waiting_share": 0.1,
+            "dispatch_share": 0.25,
+            "device_share": 0.4,
+            "paused_seconds": 3.0,
+        }
+    )
     assert window.means() == {"loss": 2.0}
+
+
+def pending(**scalars):
+    """A step that has been dispatched, with these scalars."""
+    scalars = {name: jnp.float32(value) for name, value in scalars.items()}
+    return train.Pending(1, scalars, np.array(["a"]), None)
 
 
 def test_a_signal_that_is_ignored_stays_so_and_the_first_one_gives_way_to_the_second():
@@ -223,15 +241,14 @@ def test_a_signal_that_is_ignored_stays_so_and_the_first_one_gives_way_to_the_se
 def test_means_are_known_where_other_code_resumes_a_run_and_logs_other_names():
     before = [{"loss": 1.0, "old": 4.0}, {"loss": float("nan"), "old": 6.0}]
     window = train.Window(SimpleNamespace(waited_s=0.0), before)
-    window.add({"loss": 5.0, "new": 2.0})
+    window.add(pending(loss=5.0, new=2.0))
     assert window.means() == {"loss": 3.0, "old": 5.0, "new": 2.0}
 
 
 def test_a_mean_is_over_the_steps_that_had_rows_for_it():
     window = train.Window(SimpleNamespace(waited_s=0.0))
     for seen, never in ((1.0, math.nan), (math.nan, math.nan), (3.0, math.nan)):
-        scalars = {"loss": jnp.float32(2), "seen": jnp.float32(seen), "never": jnp.float32(never)}
-        window.add(train.finite(1, scalars, np.array(["a"]), None))
+        window.add(pending(loss=2.0, seen=seen, never=never))
     assert window.means() == {"loss": 2.0, "seen": 2.0}
 
 

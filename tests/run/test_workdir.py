@@ -8,6 +8,7 @@ from fairjax.run.workdir import (
     WorkdirError,
     claim,
     environment,
+    folder_that_stays,
     in_use,
     read_json,
     settle_config,
@@ -121,3 +122,19 @@ def test_a_run_goes_on_without_bad_images_where_their_hash_is_given(tmp_path):
     settle_data(tmp_path, now, accepted="newh")
     settle_data(tmp_path, now)  # the next start needs no flag
     assert read_json(tmp_path / "data.json")["hashes_before"] == ["old"]
+
+
+def test_a_folder_that_is_gone_under_way_is_one_line(tmp_path):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match="NOT_FOUND"), folder_that_stays(folder):
+        raise ValueError("NOT_FOUND: a library's")  # the folder is there: another fault
+    (folder / "checkpoints").rmdir()
+    with pytest.raises(WorkdirError, match="checkpoints is gone"), folder_that_stays(folder):
+        raise ValueError("NOT_FOUND: a library's")
+    folder.rmdir()
+    words = "run is gone: .* another --workdir"
+    with pytest.raises(WorkdirError, match=words), folder_that_stays(folder):
+        raise OSError("a file")
+    with pytest.raises(WorkdirError, match="named before"), folder_that_stays(folder):
+        raise WorkdirError("named before")

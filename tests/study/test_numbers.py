@@ -1,5 +1,7 @@
 """Cells over seeds, paired differences and verdicts, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -294,3 +296,47 @@ def test_a_claim_that_is_named_twice_over_counts_once_where_it_is_needed():
     found = conclude(thesis, claims)  # "d" is no part of it
     assert (found.verdict, found.because) == ("holds", ())
     assert found.must_not_fail == {"inconclusive": 1, "holds": 1}
+
+
+def test_a_group_over_the_others_is_a_ratio_of_means():
+    def of(*values):
+        names = "ABC"[: len(values)]
+        measures = [
+            Measure("fmr", v, "fraction", 9, group={"race": g}, interval=(0.0, 1.0))
+            for g, v in zip(names, values, strict=True)
+        ]
+        return Results("verification", {}, measures, {}, [], {})
+
+    over = Column("Ratio", "fmr", {"race": "A"}, over_others=True)
+    assert value_of(of(0.3, 0.1, 0.2), over) == pytest.approx(2.0)
+    assert value_of(of(0.3, 0.0, 0.0), over) is None
+    assert value_of(of(0.3, 0.1, None), over) is None
+    assert value_of(of(0.3), over) is None
+    assert cell(over, Row("one"), [of(0.3, 0.1, 0.2)]).interval is None
+
+
+def test_what_is_only_described_is_neither_tested_nor_counted():
+    described = ClaimResult(
+        replace(CLAIM, descriptive=True), None, -1.0, (-2.0, 0.0), None, None, "descriptive"
+    )
+    tested = ClaimResult(replace(CLAIM, text="other"), None, -1.0, (-2.0, 0.0), 0.04)
+    first, second = adjust([described, tested])
+    assert first == described
+    assert (second.p_value_holm, second.verdict) == (0.04, "holds")
+
+
+def test_a_thesis_on_a_row_that_has_not_converged_says_so():
+    thesis = Thesis("t", ("less",), (), holds="", contradicted="", inconclusive="")
+    stuck = ClaimResult(CLAIM, None, verdict="not converged", why="x")
+    found = conclude(thesis, [stuck])
+    assert (found.verdict, found.because) == ("not converged", ("less",))
+
+
+def test_of_folds_the_difference_is_that_of_all_predictions_together():
+    found = combined([1.0, 3.0], np.array([[0.5, 1.5, 2.5]]), pooled=1.7)
+    assert found.mean == 1.7
+    assert found.parts == (Part(pytest.approx(1.0), 2), Part(pytest.approx(1.0), 1))
+    pooled = results(0.45, interval=(0.4, 0.5))
+    of_folds = cell(COLUMN, Row("one"), [results(0.4), results(0.6)], pooled)
+    assert (of_folds.mean, of_folds.interval) == (45.0, pytest.approx((40.0, 50.0)))
+    assert of_folds.std == pytest.approx(np.std([40, 60], ddof=1))

@@ -53,7 +53,7 @@ def test_each_resample_s_number_is_that_of_the_rows_it_repeats(folder, columns):
         Column("A", "gender_accuracy", {"group": "a"}),
         Column("None", "speed"),
     )
-    found = paired.resampled_values(folder, wanted, resamples=5)
+    found = paired.resampled_values([folder], wanted, resamples=5)
     right = columns["prob_gender"].argmax(axis=1) == columns["gender"]
     draws = bootstrap.draw(columns["cluster"], resamples=5, seed=paired.SEED)
     weights = draws.weights[columns["cluster"]].astype(float)

@@ -9,6 +9,8 @@ from fairjax.config import (
     Claim,
     Column,
     ConfigError,
+    Floor,
+    Noise,
     Row,
     Study,
     Thesis,
@@ -229,3 +231,33 @@ def test_data_that_cannot_be_loaded_stop_every_run_that_reads_them(tmp_path):
     )
     assert [*reasons] == ["a-seed0", "c-seed0"]
     assert reasons["a-seed0"] == reasons["c-seed0"] and "does not exist" in reasons["a-seed0"]
+
+
+def test_a_control_is_made_of_the_runs_of_its_own_seed_and_not_trained():
+    noise = Row("Noisy", noise=Noise("Plain", "Odd"))
+    floor = Floor("Accuracy", "Plain", 1.0)
+    found = runs(Row("Plain", {"optim.peak_lr": 0.5}), Row("Odd"), noise, floor=floor)
+    run = found[5]
+    assert (run.name, run.needs) == ("noisy-seed4", ("plain-seed4", "odd-seed4"))
+    assert run.noise == (Path("at") / "plain-seed4", Path("at") / "odd-seed4")
+    assert (run.config.optim.peak_lr, run.config.title) == (0.5, "Noisy, seed 4")
+    with pytest.raises(ConfigError, match="noisy-seed4' is not trained"):
+        chosen(found, "noisy-seed4")
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "said"),
+    [
+        ([Row("N", noise=Noise("A", "A"))], {}, "no `floor` names"),
+        ([Row("N", noise=Noise("A", "B"))], {}, "names 'B', which is no earlier row"),
+        ([Row("N", {"seed": 3}, noise=Noise("A", "A"))], {"floor": "Accuracy"}, "is not trained"),
+        ([Row("N", control="N")], {}, "names 'N', which is no earlier row"),
+        ([], {"floor": "Speed"}, "`floor` names 'Speed'"),
+        ([], {"columns": (Column("R", "fmr", over_others=True),)}, "give it one group"),
+    ],
+)
+def test_controls_and_floors_that_make_no_sense_are_refused(rows, changes, said):
+    if "floor" in changes:
+        changes = {"floor": Floor(changes["floor"], "A", 1.0)}
+    with pytest.raises(ConfigError, match=said):
+        runs(Row("A"), *rows, **changes)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fairjax import cli
 from fairjax.config import base_config
-from fairjax.config.study import Claim, Column, Row, Spread, Study, Thesis
+from fairjax.config.study import Claim, Column, Floor, Row, Spread, Study, Thesis
 from fairjax.core.results import load_results, save_results
 from fairjax.metrics.representation import cka
 from fairjax.run.build import build_scoring
 from fairjax.run.score import attributes_of, score_columns
 from fairjax.run.workdir import WorkdirError
 from fairjax.study import save_study, summarise
+from fairjax.study.stored import differences, read_stored
 from fairjax.study.summary import similarities, state, study_of
 from fairjax.study.summary import test_claims as claims_of
 
@@ -316,3 +318,127 @@ def test_a_study_with_a_baseline_shows_costs_and_the_trade_off(study, tmp_path):
     assert "Good,yes,+2,2.00" in (workdir / "table-5-costs.csv").read_text()
     summarise(workdir, Console(file=io.StringIO()))  # reads what it has written
     assert json.loads((workdir / "study.json").read_text()) == kept
+
+
+def log_of(folder, losses):
+    lines = [{"step": k, "kind": "train", "loss": loss} for k, loss in enumerate(losses, 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_no_claim_is_tested_on_a_row_that_has_not_learned(copied):
+    log_of(copied / "good-seed1", [2.0] * 6)
+    kept = again(copied)
+    assert {claim["verdict"] for claim in kept["claims"]} == {"not converged"}
+    assert kept["claims"][0]["why"].startswith("Good has not converged: seed 1: its loss is still")
+    assert kept["not_converged"].keys() == {"Good"}
+    page = (copied / "report.html").read_text()
+    assert "Not converged here." in page and "Not converged: Good (seed 1" in page
+    assert "Good,2.00,2.00,–,–,–,no" in (copied / "table-5-training.csv").read_text()
+
+
+def test_a_row_below_the_floor_is_described_and_not_tested(copied):
+    std = Column("Std", "gender_accuracy_std", across="race")
+    claims = (
+        Claim("Bad is more even.", "Bad", "Good", "Std", "lower"),
+        Claim("Bad has another spread.", "Bad", "Good", "Std", "higher", descriptive=True),
+        Claim("Bad is worse.", "Bad", "Good", "Accuracy", "lower"),
+    )
+    floor = Floor("Accuracy", "Good", 10.0)
+    planned = replace(QUICK, columns=(*STUDY.columns, std), claims=claims, thesis=None, floor=floor)
+    save_study(copied, planned, "the line")
+    even, other, worse = again(copied)["claims"]
+    assert (
+        even["verdict"] == "not tested"
+        and "below Good in Accuracy, more than the 10" in even["why"]
+    )
+    assert other["verdict"] == "descriptive" and other["p_value"] is None
+    assert other["difference"] is not None and worse["verdict"] == "holds"
+    assert "Bad,Good,Std" in (copied / "table-4-differences-described.csv").read_text()
+    save_study(copied, replace(planned, floor=replace(floor, margin=60.0)), "the line")
+    assert again(copied)["claims"][0]["verdict"] != "not tested"
+
+
+def test_folds_are_one_test_of_all_their_images(copied, tmp_path):
+    path = copied / "good-seed1" / "predictions.npz"
+    for folder in copied.glob("*-seed1"):
+        columns = dict(np.load(folder / "predictions.npz"))
+        ids, cluster = (columns["id"].astype(int) + 200).astype(str), columns["cluster"] + 200
+        np.savez(folder / "predictions.npz", **{**columns, "id": ids, "cluster": cluster})
+    save_study(copied, replace(QUICK, folds=True, similar=()), "the line")
+    kept = again(copied)
+    right = [dict(np.load(copied / f"good-seed{s}" / "predictions.npz")) for s in (0, 1)]
+    shares = [(c["prob_gender"].argmax(axis=1) == c["gender"]).mean() for c in right]
+    cell = kept["rows"][0]["cells"]["Accuracy"]
+    assert cell["mean"] == pytest.approx(50 * sum(shares))
+    assert cell["interval"][0] < cell["mean"] < cell["interval"][1]
+    assert path.exists() and (copied / "pooled-good.json").exists()
+    assert "each image tested once" in (copied / "report.html").read_text()
+
+
+def test_a_new_run_is_compared_with_the_stored_one_within_their_intervals(study, copied):
+    stored = read_stored(study[0])
+    assert stored.study == STUDY and differences(stored, stored) == []
+    path = copied / "study.json"
+    kept = again(copied)  # with other resamples: the same numbers
+    assert differences(read_stored(path), stored) == []
+    cell = kept["rows"][0]["cells"]["Accuracy"]
+    low, high = cell["interval"]
+    half = (high - low) / 2
+    # Two cells: half widths in quadrature, widened from 1.96 to the normal quantile of 0.0125.
+    reach = 2.2414 / 1.95996 * 2**0.5 * half
+    mean = cell["mean"]
+    for move, differs in ((0.99, False), (1.01, True)):
+        moved = dict(cell, mean=mean + move * reach, interval=[low, high])
+        kept["rows"][0]["cells"]["Accuracy"] = moved
+        path.write_text(json.dumps(kept))
+        found = differences(read_stored(path), stored)
+        assert [d.what for d in found] == (["Good, Accuracy"] if differs else [])
+    kept["rows"] = kept["rows"][1:]
+    kept["claims"][0]["verdict"] = "contradicted"
+    kept["not_converged"] = {"Bad": "its loss"}
+    path.write_text(json.dumps(kept))
+    found = differences(read_stored(path), stored)
+    assert [(d.what, d.new) for d in found] == [
+        ("Good, Accuracy", "missing"),
+        (BETTER.text, "contradicted"),
+        ("Bad", "not converged"),
+    ]
+    kept["claims"][0] = {}
+    path.write_text(json.dumps(kept))
+    with pytest.raises(WorkdirError, match="holds a damaged study"):
+        read_stored(path)
+
+
+def test_a_page_is_made_from_the_study_and_again_from_what_it_left(copied, tmp_path, capsys):
+    for name in ("good", "bad"):
+        for seed in (0, 1):
+            log_of(copied / f"{name}-seed{seed}", [2.0 - 0.1 * k - seed for k in range(6)])
+    line = "/opt/env/bin/python -m fairjax.main --config /home/a/configs/x.py --workdir /tmp/runs/y"
+    save_study(copied, QUICK, line)
+    again(copied)
+    page = tmp_path / "good.md"
+    assert cli.main(["study", "page", str(copied), "--out", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("# Good and bad\n\n**Claim**: Good is good.\n\n**Holds here.** It is.")
+    assert "$ python -m fairjax.main --config configs/x.py --workdir runs/good\n" in text
+    assert "| Good |" in text and "![Training loss](good/loss.svg)" in text
+    assert "1 Good, 2 Bad" in text and "[study.json](good/study.json)" in text
+    curves = json.loads((tmp_path / "good" / "curves.json").read_text())
+    assert curves["rows"]["Good"]["loss"] == [[k, 1.5 - 0.1 * (k - 1)] for k in range(1, 7)]
+    kept = "".join(path.read_text() for path in (tmp_path / "good").iterdir())
+    assert "/opt" not in kept + text and "/home" not in kept + text and "/tmp" not in kept + text
+    other = tmp_path / "again" / "good.md"
+    other.parent.mkdir()
+    assert cli.main(["study", "page", str(tmp_path / "good"), "--out", str(other)]) == 0
+    assert other.read_text() == text
+    for path in (tmp_path / "good").iterdir():
+        assert (other.parent / "good" / path.name).read_bytes() == path.read_bytes()
+    stored = str(tmp_path / "good")
+    assert cli.main(["study", "check", str(copied), stored]) == 0
+    assert "2 numbers and 3 claims agree" in capsys.readouterr().out
+    kept = json.loads((copied / "study.json").read_text())
+    kept["claims"][0]["verdict"] = "inconclusive"
+    (copied / "study.json").write_text(json.dumps(kept))
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["study", "check", str(copied), stored])
+    assert "1 differences among" in capsys.readouterr().out

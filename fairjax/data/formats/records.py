@@ -24,7 +24,7 @@ from weakref import finalize
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from fairjax.core.names import clean_path
+from fairjax.core.names import clean_path, counted
 from fairjax.data.dataset import DataError
 from fairjax.data.formats.files import (
     ImageFiles,
@@ -138,9 +138,9 @@ def read_list(path: Path) -> Listed:
     Raises:
       DataError: If a line is of none of them.
     """
-    person, label, extra = [], [], []
+    person, label, extra, index = [], [], [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
-        fields = line.split("\t")
+        fields = [clean_path(field) for field in line.split("\t")]  # Windows writes backslashes
         path_field = next((at for at, field in enumerate(fields) if "/" in field), -1)
         rest = fields[1:-1] if 0 < path_field == len(fields) - 1 else fields[path_field + 1 :]
         try:
@@ -154,10 +154,15 @@ def read_list(path: Path) -> Listed:
                 f"{path}:{number}: {line[:80]!r} is no line of a .lst: `path label`, "
                 "`aligned path label` or `index label path`, apart by tabs."
             ) from None
-        person.append(clean_path(fields[path_field]).rpartition("/")[0].rpartition("/")[2])
+        person.append(fields[path_field].rpartition("/")[0].rpartition("/")[2])
         label.append(numbers[0])
         if path_field == 0 and len(numbers) > 1:
             extra.append(numbers[1])
+        if path_field > 1 and is_count(fields[0]):
+            index.append(int(fields[0]))
+    if len(set(index)) == len(person):  # MXNet shuffles its lines, and keeps each one's key
+        order = np.argsort(index)
+        person, label = [person[at] for at in order], [label[at] for at in order]
     return Listed(person, np.array(label, np.int64), np.array(extra, np.int64))
 
 
@@ -196,7 +201,8 @@ def require_one_to_one(path: Path, label: np.ndarray, person: Sequence[str]) -> 
             both = sorted(str(pair[1 - side]) for pair in pairs if pair[side] == twice[0])
             raise DataError(
                 f"{path}: the .lst beside it gives {kind} {printable(str(twice[0]))} to "
-                f"{printable(both[0])} and {printable(both[1])} ({len(twice)} such)."
+                f"{printable(both[0])} and {printable(both[1])} "
+                f"({counted(len(twice), f'such {kind}')})."
             )
 
 
@@ -231,7 +237,8 @@ def _read_headers(
             row = int(np.argmax(wrong))
             raise DataError(
                 f"{path}: record {keys[row]}, at byte {offsets[row]} of {size}, {why} "
-                f"({int(wrong.sum())} such); the file is cut short or is not that of the .idx."
+                f"({counted(int(wrong.sum()), 'such record')}); the file is cut short or is "
+                "not that of the .idx."
             )
 
     refuse((offsets < 0) | (offsets > size - 8 - _HEADER.size), "would lie past the end")
@@ -304,5 +311,5 @@ def _check_labels(path: Path, keys: np.ndarray, label: np.ndarray, people: int |
         row = int(np.argmax(wrong))
         raise DataError(
             f"{path}: label {label[row]:g} of record {keys[row]} is no whole number in "
-            f"0..{most - 1} ({int(wrong.sum())} such)."
+            f"0..{most - 1} ({counted(int(wrong.sum()), 'such record')})."
         )

@@ -65,7 +65,8 @@ def why_undecodable(encoded: bytes) -> str:
 def import_tensorflow() -> Any:
     """TensorFlow, imported when it is needed and kept off the GPUs, which are JAX's."""
     # Errors reach us as exceptions; what is left are warnings of queues that end as they should.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # JAX sets 1, where nobody sets another
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # or it greets on stderr
     import tensorflow
 

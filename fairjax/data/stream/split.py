@@ -20,6 +20,7 @@ def assign(
     *,
     ratio: Sequence[float],
     seed: int,
+    folds: int = 0,
 ) -> Int[np.ndarray, " n"]:
     """The split of every row: 0 train, 1 validation, 2 test.
 
@@ -35,11 +36,15 @@ def assign(
       stratum: Rows whose shares are to be even; a cluster takes that of its first id.
       ratio: Shares of train, validation and test: three positive fractions that add up to one.
       seed: Another seed is another split.
+      folds: Number of folds of a cross-validation, 0 for none: seeds 0 to folds - 1 cut one order
+        of the clusters at places that differ by a fold, so that every cluster is in the test of
+        exactly one of them; the next folds seeds cut another order.
 
     Raises:
-      ValueError: If the ratio is no such triple.
+      ValueError: If the ratio is no such triple, or its test is not one fold.
     """
-    check_ratio(ratio)
+    check_ratio(ratio, folds=folds)
+    seed, fold = divmod(seed, folds) if folds else (seed, 0)
     first: dict[int, int] = {}
     size: dict[int, int] = {}
     for row in np.argsort(ids, kind="stable").tolist():
@@ -57,13 +62,19 @@ def assign(
         total, before = sum(size[number] for number in numbers), 0
         for number in numbers:
             position = (before + shift * size[number]) / total
-            chosen[number] = int(np.searchsorted(cuts, position, side="right"))
+            is_test = None
+            if folds:  # the last fold is the test; whole numbers decide, so that none is in two
+                place, within = divmod(position * folds, 1)
+                place = (place + fold) % folds
+                is_test, position = place == folds - 1, (place + within) / folds
+            split = int(np.searchsorted(cuts, position, side="right"))
+            chosen[number] = split if is_test is None else 2 if is_test else min(split, 1)
             before += size[number]
     return np.array([chosen[number] for number in cluster.tolist()], np.int64)
 
 
-def check_ratio(ratio: Sequence[float]) -> None:
-    """Refuses what is not three positive shares that add up to 1.
+def check_ratio(ratio: Sequence[float], *, folds: int = 0) -> None:
+    """Refuses what is not three positive shares that add up to 1, or no fold for a test.
 
     Raises:
       ValueError: Says what to write.
@@ -72,6 +83,11 @@ def check_ratio(ratio: Sequence[float]) -> None:
         raise ValueError(
             f"ratio={tuple(ratio)} must be three positive shares that add up to "
             "1, such as (0.8, 0.1, 0.1)."
+        )
+    if folds < 0 or folds == 1 or (folds and abs(ratio[2] * folds - 1) > 1e-6):
+        raise ValueError(
+            f"folds={folds} must be 0, or 2 or more with a test share in ratio={tuple(ratio)} of "
+            "1 / folds: folds=5 with (0.7, 0.1, 0.2)."
         )
 
 

@@ -3,40 +3,47 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 from jaxtyping import Array, Float
 
+Form = Literal["one_pixel", "tiny_map", "max_pool"]
 Lowering = Literal["auto", "lax", "patches"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch out_height out_width features"]
 
-_PLAIN = ContextVar("plain", default=False)  # whether "auto" is the plain form everywhere
+_PLAIN: ContextVar[frozenset[Form]] = ContextVar("plain", default=frozenset())
 
 
 @contextmanager
-def plain_forms() -> Iterator[None]:
-    """Layers traced inside take their plain `lax` form, whatever the backend prefers."""
-    token = _PLAIN.set(True)
+def plain_forms(*forms: Form) -> Iterator[None]:
+    """Layers traced inside take their plain `lax` form, whatever the backend prefers.
+
+    Args:
+      *forms: Forms for XLA's CPU backend that are not taken; all of them where none is named.
+    """
+    token = _PLAIN.set(frozenset(forms or get_args(Form)))
     try:
         yield
     finally:
         _PLAIN.reset(token)
 
 
-def takes_cpu_form(lowering: Lowering) -> bool:
+def takes_cpu_form(form: Form, lowering: Lowering) -> bool:
     """Whether a layer is computed in its form for XLA's CPU backend.
 
-    Two layers have such a form: convolutions of one pixel and over tiny maps (`conv`), and the
-    stem's max-pool (`max_pool`). Their parameters and results are those of the plain form. They
-    can be deleted, and this module with them, once `benchmarks/layers.py` prints a ratio below 1.3
-    for every step that it knows: then XLA's CPU backend computes `lax.conv_general_dilated` of
+    Three layers have such a form: convolutions with a kernel of one pixel and convolutions to a
+    map with a side below 4 pixels (`conv`), and the max-pool behind a ResNet's stem (`max_pool`).
+    Parameters and results are those of the plain form. A form can be deleted once
+    `benchmarks/layers.py` prints a ratio below 1.3 for it for every step that it knows, and this
+    module with the last of them: then XLA's CPU backend computes `lax.conv_general_dilated` of
     small maps with all its cores, and the gradient of `lax.reduce_window` without sorting.
 
     Args:
+      form: The form in question.
       lowering: "patches" is that form and "lax" the plain one; "auto" is the form of the backend.
     """
     if lowering == "auto":
-        return not _PLAIN.get() and jax.default_backend() == "cpu"
+        return form not in _PLAIN.get() and jax.default_backend() == "cpu"
     return lowering == "patches"

@@ -34,7 +34,8 @@ def conv(
     """
     size = len(kernel)
     shortest = (min(x.shape[1:3]) + 2 * padding - size) // strides + 1
-    if takes_cpu_form(lowering) and (lowering == "patches" or size == 1 or shortest < 4):
+    small = size == 1 or shortest < 4 or lowering == "patches"
+    if small and takes_cpu_form("one_pixel" if size == 1 else "tiny_map", lowering):
         patches = _patches(x, size, strides, padding)
         return jnp.dot(patches, kernel.reshape(-1, kernel.shape[-1]))
     return lax.conv_general_dilated(

@@ -20,7 +20,7 @@ def max_pool(x: Images, *, lowering: Lowering = "auto") -> Maps:
     Returns:
       Maps of `ceil(height / 2)` rows and `ceil(width / 2)` columns.
     """
-    if not takes_cpu_form(lowering):
+    if not takes_cpu_form("max_pool", lowering):
         padding = ((0, 0), (1, 1), (1, 1), (0, 0))
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
     for axis in (2, 1):  # columns first, so that the first of equals is that of reading order

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from fairjax.core.comparisons import Embeddings, unit_length
 from fairjax.metrics.classification import divide
+from fairjax.metrics.subject_bootstrap import draw_people
 from fairjax.metrics.verification import (
     InsufficientDataError,
     ThresholdRule,
@@ -138,6 +139,80 @@ def count_all_pairs(
     return _count(grid, threshold)
 
 
+def resampled_all_pairs(
+    embeddings: Embeddings,
+    *,
+    fmrs: Sequence[float],
+    resamples: int,
+    seed: int,
+    rule: ThresholdRule = "at_most",
+) -> Iterator[AllPairs]:
+    """`count_all_pairs` in resamples of the people, with thresholds chosen anew in each.
+
+    A resample holds each person of a group some number of times, as `subject_bootstrap.draw_people`
+    draws them; each copy is a person of its own, and copies of one person are not compared. So a
+    mated pair comes as often as its person, and a non-mated pair as often as the product of its
+    two people's numbers. `person` names each copy.
+
+    Cosines are computed once: the largest non-mated ones, with their people, are kept.
+
+    Args:
+      embeddings: Embeddings of the images.
+      fmrs: Target false match rates, fractions in (0, 1).
+      resamples: How many resamples.
+      seed: Non-negative.
+      rule: Rule of `metrics.verification.threshold_at_fmr`.
+
+    Raises:
+      ValueError: If an embedding is all zeros or not finite.
+    """
+    grid = _Grid(embeddings, None)
+    people, size = len(grid.names), len(grid.groups) + 1
+    _, first_image = np.unique(grid.subject, return_index=True)
+    draws = draw_people(grid.cell[first_image], resamples=resamples, seed=seed)
+    images = np.zeros((people, size), np.int64)
+    np.add.at(images, (grid.subject, grid.cell), 1)
+    each = images.sum(axis=1)
+    mated_cell, mated_person = grid.cell[grid.mated_first], grid.subject[grid.mated_first]
+    mated_score = grid.mated_scores().astype(np.float64)
+    tail = _Tail.of(grid, 2 * int(max(fmrs) * np.triu(grid.nonmated).sum()) + 2)
+    for weights in draws.astype(np.int64):
+        held = weights @ images
+        nonmated = np.outer(held, held) - images.T @ (weights[:, None] ** 2 * images)
+        nonmated[np.diag_indices(size)] //= 2
+        pool = int(np.triu(nonmated).sum())
+        while not tail.reaches(max(fmrs), pool, weights, rule):
+            tail = _Tail.of(grid, 2 * len(tail.score))
+        threshold = np.array([tail.threshold(target, pool, weights, rule) for target in fmrs])
+        copies = np.repeat(np.arange(people), weights)
+        accepted = [tail.accepted(level, weights, size) for level in threshold]
+        wrong = [mated_score < level for level in threshold]  # of NaN, none
+        by_person = np.array([persons for _, persons in accepted])
+        yield AllPairs(
+            threshold=threshold,
+            groups=grid.groups,
+            nonmated=nonmated,
+            false_matches=np.array([cells for cells, _ in accepted]),
+            mated=_weighed(mated_cell, weights[mated_person], size),
+            false_nonmatches=np.array(
+                [_weighed(mated_cell[w], weights[mated_person[w]], size) for w in wrong]
+            ),
+            person=grid.names[copies],
+            person_nonmated=(each * (weights @ each - weights * each))[copies],
+            person_false_matches=by_person[:, copies],
+            person_mated=grid.person_mated[copies],
+            person_false_nonmatches=np.array(
+                [np.bincount(mated_person[w], minlength=people)[copies] for w in wrong]
+            ),
+            excluded=0,
+        )
+
+
+def _weighed(cell: np.ndarray, weights: np.ndarray, cells: int) -> np.ndarray:
+    """Sums of whole weights by cell."""
+    return np.bincount(cell, weights, cells).astype(np.int64)
+
+
 class _Grid:
     """The images in order of group and subject, and the blocks of pairs i < j of them."""
 
@@ -200,6 +275,73 @@ class _Grid:
             one, other = self.mated_first[some], self.mated_second[some]
             scores[some] = np.einsum("pd,pd->p", self.unit[one], self.unit[other])
         return np.clip(scores, -1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """The largest non-mated scores, descending, and whose they are.
+
+    Attributes:
+      score: The scores.
+      first: One person of each, as a place among the people.
+      second: The other.
+      cells: Both cells of each score, as first * size + second.
+      whole: Whether these are all scores that there are.
+    """
+
+    score: Float[np.ndarray, " kept"]
+    first: Int[np.ndarray, " kept"]
+    second: Int[np.ndarray, " kept"]
+    cells: Int[np.ndarray, " kept"]
+    whole: bool
+
+    @classmethod
+    def of(cls, grid: _Grid, kept: int) -> "_Tail":
+        """As many scores as `kept` says, or all."""
+        pool = int(np.triu(grid.nonmated).sum())
+        kept = min(kept, pool)
+        largest = _largest(grid, kept, within_groups=False)
+        floor = largest[-1] if kept else np.float32(np.inf)
+        found = [(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        for row, column, scores in grid.blocks():
+            one, other = np.nonzero(scores >= floor)  # where there is no pair, -inf
+            found.append((scores[one, other], one + row, other + column))
+        score, one, other = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(-score, kind="stable")
+        one, other = one[order], other[order]
+        cells = grid.cell[one] * (len(grid.groups) + 1) + grid.cell[other]
+        return cls(score[order], grid.subject[one], grid.subject[other], cells, len(score) == pool)
+
+    def reaches(self, fmr: float, pool: int, weights: np.ndarray, rule: ThresholdRule) -> bool:
+        """Whether the threshold at the rate is among the scores of a resample."""
+        held = int(self._times(weights).sum())
+        try:
+            return self.whole or held > allowed(fmr, pool, rule=rule)
+        except InsufficientDataError:
+            return True
+
+    def threshold(self, fmr: float, pool: int, weights: np.ndarray, rule: ThresholdRule) -> float:
+        """The threshold of a resample; NaN where its pairs don't resolve the rate."""
+        try:
+            largest = np.repeat(self.score, self._times(weights))
+            return threshold_in_tail(largest, pairs=pool, fmr=fmr, rule=rule)
+        except InsufficientDataError:
+            return float("nan")
+
+    def accepted(
+        self, threshold: float, weights: np.ndarray, size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Accepted pairs of a resample by couple of cells, and by person for one copy of it."""
+        some = self.score.astype(np.float64) >= threshold  # of NaN, none
+        one, other = self.first[some], self.second[some]
+        cells = _weighed(self.cells[some], weights[one] * weights[other], size * size)
+        cells = cells.reshape(size, size)
+        cells += np.triu(cells, 1).T  # images are in order of group
+        people = len(weights)
+        return cells, _weighed(one, weights[other], people) + _weighed(other, weights[one], people)
+
+    def _times(self, weights: np.ndarray) -> np.ndarray:
+        return weights[self.first] * weights[self.second]
 
 
 def _largest(grid: _Grid, kept: int, *, within_groups: bool) -> Float[np.ndarray, " kept"]:

@@ -89,6 +89,17 @@ def bias_points(
         return points, count_all_pairs(embeddings, fmrs=(), thresholds=known, person=person)
     within = bias.pool == "within_group"
     counted = count_all_pairs(embeddings, fmrs=bias.fmrs, within_groups=within, person=person)
+    return pooled_points(counted, bias), counted
+
+
+def pooled_points(counted: AllPairs, bias: Bias) -> list[Point]:
+    """The operating points at the thresholds of a pool of all pairs.
+
+    Args:
+      counted: Counts at the thresholds of `bias.fmrs`, in their order.
+      bias: What is computed; its pool is `pooled`.
+    """
+    within = bias.pool == "within_group"
     pool = counted.within_groups if within else counted.pairs
     points = []
     for target, threshold in zip(bias.fmrs, counted.threshold, strict=True):
@@ -102,7 +113,7 @@ def bias_points(
         if point.threshold is None:
             point = replace(point, note=f"insufficient data: less than one of {pool:,} pairs")
         points.append(point)
-    return points, counted
+    return points
 
 
 def all_pairs_measures(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairjax.core.comparisons import Comparisons
+from fairjax.core.names import counted
 from fairjax.core.results import Results
 from fairjax.metrics import bootstrap, clustered
 from fairjax.metrics.verification import ThresholdRule
@@ -23,6 +24,7 @@ from fairjax.protocols.verification.arrays import arrays
 from fairjax.protocols.verification.gaps import Adjust, BiasDegree
 from fairjax.protocols.verification.scene import Point, Scene, make_scene
 
+_LARGEST = 1e100  # size of a score: sums of squares overflow not far above
 _RULES: dict[ThresholdRule, str] = {
     "at_most": "smallest score whose FMR does not exceed the target",
     "ceil_ge": "k-th largest non-mated score, k = ceil(target x pairs), ties accepted",
@@ -287,8 +289,13 @@ def _check(
         if bad := (~np.isfinite(one.score)).sum():
             row = int(np.argmin(np.isfinite(one.score)))
             raise ValueError(
-                f"{label}score {row} is {one.score[row]} ({bad} such scores); scores must be "
-                "finite numbers."
+                f"{label}score {row} is {one.score[row]} ({counted(int(bad), 'such score')}); "
+                "scores must be finite numbers."
+            )
+        if (size := np.abs(one.score).max(initial=0.0)) > _LARGEST:
+            raise ValueError(
+                f"{label}a score is {size:.3g} in size, beyond {_LARGEST:g}: its square is no "
+                "number any more; divide all scores by one number."
             )
         same = (
             len(one) == len(first)

@@ -7,8 +7,8 @@ accuracies.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,8 +39,52 @@ _LIMIT = (
 )
 
 
+@runtime_checkable
+class Passes(Protocol):
+    """Comparisons of one system that are gone through once for every method that is called."""
+
+    def histogram(self) -> ScoreHistogram:
+        """Where all scores lie."""
+
+    def search(self, search: ThresholdSearch) -> None:
+        """Adds the comparisons to a search."""
+
+    def count(self, counts: Counts) -> None:
+        """Adds the comparisons to counts."""
+
+
+@dataclass(frozen=True)
+class InChunks:
+    """Comparisons in chunks.
+
+    Attributes:
+      chunks: Called once a pass, gives the same comparisons in chunks.
+      groups: How many groups there are.
+    """
+
+    chunks: Chunks
+    groups: int
+
+    def histogram(self) -> ScoreHistogram:
+        """Where all scores lie."""
+        histogram = ScoreHistogram(groups=self.groups)
+        for chunk in self.chunks():
+            histogram.add(chunk)
+        return histogram
+
+    def search(self, search: ThresholdSearch) -> None:
+        """Adds the comparisons to a search."""
+        for chunk in self.chunks():
+            search.add(chunk)
+
+    def count(self, counts: Counts) -> None:
+        """Adds the comparisons to counts."""
+        for chunk in self.chunks():
+            counts.add(chunk)
+
+
 def measure_stream(
-    chunks: Chunks,
+    passes: Passes,
     *,
     groups: Sequence[str],
     attribute: str,
@@ -54,7 +98,7 @@ def measure_stream(
     """Measures one system in three passes; in one with given thresholds alone, but for curves.
 
     Args:
-      chunks: Called once a pass, gives the same comparisons in chunks.
+      passes: The comparisons, for one pass after the other.
       groups: Names of the groups.
       attribute: What they are of: "race".
       fmrs: Target false match rates, fractions in (0, 1).
@@ -67,12 +111,10 @@ def measure_stream(
     Returns:
       Results of kind "verification"; the provenance is empty, for the caller to fill in.
     """
-    histogram = ScoreHistogram(groups=len(groups))
-    for chunk in chunks():
-        histogram.add(chunk)
+    histogram = passes.histogram()
     search = ThresholdSearch(histogram, targets=fmrs)
-    for chunk in chunks() if fmrs else ():
-        search.add(chunk)
+    if fmrs:
+        passes.search(search)
     points, measures = [], []
     for target in fmrs:
         try:
@@ -85,8 +127,7 @@ def measure_stream(
     names = names or [f"threshold {t:g}" for t in thresholds]
     points += [(at, float(t), "given") for at, t in zip(names, thresholds, strict=True)]
     counts = Counts([threshold for _, threshold, _ in points], groups=len(groups))
-    for chunk in chunks():
-        counts.add(chunk)
+    passes.count(counts)
     setting = Setting(level, 0, "subject", ALPHA / max(2 * len(points), 1))
     for place, point in enumerate(points):
         measures += _at_point(counts, place, point, groups, attribute, setting)

@@ -29,11 +29,11 @@ def by_attributes(results: Results) -> dict[tuple[str, ...], dict[str, list[Meas
 def worst_to_best(measures: Sequence[Measure]) -> list[Measure]:
     """The defined ones in order; none where all are equal, or no direction is known."""
     better = more_is_better(measures[0].name) if measures else None
-    known = [(m.value, place) for place, m in enumerate(measures) if m.value is not None]
+    known = [(m.value, index) for index, m in enumerate(measures) if m.value is not None]
     if better is None or len({value for value, _ in known}) < 2:
         return []
     order = sorted(known, key=lambda pair: pair[0] if better else -pair[0])
-    return [measures[place] for _, place in order]
+    return [measures[index] for _, index in order]
 
 
 def worst_place(measures: Sequence[Measure]) -> int | None:

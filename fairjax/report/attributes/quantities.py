@@ -22,7 +22,7 @@ _METRICS = ("mae", "accuracy")
 
 def quantities(results: Results) -> list[Quantity]:
     """The errors of every task, and whatever else is shown to differ between groups."""
-    found = []
+    compared = []
     by_group = by_attributes(results)
     claims = verdict(results).claims
     primary = _primary(claims)
@@ -30,8 +30,8 @@ def quantities(results: Results) -> list[Quantity]:
         measures = by_group.get((claim.across,), {}).get(claim.measure, [])
         if measures and (claim.answer == "shown" or claim.measure in primary):
             everyone = next((m for m in overall(results) if m.name == claim.measure), None)
-            found.append(_quantity(claim, measures, everyone))
-    return found
+            compared.append(_quantity(claim, measures, everyone))
+    return compared
 
 
 def _primary(claims: Sequence[Claim]) -> list[str]:

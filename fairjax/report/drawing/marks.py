@@ -101,15 +101,15 @@ def pushed_apart(wanted: Sequence[float], apart: float | int, most: float | int)
       apart: The smallest distance.
       most: The upper end; the lower one is 0.
     """
-    order = sorted(range(len(wanted)), key=lambda place: wanted[place])
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     heights = [0.0] * len(wanted)
     floor = 0.0
-    for place in order:
-        heights[place] = floor = max(wanted[place], floor)
+    for index in order:
+        heights[index] = floor = max(wanted[index], floor)
         floor += apart
     ceiling = float(most)
-    for place in reversed(order):
-        heights[place] = ceiling = min(heights[place], ceiling)
+    for index in reversed(order):
+        heights[index] = ceiling = min(heights[index], ceiling)
         ceiling -= apart
     return heights
 

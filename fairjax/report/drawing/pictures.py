@@ -41,7 +41,7 @@ def sensitivity_section(looks: Mapping[str, Any]) -> Section:
     ]
     tests = patches * max(len(looks["by_value"]), 1)
     critical = NormalDist().inv_cdf(1 - SIZE / 2 / tests)  # Bonferroni over all patches drawn
-    for place, (value, weights) in enumerate(looks["by_value"].items(), 1):
+    for index, (value, weights) in enumerate(looks["by_value"].items(), 1):
         difference = patches * (np.array(weights) - everyone)
         error = patches * critical * np.array(noise[value]) if value in noise else None
         caption = f"{sentence(value)} less everyone ({looks['n'][value]:,.0f} images)"
@@ -49,7 +49,7 @@ def sensitivity_section(looks: Mapping[str, Any]) -> Section:
         if error is not None:
             beyond = int((np.abs(difference) > error).sum())
             note = f"{beyond} of {patches} patches beyond noise of ±{np.median(error):.2f} (median)"
-        figures.append(_attention(place, caption, difference, note, error))
+        figures.append(_attention(index, caption, difference, note, error))
     layers = "all layers" if looks["layers"] == "all" else "the last layer"
     lead = (
         f"Attention of the model by patch over {layers} and heads: {_SOURCES[looks['source']]}. "
@@ -63,7 +63,7 @@ def sensitivity_section(looks: Mapping[str, Any]) -> Section:
 
 
 def _attention(
-    place: int,
+    index: int,
     caption: str,
     grid: np.ndarray,
     note: str,
@@ -71,7 +71,7 @@ def _attention(
 ) -> Figure:
     """A map over the outline of a face; with `noise` a difference, hatched where it is within."""
     side = round(len(grid) ** 0.5)
-    differs = place > 0
+    differs = index > 0
     low, high = (0.0, np.abs(grid).max()) if differs else (grid.min(), grid.max())
     strength = (np.abs(grid) - low) / max(high - low, 1e-9)
     within = np.zeros(len(grid), bool) if noise is None else np.abs(grid) <= noise
@@ -82,7 +82,7 @@ def _attention(
     ]
     numbers = [str(k + 1) for k in range(side)]
     svg = plots.heat_map(
-        f"sensitivity-{place}",
+        f"sensitivity-{index}",
         f"Attention by patch: {caption}",
         [cells[row * side : (row + 1) * side] for row in range(side)],
         rows=numbers,

@@ -45,8 +45,8 @@ def people_by_ratio(
         axes.set_xlabel("ratio of one group's error rate to the others'")
         axes.set_ylabel("people in each group")
         axes.legend(frameon=False, fontsize=10.5, labelcolor=INK)
-        said = "; ".join(
+        sentence = "; ".join(
             f"{name}: " + ", ".join(f"{n:,.0f} for {r:g}" for r, n in zip(x, y, strict=True))
             for name, x, y in lines
         )
-        return svg.render(figure, "plan", f"People needed for {power:.0%} power", said + ".")
+        return svg.render(figure, "plan", f"People needed for {power:.0%} power", sentence + ".")

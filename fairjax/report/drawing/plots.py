@@ -290,8 +290,38 @@ def reliability(
         number_axis(axes, "x", "fraction", ticks=2, suffix=False)
         number_axis(axes, "y", "fraction", ticks=2, suffix=False)
         axes.tick_params(axis="y", labelleft=x == 0)
-        said = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
-        parts.append(f"{name}: {', '.join(said) or 'no example'}")
+        notes = [f"{100 * c:.0f}% sure, {100 * a:.0f}% right (n {n:,})" for c, a, n in bins]
+        parts.append(f"{name}: {', '.join(notes) or 'no example'}")
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
+@matplotlib.rc_context(svg.RC)
+def differences(
+    key: str, title: str, rows: Sequence[tuple[str, float, tuple[float, float] | None]]
+) -> str:
+    """A dot with its interval for each difference, and a line at 0.
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      rows: (name, difference, interval) of each, at least one.
+    """
+    names = [printable(name, limit=60) for name, _, _ in rows]
+    left, row = 16 + 6.4 * max(map(len, names)), 27
+    figure = svg.new_figure(left + WIDTH, 30 + row * len(rows))
+    axes = svg.add_axes(figure, left, 4, WIDTH - 16, row * len(rows))
+    axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    axes.axvline(0, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
+    for y, (name, (_, mean, interval)) in enumerate(zip(names, rows, strict=True)):
+        if interval is not None:
+            axes.plot(interval, (y, y), color=ACCENT, lw=1.7)
+        axes.plot([mean], [y], marker="o", ms=7, color=ACCENT, ls="")
+        write(axes, name, 0, y, -8, ha="right")
+    parts = [
+        f"{name} {mean:.3g}" + (f" from {interval[0]:.3g} to {interval[1]:.3g}" if interval else "")
+        for name, mean, interval in rows
+    ]
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
@@ -365,12 +395,12 @@ def trade_off(key: str, title: str, choices: Sequence[Choice], *, x_axis: str, y
             fontsize=10.5,
             annotation_clip=False,
         )
-    said = [
+    notes = [
         f"{c.name}: {x_axis} {c.x:.4g}, {y_axis} {c.y:.4g}"
         + ("" if c.front else ", beaten by another")
         for c in choices
     ]
-    return svg.render(figure, key, title, "; ".join(said) + ".")
+    return svg.render(figure, key, title, "; ".join(notes) + ".")
 
 
 @matplotlib.rc_context(svg.RC)

@@ -3,7 +3,10 @@
 import io
 import re
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import matplotlib
@@ -109,12 +112,54 @@ def render(figure: Figure, key: str, title: str, description: str) -> str:
     root.set("style", f"max-width:{GROWTH * width:.0f}px")
     root.set("role", "img")
     root.set("aria-labelledby", f"{key}-title {key}-desc")
-    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+    for index, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{key}-{tag}"})
         element.text = printable(text)
-        root.insert(place, element)
+        root.insert(index, element)
     ElementTree.register_namespace("", _SVG)
-    return re.sub(r"\s*\n\s*", " ", ElementTree.tostring(root, encoding="unicode"))
+    text = re.sub(r"\s*\n\s*", " ", ElementTree.tostring(root, encoding="unicode"))
+    if (collected := _collected.get()) is not None:
+        collected.append(Drawn(key, title, figure, text))
+    return text
+
+
+class Drawn(NamedTuple):
+    """A figure that was drawn for a page.
+
+    Attributes:
+      key: Beginning of its element ids, unique on the page.
+      title: What is shown, one line.
+      figure: The figure in the light palette.
+      svg: The `<svg>` element of the page.
+    """
+
+    key: str
+    title: str
+    figure: Figure
+    svg: str
+
+    def alone(self) -> str:
+        """The `<svg>` element as a file of its own: light colours, a font, white behind it."""
+        text = re.sub(r"var\(--[\w-]+,(#[0-9a-f]{6})\)", r"\1", self.svg)
+        width, height = (72 * side for side in self.figure.get_size_inches())
+        size = f'width="{width:.0f}" height="{height:.0f}" font-family="sans-serif" '
+        text = text.replace("<svg ", f"<svg {size}", 1)
+        paper = f'<rect width="100%" height="100%" fill="{PAPER}" />'
+        return text.replace("</desc>", f"</desc>{paper}", 1) + "\n"
+
+
+_collected: ContextVar[list[Drawn] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collect() -> Iterator[list[Drawn]]:
+    """Collects every figure that is rendered while the context is open."""
+    drawn: list[Drawn] = []
+    token = _collected.set(drawn)
+    try:
+        yield drawn
+    finally:
+        _collected.reset(token)
 
 
 def _theme(root: ElementTree.Element, key: str) -> None:

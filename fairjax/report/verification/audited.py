@@ -80,11 +80,11 @@ class Audited:
     @functools.cached_property
     def thresholds(self) -> dict[str, tuple[float, str]]:
         """{operating point: (threshold, where it comes from)}, less those that have none."""
-        found: dict[str, tuple[float, str]] = {}
+        thresholds: dict[str, tuple[float, str]] = {}
         for m in self.measures:
             if m.at and m.threshold is not None:
-                found.setdefault(m.at, (m.threshold, m.threshold_source or "not said"))
-        return {at: found[at] for at in self.points if at in found}
+                thresholds.setdefault(m.at, (m.threshold, m.threshold_source or "not said"))
+        return {at: thresholds[at] for at in self.points if at in thresholds}
 
 
 def whence(at: str, source: str) -> str:
@@ -110,8 +110,14 @@ def audited_systems(results: Results) -> list[Audited]:
             arrays.get(name, results.arrays),
             name in results.protocol.get("distances", ()),
         )
-        for name in dict.fromkeys(m.system for m in _own(results))
+        for name in _systems(results)
     ]
+
+
+def _systems(results: Results) -> list[str]:
+    """The systems' names; "" is none of several: it holds what they have in common."""
+    names = list(dict.fromkeys(m.system for m in _own(results)))
+    return [name for name in names if name] or names
 
 
 def _own(results: Results) -> list[Measure]:
@@ -121,8 +127,8 @@ def _own(results: Results) -> list[Measure]:
 
 def changes(results: Results) -> dict[str, list[Measure]]:
     """{"B minus A": its measures}: what differs between systems on the same pairs."""
-    found: dict[str, list[Measure]] = {}
+    measures: dict[str, list[Measure]] = {}
     for m in results.measures:
         if m.name.endswith("_change"):
-            found.setdefault(m.system, []).append(m)
-    return found
+            measures.setdefault(m.system, []).append(m)
+    return measures

@@ -228,6 +228,42 @@ def change(key: str, title: str, measures: Sequence[Measure]) -> str:
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
+@matplotlib.rc_context(svg.RC)
+def found_and_held(key: str, title: str, found: Sequence[Measure], held: Sequence[Measure]) -> str:
+    """Each group's rate as found (hollow, above) and with covariates held (filled, below).
+
+    Args:
+      key: Unique on the page; the element ids begin with it.
+      title: What is shown, for those who can't see it.
+      found: Rate of each group with its interval.
+      held: Rate of each group with covariates held, with its interval.
+    """
+    names = [printable(group_name(m.group), limit=16) for m in found]
+    left = 16 + 7.2 * max(map(len, names))
+    row, right = 40, 168
+    figure = svg.new_figure(WIDTH, 30 + row * len(names))
+    axes = svg.add_axes(figure, left, 4, WIDTH - left - right, row * len(names))
+    top = max(min((m.interval or (0, 0))[1], 3 * (m.value or 0)) for m in [*found, *held])
+    axes.set(xlim=(0, 1.08 * top), ylim=(len(names) - 0.5, -0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    number_axis(axes, "x", "fraction", ticks=3)
+    for y, name in enumerate(names):
+        write(axes, name, 0, y, -8, ha="right")
+        for side, shift in ((0, -0.19), (1, 0.19)):
+            m = (found, held)[side][y]
+            edge = colour(y) if side else MUTED
+            dot(axes, m, y + shift, edge, marker(y), hollow=not side)
+            weight = "bold" if side else "normal"
+            write(axes, digits(m.value, "fraction"), 1, y + shift, 40, ha="right", weight=weight)
+            interval = span(m.interval, "fraction") + ("" if side else ", found")
+            write(axes, interval, 1, y + shift, 48, color=MUTED, fontsize=10)
+    parts = [
+        f"{name} {measure_words(before)} as found, {measure_words(after)} held"
+        for name, before, after in zip(names, found, held, strict=True)
+    ]
+    return svg.render(figure, key, title, "; ".join(parts) + ".")
+
+
 class _Placed(NamedTuple):
     """A curve where it lies on the axes: (x, y, backed) of each point, and its dots."""
 

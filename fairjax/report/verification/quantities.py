@@ -26,6 +26,11 @@ _WORDS = {
     "fmr": ("False matches", "people are taken for each other"),
     "fnmr": ("False non-matches", "people are not recognised"),
 }
+_FAILURES = {
+    "fta": ("Failures to acquire", "people's images get no score", "images"),
+    "fte": ("Failures to enrol", "people's reference images get no score", "images"),
+    "pair_failure": ("Failures", "people's pairs get no score", "pairs"),
+}
 _TOLERANCES = {
     "exceeds": "▲ Exceeds the tolerance",
     "within": "○ Within the tolerance",
@@ -34,13 +39,14 @@ _TOLERANCES = {
 
 
 def quantities(results: Results) -> list[Quantity]:
-    """False match and false non-match rate of each system at the point that the screen shows."""
-    return [
+    """Both error rates of each system at the point that the screen shows; and failures, if any."""
+    rates = [
         one
         for system in audited_systems(results)
         for rate in RATES
         if (one := quantity(results, system, rate, shown_point(results, system)))
     ]
+    return [*rates, *(one for name in _FAILURES if (one := _failures(results, name)))]
 
 
 def shown_point(results: Results, system: Audited) -> str:
@@ -65,6 +71,18 @@ def quantity(results: Results, system: Audited, rate: str, at: str) -> Quantity 
     )
     overall = system.everyone(rate, at)
     return Quantity(title, predicate, "comparisons", measures, overall, note, claim)
+
+
+def _failures(results: Results, name: str) -> Quantity | None:
+    """How often images or pairs got no score; None where failures were not counted."""
+    attribute = results.protocol.get("attribute", "group")
+    measures = [m for m in results.measures if m.name == name and list(m.group) == [attribute]]
+    if not measures:
+        return None
+    title, predicate, trials = _FAILURES[name]
+    claim = verdict(results, system="").get(name) or untested(name, "", attribute, "")
+    overall = next((m for m in results.measures if m.name == name and not m.group), None)
+    return Quantity(title, predicate, trials, measures, overall, measures[0].rule, claim)
 
 
 def scope(results: Results) -> str:
@@ -94,18 +112,18 @@ def tolerances(results: Results) -> list[str]:
     """What each tolerance says of its summary, in the summary's own unit."""
     lines = []
     for system in audited_systems(results):
-        for held in system.arrays.get("verdicts", ()):
-            name, at = held["measure"], held["at"]
+        for entry in system.arrays.get("verdicts", ()):
+            name, at = entry["measure"], entry["at"]
             title = system.titled(describe(name) + (f" at {at}" if at else ""))
-            badge = _TOLERANCES[held["verdict"]]
+            badge = _TOLERANCES[entry["verdict"]]
             m = system.summary(name, at)
             if m is None:
-                lines.append(f"{badge}. {title}: {held['words']}")
+                lines.append(f"{badge}. {title}: {entry['words']}")
                 continue
             m = as_shown(m)
             value, tolerance = (
                 number(x, m.unit, difference=is_difference(name))
-                for x in (m.value, held["tolerance"])
+                for x in (m.value, entry["tolerance"])
             )
             interval = f" ({level(m)} {span(m.interval, m.unit)})" if m.interval else ""
             why = f", {m.note}" if m.note and not m.interval else ""

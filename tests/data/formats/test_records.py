@@ -171,7 +171,7 @@ def damaged(kind, path):
         ("cut", "is cut short|past the end"),
         ("cut in a header", "is cut short"),
         ("magic", "record 1, at byte 40 of .* does not start as a record"),
-        ("offset", r"record 2, at byte 9\d+ of \d+, would lie past the end \(1 such\)"),
+        ("offset", r"record 2, at byte 9\d+ of \d+, would lie past the end \(1 such record\)"),
         ("inside", "record 0, at byte 4 .* does not start as a record"),
         ("twice", "key 3 stands there twice"),
         ("missing", "record 0 speaks of 5 images and 2 people, but the .idx lists 4 images"),
@@ -179,7 +179,7 @@ def damaged(kind, path):
         ("odd", "not lines of a key and a byte offset"),
         ("empty", "lists no record"),
         ("gone", r"train\.idx: not there"),
-        ("people", r"label 1 of record 4 is no whole number in 0\.\.0 \(2 such\)"),
+        ("people", r"label 1 of record 4 is no whole number in 0\.\.0 \(2 such records\)"),
         ("property", "'many' is no number of people"),
     ],
 )
@@ -238,6 +238,9 @@ def test_a_file_cut_after_it_was_listed_is_an_error_not_short_bytes(tmp_path):
         ("1\t/d/m.0ab/3.jpg\t7\t1\t2\t3\t4\t" + "\t".join("0" * 10), "m.0ab", 7, []),
         ("12\t7.000000\tm.0ab/3.jpg", "m.0ab", 7, []),
         ("12\t7.000000\t1.000000\tm.0ab/3.jpg", "m.0ab", 7, []),
+        ("m.0ab\\3.jpg\t7\t2", "m.0ab", 7, [2]),
+        ("1\tC:\\faces\\m.0ab\\3.jpg\t7", "m.0ab", 7, []),
+        ("12\t7.000000\tm.0ab\\3.jpg", "m.0ab", 7, []),
     ],
 )
 def test_every_layout_of_a_list_is_told_by_where_its_path_stands(
@@ -247,6 +250,14 @@ def test_every_layout_of_a_list_is_told_by_where_its_path_stands(
     path.write_text(line + "\n")
     found = read_list(path)
     assert (found.person, found.label.tolist(), found.extra.tolist()) == ([person], [label], extra)
+
+
+def test_a_shuffled_list_is_put_in_the_order_of_its_keys(tmp_path):
+    """MXNet's im2rec shuffles the lines and packs each image under the key of its line."""
+    path = tmp_path / "x.lst"
+    path.write_text("2\t1\tb/1.jpg\n0\t0\ta/1.jpg\n1\t0\ta/2.jpg\n")
+    found = read_list(path)
+    assert (found.person, found.label.tolist()) == (["a", "a", "b"], [0, 0, 1])
 
 
 @pytest.mark.parametrize("line", ["m.0ab/3.jpg", "7", "", "a\tb\tc/d\te", "m.0ab/3.jpg\tseven"])

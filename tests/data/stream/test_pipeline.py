@@ -2,15 +2,18 @@
 
 import gc
 import io
+import os
 import subprocess
 import sys
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fairjax.data.dataset import DataError, Examples
+from fairjax.data.stream import decode
 from fairjax.data.stream.augment import Augment
 from fairjax.data.stream.pipeline import cache_images, eval_batches, train_batches
 
@@ -341,3 +344,15 @@ def test_images_of_a_class_come_together_resume_and_are_shared_by_processes(exam
         assert_same({k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}, expected)
     with pytest.raises(ValueError, match="must be a multiple of images_per_class=3"):
         train(examples, balance="gender", images_per_class=3, batch_size=8)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "2"), ("1", "2"), ("0", "0"), ("3", "3")])
+def test_tensorflow_says_nothing_at_a_clean_end_where_jax_came_first(before, after, monkeypatch):
+    stub = SimpleNamespace(config=SimpleNamespace(set_visible_devices=lambda *_: None))
+    monkeypatch.setitem(sys.modules, "tensorflow", stub)
+    if before is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    else:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", before)  # JAX sets 1
+    decode.import_tensorflow.__wrapped__()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == after

@@ -69,6 +69,33 @@ def test_one_file_less_moves_only_files_beside_a_cut():
     assert (whole[1:] != fewer).sum() <= 2
 
 
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(1, 200), copies=st.integers(1, 6), folds=st.integers(2, 7))
+def test_every_cluster_is_in_the_test_of_one_fold(count, copies, folds):
+    ids, cluster, stratum = rows(count, copies)
+    ratio = (0.9 - 1 / folds, 0.1, 1 / folds) if folds > 2 else (0.4, 0.1, 0.5)
+    chosen = np.array(
+        [
+            assign(ids, cluster, stratum, ratio=ratio, seed=seed, folds=folds)
+            for seed in range(2 * folds)
+        ]
+    )
+    for some in (chosen[:folds], chosen[folds:]):
+        assert ((some == 2).sum(axis=0) == 1).all()
+    for number in np.unique(cluster):
+        assert (chosen[:, cluster == number] == chosen[:, cluster == number][:, :1]).all()
+    if count > 100:
+        shares = np.bincount(chosen[1], minlength=3) / count
+        np.testing.assert_allclose(shares, ratio, atol=0.15)
+        assert (chosen[0] != chosen[folds]).any()  # another order
+
+
+@pytest.mark.parametrize("folds", [-1, 1, 4])
+def test_a_test_that_is_no_fold_is_refused(folds):
+    with pytest.raises(ValueError, match="folds=.* must be 0, or 2 or more"):
+        assign(*rows(10), ratio=(0.7, 0.1, 0.2), seed=0, folds=folds)
+
+
 def test_strata_of_one_image_do_not_all_fall_to_train():
     ids, cluster, _ = rows(500, copies=1)
     chosen = assign(ids, cluster, np.arange(500), ratio=RATIO, seed=0)

@@ -7,9 +7,10 @@ import pytest
 
 from fairjax.core.comparisons import UNKNOWN, Embeddings
 from fairjax.metrics import verification
+from fairjax.metrics.subject_bootstrap import draw_people
 from fairjax.metrics.verification import InsufficientDataError
 from fairjax.protocols.verification import all_pairs
-from fairjax.protocols.verification.all_pairs import count_all_pairs
+from fairjax.protocols.verification.all_pairs import count_all_pairs, resampled_all_pairs
 
 FMRS = (1e-2, 0.5, 1e-9, 1e-1, 1e-3)  # in no order, one that no pair can resolve
 
@@ -78,6 +79,45 @@ def test_counts_are_those_of_pairs_scored_one_by_one(monkeypatch, block, within,
             assert found.person_false_matches[p, k] == (shown & ~mated & accepted).sum()
             assert found.person_mated[k] == (shown & mated).sum()
             assert found.person_false_nonmatches[p, k] == (shown & mated & ~accepted).sum()
+
+
+def test_a_resample_counts_the_pairs_of_people_who_are_copied():
+    e, fmrs = embeddings(), (1e-2, 1e-9, 0.4)
+    people = np.unique(e.subject)
+    stratum = np.array([e.group[e.subject == one][0] % 4 for one in people])  # unknown: the last
+    draws = draw_people(stratum, resamples=6, seed=5)
+    assert draws.max() > 2 and draws.min() == 0
+    found = list(resampled_all_pairs(e, fmrs=fmrs, resamples=6, seed=5))
+    for weights, counted in zip(draws, found, strict=True):
+        rows, subject, person = [], [], []
+        for one, times in zip(people, weights.tolist(), strict=True):
+            own = np.flatnonzero(e.subject == one)
+            for copy in range(times):
+                rows += own.tolist()
+                subject += [100 * one + copy] * len(own)
+                person += [one] * len(own)
+        copied = Embeddings(
+            np.arange(len(rows)).astype(str),
+            np.array(subject),
+            e.group[rows],
+            e.groups,
+            e.embedding[rows],
+        )
+        expected = count_all_pairs(copied, fmrs=fmrs, person=np.array(person))
+        for name in (
+            "threshold",
+            "nonmated",
+            "false_matches",
+            "mated",
+            "false_nonmatches",
+            "person_nonmated",
+            "person_false_matches",
+            "person_mated",
+            "person_false_nonmatches",
+        ):
+            np.testing.assert_array_equal(getattr(counted, name), getattr(expected, name), name)
+        assert (counted.person == expected.person // 100).all()
+        assert np.isnan(counted.threshold[1]) and counted.false_matches[0].sum() > 0
 
 
 def test_no_pair_is_missing_or_twice():

@@ -70,13 +70,37 @@ def test_a_gap_without_an_interval_decides_nothing(scene):
     assert found["verdict"] == "exceeds" and found["interval"] == [2.5, 4.0]
 
 
+def accuracies(rates, resampled=None):
+    """The accuracy of each group, with its resampled values."""
+    return [
+        Number(
+            replace(measure("accuracy", rate), group={"group": group}, across=""),
+            None if resampled is None else resampled[:, k],
+        )
+        for k, (group, rate) in enumerate(zip("abcdefgh", rates, strict=False))
+    ]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_accuracies_of_any_number_of_groups_have_a_spread(scene, groups):
+    rates = [0.9, 0.8, *[0.85] * (groups - 2)]
+    names = "abcdefgh"[:groups]
+    scene = replace(scene, groups=tuple(names))
+    found = {n.measure.name: n.measure for n in accuracy_spread("acc", accuracies(rates), scene)}
+    assert found["acc_mean"].value == pytest.approx(np.mean(rates))
+    assert found["acc_difference"].value == pytest.approx(0.1)
+    assert found["acc_std"].value == pytest.approx(np.std(rates, ddof=found["acc_std"].ddof))
+    assert found["acc_ser"].value == pytest.approx(2.0)
+    assert found["acc_worst"].group == {"group": "b"}
+    assert all(m.interval is None for m in found.values())  # nothing was resampled
+    unknown = [rates[0], *[None] * (groups - 1)]
+    assert accuracy_spread("acc", accuracies(unknown), scene) == []
+
+
 def test_spread_of_accuracies_with_the_intervals_of_gaps(scene):
     rates = np.array([0.9, 0.95, 0.8])
     resampled = rates + 0.01 * np.random.default_rng(0).normal(size=(40, 3))
-    own = [
-        Number(replace(measure("accuracy", rate), group={"group": g}, across=""), resampled[:, k])
-        for k, (g, rate) in enumerate(zip("abc", rates, strict=True))
-    ]
+    own = accuracies(rates, resampled)
     found = {n.measure.name: n.measure for n in accuracy_spread("accuracy", own, scene)}
     assert found["accuracy_ser"].value == pytest.approx(4.0)
     assert found["accuracy_worst"].group == {"group": "c"}

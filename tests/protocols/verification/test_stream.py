@@ -26,7 +26,7 @@ def streamed(c: Comparisons, sizes: int, **more):
     cuts = [np.arange(len(c))[k : k + sizes] for k in range(0, len(c), sizes)]
     settings = {"fmrs": [1e-2, 1e-9], "thresholds": [1.0], "level": 0.95, "limits": []}
     return verification_stream.measure_stream(
-        lambda: (c.take(rows) for rows in cuts),
+        verification_stream.InChunks(lambda: (c.take(rows) for rows in cuts), len(c.groups)),
         groups=c.groups,
         attribute="race",
         **{**settings, **more},

@@ -1,0 +1,64 @@
+"""`fairjax study`: a study's page for the docs, and a new run beside a stored one."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(verbs: Any) -> None:
+    """Adds the verb to the parser."""
+    study = verbs.add_parser(
+        "study",
+        help="check a study against a stored one, or write its page",
+        description="Compares a new run of a study with the stored one, or writes a study's page "
+        "in Markdown. Needs no model, no images and no JAX.",
+    )
+    parts = study.add_subparsers(title="verbs", metavar="VERB", required=True)
+    check = parts.add_parser(
+        "check",
+        help="say in what a new run contradicts a stored study",
+        description="Compares the numbers of two study.json files within their intervals, widened "
+        "for the number of cells, and the verdicts on the claims.",
+        epilog="Exit codes: 0 they agree; 1 they do not, or a file can't be read; 2 the command "
+        "line is wrong. Example: fairjax study check runs/consistency docs/results/fpr_penalty",
+    )
+    check.add_argument("new", metavar="NEW", type=Path, help="a study.json, or its folder")
+    check.add_argument("stored", metavar="STORED", type=Path, help="the stored one, or its folder")
+    check.set_defaults(run=_check)
+    page = parts.add_parser(
+        "page",
+        help="write a study's page in Markdown, with what it is made from beside it",
+        description="Writes PAGE.md from the study.json of a study's folder, and beside it a "
+        "folder PAGE with study.json, the training curves and the figures. The page of a stored "
+        "folder is the same again.",
+        epilog="Example: fairjax study page runs/consistency --out docs/results/fpr_penalty.md",
+    )
+    page.add_argument("folder", metavar="STUDY", type=Path, help="folder of the study")
+    page.add_argument("--out", metavar="PAGE.md", type=Path, required=True, help="the page")
+    page.set_defaults(run=_page)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from fairjax.core.results import Table
+    from fairjax.report import print_tables
+    from fairjax.study.stored import differences, read_stored
+
+    new, stored = (read_stored(path) for path in (arguments.new, arguments.stored))
+    found = differences(new, stored)
+    cells = sum(len(line) for line in stored.cells.values())
+    if not found:
+        print(f"{cells} numbers and {len(stored.claims)} claims agree with the stored study.")
+        return
+    rows = [list(difference) for difference in found]
+    title = f"{len(found)} differences among {cells} numbers and {len(stored.claims)} claims"
+    table = Table(title, ["", "stored", "new"], rows)
+    print_tables([table], Console(highlight=False, markup=False))
+    raise SystemExit(1)
+
+
+def _page(arguments: argparse.Namespace) -> None:
+    from fairjax.study.page import write_page
+
+    print(f"Page: {write_page(arguments.folder, arguments.out)}")

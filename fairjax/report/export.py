@@ -1,0 +1,103 @@
+"""Figures and tables of an evaluation as files: SVG, PNG, PDF; CSV, LaTeX."""
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+from fairjax.core.files import write_whole
+from fairjax.core.results import Results, Table
+from fairjax.report.cards import card
+from fairjax.report.csv_tables import write_tables
+from fairjax.report.drawing import svg
+from fairjax.report.page import measured_sections
+from fairjax.report.sections import all_numbers
+from fairjax.report.summary import summarise
+from fairjax.report.wording import printable
+
+FIGURES, TABLES = ("svg", "png", "pdf"), ("csv", "tex")
+_DPI = 216  # three pixels for one of the page
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
+def export(
+    folder: Path, results: Results, tables: Sequence[Table], formats: Sequence[str]
+) -> list[Path]:
+    """Writes every figure and every table of the report in each of the formats.
+
+    Args:
+      folder: Where to write; it is made if it is missing.
+      results: The numbers.
+      tables: Tables of the protocol.
+      formats: Some of `FIGURES` and `TABLES`.
+
+    Returns:
+      The files written; each is whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with svg.collect() as drawn:
+        for place, compared in enumerate(summarise(results).compared):
+            card(compared, f"card-{place}")
+        measured, _ = measured_sections(results, tables)
+    written = []
+    for one in drawn:
+        name = f"figure-{one.key}-{_slug(one.title)}"
+        for kind in (kind for kind in FIGURES if kind in formats):
+            path = folder / f"{name}.{kind}"
+            write_whole(path, one.alone() if kind == "svg" else _picture(one, kind))
+            written.append(path)
+    shown = list(tables)
+    titles = {table.title for table in shown}
+    shown += [t for s in measured for t in s.tables if t.rows and t.title not in titles]
+    if "csv" in formats:
+        written += write_tables(folder, [*shown, all_numbers(results.measures)])
+    for place, table in enumerate(shown, 1) if "tex" in formats else ():
+        path = folder / f"table-{place}-{_slug(table.title)}.tex"
+        write_whole(path, latex(table))
+        written.append(path)
+    return written
+
+
+def latex(table: Table) -> str:
+    """A table as a LaTeX `table` that needs no package."""
+    columns = "l" + "r" * (len(table.columns) - 1)
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_tex(table.title)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        _row(table.columns),
+        r"\hline",
+        *map(_row, table.rows),
+        r"\hline",
+        r"\end{tabular}",
+        *([rf"\par\smallskip {_tex(table.note)}"] if table.note else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(map(_tex, cells)) + r" \\"
+
+
+def _tex(text: str) -> str:
+    escaped = re.sub(r"[\\&%$#_{}~^]", lambda c: _SPECIAL.get(c[0], f"\\{c[0]}"), printable(text))
+    return escaped.replace("≥", r"$\ge$").replace("≤", r"$\le$").replace("×", r"$\times$")
+
+
+def _picture(one: svg.Drawn, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    with matplotlib.rc_context(svg.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        one.figure.patch.set(visible=True, facecolor=svg.PAPER)
+        one.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:50].strip("-")

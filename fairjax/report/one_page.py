@@ -1,0 +1,229 @@
+"""An evaluation on one page, for somebody who decides and knows no statistics."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fairjax.core.files import write_whole
+from fairjax.core.results import FEW, Measure, Results
+from fairjax.core.verdict import SETTLED_RATIO, Answer
+from fairjax.report.conditions import conditions
+from fairjax.report.drawing.svg import PALETTE
+from fairjax.report.page import CONTROLS, template
+from fairjax.report.quantities import Quantity
+from fairjax.report.summary import rounded_up, summarise
+from fairjax.report.verification import covariates
+from fairjax.report.wording import group_name, listed
+
+_ANSWERS: dict[Answer, str] = {
+    "shown": "No. It makes more errors for some groups than for others.",
+    "not shown": "No difference between groups was shown.",
+    "too few data": "This cannot be said: there are too few data.",
+}
+_CHANCE: dict[Answer, str] = {
+    "shown": "This is more than chance explains.",
+    "not shown": "This could be chance.",
+    "too few data": "There are too few errors to tell whether this is chance.",
+}
+_ERRORS = {"fmr": "Two different people are taken for one", "fnmr": "A person is not recognised"}
+_MOST = 4  # lines of a list
+_FAILURES = ("fta", "fte", "pair_failure")
+
+
+class OnePage(NamedTuple):
+    """What the page says.
+
+    Attributes:
+      question: The question that is answered.
+      answer: The answer in one sentence.
+      decision: The decision behind it.
+      tested: What was tested.
+      errors: What goes wrong for whom, one sentence or two each.
+      sure: How sure the answer is.
+      missing: What was not tested, or too little.
+    """
+
+    question: str
+    answer: str
+    decision: Answer
+    tested: Sequence[str]
+    errors: Sequence[str]
+    sure: Sequence[str]
+    missing: Sequence[str]
+
+
+def one_page(results: Results, *, title: str) -> OnePage:
+    """The words of the page.
+
+    Args:
+      results: Numbers of a run's evaluation or of an audit.
+      title: Name of what was tested.
+    """
+    summary = summarise(results)
+    compared = list(summary.compared)
+    return OnePage(
+        question=f"{title}: does it work equally well for all groups?",
+        answer=_ANSWERS[summary.answer],
+        decision=summary.answer,
+        tested=_tested(results, compared, summary.scope),
+        errors=[_errors(q) for q in compared[:_MOST]],
+        sure=[*_sure(compared), *_people(compared)],
+        missing=_missing(results, compared),
+    )
+
+
+def write_one_page(path: Path, results: Results, *, title: str, report: str = "") -> None:
+    """Writes the page as one self-contained HTML file without a script, whole or not at all.
+
+    Args:
+      path: The file to write; its folder exists.
+      results: Numbers of a run's evaluation or of an audit.
+      title: Name of what was tested.
+      report: File name of the whole report, to link to; "" for none.
+    """
+    page = one_page(results, title=title)
+    text = template("one_page.html").render(
+        title=title,
+        page=page,
+        parts=as_text(page),
+        conditions=conditions(results.provenance),
+        palette=PALETTE,
+        report=report,
+        command=str(results.provenance.get("command", "")),
+    )
+    write_whole(path, CONTROLS.sub("\ufffd", text).encode("utf-8", "backslashreplace"))
+
+
+def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[str]:
+    if not compared:
+        return [scope] if scope else []
+    groups = [group_name(m.group) for m in compared[0].measures]
+    attribute = next(iter(compared[0].measures[0].group), "group")
+    shown = listed(groups[:8]) + (f" and {len(groups) - 8} more" if len(groups) > 8 else "")
+    what = "comparisons of two pictures" if results.kind == "verification" else "pictures"
+    everyone = [q.overall for q in compared if q.overall is not None]
+    total = sum({m.name: m.n for m in everyone}.values())
+    if results.kind != "verification":
+        total = max((m.n for m in everyone), default=0)
+    people = max((m.n_clusters or 0 for m in everyone), default=0)
+    who = f"{people:,} people" if people and results.kind == "verification" else "People"
+    said = [f"{who} in {len(groups)} groups by {attribute}: {shown}."]
+    if total:
+        said.append(f"{total:,} {what}.")
+    if results.kind == "verification":
+        points = list(dict.fromkeys(q.claim.at for q in compared if q.claim.at))
+        said.append(f"One setting of the system for everybody: {listed([*map(_point, points)])}.")
+    return said
+
+
+def _point(at: str) -> str:
+    """An operating point in plain words."""
+    kind, _, rate = at.partition(" ")
+    if kind != "FMR":
+        return at
+    return f"of all comparisons of two different people, 1 in {1 / float(rate):,.0f} is accepted"
+
+
+def _errors(q: Quantity) -> str:
+    what = _ERRORS.get(q.claim.measure, q.title)
+    if q.claim.system:
+        what = f"{q.claim.system}: {what}"
+    if not q.known:
+        return f"{what}: nothing was counted."
+    high, low = q.known[0], q.known[-1]
+    if not high.value:
+        return f"{what}: no such error was counted."
+    per = f" in {q.per:,} {q.trials}" if q.trials else ""
+    return (
+        f"{what}: most often {group_name(high.group)}, {q.amount(high)}{per}; least often "
+        f"{group_name(low.group)}, {q.amount(low)}. {_CHANCE[q.claim.answer]}"
+    )
+
+
+def _sure(compared: Sequence[Quantity]) -> list[str]:
+    said = []
+    if any(q.claim.answer == "shown" for q in compared):
+        said.append(
+            "If all groups were alike, an audit would report a difference by bad luck in at most 5 "
+            "of 100 cases."
+        )
+    for q in compared[:2]:
+        ranges = [_range(q, m) for m in (q.known[0], q.known[-1])] if len(q.known) > 1 else []
+        if all(ranges) and ranges:
+            what = _ERRORS.get(q.claim.measure, q.title).lower()
+            said.append(f"True numbers most likely lie in these ranges ({what}): {listed(ranges)}.")
+        ratio = q.claim.detectable_ratio
+        if q.claim.answer == "not shown" and ratio:
+            said.append(
+                f"{q.title}: a group with up to {ratio:.2g} times the errors may be missed."
+            )
+    return said
+
+
+def _range(q: Quantity, m: Measure) -> str:
+    if m.interval is None or not q.trials:
+        return ""
+    low, high = (q.amount(Measure("", end, m.unit, 0)) for end in m.interval)
+    return f"{group_name(m.group)} {low} to {high} in {q.per:,}"
+
+
+def _people(compared: Sequence[Quantity]) -> list[str]:
+    plans = [
+        (q.claim.people_needed, q.claim.people)
+        for q in compared
+        if q.claim.people_needed and q.claim.people
+    ]
+    if not plans:
+        return []
+    needed, now = max(plans, key=lambda plan: plan[0] / plan[1])
+    if needed <= now:
+        return [
+            f"Enough people were tested to find a group with {SETTLED_RATIO:g} times the errors."
+        ]
+    return [
+        f"To find a group with {SETTLED_RATIO:g} times the errors, about {rounded_up(needed):,} "
+        f"people a group are needed; the smallest group has {now:,}."
+    ]
+
+
+def _missing(results: Results, compared: Sequence[Quantity]) -> list[str]:
+    thin = dict.fromkeys(
+        group_name(m.group)
+        for q in compared
+        for m in q.measures
+        if m.value is not None and m.is_thin
+    )
+    said = []
+    if thin:
+        said.append(
+            f"Few errors (under {FEW}) stand behind the numbers of {listed(list(thin)[:6])}."
+        )
+    if results.kind == "verification":
+        held = covariates.answers(results)
+        said.append(
+            f"The cause. Looked at: {listed(results.protocol['covariates']['names'])} of the "
+            "pictures."
+            if held
+            else "The cause: whether worse pictures explain a difference was not looked at."
+        )
+        if not any(m.name in _FAILURES for m in results.measures):
+            said.append("People whose picture could not be taken or used at all.")
+    else:
+        said.append("The cause of a difference.")
+    return [
+        *said,
+        "People, cameras and light that are unlike those tested.",
+        "Attacks with photos or masks; how the pictures were collected and who agreed.",
+        "Whether a difference is acceptable: that depends on the use, and on you.",
+    ]
+
+
+def as_text(page: OnePage) -> list[tuple[str, Sequence[str]]]:
+    """The parts of the page below the answer, with their headings."""
+    parts: list[tuple[str, Any]] = [
+        ("What was tested", page.tested),
+        ("What goes wrong", page.errors),
+        ("How sure is this?", page.sure),
+        ("What is missing", page.missing),
+    ]
+    return [(heading, lines) for heading, lines in parts if lines]

@@ -1,0 +1,122 @@
+"""Files of bob.bio and of FHIBE's evaluation, as these tools write them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fairjax import cli
+from fairjax.audit.api import audit
+from fairjax.audit.foreign import adopt, release_of
+from fairjax.audit.tables import InMemory, InputError
+
+PEOPLE = 24
+GROUPS = "\n".join(["subject,race", *(f"p{p},{'xy'[p % 2]}" for p in range(PEOPLE))])
+ROOT = "/home/me/fhibe.20250708.m.k_2vTAkV_downsampled_public/data/raw/fhibe_downsampled"
+
+
+def lines(columns):
+    """Each person's model against two probes of everybody, between blanks."""
+    rng = np.random.default_rng(0)
+    rows = ["# claimed_id ... score"]
+    for a in range(PEOPLE):
+        for b in range(PEOPLE):
+            for k in (1, 2):
+                score = rng.normal(0.6 if a == b else 0.0, 0.15)
+                model = [f"m/p{a}"] if columns == 5 else []
+                rows.append(" ".join([f"p{a}", *model, f"p{b}", f"s/p{b}_{k}", f"{score:.4f}"]))
+    return rows
+
+
+@pytest.mark.parametrize(("columns", "name"), [(4, "scores-dev"), (5, "scores-eval.txt")])
+def test_score_files_of_bob_are_audited_as_they_are(tmp_path, columns, name, capsys):
+    path, groups = tmp_path / name, tmp_path / "people.csv"
+    path.write_text("\n".join(lines(columns)) + "\n")
+    groups.write_text(GROUPS)
+    table = adopt(path)
+    assert isinstance(table, InMemory) and table.table.num_rows == PEOPLE * PEOPLE * 2
+    row = table.table.slice(2, 1).to_pylist()[0]
+    assert (row["subject1"], row["subject2"], row["image2"]) == ("p0", "p1", "s/p1_1")
+    assert row["image1"] == ("m/p0" if columns == 5 else "model of p0")
+    line = ["audit", str(path), "--groups", str(groups), "--by", "race", "--fmr", "1e-1"]
+    other = tmp_path / "scores-other"
+    other.write_text(path.read_text())
+    assert cli.main([*line, "--bootstrap", "5", "--calibrate-on", str(other)]) == 0
+    assert "False matches" in capsys.readouterr().out
+
+
+def test_a_score_that_is_nan_counts_as_a_failure(tmp_path, capsys):
+    rows = lines(4)
+    rows[5] = rows[5].rpartition(" ")[0] + " nan"
+    (tmp_path / "scores-dev").write_text("\n".join(rows))
+    (tmp_path / "people.csv").write_text(GROUPS)
+    line = ["audit", str(tmp_path / "scores-dev"), "--groups", str(tmp_path / "people.csv")]
+    line += ["--by", "race", "--fmr", "1e-1", "--bootstrap", "5"]
+    assert cli.main([*line, "--failures"]) == 0
+    assert "1 of 1,152 pairs have no score" in capsys.readouterr().out
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    (tmp_path / "scores-dev").write_text("a b c 0.5\na b 0.5\n")
+    with pytest.raises(InputError, match="line 2: expected 4 fields"):
+        adopt(tmp_path / "scores-dev")
+
+
+def outputs(vectors):
+    return {
+        f"{ROOT}/s{p}/i{k}/faces_crop_and_align_i{k}_s{p}.png": {"detections": vector}
+        for (p, k), vector in vectors.items()
+    }
+
+
+def faces(people=16):
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=(people, 12))
+    return {
+        (p, k): (centre[p] + 0.5 * rng.normal(size=12)).round(4).tolist()
+        for p in range(people)
+        for k in range(4)
+    }
+
+
+def test_outputs_of_fhibe_are_embeddings_with_people_and_their_release(tmp_path):
+    path = tmp_path / "model_outputs.json"
+    path.write_text(json.dumps(outputs(faces())))
+    assert release_of(path) == "fhibe.20250708.m.k_2vTAkV_downsampled_public"
+    people = {
+        "subject_id": [f"s{p}" for p in range(16)],
+        "ancestry": ["['Africa']" if p % 2 else "['Asia']" for p in range(16)],
+    }
+    shared = dict(sensitive_features="ancestry", all_pairs=True, fmr=1e-1, n_boot=5)
+    results = audit(path, groups=people, **shared).results
+    assert results.provenance["stated"]["release"] == release_of(path)
+    assert {m.n for m in results.measures if m.name == "fnmr" and not m.group} == {16 * 6}
+    table = {
+        "filepath": [name[name.index("data/raw") :] for name in outputs(faces())],
+        "subject_id": [f"s{p}" for p, _ in faces()],
+        "ancestry": ["['Africa']" if p % 2 else "['Asia']" for p, _ in faces()],
+    }
+    by_file = audit(path, groups=table, **shared).results
+    assert [m.value for m in by_file.measures] == [m.value for m in results.measures]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not whole JSON"),
+        ("[]", "expected the outputs of FHIBE"),
+        ('{"a": {"detections": null}, "b": {"detections": [1]}}', "1 image of 2 without"),
+        ('{"a": {"detections": [1, 2]}, "b": {"detections": [1]}}', "differ in length"),
+    ],
+)
+def test_damaged_outputs_are_refused_in_one_line(tmp_path, text, said):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InputError, match=said):
+        adopt(tmp_path / "x.json")
+
+
+def test_other_files_stay_as_they_are(tmp_path):
+    for name, text in (("a.csv", "a b c 0.5\n"), ("b.txt", "image1,image2,score\n"), ("c", "")):
+        (tmp_path / name).write_text(text)
+        assert adopt(tmp_path / name) == tmp_path / name
+    assert adopt(tmp_path / "missing") == tmp_path / "missing"

@@ -1,0 +1,67 @@
+"""The page for somebody who decides and knows no statistics."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from html_page import Page
+from results_example import example_results
+from verification_example import HOSTILE, verification_example
+
+from fairjax.core.results import Results
+from fairjax.report.one_page import one_page, write_one_page
+
+JARGON = ("p-value", "p ", "FNMR", "interval", "bootstrap", "hypothesis", "Holm", "σ")
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return verification_example()
+
+
+def test_it_says_what_was_tested_the_answer_how_sure_and_what_is_missing(shown, tmp_path):
+    path = tmp_path / "summary.html"
+    write_one_page(path, shown, title="Gate 7", report="report.html")
+    text = path.read_text()
+    page = Page(text)
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
+    assert headings == [
+        "What was tested",
+        "What goes wrong",
+        "How sure is this?",
+        "What is missing",
+    ]
+    assert re.search(r"<h1>Gate 7: does it work equally well", text)
+    assert not page.named("script") and [a["href"] for a in page.named("a")] == ["report.html"]
+    said = one_page(shown, title="Gate 7")
+    assert said.answer.startswith(("No. It makes more errors", "No difference", "This cannot be"))
+    assert said.answer in page.text
+
+
+@pytest.mark.parametrize("results", [verification_example(), example_results()])
+def test_its_words_are_those_of_everybody(results):
+    said = one_page(results, title="It")
+    parts = [*said.tested, *said.errors, *said.sure, *said.missing, said.answer]
+    assert parts and not [word for word in JARGON for part in parts if word in part]
+
+
+def test_an_operating_point_is_said_in_plain_words(shown):
+    said = " ".join(one_page(shown, title="It").tested)
+    assert "of all comparisons of two different people, 1 in" in said and "FMR" not in said
+
+
+def test_few_errors_and_what_no_audit_of_scores_sees_are_missing(shown):
+    said = " ".join(one_page(shown, title="It").missing)
+    assert "Few errors (under 30)" in said and "could not be taken" in said and "Attacks" in said
+
+
+def test_names_from_a_file_stay_text(tmp_path):
+    write_one_page(tmp_path / "s.html", verification_example(systems=("A & B", "C")), title=HOSTILE)
+    text = (tmp_path / "s.html").read_text()
+    assert HOSTILE in Page(text).text and "<script" not in text
+
+
+def test_nothing_measured_is_said(shown, tmp_path):
+    empty = Results("verification", {}, [], {}, [], {})
+    assert one_page(empty, title="It").answer.startswith("This cannot be said")
+    write_one_page(tmp_path / "s.html", replace(shown, measures=[]), title="It")

@@ -1,0 +1,85 @@
+"""Which trainings count, from their logs."""
+
+import json
+
+import pytest
+
+from fairjax.config.study import Floor, Noise, Row, Study
+from fairjax.study.learned import Training, not_learned, training_of, trainings, why_not
+
+LEARNED = Training(first_loss=2.0, last_loss=1.0, margined=None, others=None, validation=1.0)
+
+
+def write(folder, losses, *, validation=(), **more):
+    folder.mkdir(exist_ok=True)
+    lines = [
+        {"step": 10 * (k + 1), "kind": "train", "loss": loss} | {n: v[k] for n, v in more.items()}
+        for k, loss in enumerate(losses)
+    ]
+    lines += [{"step": 100, "kind": "validation", "loss": loss} for loss in validation]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text)
+
+
+def test_the_end_is_the_last_tenth_of_the_steps(tmp_path):
+    # 20 lines, steps 10 to 200; those after 180 are the end.
+    losses = [5.0] + [9.0] * 17 + [2.0, 4.0]
+    write(tmp_path, losses, margined_cosine=[0.0] * 18 + [0.5, 0.7], validation=(3.0, 2.5, 2.6))
+    found = training_of(tmp_path)
+    assert found == Training(5.0, 3.0, pytest.approx(0.6), None, 2.5)
+
+
+def test_a_folder_without_a_log_and_a_log_of_few_lines_say_nothing(tmp_path):
+    assert training_of(tmp_path) == Training(None, None, None, None, None)
+    write(tmp_path, [2.0, 2.0])
+    assert why_not(training_of(tmp_path), None) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"last_loss": 1.89}, ""),
+        ({"last_loss": 1.9}, "its loss is still on the plateau: 1.9 at the end, 2 at the start"),
+        ({"last_loss": 2.0, "margined": 0.31, "others": 0.3}, ""),  # the margin grew
+        ({"margined": 0.3, "others": 0.3}, "mean target cosine after it 0.30, other people 0.30"),
+        ({"validation": 1.51}, "above 1.5 times the 1 of training from labels alone"),
+        ({"validation": 1.5}, ""),
+        ({"validation": None}, ""),
+    ],
+)
+def test_why_a_training_has_not_learned(changed, said):
+    found = why_not(LEARNED._replace(**changed), LEARNED)
+    assert said in found and bool(said) == bool(found)
+
+
+def test_a_row_has_learned_where_all_its_seeds_and_those_it_is_made_from_have(tmp_path):
+    rows = (
+        Row("Labels"),
+        Row("Before"),
+        Row("After", needs={"init.run": "Before"}, control="Labels"),
+        Row("Costly", control="Labels"),
+        Row("Noisy", noise=Noise("Before", "Labels")),
+        Row("Fine", noise=Noise("Labels", "Before")),
+    )
+    study = Study("S", "", rows, (), seeds=(0, 1), floor=Floor("Accuracy", "Labels", 1.0))
+    falling, flat = [2.0, 1.5, 1.2, 1.1, 1.0], [2.0] * 5
+    for name, seed, losses, validation in (
+        ("labels", 0, falling, (1.0,)),
+        ("labels", 1, falling, (2.0,)),
+        ("before", 0, falling, ()),
+        ("before", 1, flat, ()),
+        ("after", 0, falling, (1.0,)),
+        ("after", 1, falling, (1.0,)),
+        ("costly", 0, falling, (1.6,)),
+        ("costly", 1, falling, (2.9,)),
+    ):
+        write(tmp_path / f"{name}-seed{seed}", losses, validation=validation)
+    trained = trainings(tmp_path, study)
+    assert "Noisy" not in trained
+    found = not_learned(study, trained)
+    assert found.keys() == {"Before", "After", "Costly", "Noisy"}
+    assert found["Before"].startswith("seed 1: its loss") and "(1 of 2 seeds)" in found["Before"]
+    assert found["After"].startswith("Before, which it is made from, has not: seed 1")
+    assert found["Costly"].startswith("seed 0: its validation loss is 1.6")
+    assert found["Noisy"].startswith("Before, which it is made from")
