@@ -12,7 +12,7 @@ from fairjax.models.attention_map import expose
 from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv, he_normal
 from fairjax.models.layers.norm import BatchNorm
-from fairjax.models.layers.remat import apply_block
+from fairjax.models.remat import apply_block
 
 UNITS = {
     10: (1, 1, 1, 1),  # no paper's: for smoke tests

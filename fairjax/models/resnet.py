@@ -13,7 +13,7 @@ from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.layers.pool import max_pool
-from fairjax.models.layers.remat import apply_block
+from fairjax.models.remat import apply_block
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 

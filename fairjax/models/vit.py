@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from fairjax.models.layers.attention import attention, attention_with_weights
-from fairjax.models.layers.remat import apply_block
+from fairjax.models.remat import apply_block
 
 # Width, depth and heads of the published encoders.
 SIZES = {
