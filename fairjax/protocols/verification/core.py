@@ -292,7 +292,7 @@ def _check(
                 f"{label}score {row} is {one.score[row]} ({counted(int(bad), 'such score')}); "
                 "scores must be finite numbers."
             )
-        if (size := np.abs(one.score).max(initial=0.0)) > _LARGEST:
+        if (size := float(np.abs(one.score).max(initial=0.0))) > _LARGEST:
             raise ValueError(
                 f"{label}a score is {size:.3g} in size, beyond {_LARGEST:g}: its square is no "
                 "number any more; divide all scores by one number."
