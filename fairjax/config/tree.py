@@ -35,9 +35,11 @@ TASKS = {"age": "regression", "gender": "classes", "group": "classes"}  # of the
 FREE_TO_CHANGE = (
     "data.root",
     "data.benchmark.root",
+    "backbone.remat",
     "input.cache_mb",
     "method.head.chunk",
     "train.head_shards",
+    "train.shard_optimizer",
     "train.log_every",
     "train.checkpoint_every",
     "train.keep_last",

@@ -255,6 +255,8 @@ class TrainSettings(Checked):
       batch_size: Rows of the global batch, over all devices and processes.
       accumulate: Micro-batches a step.
       head_shards: Devices that the class weights of a split head lie on.
+      shard_optimizer: Whether the optimiser's state is spread over all devices (ZeRO stage 1): less
+        memory a device, more traffic between them.
       ema_decay: Decay of an average of the weights that is evaluated instead of them; 0 is off.
       log_every: Steps between two logged lines.
       evaluate_every: Epochs between looks at the validation split.
@@ -275,6 +277,7 @@ class TrainSettings(Checked):
     batch_size: int = 128
     accumulate: int = 1
     head_shards: int = 1
+    shard_optimizer: bool = False
     ema_decay: float = 0.0
     log_every: int = 20
     evaluate_every: float = 1.0

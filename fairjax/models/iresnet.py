@@ -12,6 +12,7 @@ from fairjax.models.attention_map import expose
 from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv, he_normal
 from fairjax.models.layers.norm import BatchNorm
+from fairjax.models.remat import apply_block
 
 UNITS = {
     10: (1, 1, 1, 1),  # no paper's: for smoke tests
@@ -49,6 +50,7 @@ class IResNet(nn.Module):
       lowering: How the convolutions are computed; see `fairjax.models.layers.conv.conv`.
       flat_norm: Whether the last map is normalised position by position, after it is flattened, as
         in MixFairFace's program, and not channel by channel.
+      remat: Whether units are computed again for the gradient: less memory, slower steps.
 
     Source: Deng et al. 2019 (arXiv 1801.07698), section 3.1; the dialects are the programs TFace
       and insightface. Differs from them in: the flattened map is height, width, channels, and
@@ -63,6 +65,7 @@ class IResNet(nn.Module):
     dim: int = 512
     lowering: Lowering = "auto"
     flat_norm: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -96,14 +99,15 @@ class IResNet(nn.Module):
         stages = BOTTLENECKS[self.depth] if bottleneck else UNITS[self.depth]
         for stage, units in enumerate(stages, start=1):
             for i in range(units):
-                x = unit(
+                block = unit(
                     width=self.width * 2 ** (stage - 1),
                     strides=2 if i == 0 else 1,
                     subsample=tface,
                     conv=conv,
                     norm=norm,
                     name=f"stage_{stage}_unit_{i + 1}",
-                )(x, train=train)
+                )
+                x = apply_block(block, x, train=train, remat=self.remat)
             x = expose(self, f"stage_{stage}", x)
         map_norm, dropout = norm(name="map_norm"), nn.Dropout(self.dropout)
         linear = nn.Dense(

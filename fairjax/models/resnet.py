@@ -13,6 +13,7 @@ from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
 from fairjax.models.layers.pool import max_pool
+from fairjax.models.remat import apply_block
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -32,6 +33,7 @@ class ResNet(nn.Module):
       stages: How many of the four there are; each after the first halves the map.
       pool: "mean" over the map; "none" gives the map itself, in the dtype of the computation.
       lowering: How the convolutions are computed; see `fairjax.models.layers.conv.conv`.
+      remat: Whether blocks are computed again for the gradient: less memory, slower steps.
 
     Source: He et al. 2015 (arXiv 1512.03385), Table 1. Differs from it in: the stride of a
       bottleneck sits on its 3x3 (Goyal et al. 2017, arXiv 1706.02677, as in torchvision).
@@ -45,6 +47,7 @@ class ResNet(nn.Module):
     stages: int = 4
     pool: Literal["mean", "none"] = "mean"
     lowering: Lowering = "auto"
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -73,14 +76,15 @@ class ResNet(nn.Module):
             x = max_pool(x, lowering=self.lowering)
         for stage, blocks in enumerate(STAGES[self.depth][: self.stages], start=1):
             for i in range(blocks):
-                x = block(
+                unit = block(
                     width=self.width * 2 ** (stage - 1),
                     strides=2 if stage > 1 and i == 0 else 1,
                     conv=conv,
                     norm=norm,
                     last_scale=last_scale,
                     name=f"stage_{stage}_block_{i + 1}",
-                )(x, train=train)
+                )
+                x = apply_block(unit, x, train=train, remat=self.remat)
             x = expose(self, f"stage_{stage}", x)
         return x if self.pool == "none" else x.astype(jnp.float32).mean(axis=(1, 2))
 

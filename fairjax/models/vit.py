@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from fairjax.models.layers.attention import attention, attention_with_weights
+from fairjax.models.remat import apply_block
 
 # Width, depth and heads of the published encoders.
 SIZES = {
@@ -42,6 +43,7 @@ class ViT(nn.Module):
         the third axis, is sown as "attention" in "intermediates"; see
         `fairjax.models.layers.attention`. The results are the same to rounding.
       dtype: Type of the computation; parameters and the result are float32.
+      remat: Whether blocks are computed again for the gradient: less memory, slower steps.
 
     Source: Dosovitskiy et al. 2021 (arXiv 2010.11929), section 3.1; sizes of Touvron et al. 2021
       (DeiT) for "tiny" and "small". LayerNorm's epsilon is 1e-6 and GELU the exact one, as in both.
@@ -59,6 +61,7 @@ class ViT(nn.Module):
     dropout: float = 0.0
     maps: bool = False
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -102,7 +105,7 @@ class ViT(nn.Module):
         first = jnp.broadcast_to((cls + positions[0])[None, None], (x.shape[0], 1, self.dim))
         x = jnp.concatenate([first.astype(self.dtype), x], axis=1)
         for layer in range(self.depth):
-            x = Block(
+            block = Block(
                 heads=self.heads,
                 hidden=round(self.mlp_ratio * self.dim),
                 drop_path=self.drop_path * layer / max(self.depth - 1, 1),
@@ -110,7 +113,8 @@ class ViT(nn.Module):
                 maps=self.maps,
                 dtype=self.dtype,
                 name=f"block_{layer}",
-            )(x, train=train)
+            )
+            x = apply_block(block, x, train=train, remat=self.remat)
         x = x.astype(jnp.float32)
         if self.pool == "mean":  # another norm than that of tokens, so that none is carried over
             return nn.LayerNorm(epsilon=1e-6, name="pooled_norm")(x[:, 1:].mean(axis=1))

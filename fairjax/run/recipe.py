@@ -68,7 +68,9 @@ def make_recipe(
     tx = make_optimizer(settings, schedule, freezing, params, method.own_optimizers)
     create = functools.partial(init_state, method, tx, batch=blank, averaged=train.ema_decay > 0)
     shapes = jax.eval_shape(create, key)
-    shardings = sharding.state_shardings(mesh, shapes, method.split)
+    shardings = sharding.state_shardings(
+        mesh, shapes, method.split, shard_optimizer=train.shard_optimizer
+    )
     whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
 
     @functools.cache  # one compilation for each set of parts that are frozen together

@@ -32,7 +32,13 @@ def by_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
-def state_shardings(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec]) -> PyTree:
+def state_shardings(
+    mesh: Mesh,
+    state: PyTree,
+    split: Mapping[str, PartitionSpec],
+    *,
+    shard_optimizer: bool = False,
+) -> PyTree:
     """For each array of a train state how it lies: whole, or as `split` has its parameter.
 
     Args:
@@ -40,14 +46,27 @@ def state_shardings(mesh: Mesh, state: PyTree, split: Mapping[str, PartitionSpec
       state: Arrays or their shapes. What an optimiser keeps of a parameter, and its average, stand
         below the parameter's own path.
       split: Shardings of split parameters by path; see `Method`.
+      shard_optimizer: Whether each other array of the optimiser is spread over all devices, along
+        its longest axis that they can share; an array with no such axis lies whole. Source:
+        Rajbhandari et al. 2020 (arXiv 1910.02054), stage 1.
     """
 
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         name = f"/{name_of(path)}"
         specs = [spec for part, spec in split.items() if name.endswith(f"/{part}")]
+        if not specs and shard_optimizer and name.startswith("/opt_state/"):
+            specs = [_spread(mesh, leaf.shape)]
         return NamedSharding(mesh, specs[0] if specs else PartitionSpec())
 
     return jax.tree_util.tree_map_with_path(place, state)
+
+
+def _spread(mesh: Mesh, shape: tuple[int, ...]) -> PartitionSpec:
+    lengths = [length if length % mesh.size == 0 else 0 for length in shape]
+    if not any(lengths):
+        return PartitionSpec()
+    axis = int(np.argmax(lengths))
+    return PartitionSpec(*[None] * axis, mesh.axis_names)
 
 
 def global_batch(mesh: Mesh, local: Mapping[str, np.ndarray]) -> Batch:

@@ -216,7 +216,7 @@ def test_the_page_holds_no_control_character_of_a_name(tmp_path):
         ),
         (["TABLE", "--out", "TABLE/audit"], "is not a folder that can be written to", 1),
         (["x.npz"], "x.npz does not exist", 1),
-        (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes one table", 2),
+        (["TABLE", "--stream", "--calibrate-on", "TABLE"], "a stream takes tables of scores", 2),
         (["TABLE", "--calibrate-on", "TABLE"], "is the audited table itself", 2),
         (["TABLE", "--by", "group+group"], "--by group+group names 'group' twice", 1),
     ],

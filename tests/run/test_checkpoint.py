@@ -79,6 +79,37 @@ def test_weights_that_two_devices_share_go_on_in_the_hands_of_four(tmp_path):
     np.testing.assert_array_equal(state.params["head"]["kernel"], kernel)
 
 
+def test_an_optimiser_spread_over_four_devices_goes_on_whole_and_back(tmp_path):
+    params = {"head": {"kernel": jnp.arange(8.0 * 3).reshape(8, 3)}, "w": jnp.ones((3, 12))}
+    params["odd"] = jnp.ones((3, 5))
+    split = {"head/kernel": PartitionSpec("model")}
+    state = TrainState(jnp.int32(1), params, {}, optax.adam(0.1).init(params), None)
+    state = jax.tree.map(lambda x: x + 1, state)
+
+    def spread(shards, shard_optimizer):
+        mesh = sharding.make_mesh(shards)
+        kinds = sharding.state_shardings(mesh, state, split, shard_optimizer=shard_optimizer)
+        return state, kinds
+
+    def shapes(state):
+        moments = state.opt_state[0].mu
+        moments = {"kernel": moments["head"]["kernel"], "w": moments["w"], "odd": moments["odd"]}
+        return {name: x.addressable_shards[0].data.shape for name, x in moments.items()}
+
+    with opened(tmp_path) as checkpoints:
+        first = jax.device_put(*spread(2, True))
+        assert shapes(first) == {"kernel": (4, 3), "w": (3, 3), "odd": (3, 5)}
+        assert first.params["w"].addressable_shards[0].data.shape == (3, 12)
+        checkpoints.save(first, step=1, config={}, position={}, metrics=None)
+        checkpoints.wait()
+        whole, _ = checkpoints.restore(abstract_state(*spread(1, False)))
+        again, _ = checkpoints.restore(abstract_state(*spread(4, True)))
+    assert shapes(whole) == {"kernel": (8, 3), "w": (3, 12), "odd": (3, 5)}
+    assert shapes(again) == {"kernel": (2, 3), "w": (3, 3), "odd": (3, 5)}
+    for other in (whole, again):
+        jax.tree.map(np.testing.assert_array_equal, other, state)
+
+
 def test_the_newest_and_the_best_are_kept(tmp_path):
     with opened(tmp_path) as checkpoints:
         for step, loss in ((1, 0.5), (2, 0.1), (3, 0.3), (4, None), (5, 0.4)):

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from every_entry import batch as image_batch
+from every_entry import settings_of_method, tiny_dataset
 
 from fairjax.core.types import Aux, Method
 from fairjax.run import sharding
+from fairjax.run.recipe import make_recipe
 from fairjax.run.state import init_state
 from fairjax.run.steps import make_predict_step, make_train_step
 
@@ -217,3 +220,32 @@ def test_global_batch_spreads_rows_over_the_devices():
         [6, 7],
     ]
     np.testing.assert_array_equal(spread, rows)
+
+
+def test_an_optimiser_spread_over_the_devices_takes_the_same_steps_in_less_memory(key):
+    settings, mesh = settings_of_method("classify"), sharding.make_mesh()
+    ended = {}
+    for spread in (False, True):
+        train = replace(settings.train, shard_optimizer=spread)
+        recipe = make_recipe(
+            replace(settings, train=train),
+            tiny_dataset(),
+            mesh,
+            total_steps=9,
+            steps_per_epoch=1.0,
+        )
+        state = recipe.create(key)
+        with jax.set_mesh(mesh):
+            for seed in range(2):
+                rows = sharding.global_batch(mesh, image_batch(seed))
+                state, _ = recipe.step_with_frozen(())(
+                    state, rows, jax.device_put(key, sharding.replicated(mesh))
+                )
+        ended[spread] = state
+    whole, spread = (
+        sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(ended[k].opt_state))
+        for k in (False, True)
+    )
+    assert spread < 0.4 * whole  # a quarter, and what four devices cannot share
+    for one, other in zip(*map(jax.tree.leaves, (ended[False], ended[True])), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

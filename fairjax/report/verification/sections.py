@@ -12,7 +12,7 @@ from fairjax.report.drawing import plots
 from fairjax.report.gaps import without_empty_columns
 from fairjax.report.sections import Figure, Parts, Section, Slider
 from fairjax.report.slider import slider_data
-from fairjax.report.verification import covariates
+from fairjax.report.verification import covariate_section
 from fairjax.report.verification import spread as spread_sections
 from fairjax.report.verification.audited import RATES, Audited, audited_systems
 from fairjax.report.verification.plots import (
@@ -35,7 +35,7 @@ def sections(results: Results) -> list[Section]:
     """Rates, curves, matrix, indices, scores, accuracy, systems, adequacy; some may be empty."""
     systems = audited_systems(results)
     return [
-        covariates.section(results),
+        covariate_section.section(results),
         _rate_section(results, systems),
         _curve_section(systems),
         _matrix_section(systems),

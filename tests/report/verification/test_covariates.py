@@ -4,7 +4,8 @@ import pytest
 
 from fairjax.core.results import Results
 from fairjax.report.summary import summarise
-from fairjax.report.verification.covariates import TITLE, Answer, section, sentences, tables
+from fairjax.report.verification.covariate_section import section
+from fairjax.report.verification.covariates import TITLE, Answer, sentences, tables
 
 FITTED = Answer(
     rate="fnmr",
