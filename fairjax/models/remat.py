@@ -21,6 +21,6 @@ def apply_block(
     """
 
     def call(block: nn.Module, x: Any) -> Any:
-        return block(x, train=train)  # type: ignore[operator]
+        return block(x, train=train)
 
     return nn.remat(call)(block, x) if remat else call(block, x)
