@@ -319,6 +319,8 @@ def fit(episodes: Sequence[Moves], states: MarginStates, search: MarginSearch) -
     the network that is renewed every 50 steps gives. Rewards are in their standard deviations.
     """
     moves = Moves(*(np.concatenate(columns) for columns in zip(*episodes, strict=True)))
+    # Episodes that were read have float64, those of this process float32: one type, one deviation.
+    moves = Moves(*(x.astype(np.float64) if x.dtype.kind == "f" else x for x in moves))
     scale = moves.reward.std()
     reward = jnp.asarray(moves.reward / (scale if scale > 0 else 1.0), jnp.float32)
 
