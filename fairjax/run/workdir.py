@@ -83,7 +83,7 @@ def folder_that_stays(workdir: Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # libraries raise their own kinds; all others pass on
         folders = (workdir, workdir / "checkpoints")
         gone = next((folder for folder in folders if not folder.exists()), None)
         if gone is None or isinstance(error, UserError):
