@@ -283,16 +283,18 @@ def test_diff_names_what_differs_and_says_so_by_its_code(demo, tmp_path, capsys)
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_importing_the_audit_takes_under_a_second_and_loads_neither_jax_nor_tensorflow():
+def test_importing_the_audit_loads_little_and_neither_jax_nor_tensorflow():
+    """Modules are counted, as the time that they take depends on who else uses the machine."""
     code = (
-        "import sys, time, fairjax.audit.run, fairjax.audit.embeddings, fairjax.audit.outputs, "
-        "fairjax.audit.streaming, fairjax.cli.audit; "  # processor time: others may be busy
-        "print(time.process_time(), sorted({'jax', 'tensorflow', 'flax'} & set(sys.modules)))"
+        "import sys, fairjax.audit.run, fairjax.audit.embeddings, fairjax.audit.outputs, "
+        "fairjax.audit.streaming, fairjax.cli.audit; "
+        "slow = {'jax', 'tensorflow', 'flax', 'matplotlib', 'pandas', 'scipy.stats', 'jinja2'}; "
+        "print(len(sys.modules), sorted(slow & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    seconds, loaded = done.stdout.split(" ", 1)
+    modules, loaded = done.stdout.split(" ", 1)
     assert loaded.strip() == "[]", done.stderr
-    assert float(seconds) < 1
+    assert int(modules) < 700
 
 
 def test_a_terminal_that_is_not_utf_8_gets_every_output(tmp_path):
