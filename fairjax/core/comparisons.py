@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fairjax.core.blocks import blocks
 from fairjax.core.names import counted
 
 UNKNOWN = -1  # stands for the group of somebody whose group is not known
@@ -143,8 +144,7 @@ def compare(embeddings: Embeddings, pairs: Pairs) -> Comparisons:
         score = mutual_likelihood(unit, check_variance(embeddings.variance, unit), pairs)
     else:
         score = np.empty(len(pairs), unit.dtype)
-        for start in range(0, len(pairs), _BLOCK):
-            block = slice(start, start + _BLOCK)
+        for block in blocks(len(pairs), _BLOCK):
             sides = unit[pairs.first[block]], unit[pairs.second[block]]
             score[block] = np.einsum("pd,pd->p", *sides)
         score = np.clip(score, -1.0, 1.0)
@@ -199,8 +199,7 @@ def mutual_likelihood(
     Source: Shi and Jain 2019 (ICCV, arXiv 1904.09658), equation 3, without its constant.
     """
     score = np.empty(len(pairs), np.float64)
-    for start in range(0, len(pairs), _LIKELIHOOD_BLOCK):
-        block = slice(start, start + _LIKELIHOOD_BLOCK)
+    for block in blocks(len(pairs), _LIKELIHOOD_BLOCK):
         first, second = pairs.first[block], pairs.second[block]
         total = variance[first].astype(np.float64) + variance[second]
         apart = unit[first].astype(np.float64) - unit[second]

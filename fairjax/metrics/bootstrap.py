@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num, UInt8
 from scipy import sparse
 
+from fairjax.core.blocks import blocks
+
 _BLOCK = 256  # resamples handled at a time: bounds the memory
 _DRAWS, _PERMUTATIONS = 0, 1  # the purposes that a seed is split by
 
@@ -88,8 +90,7 @@ def resampled_sums(
         shape=(groups * width, clusters),
     )
     sums = np.empty((groups * width, resamples))
-    for start in range(0, resamples, _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in blocks(resamples, _BLOCK):
         sums[:, block] = by_cluster @ draws.weights[:, block].astype(np.float64)
     return np.ascontiguousarray(sums.T).reshape(resamples, groups, *rows.shape[1:])
 

@@ -34,6 +34,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special, stats
 
+from fairjax.core.blocks import blocks
 from fairjax.metrics.clustered import Dyads, DyadSums
 from fairjax.metrics.logistic import fit_logistic
 
@@ -204,8 +205,7 @@ def standardise(
     estimates, pairs, width = groups + len(fixed), len(error), len(beta) + 1
     mean, gradient = np.zeros(estimates), np.zeros((estimates, width))
     information = np.diag(np.append(np.full(width - 1, _RIDGE), 0.0))
-    blocks = [slice(start, start + _BLOCK) for start in range(0, pairs, _BLOCK)]
-    for rows in blocks:
+    for rows in blocks(pairs, _BLOCK):
         chance = cases.chances(z[rows], group[rows])
         mean += chance.sum(axis=0) / pairs
         gradient += cases.gradient(chance, z[rows], member[rows]) / pairs
@@ -215,7 +215,7 @@ def standardise(
     inverse = np.linalg.inv(information)
     pull = gradient @ inverse  # how far each estimate moves with a pair's score
     sums = np.zeros((len(couples.trials), groups + estimates))
-    for rows in blocks:
+    for rows in blocks(pairs, _BLOCK):
         x = np.column_stack([member[rows], z[rows], np.ones(len(z[rows]))])
         wrong = error[rows] - cases.own(z[rows], group[rows])
         influence = (cases.chances(z[rows], group[rows]) - mean) / pairs

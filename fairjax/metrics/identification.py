@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from fairjax.core.blocks import blocks
 from fairjax.core.comparisons import unit_length
 from fairjax.metrics import clustered
 from fairjax.metrics.clustered import ClusteredRate
@@ -128,8 +129,7 @@ def search(
     found = np.zeros((len(sizes), rows), np.int64)
     mate = np.full(rows, -np.inf)
     better = np.zeros((len(sizes), rows), np.int64)
-    for start in range(0, rows, _BLOCK):
-        block = slice(start, min(start + _BLOCK, rows))
+    for block in blocks(rows, _BLOCK):
         cosine = (probe[block] @ template.T).astype(np.float64)
         at = np.arange(len(cosine))
         column = np.where(known[block], own[block], 0)

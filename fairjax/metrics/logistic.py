@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
+from fairjax.core.blocks import blocks
+
 _STEPS, _SMALL, _SHORTEST = 200, 1e-13, 1e-6
 _ROUNDING = 1e-12  # of the loss: a smaller rise is no rise
 _BLOCK = 1 << 13  # rows at a time: they stay in the cache, and products start no threads
@@ -82,8 +84,7 @@ class _Sums:
         gradient = self.strength * beta
         curved = np.diag(self.strength)
         total = 0.0
-        for start in range(0, len(self.label), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        for rows in blocks(len(self.label), _BLOCK):
             label = self.label[rows]
             x = np.column_stack([self.variables[rows], np.ones(len(label))]).astype(np.float64)
             w = np.ones(len(label)) if self.weight is None else self.weight[rows]

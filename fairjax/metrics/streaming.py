@@ -394,11 +394,21 @@ def score_bin(score: Float[np.ndarray, " scores"]) -> Int[np.ndarray, " scores"]
     with np.errstate(over="ignore"):
         single = score.astype(np.float32)
     single = np.where(single > score, np.nextafter(single, np.float32(-np.inf)), single)
-    bits = (single + np.float32(0)).view(np.uint32)  # + 0: -0.0 is 0.0
-    return (np.where(bits & _SIGN, ~bits, bits | _SIGN) >> np.uint32(16)).astype(np.int64)
+    return (ordered_bits(single) >> np.uint32(16)).astype(np.int64)
+
+
+def ordered_bits(score: Float[np.ndarray, " scores"]) -> Int[np.ndarray, " scores"]:
+    """The bits of float32 scores as unsigned numbers that keep the scores' order."""
+    bits = (score + np.float32(0)).view(np.uint32)  # + 0: -0.0 is 0.0
+    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+
+
+def from_ordered_bits(bits: Int[np.ndarray, " scores"]) -> Float[np.ndarray, " scores"]:
+    """The float32 scores of `ordered_bits`."""
+    key = bits.astype(np.uint32)
+    return np.where(key & _SIGN, key ^ _SIGN, ~key).astype(np.uint32).view(np.float32)
 
 
 def bin_edge(place: Int[np.ndarray, " bins"]) -> Float[np.ndarray, " bins"]:
     """The smallest float32 of each bin."""
-    key = place.astype(np.uint32) << np.uint32(16)
-    return np.where(key & _SIGN, key ^ _SIGN, ~key).astype(np.uint32).view(np.float32)
+    return from_ordered_bits(place << 16)

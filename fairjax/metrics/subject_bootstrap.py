@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num, UInt8
 from scipy import sparse
 
+from fairjax.core.blocks import blocks
 from fairjax.core.comparisons import Comparisons
 from fairjax.core.names import counted
 from fairjax.metrics.classification import divide
@@ -181,8 +182,7 @@ def resampled_sums(
         (np.ones(len(key)), (of_cell, np.arange(len(key)))), shape=(cells, len(key))
     )
     sums = np.empty((len(draws), cells))
-    for start in range(0, len(draws), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in blocks(len(draws), _BLOCK):
         weights = draws.weights[block].T.astype(np.float64)
         sums[block] = (alone @ weights + by_cell @ (weights[of_person] * (together @ weights))).T
     return sums

@@ -1,9 +1,14 @@
 """Error rates over every pair of images there is, at thresholds found on every pair.
 
 A benchmark's list has thousands of pairs, its images millions: low false match rates can only be
-seen on these. Scores are never kept. A first pass over blocks of the matrix of cosines keeps the
-largest non-mated ones, which the thresholds are among; a second pass counts at these thresholds.
-Both passes multiply the same blocks, so the counts are exact for the scores that were compared.
+seen on these. The matrix of cosines is computed in blocks and never stored. One pass keeps the
+largest non-mated scores with their images: the thresholds are among them, and all counts follow
+from them. Where these are too many to keep, two passes count the bits of all scores, which gives
+the same thresholds, and a third pass counts at them. Every pass multiplies the same blocks, so the
+counts are exact for the scores that were compared.
+
+The product of embeddings is a matrix product in float32 by NumPy's BLAS, on all processors. It
+takes most of the time (`benchmarks/all_pairs.py`), so that a compiled program would not be faster.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from fairjax.core.blocks import blocks
 from fairjax.core.comparisons import Embeddings, unit_length
 from fairjax.metrics.classification import divide
+from fairjax.metrics.streaming import BINS, from_ordered_bits, ordered_bits
 from fairjax.metrics.subject_bootstrap import draw_people
 from fairjax.metrics.verification import (
     InsufficientDataError,
@@ -23,6 +30,8 @@ from fairjax.metrics.verification import (
 )
 
 BLOCK = 2048  # images a side of a block: 16 MiB of scores
+MOST_KEPT = 1 << 24  # scores kept with their images: 192 MiB
+_ANY = np.float32(-2.0)  # below every cosine; there is no pair where a block holds -inf
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,10 @@ def count_all_pairs(
 ) -> AllPairs:
     """Thresholds at the target rates over all non-mated pairs, and what every pair says at them.
 
-    Scores are cosines in float32. Takes two products of all embeddings with all, and memory for
-    the largest target: 4 to 12 bytes for each of its max(fmrs) x pairs accepted pairs.
+    Scores are cosines in float32. Takes one product of all embeddings with all, or three where the
+    largest target accepts more than `MOST_KEPT` pairs. Memory grows with the number of images, and
+    with that of mated pairs, but not with that of all pairs: it holds one block and `MOST_KEPT`
+    scores.
 
     Args:
       embeddings: Embeddings of the images.
@@ -123,20 +134,26 @@ def count_all_pairs(
         raise ValueError(f"pairs need two images; got {len(embeddings)}.")
     grid = _Grid(embeddings, person)
     pool = int((np.diag(grid.nonmated)[:-1] if within_groups else np.triu(grid.nonmated)).sum())
-    kept = 0
-    for target in fmrs:
-        try:
-            kept = max(kept, allowed(target, pool, rule=rule) + 1)
-        except InsufficientDataError:
-            continue
-    tail = _largest(grid, min(kept, pool), within_groups=within_groups)
+    resolved = [place for place, target in enumerate(fmrs) if _is_resolved(target, pool, rule)]
+    targets = [fmrs[place] for place in resolved]
+    kept = max((allowed(target, pool, rule=rule) + 1 for target in targets), default=0)
+    tail = _Tail.of(grid, min(kept, pool), within_groups=within_groups, most=MOST_KEPT)
     threshold = np.array([*(np.nan for _ in fmrs), *thresholds], np.float64)
-    for place, target in enumerate(fmrs):
-        try:
-            threshold[place] = threshold_in_tail(tail, pairs=pool, fmr=target, rule=rule)
-        except InsufficientDataError:
-            continue
-    return _count(grid, threshold)
+    if tail is None:
+        threshold[resolved] = _counted_thresholds(grid, targets, pool, rule, within_groups)
+    else:
+        threshold[resolved] = [
+            threshold_in_tail(tail.score, pairs=pool, fmr=target, rule=rule) for target in targets
+        ]
+    return _count(grid, threshold, None if within_groups else tail)
+
+
+def _is_resolved(fmr: float, pairs: int, rule: ThresholdRule) -> bool:
+    """Whether some pairs are enough for a target."""
+    try:
+        return allowed(fmr, pairs, rule=rule) > 0
+    except InsufficientDataError:
+        return False
 
 
 def resampled_all_pairs(
@@ -175,14 +192,14 @@ def resampled_all_pairs(
     each = images.sum(axis=1)
     mated_cell, mated_person = grid.cell[grid.mated_first], grid.subject[grid.mated_first]
     mated_score = grid.mated_scores().astype(np.float64)
-    tail = _Tail.of(grid, 2 * int(max(fmrs) * np.triu(grid.nonmated).sum()) + 2)
+    tail = _PeopleTail.of(grid, 2 * int(max(fmrs) * np.triu(grid.nonmated).sum()) + 2)
     for weights in draws.astype(np.int64):
         held = weights @ images
         nonmated = np.outer(held, held) - images.T @ (weights[:, None] ** 2 * images)
         nonmated[np.diag_indices(size)] //= 2
         pool = int(np.triu(nonmated).sum())
         while not tail.reaches(max(fmrs), pool, weights, rule):
-            tail = _Tail.of(grid, 2 * len(tail.score))
+            tail = _PeopleTail.of(grid, 2 * len(tail.score))
         threshold = np.array([tail.threshold(target, pool, weights, rule) for target in fmrs])
         copies = np.repeat(np.arange(people), weights)
         accepted = [tail.accepted(level, weights, size) for level in threshold]
@@ -225,7 +242,10 @@ class _Grid:
         self.names, self.subject = np.unique(embeddings.subject[order], return_inverse=True)
         person = embeddings.subject if person is None else person
         _, self.person = np.unique(person[order], return_inverse=True)
-        first, second = self._same_person()
+        first, second = self._same_person()  # `first` is the lower row of each pair
+        key = self._block_number(first, second)
+        by_block = np.argsort(key, kind="stable")
+        self._same = first[by_block], second[by_block], key[by_block]
         is_mated = self.subject[first] == self.subject[second]
         self.mated_first, self.mated_second = first[is_mated], second[is_mated]
         self.excluded = int((~is_mated).sum())
@@ -253,38 +273,201 @@ class _Grid:
             second.append(images[other])
         return np.concatenate(first), np.concatenate(second)
 
-    def blocks(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(first row, first column, scores) of the upper triangle; -inf where there is no pair."""
-        n = len(self.unit)
-        for row in range(0, n, BLOCK):
-            rows = slice(row, min(row + BLOCK, n))
-            for column in range(row, n, BLOCK):
-                columns = slice(column, min(column + BLOCK, n))
-                scores = self.unit[rows] @ self.unit[columns].T
-                np.clip(scores, -1.0, 1.0, out=scores)
-                scores[self.person[rows, None] == self.person[columns]] = -np.inf
-                if row == column:
-                    scores[np.tril_indices(len(scores))] = -np.inf
-                yield row, column, scores
+    def _block_number(
+        self, row: np.ndarray | int, column: np.ndarray | int
+    ) -> Int[np.ndarray, " pairs"] | int:
+        """A number of the block that holds each pair; numbers of later blocks are larger."""
+        return row // BLOCK * len(self.unit) + column // BLOCK
+
+    def blocks(self, *, within_groups: bool = False) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(first row, first column, scores) of the upper triangle; -inf where there is no pair.
+
+        A score may lie outside [-1, 1] by rounding. The next block overwrites the scores.
+
+        Args:
+          within_groups: Whether there are only the pairs within known groups.
+        """
+        memory = np.empty(BLOCK**2, np.float32)
+        unknown = len(self.groups)
+        one, other, number = self._same
+        for rows, columns in _upper_triangle(len(self.unit)):
+            row_cell, column_cell = self.cell[rows], self.cell[columns]
+            if within_groups and (row_cell[-1] < column_cell[0] or row_cell[0] == unknown):
+                continue  # cells ascend: no pair within a group
+            shape = len(row_cell), len(column_cell)
+            scores = memory[: shape[0] * shape[1]].reshape(shape)
+            np.matmul(self.unit[rows], self.unit[columns].T, out=scores)
+            own = self._block_number(rows.start, columns.start)
+            same = slice(*np.searchsorted(number, [own, own + 1]))
+            scores[one[same] - rows.start, other[same] - columns.start] = -np.inf
+            if rows == columns:
+                scores[np.tri(len(scores), dtype=bool)] = -np.inf
+            if within_groups and row_cell[0] != column_cell[-1]:
+                scores[
+                    (row_cell[:, None] != column_cell) | (row_cell[:, None] == unknown)
+                ] = -np.inf
+            yield rows.start, columns.start, scores
 
     def mated_scores(self) -> np.ndarray:
         """The score of every mated pair."""
         scores = np.empty(len(self.mated_first), np.float32)
-        for start in range(0, len(scores), BLOCK):
-            some = slice(start, start + BLOCK)
+        for some in blocks(len(scores), BLOCK):
             one, other = self.mated_first[some], self.mated_second[some]
             scores[some] = np.einsum("pd,pd->p", self.unit[one], self.unit[other])
         return np.clip(scores, -1.0, 1.0)
 
 
+def _upper_triangle(images: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the blocks that hold the pairs i <= j."""
+    sides = list(blocks(images, BLOCK))
+    for k, rows in enumerate(sides):
+        for columns in sides[k:]:
+            yield rows, columns
+
+
+def _reaching(scores: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The scores of a block from a floor on, clipped to [-1, 1], and their rows and columns.
+
+    The next lower float32 counts as the floor, too: a floor of more precision misses no score.
+    """
+    least = _ANY if floor <= -1 else np.nextafter(np.float32(min(floor, 1.0)), _ANY)
+    flat = scores.reshape(-1)
+    place = np.flatnonzero(flat >= least)
+    row, column = np.divmod(place, scores.shape[1])
+    return np.clip(flat[place], -1.0, 1.0), row, column
+
+
 @dataclass(frozen=True)
 class _Tail:
+    """The largest non-mated scores, descending, and the two images of each.
+
+    Attributes:
+      score: Scores, with all that equal the last one.
+      first: Row of one image of each pair.
+      second: Row of the other image, a larger number.
+    """
+
+    score: Float[np.ndarray, " kept"]
+    first: Int[np.ndarray, " kept"]
+    second: Int[np.ndarray, " kept"]
+
+    @classmethod
+    def of(
+        cls, grid: _Grid, kept: int, *, within_groups: bool = False, most: int | None = None
+    ) -> "_Tail | None":
+        """At least `kept` scores, or all; None where these are more than `most`.
+
+        Args:
+          grid: The images.
+          kept: How many scores are wanted.
+          within_groups: Whether the pairs within known groups count alone.
+          most: Limit of the scores that are kept; None keeps any number.
+        """
+        if most is not None and kept > most:
+            return None
+        parts = [(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.int32))]
+        held, floor = 0, -1.0
+        for row, column, scores in grid.blocks(within_groups=within_groups) if kept else ():
+            score, one, other = _reaching(scores, floor)
+            # numbers of images fit 32 bits: these arrays are most of the memory
+            parts.append((score, (one + row).astype(np.int32), (other + column).astype(np.int32)))
+            held += len(score)
+            if held > 2 * kept + BLOCK:
+                parts = [_largest(parts, kept)]
+                held, floor = len(parts[0][0]), float(parts[0][0].min())
+                if most is not None and held > most + kept:
+                    return None
+        score, one, other = _largest(parts, kept)
+        if most is not None and len(score) > most:
+            return None
+        order = np.argsort(-score, kind="stable")
+        return cls(score[order], one[order], other[order])
+
+
+def _largest(parts: list[tuple[np.ndarray, ...]], kept: int) -> tuple[np.ndarray, ...]:
+    """The `kept` largest scores and those equal to the last one, with their images."""
+    score, one, other = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if len(score) <= kept:
+        return score, one, other
+    least = np.partition(score, len(score) - kept)[len(score) - kept]
+    chosen = score >= least
+    return score[chosen], one[chosen], other[chosen]
+
+
+class _ScoreCounts:
+    """How often each score occurs among the non-mated ones, near some ranks; keeps no score.
+
+    A first pass counts the upper halves of the scores' bits. A second one counts the lower halves
+    of the scores whose upper half the ranks need: together the halves are the score.
+
+    Args:
+      grid: The images.
+      within_groups: Whether the pairs within known groups count alone.
+      ranks: Ranks of scores, 1 for the largest one.
+    """
+
+    def __init__(self, grid: _Grid, within_groups: bool, ranks: Sequence[int]) -> None:
+        self._grid, self._within_groups = grid, within_groups
+        self._upper = np.zeros(BINS, np.int64)
+        for key in self._keys():
+            self._upper += np.bincount(key >> 16, minlength=BINS)
+        self._lower: dict[int, np.ndarray] = {}
+        for rank in ranks:
+            place, _ = _of_rank(self._upper, rank)
+            above = np.flatnonzero(self._upper[place + 1 :])[:1] + place + 1
+            self._lower |= {b: np.zeros(BINS, np.int64) for b in (place, *above.tolist())}
+        for key in self._keys():
+            for place, counts in self._lower.items():
+                counts += np.bincount(key[key >> 16 == place] & (BINS - 1), minlength=BINS)
+
+    def score(self, rank: int) -> tuple[np.float32, int]:
+        """The score of one of the ranks, and how many scores are larger; so of that number, too."""
+        place, above = _of_rank(self._upper, rank)
+        low, above_in_bin = _of_rank(self._lower[place], rank - above)
+        return from_ordered_bits(np.array([place << 16 | low]))[0], above + above_in_bin
+
+    def _keys(self) -> Iterator[np.ndarray]:
+        for _, _, scores in self._grid.blocks(within_groups=self._within_groups):
+            score, _, _ = _reaching(scores, -1.0)
+            yield ordered_bits(score)
+
+
+def _of_rank(counts: np.ndarray, rank: int) -> tuple[int, int]:
+    """The place that holds the rank-th largest of counted values, and how many lie above it."""
+    from_here_on = np.cumsum(counts[::-1])[::-1]
+    place = int(np.flatnonzero(from_here_on >= rank)[-1])
+    return place, int(from_here_on[place] - counts[place])
+
+
+def _counted_thresholds(
+    grid: _Grid, fmrs: Sequence[float], pool: int, rule: ThresholdRule, within_groups: bool
+) -> list[float]:
+    """The thresholds at some targets that the pairs resolve, whatever their number."""
+    ranks = [min(allowed(target, pool, rule=rule), pool) for target in fmrs]
+    near = {near for rank in ranks for near in (rank, min(rank + 1, pool))}
+    counts = _ScoreCounts(grid, within_groups, sorted(near))
+    thresholds = []
+    for target, rank in zip(fmrs, ranks, strict=True):
+        largest = [counts.score(rank)[0]]
+        if rule == "at_most" and rank < pool:
+            following, larger = counts.score(rank + 1)
+            largest = [counts.score(larger)[0] if larger else following, following]
+        thresholds.append(
+            threshold_in_tail(
+                np.array(largest), pairs=pool, fmr=target, rule=rule, skipped=rank - 1
+            )
+        )
+    return thresholds
+
+
+@dataclass(frozen=True)
+class _PeopleTail:
     """The largest non-mated scores, descending, and whose they are.
 
     Attributes:
-      score: The scores.
+      score: Scores.
       first: One person of each, as a place among the people.
-      second: The other.
+      second: The other person.
       cells: Both cells of each score, as first * size + second.
       whole: Whether these are all scores that there are.
     """
@@ -296,21 +479,15 @@ class _Tail:
     whole: bool
 
     @classmethod
-    def of(cls, grid: _Grid, kept: int) -> "_Tail":
+    def of(cls, grid: _Grid, kept: int) -> "_PeopleTail":
         """As many scores as `kept` says, or all."""
         pool = int(np.triu(grid.nonmated).sum())
-        kept = min(kept, pool)
-        largest = _largest(grid, kept, within_groups=False)
-        floor = largest[-1] if kept else np.float32(np.inf)
-        found = [(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))]
-        for row, column, scores in grid.blocks():
-            one, other = np.nonzero(scores >= floor)  # where there is no pair, -inf
-            found.append((scores[one, other], one + row, other + column))
-        score, one, other = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.argsort(-score, kind="stable")
-        one, other = one[order], other[order]
+        tail = _Tail.of(grid, min(kept, pool))
+        assert tail is not None
+        one, other = tail.first, tail.second
         cells = grid.cell[one] * (len(grid.groups) + 1) + grid.cell[other]
-        return cls(score[order], grid.subject[one], grid.subject[other], cells, len(score) == pool)
+        whole = len(tail.score) == pool
+        return cls(tail.score, grid.subject[one], grid.subject[other], cells, whole)
 
     def reaches(self, fmr: float, pool: int, weights: np.ndarray, rule: ThresholdRule) -> bool:
         """Whether the threshold at the rate is among the scores of a resample."""
@@ -344,32 +521,27 @@ class _Tail:
         return weights[self.first] * weights[self.second]
 
 
-def _largest(grid: _Grid, kept: int, *, within_groups: bool) -> Float[np.ndarray, " kept"]:
-    """The largest non-mated scores, descending, merged block by block."""
-    found = [np.zeros(0, np.float32)]
-    held, floor = 0, np.float32(-1.0)
-    for row, column, scores in grid.blocks() if kept else ():
-        if within_groups:
-            one = grid.cell[row : row + scores.shape[0], None]
-            other = grid.cell[column : column + scores.shape[1]]
-            scores[(one != other) | (one == len(grid.groups))] = -np.inf
-        chosen = scores[scores >= floor]
-        found.append(chosen)
-        held += len(chosen)
-        if held > 2 * kept + BLOCK**2:
-            found = [_top(np.concatenate(found), kept)]
-            held, floor = kept, found[0].min()
-    return np.sort(_top(np.concatenate(found), kept))[::-1]
+def _accepted(
+    grid: _Grid, lowest: float, tail: _Tail | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Scores and both images of all non-mated pairs from a threshold on, and perhaps of others.
+
+    Args:
+      grid: The images.
+      lowest: The threshold.
+      tail: The largest scores over all pairs, where they were kept.
+    """
+    if tail is not None and len(tail.score) and lowest >= tail.score[-1]:
+        for some in blocks(len(tail.score), BLOCK**2):
+            yield tail.score[some], tail.first[some], tail.second[some]
+        return
+    for row, column, scores in grid.blocks():
+        score, first, second = _reaching(scores, lowest)
+        yield score, first + row, second + column
 
 
-def _top(scores: np.ndarray, kept: int) -> np.ndarray:
-    if len(scores) <= kept:
-        return scores
-    return np.partition(scores, len(scores) - kept)[len(scores) - kept :]
-
-
-def _count(grid: _Grid, threshold: np.ndarray) -> AllPairs:
-    """The second pass: at how many of the thresholds each pair is accepted, added up."""
+def _count(grid: _Grid, threshold: np.ndarray, tail: _Tail | None) -> AllPairs:
+    """At how many of the thresholds each pair is accepted, added up."""
     order = np.argsort(threshold)  # NaN last
     known = order[~np.isnan(threshold[order])]
     ascending = threshold[known]
@@ -377,10 +549,8 @@ def _count(grid: _Grid, threshold: np.ndarray) -> AllPairs:
     # entry [l] counts the pairs whose score reaches exactly the first l thresholds
     cells = np.zeros((levels + 1) * size * size, np.int64)
     persons = np.zeros((levels + 1) * people, np.int64)
-    for row, column, scores in grid.blocks() if levels else ():
-        first, second = np.nonzero(scores >= ascending[0])
-        level = np.searchsorted(ascending, scores[first, second].astype(np.float64), side="right")
-        first, second = first + row, second + column
+    for score, first, second in _accepted(grid, ascending[0], tail) if levels else ():
+        level = np.searchsorted(ascending, score.astype(np.float64), side="right")
         a, b = grid.cell[first], grid.cell[second]
         cells += np.bincount((level * size + a) * size + b, minlength=len(cells))
         for side in (first, second):

@@ -1,5 +1,6 @@
 """All pairs in blocks, against all pairs scored one by one."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -43,11 +44,13 @@ def one_by_one(e, person):
     return (np.array(column) for column in zip(*rows, strict=True))
 
 
-@pytest.mark.parametrize("block", [7, 64, 4096])
+@pytest.mark.parametrize("kept", [5, 1 << 24])
+@pytest.mark.parametrize("block", [7, 4096])
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("rule", ["at_most", "ceil_ge", "cifp_strict"])
-def test_counts_are_those_of_pairs_scored_one_by_one(monkeypatch, block, within, rule):
+def test_counts_are_those_of_pairs_scored_one_by_one(monkeypatch, kept, block, within, rule):
     monkeypatch.setattr(all_pairs, "BLOCK", block)
+    monkeypatch.setattr(all_pairs, "MOST_KEPT", kept)
     e = embeddings()
     person = np.where(e.subject == 10 * 7 + 3, 5 * 7 + 3, e.subject)  # two numbers, one person
     found = count_all_pairs(e, fmrs=FMRS, person=person, within_groups=within, rule=rule)
@@ -118,6 +121,32 @@ def test_a_resample_counts_the_pairs_of_people_who_are_copied():
             np.testing.assert_array_equal(getattr(counted, name), getattr(expected, name), name)
         assert (counted.person == expected.person // 100).all()
         assert np.isnan(counted.threshold[1]) and counted.false_matches[0].sum() > 0
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 24])
+def test_equal_cosines_are_accepted_or_rejected_together(monkeypatch, kept):
+    monkeypatch.setattr(all_pairs, "MOST_KEPT", kept)
+    subject = np.arange(5)
+    vectors = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
+    e = Embeddings(subject.astype(str), subject, subject * 0, ("a",), vectors)
+    # the ten cosines: 1 three times, 0 four times, -1 three times
+    found = count_all_pairs(e, fmrs=(0.2, 0.3, 0.6, 0.7, 0.9), thresholds=(-1.0, 0.0, 1.5))
+    above_one = np.nextafter(np.float32(1), np.float32(2))
+    assert found.threshold.tolist() == [above_one, 1, 1, 0, 0, -1, 0, 1.5]
+    assert found.false_matches[:, 0, 0].tolist() == [0, 3, 3, 7, 7, 10, 7, 0]
+
+
+def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
+    monkeypatch.setattr(all_pairs, "BLOCK", 32)
+    monkeypatch.setattr(all_pairs, "MOST_KEPT", 1 << 10)
+    peaks = []
+    for people in (100, 400):  # sixteen times as many pairs
+        e = embeddings(people=people, images=2)
+        tracemalloc.start()
+        assert count_all_pairs(e, fmrs=[0.5, 1e-3]).pairs > people**2
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0], "tables of 512 KiB a pass, and what grows with the images"
 
 
 def test_no_pair_is_missing_or_twice():
