@@ -4,11 +4,13 @@ The settings of an entry are its defaults, made small by `SMALL`, a table by the
 new entry is tried without a line here, unless it needs a setting that has no default.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from fairjax import config as config_lib
@@ -20,6 +22,7 @@ from fairjax.run.build import build_run
 from fairjax.run.prepare import EPOCH, abstract_batch, make_method
 from fairjax.run.settings import RunSettings
 
+Changes = tuple[tuple[str, Any], ...]
 PIXELS, ROWS, PEOPLE = 16, 8, 12
 GROUPS = ("amber", "jade", "onyx")
 # By its name, what a setting is lowered to; one that is lower already stays.
@@ -83,13 +86,16 @@ def _shrink(section: ConfigDict) -> ConfigDict:
     return section
 
 
-def tiny_settings(method: str, backbone: str, dtype: str = "float32") -> RunSettings:
+def tiny_settings(
+    method: str, backbone: str, dtype: str = "float32", changes: Changes = ()
+) -> RunSettings:
     """Settings of a run with this method and backbone on images of PIXELS; SGD, a constant rate.
 
     Args:
       method: Key of METHODS.
       backbone: Key of BACKBONES.
       dtype: Type of the backbone's computation.
+      changes: Other keys of the config and their values.
 
     Raises:
       AssertionError: If they do not go together; says what was refused.
@@ -104,6 +110,7 @@ def tiny_settings(method: str, backbone: str, dtype: str = "float32") -> RunSett
     config.method = tiny_section(config_lib.method, method)
     config.method.update(_FITTING.get(method, {}))
     config.backbone = tiny_section(config_lib.backbone, backbone)
+    config.update_from_flattened_dict(dict(changes))
     refused = ""
     for depth in _DEPTHS if "depth" in config.backbone else (None,):
         if depth:
@@ -124,7 +131,7 @@ def tiny_settings(method: str, backbone: str, dtype: str = "float32") -> RunSett
 
 
 @functools.cache
-def settings_of_method(name: str, dtype: str = "float32") -> RunSettings:
+def settings_of_method(name: str, dtype: str = "float32", changes: Changes = ()) -> RunSettings:
     """Tiny settings of a method, on the first of the backbones that it accepts."""
     refused = []
     quickest = ("vit", "resnet")  # to compile
@@ -132,10 +139,24 @@ def settings_of_method(name: str, dtype: str = "float32") -> RunSettings:
         BACKBONES, key=lambda name: quickest.index(name) if name in quickest else 2
     ):
         try:
-            return tiny_settings(name, backbone, dtype)
+            return tiny_settings(name, backbone, dtype, changes)
         except AssertionError as error:
             refused.append(str(error))
     raise AssertionError(refused[0])
+
+
+def with_sgd(settings: RunSettings, **train: Any) -> RunSettings:
+    """The settings, with SGD for each part that has an optimiser of its own."""
+
+    def make_sgd_method(**supplied: Any) -> Method:
+        method = settings.make_method(**supplied)
+        return dataclasses.replace(
+            method, own_optimizers=dict.fromkeys(method.own_optimizers, optax.sgd)
+        )
+
+    return dataclasses.replace(
+        settings, make_method=make_sgd_method, train=dataclasses.replace(settings.train, **train)
+    )
 
 
 def build_method(name: str) -> Method:

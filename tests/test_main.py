@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import several_processes
 from filelock import FileLock
 
 from fairjax import main as door
@@ -143,18 +144,22 @@ def test_four_devices_equal_one(one_device, tmp_path):
     np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
 
 
-@pytest.mark.slow
-def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, tmp_path):
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Folder of a run by two processes of two devices; beside it what `several_processes` left."""
+    folder = tmp_path_factory.mktemp("two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    logs = [tmp_path / f"process{k}.log" for k in range(2)]
+    logs = [folder / f"process{k}.log" for k in range(2)]
+    script = ROOT / "tests" / "several_processes.py"
     with contextlib.ExitStack() as stack:
         processes = []
         for k, log in enumerate(logs):
             flags = [f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={k}"]
+            run = [f"--config={TINY}", f"--workdir={folder / 'run'}", *flags]
             process = subprocess.Popen(
-                command(tmp_path / "run", *flags),
+                [sys.executable, str(script), str(folder), *run],
                 stdout=stack.enter_context(log.open("w")),
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
@@ -165,13 +170,46 @@ def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, tmp_p
             processes.append(process)
         codes = [process.wait(timeout=600) for process in processes]
     assert codes == [0, 0], "\n".join(log.read_text()[-2000:] for log in logs)
-    tmp_path /= "run"
-    expected, got = losses(one_device[0]), losses(tmp_path)
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, two_processes):
+    expected, got = losses(one_device[0]), losses(two_processes)
     assert got.keys() == expected.keys()
     np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
-    environment_said = json.loads((tmp_path / "environment.json").read_text())
+    environment_said = json.loads((two_processes / "environment.json").read_text())
     assert environment_said["devices"]["processes"] == 2
-    assert (tmp_path / "report.html").exists()
+    assert (two_processes / "report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", several_processes.KINDS)
+def test_two_processes_four_devices_and_one_have_the_same_losses(two_processes, kind):
+    got = json.loads((two_processes.parent / "losses.json").read_text())[kind]
+    assert len(got) == several_processes.STEPS and len(set(got)) > 1
+    # TFC compiles slowly; `test_every_method` compares its steps on four devices and on one
+    for devices in (4,) if kind == "time_frequency" else (4, 1):
+        steps = several_processes.train(kind, devices)
+        np.testing.assert_allclose([loss for _, loss, _ in steps], got, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fpr_penalty", "adversarial_removal"])
+def test_a_split_head_and_an_adversary_resume_on_two_devices_and_then_on_one(
+    two_processes, tmp_path, kind
+):
+    """What two processes of two devices saved, class weights on two of them, is restored."""
+    got = json.loads((two_processes.parent / "losses.json").read_text())[kind]
+    folder = shutil.copytree(two_processes.parent / kind, tmp_path / kind)
+    for devices in (2, 1):
+        recipe = several_processes.recipe_of(kind, several_processes.mesh_of(kind, devices))
+        with several_processes.saved(folder) as checkpoints:
+            state, _ = checkpoints.restore(recipe.abstract_state)
+            number, loss, state = next(several_processes.train(kind, devices, state))
+            np.testing.assert_allclose(loss, got[number - 1], rtol=1e-4)
+            checkpoints.save(state, step=number, config={}, position={}, metrics=None)
+    assert number == several_processes.STEPS
 
 
 @pytest.mark.slow

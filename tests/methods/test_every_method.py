@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from every_entry import ROWS, batch, build_method, settings_of_method, tiny_dataset
+from every_entry import ROWS, batch, build_method, settings_of_method, tiny_dataset, with_sgd
 
 from fairjax.core.types import Method
 from fairjax.methods import METHODS
@@ -21,7 +21,6 @@ from fairjax.optim.freeze import belongs, name_of
 from fairjax.run import sharding
 from fairjax.run.checkpoint import Checkpoints
 from fairjax.run.recipe import Recipe, make_recipe
-from fairjax.run.settings import RunSettings
 
 RATE, DECAY = 0.05, 0.01
 KEY = jax.random.key(7)
@@ -88,20 +87,6 @@ def after_sgd(name: str, params, gradients):
         return p - RATE * (g + decay * p)
 
     return jax.tree_util.tree_map_with_path(one, params, gradients)
-
-
-def with_sgd(settings: RunSettings, **train) -> RunSettings:
-    """The settings, with SGD for each part that has an optimiser of its own."""
-
-    def make_method(**supplied):
-        method = settings.make_method(**supplied)
-        return dataclasses.replace(
-            method, own_optimizers=dict.fromkeys(method.own_optimizers, optax.sgd)
-        )
-
-    return dataclasses.replace(
-        settings, make_method=make_method, train=dataclasses.replace(settings.train, **train)
-    )
 
 
 @functools.cache
