@@ -24,8 +24,8 @@ from fairjax.run.checksum import checksums
 from fairjax.run.state import TrainState
 from fairjax.run.workdir import WorkdirError, read_checked, read_json, write_json
 
-# Orbax gives a write 20 minutes, then the run fails. A large state on a slow disk, or processes that
-# wait for a stopped neighbour's processor, take longer and lose nothing. A process that is gone is
+# Orbax gives a write 20 minutes, then the run fails. A large state on a slow disk, or a machine
+# whose processors others keep busy, takes longer and loses nothing. A process that is gone is
 # noticed by `fairjax.run.peers`, not by this limit.
 _WRITE_TIMEOUT_S = 24 * 3600
 ASIDE = "checkpoints_damaged"  # beside the checkpoints; nothing that was saved is ever deleted

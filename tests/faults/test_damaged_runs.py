@@ -1,6 +1,9 @@
 """The files of a run that a report is made of, each damaged in every way: one line, or a report."""
 
+import errno
+import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from fairjax.cli import main
 from fairjax.config import load
+from fairjax.core import files
 from fairjax.core.results import load_results
 from fairjax.run.workdir import is_finished
 
@@ -62,6 +66,35 @@ def test_a_run_is_finished_when_its_last_file_is_there(finished, tmp_path):
     assert is_finished(folder)
     (folder / "outcome.json").unlink()  # killed between the predictions and it
     assert not is_finished(folder)
+
+
+def test_a_full_disk_at_any_write_is_one_line_and_loses_nothing(
+    finished, tmp_path, capsys, monkeypatch
+):
+    whole = shutil.copytree(finished, tmp_path / "whole")
+    count, sync = itertools.count(), os.fsync
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: (next(count), sync(descriptor)))
+    assert main(["report", str(whole)]) == 0
+    writes = next(count)
+    assert writes >= 2, "results and report"
+    folder = shutil.copytree(finished, tmp_path / "run")
+    for write in range(writes):
+        calls = itertools.count()
+
+        def full(descriptor, calls=calls, write=write):
+            if next(calls) >= write:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            sync(descriptor)
+
+        monkeypatch.setattr(files.os, "fsync", full)
+        capsys.readouterr()
+        assert main(["report", str(folder)]) == 1
+        said = capsys.readouterr().err.strip().splitlines()[-1]
+        assert said.startswith("fairjax: ") and "No space left on device" in said
+        assert str(folder) in said and not list(folder.glob("*.partial"))
+    monkeypatch.setattr(files.os, "fsync", sync)
+    assert main(["report", str(folder)]) == 0
+    assert (folder / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
 @pytest.mark.parametrize(
