@@ -116,6 +116,13 @@ def step_bytes(
     Raises:
       ValueError: If the backend cannot say.
     """
+    return device_bytes(compile_step(settings, recipe, examples, mesh, batch=batch))
+
+
+def compile_step(
+    settings: InputSettings, recipe: Recipe, examples: Examples, mesh: Mesh, *, batch: int
+) -> jax.stages.Compiled:
+    """The program of a training step on a batch of so many rows; nothing is allocated."""
 
     def spread(shapes: PyTree, place: NamedSharding) -> PyTree:
         return jax.tree.map(
@@ -126,10 +133,19 @@ def step_bytes(
     key = spread(jax.eval_shape(lambda: jax.random.key(0)), sharding.replicated(mesh))
     step = recipe.step_with_frozen(recipe.freezing.always)
     with jax.set_mesh(mesh):
-        memory = step.lower(recipe.abstract_state, rows, key).compile().memory_analysis()
+        return step.lower(recipe.abstract_state, rows, key).compile()
+
+
+def device_bytes(program: jax.stages.Compiled) -> int:
+    """Bytes of each device while a program runs: arguments, results and workspace.
+
+    Raises:
+      ValueError: If the backend cannot say.
+    """
+    memory = program.memory_analysis()
     if memory is None:
         raise ValueError(f"{jax.default_backend()} does not say what memory a program needs.")
-    return (
+    return int(
         memory.argument_size_in_bytes
         + memory.output_size_in_bytes
         - memory.alias_size_in_bytes  # of the state, which is donated
