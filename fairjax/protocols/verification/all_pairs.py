@@ -274,8 +274,8 @@ class _Grid:
         return np.concatenate(first), np.concatenate(second)
 
     def _block_number(
-        self, row: np.ndarray | int, column: np.ndarray | int
-    ) -> Int[np.ndarray, " pairs"] | int:
+        self, row: Int[np.ndarray, "*pairs"], column: Int[np.ndarray, "*pairs"]
+    ) -> Int[np.ndarray, "*pairs"]:
         """A number of the block that holds each pair; numbers of later blocks are larger."""
         return row // BLOCK * len(self.unit) + column // BLOCK
 
@@ -297,8 +297,8 @@ class _Grid:
             shape = len(row_cell), len(column_cell)
             scores = memory[: shape[0] * shape[1]].reshape(shape)
             np.matmul(self.unit[rows], self.unit[columns].T, out=scores)
-            own = self._block_number(rows.start, columns.start)
-            same = slice(*np.searchsorted(number, [own, own + 1]))
+            own = self._block_number(np.array(rows.start), np.array(columns.start))
+            same = slice(*np.searchsorted(number, own + np.arange(2)))
             scores[one[same] - rows.start, other[same] - columns.start] = -np.inf
             if rows == columns:
                 scores[np.tri(len(scores), dtype=bool)] = -np.inf
@@ -365,7 +365,9 @@ class _Tail:
         """
         if most is not None and kept > most:
             return None
-        parts = [(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.int32))]
+        parts: list[tuple[np.ndarray, ...]] = [
+            (np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.int32))
+        ]
         held, floor = 0, -1.0
         for row, column, scores in grid.blocks(within_groups=within_groups) if kept else ():
             score, one, other = _reaching(scores, floor)
