@@ -11,7 +11,7 @@ written. The faults:
     damage    a flipped bit in a file of the newest checkpoint, or half of the file cut off
     gone      the folder of checkpoints disappears while the run trains, and comes back
     writers   two runs of one folder at once
-    clock     the wall clock jumps by a day to and fro
+    clock     the wall clock is set back by an hour, twice, while the run trains
 
 After each fault the same line is started again until the run is finished. A fault is survived if
 the weights are bit for bit those of the undisturbed run and so are the results; else it is lost.
@@ -248,13 +248,13 @@ def two_writers(run: Run) -> Iterator[Hook]:
 
 
 def jump_clock() -> None:
-    """In the run's process: the wall clock is a day off, in turn early and late."""
-    clock, sign = time.time, itertools.cycle((1, -1))
-    time.time = lambda: clock() + 86400 * next(sign)
+    """In the run's process: the wall clock is an hour fast, then right, then an hour slow."""
+    clock, looks = time.time, itertools.count()
+    time.time = lambda: clock() + 3600 * (1 - min(next(looks) // 300, 2))
 
 
 def clocks(run: Run) -> Iterator[Hook]:
-    """A wall clock that jumps at every look."""
+    """A wall clock that is set back while the run trains."""
 
     def fault() -> None:
         process = run.start(jump_clock)

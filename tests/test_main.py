@@ -169,7 +169,7 @@ def two_processes(tmp_path_factory):
             stack.callback(process.wait)
             stack.callback(process.kill)
             processes.append(process)
-        codes = [process.wait(timeout=600) for process in processes]
+        codes = [process.wait(timeout=1200) for process in processes]
     assert codes == [0, 0], "\n".join(log.read_text()[-2000:] for log in logs)
     return folder / "run"
 

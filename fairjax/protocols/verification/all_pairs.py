@@ -7,8 +7,8 @@ from them. Where these are too many to keep, two passes count the bits of all sc
 the same thresholds, and a third pass counts at them. Every pass multiplies the same blocks, so the
 counts are exact for the scores that were compared.
 
-The product of embeddings is a matrix product in float32 by NumPy's BLAS, on all processors. It
-takes most of the time (`benchmarks/all_pairs.py`), so that a compiled program would not be faster.
+The product of embeddings is NumPy's, in float32, on all processors. It takes half of the time or
+more (`benchmarks/all_pairs.py`), and a compiled program would have to compute it, too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -265,12 +265,14 @@ class _Grid:
     def _same_person(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows of every pair of images of one person, under whichever numbers."""
         order = np.argsort(self.person, kind="stable")
-        starts = np.flatnonzero(np.diff(self.person[order], prepend=-1))
+        images = np.bincount(self.person)
+        start = np.cumsum(images) - images
         first, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for images in np.split(order, starts[1:]):
-            one, other = np.triu_indices(len(images), 1)
-            first.append(images[one])
-            second.append(images[other])
+        for number in np.unique(images):  # all people with so many images at once
+            one, other = np.triu_indices(number, 1)
+            theirs = start[images == number, None]
+            first.append(order[theirs + one].reshape(-1))
+            second.append(order[theirs + other].reshape(-1))
         return np.concatenate(first), np.concatenate(second)
 
     def _block_number(
