@@ -6,13 +6,14 @@ Compiles the training step for so many virtual CPU devices, and runs nothing. Ea
 same number of rows whatever the number of devices: the global batch grows with it.
 
     balancedface   IResNet-50, 28,000 people, streamed CosFace head with the FPR penalty
-    two_million    the same with 2,000,000 people
+    two_million    the same with 2,000,000 people, without the penalty, which takes up to 2^31 cosines
     mae            masked autoencoder, ViT-B/16, 224 pixels, bfloat16
 
-The class weights are split over all devices. One line of JSON each: the collectives of the program
-and the bytes that each device sends for them in a ring; of these, what the class head sends (all
-but the gradients of the other weights); bytes of a device in the step; floating-point operations
-of a device. Then the roofline's reading for a chip and a network: seconds that the arithmetic, and
+The class weights are split over all devices, but over 128 at most: devices with the same shard
+add up their gradients. One line of JSON each: the collectives of the program and the bytes that
+each device sends for them in a ring; of these, all but the gradients of the weights beside the
+head; bytes of a device in the step; floating-point operations of a device. Then the roofline's
+reading for a chip and a network: seconds that the arithmetic, and
 that the network, would take at least.
 """
 
@@ -72,15 +73,17 @@ def sent(program: str, devices: int) -> tuple[dict[str, int], list[tuple[str, fl
 def config_of(case: str, devices: int) -> Any:
     """The config of a case."""
     from fairjax import config as config_lib
+    from fairjax.heads import ROWS_MULTIPLE
 
     rows = ROWS[case] * devices
     if case == "mae":
         config = config_lib.load("configs/utkface/mae.py")
         config.backbone = config_lib.vit("base", positions="sincos")
     else:
-        config = config_lib.load("configs/recognition/margin.py:method=fpr_penalty,depth=50")
+        method = "cosface" if case == "two_million" else "fpr_penalty"
+        config = config_lib.load(f"configs/recognition/margin.py:method={method},depth=50")
         config.method.head.name = "streamed"
-        config.train.head_shards = devices
+        config.train.head_shards = min(devices, ROWS_MULTIPLE)
     config.compute_dtype = "bfloat16"
     config.train.batch_size = rows
     return config

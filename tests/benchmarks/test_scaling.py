@@ -32,3 +32,4 @@ def test_each_case_is_a_config_that_fits_its_devices():
         config = scaling.config_of(case, 8)
         assert config.train.batch_size == 8 * scaling.ROWS[case]
     assert scaling.config_of("two_million", 8).train.head_shards == 8
+    assert scaling.config_of("two_million", 512).train.head_shards == 128
