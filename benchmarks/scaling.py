@@ -6,7 +6,7 @@ Compiles the training step for so many virtual CPU devices, and runs nothing. Ea
 same number of rows whatever the number of devices: the global batch grows with it.
 
     balancedface   IResNet-50, 28,000 people, streamed CosFace head with the FPR penalty
-    two_million    the same with 2,000,000 people, without the penalty, which takes up to 2^31 cosines
+    two_million    2,000,000 people, without the penalty, which takes 2^31 cosines at most
     mae            masked autoencoder, ViT-B/16, 224 pixels, bfloat16
 
 The class weights are split over all devices, but over 128 at most: devices with the same shard
@@ -14,7 +14,8 @@ add up their gradients. One line of JSON each: the collectives of the program an
 each device sends for them in a ring; of these, all but the gradients of the weights beside the
 head; bytes of a device in the step; floating-point operations of a device. Then the roofline's
 reading for a chip and a network: seconds that the arithmetic, and
-that the network, would take at least.
+that the network, would take at least. XLA counts the operations inside a loop once, so those of a
+streamed head are more.
 """
 
 import argparse
