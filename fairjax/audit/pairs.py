@@ -41,7 +41,15 @@ from fairjax.audit.tables import (
     read_batches,
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
-from fairjax.core.names import alike, clean, clean_path, counted, folded, is_unknown
+from fairjax.core.names import (
+    alike,
+    clean,
+    clean_path,
+    counted,
+    folded,
+    how_unknown,
+    is_unknown,
+)
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
@@ -151,11 +159,11 @@ class PairTable:
             if empty and (there := np.isin(sides[-1], empty)).any():
                 row = int(np.argmax(there))
                 word = list(names)[sides[-1][row]]
-                how = f"{word!r}, which says nothing" if word else "empty"
                 keep = "" if needed and not word else keep
                 keep += ", --group-names takes it for a group" if word and not needed else ""
                 raise InputError(
-                    f"{self.path}, data row {batch.start + row}: {column} ({what}) is {how}{keep}."
+                    f"{self.path}, data row {batch.start + row}: {column} ({what}) is "
+                    f"{how_unknown(word)}{keep}."
                 )
         return np.stack(sides, axis=1)
 
@@ -188,9 +196,10 @@ class PairTable:
             [float(word in accept) if word else np.nan for word in word_of], np.float64
         )[code]
         if (missing := np.isnan(value)).any() and not self.asked.failures:
+            row = int(np.argmax(missing))
             raise InputError(
-                f"{self.path}, data row {start + int(np.argmax(missing))}: "
-                f"{self.layout.decision} is empty; --failures counts such pairs."
+                f"{self.path}, data row {start + row}: {self.layout.decision} is "
+                f"{how_unknown(list(names)[code[row]])}; --failures counts such pairs."
             )
         return value
 
@@ -531,10 +540,12 @@ class PairTable:
             found = self._looked_up(self.people.groups[column], key)
             words.append(self._grouped_words(found, attribute, part))
             if "" in words[-1] and not self.asked.unknown_groups:
-                who = list(self.names[key])[words[-1].index("")]
+                place = words[-1].index("")
+                who, word = list(self.names[key])[place], found[place]
+                keep = ", --group-names takes it for a group" if word else ""
                 raise InputError(
-                    f"{self.people.source}: the {part} of {who!r} is empty; --unknown-groups keeps "
-                    "such people among everyone only."
+                    f"{self.people.source}: the {part} of {who!r} is {how_unknown(word)}; "
+                    f"--unknown-groups keeps such people among everyone only{keep}."
                 )
             codes.append(columns[key])
         check_names(words, str(self.path))

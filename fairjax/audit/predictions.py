@@ -26,7 +26,7 @@ from fairjax.audit.tables import (
     not_a_number,
     read_batches,
 )
-from fairjax.core.names import clean_path, counted, is_unknown
+from fairjax.core.names import clean_path, counted, how_unknown, is_unknown
 from fairjax.core.results import Results
 from fairjax.protocols import attributes
 
@@ -172,6 +172,7 @@ def audit_predictions(
         cluster=answering.cluster,
         decision_rule=rule,
         limits=_with_silent(rows, answered, by_name),
+        more_tests=attributes.ANSWER_TESTS if columns.no_answer else 0,
         **settings,
         **drawing,
     )
@@ -180,7 +181,13 @@ def audit_predictions(
     right = np.zeros(len(rows), bool)
     right[answered] = label == prediction
     more = attributes.measure_answers(
-        answered, right, group=rows.group, cluster=rows.cluster, **settings, **drawing
+        answered,
+        right,
+        group=rows.group,
+        cluster=rows.cluster,
+        more_tests=attributes.decision_tests(classes),
+        **settings,
+        **drawing,
     )
     return replace(results, measures=[*results.measures, *more])
 
@@ -217,13 +224,14 @@ def _read(path: Source, columns: Columns, asked: Asked, by: str) -> _Rows:
             if nothing and (there := np.isin(code, nothing)).any():
                 row = int(np.argmax(there))
                 word = list(words[name])[code[row]]
-                how = f"{word!r}, which says nothing" if word else "empty"
                 keep = ""
                 if name in parts.values():
                     keep = "; --unknown-groups keeps such rows among everyone only"
                 elif word and name in _both(columns):
                     keep = "; --classes names it if it is a class"
-                raise InputError(f"{path}, data row {batch.start + row}: {name} is {how}{keep}.")
+                raise InputError(
+                    f"{path}, data row {batch.start + row}: {name} is {how_unknown(word)}{keep}."
+                )
         if columns.probability:
             chances.append(_checked(path, columns.probability, batch))
     whole = {name: np.concatenate(parts_) for name, parts_ in codes.items()}

@@ -86,6 +86,15 @@ def is_unknown(name: str) -> bool:
     return name in _UNKNOWN_WORDS or name.lower() in _UNKNOWN_IN_ANY_CASE
 
 
+def how_unknown(name: str) -> str:
+    """How an unknown name is shown to the reader, after "is".
+
+    >>> how_unknown("nan"), how_unknown("")
+    ("'nan', which says nothing", 'empty')
+    """
+    return f"{name!r}, which says nothing" if name else "empty"
+
+
 def folded(name: str) -> str:
     """The name without case, blanks, accents, leading zeros, a trailing ".0", Unicode's variants.
 

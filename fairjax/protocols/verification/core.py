@@ -49,6 +49,7 @@ def measure_comparisons(
     bias_degree: BiasDegree | None = None,
     tolerances: Mapping[str, float] | None = None,
     adjust: Adjust = "holm",
+    more_tests: int = 0,
     paired: bool = False,
     resamples: int,
     level: float,
@@ -83,6 +84,8 @@ def measure_comparisons(
         accepted, in the summary's unit: each has a verdict at every operating point.
       adjust: How p-values are adjusted for the number of tests: "holm" for claims,
         "benjamini_hochberg" for screening.
+      more_tests: Number of primary tests that the caller adds to the report and adjusts together
+        with these, such as of failures to acquire.
       paired: Whether changes from the first system to each other one are tested, too.
       resamples: Bootstrap resamples of people, and permutations; 2,000 or more to publish.
       level: Coverage of the intervals, a fraction in (0, 1).
@@ -116,7 +119,7 @@ def measure_comparisons(
         more = (more_points or {}).get(system, ())
         biased = {point.at for point in more or points}
         found, drawn[system] = _one_system(
-            comparisons, [*points, *more], scene, rule, bias_degree, biased
+            comparisons, [*points, *more], scene, rule, bias_degree, biased, more_tests
         )
         turned = (cosines or {}).get(system, comparisons.score)
         found += _accuracies(
@@ -165,11 +168,12 @@ def _one_system(
     rule: ThresholdRule,
     bias_degree: BiasDegree | None,
     biased: Collection[str],
+    more_tests: int,
 ) -> tuple[list[Number], dict[str, Any]]:
     """Everything but accuracies and verdicts: numbers and plot data."""
     resampled = verification_rates.resampled_rates(comparisons, points, scene, rule)
     found, rates = [], []
-    tests = 2 * sum(point.threshold is not None for point in points)
+    tests = 2 * sum(point.threshold is not None for point in points) + more_tests
     for point, drawn in zip(points, resampled, strict=True):
         at_point = verification_rates.rates_at_point(comparisons, point, drawn, scene)
         rates.append(at_point)

@@ -94,6 +94,7 @@ def measure_stream(
     level: float,
     limits: Sequence[str],
     name: str = "verification",
+    more_tests: int = 0,
 ) -> Results:
     """Measures one system in three passes; in one with given thresholds alone, but for curves.
 
@@ -107,6 +108,8 @@ def measure_stream(
       level: Coverage of intervals, a fraction in (0, 1).
       limits: Sentences for the reader.
       name: The protocol's name.
+      more_tests: Number of primary tests that the caller adds to the report and adjusts together
+        with these.
 
     Returns:
       Results of kind "verification"; the provenance is empty, for the caller to fill in.
@@ -128,7 +131,7 @@ def measure_stream(
     points += [(at, float(t), "given") for at, t in zip(names, thresholds, strict=True)]
     counts = Counts([threshold for _, threshold, _ in points], groups=len(groups))
     passes.count(counts)
-    setting = Setting(level, 0, "subject", ALPHA / max(2 * len(points), 1))
+    setting = Setting(level, 0, "subject", ALPHA / max(2 * len(points) + more_tests, 1))
     for place, point in enumerate(points):
         measures += _at_point(counts, place, point, groups, attribute, setting)
     measures = [n.measure for n in adjusted([Number(m) for m in measures], "holm")]
