@@ -13,7 +13,7 @@ from rich.console import Console
 from fairjax.core.comparisons import Pairs
 from fairjax.core.files import whole_file
 from fairjax.core.names import counted
-from fairjax.core.results import Results, save_results
+from fairjax.core.results import Results, Table, save_results
 from fairjax.data.dataset import Attribute
 from fairjax.protocols import PROTOCOLS, similarity
 from fairjax.protocols.settings import ProtocolSettings
@@ -244,6 +244,11 @@ def _pictures(path: Path) -> dict[str, np.ndarray]:
     return read_arrays(path)
 
 
+def tables_of(scoring: Scoring, results: Results) -> list[Table]:
+    """The protocol's tables of results, with the published numbers beside them."""
+    return PROTOCOLS[scoring.protocol].tables(results, published=scoring.published)
+
+
 def report(scoring: Scoring, workdir: Path, console: Console, *, show_tables: bool = False) -> Path:
     """Writes `results.json` and `report.html`, prints the verdict, and returns the report's path.
 
@@ -255,7 +260,7 @@ def report(scoring: Scoring, workdir: Path, console: Console, *, show_tables: bo
     """
     results = score(scoring, workdir)
     save_results(workdir / "results.json", results)
-    tables = PROTOCOLS[scoring.protocol].tables(results, published=scoring.published)
+    tables = tables_of(scoring, results)
     path = workdir / "report.html"
     write_report(
         path,

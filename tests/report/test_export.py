@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -64,3 +65,10 @@ def test_latex_escapes_what_latex_reads():
 def test_only_what_is_asked_for_is_written(tmp_path):
     export(tmp_path / "new", verification_example(), [TABLE], ["tex"])
     assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".tex"}
+
+
+def test_every_file_of_a_smoke_test_says_so(tmp_path):
+    provenance = {"command": "python -m fairjax.main --config quickstart:smoke", "dataset": "lfw"}
+    results = replace(verification_example(), provenance=provenance)
+    for path in export(tmp_path, results, [TABLE], ["svg", "csv", "tex"]):
+        assert "Smoke test" in path.read_text(), path
