@@ -332,6 +332,7 @@ def run(
             dataset = settings.data.load(seed=settings.seed)
             prepare.check_labels(settings, dataset)
             prepare.check_balance(settings.input, dataset)
+            prepare.check_batch(settings, dataset)
             prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
             manifest = prepare.manifest_of(dataset)

@@ -227,6 +227,7 @@ def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
                 settings = build_run(run.config)
                 prepare.check_labels(settings, dataset)
                 prepare.check_balance(settings.input, dataset)
+                prepare.check_batch(settings, dataset)
             except (ConfigError, DataError) as error:
                 reasons[run.name] = str(error)
     return reasons

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +24,7 @@ from fairjax.data.dataset import DataError, Dataset
 from fairjax.run import train
 from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
-from fairjax.run.prepare import check_balance, check_labels, dry_run, targets_of
+from fairjax.run.prepare import check_balance, check_batch, check_labels, dry_run, targets_of
 from fairjax.run.progress import read_metrics
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
@@ -319,6 +320,16 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
     bad = Dataset("phantom", dataset.attributes, {**dataset.splits, "test": broken}, {})
     with pytest.raises(DataError, match="gender=7 of image .* is outside 0..1"):
         check_labels(settings, bad)
+
+
+def test_a_batch_of_more_than_all_images_is_refused():
+    settings, dataset = ready(tiny_config())
+    check_batch(settings, dataset)
+    images = len(dataset.splits["train"])
+    train = replace(settings.train, batch_size=images + 1)
+    words = f"{images + 1} is more than the {images} training images"
+    with pytest.raises(ConfigError, match=words):
+        check_batch(replace(settings, train=train), dataset)
 
 
 def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():
