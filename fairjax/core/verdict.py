@@ -74,6 +74,13 @@ class Claim:
         ends = [m.value for m in (self.worst, self.best) if m is not None and m.value]
         return max(ends) / min(ends) if len(ends) == 2 else None
 
+    @property
+    def has_enough_people(self) -> bool:
+        """Whether these people settle `SETTLED_RATIO`, in every group or with unequal groups."""
+        if self.people_needed is not None and (self.people or 0) >= self.people_needed:
+            return True
+        return self.detectable_ratio is not None and self.detectable_ratio <= SETTLED_RATIO
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -223,7 +223,7 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
 
     Returns:
       The p-value of equal groups, the smallest ratio that is shown with 80 % power, and the number
-      of people a group with which a ratio of 2 would be shown.
+      of people in each of as many groups of one size with which a ratio of 2 would be shown.
     """
     if part.null is None or part.known is None or part.has_rate.sum() < 2:
         return []
@@ -248,8 +248,9 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
     if nothing:
         return [Number(_noted(tested, "no test: no group has an error"))]
     ratio = known.detectable_ratio(alpha=setting.alpha, seed=setting.seed)
-    factor = known.people_factor(SETTLED_RATIO, alpha=setting.alpha, seed=setting.seed)
-    people = min(m.n_clusters or 0 for m in part.measures if m.value is not None)
+    people = np.mean([m.n_clusters or 0 for m in part.measures if m.value is not None])
+    even = replace(known, trials=np.full(len(known.trials), known.trials.mean()))
+    factor = even.people_factor(SETTLED_RATIO, alpha=setting.alpha, seed=setting.seed)
     what = "mean" if not known.is_rate else "rate" if part.lower_is_better else "error"
     found = replace(
         blank,
@@ -266,8 +267,8 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
         name=f"{part.name}_people_needed",
         value=None if factor is None else float(np.ceil(factor * people)),
         unit="count",
-        rule=f"people in the smallest group with which a ratio of {SETTLED_RATIO:g} is shown with "
-        f"{POWER:.0%} power at level {setting.alpha:.2g}, all groups growing alike",
+        rule=f"people in each group, all of one size, with which a ratio of {SETTLED_RATIO:g} is "
+        f"shown with {POWER:.0%} power at level {setting.alpha:.2g}",
     )
     if factor is None:
         needed = _noted(needed, "undefined: beyond all numbers tried")

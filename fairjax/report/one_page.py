@@ -169,14 +169,14 @@ def _range(q: Quantity, m: Measure) -> str:
 
 def _people(compared: Sequence[Quantity]) -> list[str]:
     plans = [
-        (q.claim.people_needed, q.claim.people)
+        (q.claim.people_needed, q.claim.people, q.claim.has_enough_people)
         for q in compared
         if q.claim.people_needed and q.claim.people
     ]
     if not plans:
         return []
-    needed, now = max(plans, key=lambda plan: plan[0] / plan[1])
-    if needed <= now:
+    needed, now, enough = max(plans, key=lambda plan: (not plan[2], plan[0] / plan[1]))
+    if enough:
         return [
             f"Enough people were tested to find a group with {SETTLED_RATIO:g} times the errors."
         ]

@@ -59,7 +59,9 @@ def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
     ]
     note = (
         "People that each of two groups needs so that a two-sided test finds the ratio between "
-        "their rates with 80 % power, with pairs a person and design effects as measured here."
+        "their rates with 80 % power at the 5 % level, with pairs a person and design effects as "
+        "measured here. The verdict plans for the test of all groups, adjusted for the other tests, "
+        "and names more people."
     )
     columns = [
         "at",
