@@ -183,8 +183,15 @@ class _One:
             "FNMR, %",
             "mated",
         ]
-        source = f"Threshold from {self.protocol['threshold_source']}: "
-        note = f"{source}{self.protocol['threshold_rule']}. {self.brackets}"
+        source, rule = (self.protocol[f"threshold_{name}"] for name in ("source", "rule"))
+        origin = f"Threshold from {source}: {rule}. "
+        if rule == "given":
+            origin = "Thresholds as given. "
+        elif source == "given":
+            origin = f"{rule[0].upper()}{rule[1:]}. "
+        elif self.protocol.get("thresholds"):
+            origin = f"Threshold at an FMR from {source}: {rule}. Other thresholds as given. "
+        note = f"{origin}{self.brackets}"
         title = f"{self.title}Error rates at one threshold"
         return Table(title, columns, rows, note, drawn=True)
 
