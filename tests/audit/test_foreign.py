@@ -62,6 +62,12 @@ def test_a_damaged_line_is_named(tmp_path):
         adopt(tmp_path / "scores-dev")
 
 
+def test_text_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    (tmp_path / "scores-dev").write_bytes(b"a b c 0.5\n\xe9 b c 0.5\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        adopt(tmp_path / "scores-dev")
+
+
 def outputs(vectors):
     return {
         f"{ROOT}/s{p}/i{k}/faces_crop_and_align_i{k}_s{p}.png": {"detections": vector}

@@ -43,7 +43,7 @@ def test_the_sentence_names_both_groups_both_ratios_and_what_is_left_out():
     assert said == (
         "False non-matches at FMR 1e-2: jade <b> over amber 3 times as found, 1.2 [0.8, 1.9] with "
         "sharpness and age held. The gap goes with the picture: what is left is not shown. Left "
-        "out, with too few errors: violet."
+        "out, with too few errors or people: violet."
     )
     assert said in summarise(results(FITTED)).sentences or not summarise(results(FITTED)).compared
 
