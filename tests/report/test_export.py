@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from verification_example import HOSTILE, verification_example
 
-from fairjax.core.results import Table
+from fairjax.core.results import Results, Table
 from fairjax.report.export import export, latex
 
 TABLE = Table("A & B_c", ["rate", "50 %"], [["≥ 1", "{x}\\y"], ["a~b^c", "#1 $2"]], "note: 100 %")
@@ -20,6 +20,12 @@ def folder(tmp_path_factory):
     written = export(folder, verification_example(), [TABLE], ["svg", "png", "pdf", "csv", "tex"])
     assert sorted(folder.iterdir()) == sorted(written)
     return folder
+
+
+def test_other_files_of_the_folder_stay(tmp_path):
+    (tmp_path / "table-1-mine.csv").write_text("mine")
+    export(tmp_path, Results("verification", {}, [], {}, [], {}), [TABLE], ["csv"])
+    assert (tmp_path / "table-1-mine.csv").read_text() == "mine"
 
 
 def test_every_figure_is_there_in_each_format(folder):

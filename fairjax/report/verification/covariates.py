@@ -193,10 +193,9 @@ def tables(results: Results) -> list[Table]:
 def _means(fitted: Sequence[Answer]) -> Table:
     """Mean covariate of each group's pairs, once a rate."""
     rows = []
-    groups: list[str] = []
+    groups = list(dict.fromkeys(group for a in fitted for group in a.groups))
     for rate in dict.fromkeys(a.rate for a in fitted):
         answer = max((a for a in fitted if a.rate == rate), key=lambda a: len(a.groups))
-        groups = groups or list(answer.groups)
         for name, values in zip(answer.covariates, answer.means, strict=True):
             of = dict(zip(answer.groups, values, strict=True))
             kind = "non-mated pairs" if rate == "fmr" else "mated pairs"

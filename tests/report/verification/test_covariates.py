@@ -75,6 +75,17 @@ def test_the_section_draws_what_was_fitted_and_escapes_names():
     assert any("too few data to hold covariates (no errors)" in text for text in said)
 
 
+def test_means_are_given_for_groups_that_one_rate_alone_compares():
+    fmr = Answer(**{**FITTED.as_json(), "rate": "fmr"})
+    three = {"groups": ["amber", "jade <b>", "violet"], "left_out": []}
+    three |= {"means": [[4, 5, 6], [1, 2, 3]], "errors": [10, 30, 20], "trials": [100] * 3}
+    three |= {name: [0.1] * 3 for name in ("found", "held", "overlap")}
+    three |= {f"{name}_interval": [(0.05, 0.2)] * 3 for name in ("found", "held")}
+    table = tables(results(fmr, Answer(**{**FITTED.as_json(), **three})))[-1]
+    assert table.columns[2:] == ["amber", "jade <b>", "violet"]
+    assert [row[-1] for row in table.rows] == ["–", "–", "6", "3"]
+
+
 def test_nothing_is_said_where_no_covariates_were_held():
     plain = Results("verification", {}, [], {}, [], {})
     assert not section(plain) and not sentences(plain) and not tables(plain)
