@@ -104,11 +104,7 @@ def measure(
       UsageError: If choices do not go together.
     """
     facts = _facts(request)  # first: it refuses a file that is missing
-    request = replace(
-        request,
-        files=[adopt(path) for path in request.files],
-        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
-    )
+    request = _adopted(request)
     if request.streams:
         _refuse_twice(request.files, facts)
     for by, results in _measured(request, watch):
@@ -138,6 +134,7 @@ def write_partial(
         raise UsageError("--partial takes tables of scored pairs; leave out --label.")
     _check_stream(request)
     facts = _facts(request)
+    request = _adopted(request)
     _refuse_twice(request.files, facts)
     with watch(f"Reading {streaming.shown([str(path) for path in request.files])} ..."):
         return partial.write(
@@ -149,6 +146,15 @@ def write_partial(
             facts=facts,
             keep=keep,
         )
+
+
+def _adopted(request: Request) -> Request:
+    """The request with the tables that files of other tools hold."""
+    return replace(
+        request,
+        files=[adopt(path) for path in request.files],
+        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
+    )
 
 
 def _refuse_twice(files: Sequence[Source], facts: Mapping[str, Any]) -> None:

@@ -45,6 +45,19 @@ def test_score_files_of_bob_are_audited_as_they_are(tmp_path, columns, name, cap
     assert "False matches" in capsys.readouterr().out
 
 
+def test_score_files_of_bob_are_parts_of_a_merge_too(tmp_path, capsys):
+    half = len(lines(4)) // 2
+    (tmp_path / "people.csv").write_text(GROUPS)
+    line = ["--groups", str(tmp_path / "people.csv"), "--by", "race", "--fmr", "1e-1"]
+    for name, rows in (("scores-1", lines(4)[:half]), ("scores-2", lines(4)[half:])):
+        (tmp_path / name).write_text("\n".join(rows))
+        made = ["audit", str(tmp_path / name), "--partial", "--out", str(tmp_path / f"{name}-made")]
+        assert cli.main([*made, *line]) == 0
+    folders = [str(tmp_path / f"scores-{k}-made") for k in (1, 2)]
+    assert cli.main(["audit", "--merge", *folders]) == 0
+    assert "1,152 pairs" in capsys.readouterr().out
+
+
 def test_a_score_that_is_nan_counts_as_a_failure(tmp_path, capsys):
     rows = lines(4)
     rows[5] = rows[5].rpartition(" ")[0] + " nan"
