@@ -106,6 +106,7 @@ FUNCTIONS = {
     "prelu_of_the_turned": prelu_of_the_turned,
     "sum_then_wide": lambda x: (wide(x.mean(axis=-1, keepdims=True) + 1, x) + 2).sum(axis=-1),
     "product_then_wide": lambda x: (wide(x.mean(axis=-1, keepdims=True) + 1, x) * 2).sum(axis=-1),
+    "one_row_to_all": lambda x: x.sum(axis=1)[:, None] + jnp.zeros_like(x),
     "no_row": lambda x: jnp.einsum("bd,bhwd->bhw", x.mean(axis=(1, 2)), x),
     "no_column": lambda x: jnp.einsum("bhwd,bd->bhw", x, x.mean(axis=(1, 2))),
     "two_inner_axes_and_no_row": lambda x: jnp.einsum("bhw,bhwd->bd", x.mean(axis=-1), x),

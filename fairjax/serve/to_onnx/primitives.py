@@ -24,11 +24,11 @@ def refused(what: str) -> ModelError:
 
 
 def elementwise(graph: Graph, kind: str, operands: Sequence[Operand], out: Aval) -> Operand:
-    """One node for each entry; operands are broadcast where they are narrow or numbers."""
+    """One node for each entry; operands are broadcast where they are narrow, short or numbers."""
     orders = [x.order for x in operands if x.constant is None and len(x.order) == len(out.shape)]
     order = orders[0] if orders else tuple(range(len(out.shape)))
     names = [graph.stored(x, order if x.shape else ()) for x in operands]
-    narrow = all(x.narrow or not x.shape for x in operands)
+    narrow = all(x.narrow or x.shape != out.shape for x in operands)
     return Operand(out.shape, graph.node(kind, names), order=order, narrow=narrow)
 
 
