@@ -1,5 +1,6 @@
 """An evaluation on one page, for somebody who decides and knows no statistics."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,10 +119,10 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
 
 def _point(at: str) -> str:
     """An operating point in plain words."""
-    kind, _, rate = at.partition(" ")
-    if kind != "FMR":
+    rate = re.fullmatch(r"FMR (\S+)", at)
+    if not rate:
         return at
-    return f"of all comparisons of two different people, 1 in {1 / float(rate):,.0f} is accepted"
+    return f"of all comparisons of two different people, 1 in {1 / float(rate[1]):,.0f} is accepted"
 
 
 def _errors(q: Quantity) -> str:

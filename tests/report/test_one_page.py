@@ -50,6 +50,12 @@ def test_an_operating_point_is_said_in_plain_words(shown):
     assert "of all comparisons of two different people, 1 in" in said and "FMR" not in said
 
 
+def test_an_operating_point_over_all_pairs_keeps_its_name(shown):
+    measures = [replace(m, at=m.at and f"{m.at} of all pairs") for m in shown.measures]
+    said = " ".join(one_page(replace(shown, measures=measures), title="It").tested)
+    assert re.search(r"FMR 1e-\d of all pairs", said)
+
+
 def test_few_errors_and_what_no_audit_of_scores_sees_are_missing(shown):
     said = " ".join(one_page(shown, title="It").missing)
     assert "Few errors (under 30)" in said and "could not be taken" in said and "Attacks" in said
