@@ -20,6 +20,10 @@ from fairjax.audit.tables import InMemory, Source, size
 from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
 
+_SEVERAL = (
+    "several tables of scores: put the systems into columns of one table and name each with "
+    "--score; if they are parts of one table, say --stream."
+)
 Watch = Callable[[str], AbstractContextManager[Any]]
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _MADE = {
@@ -227,6 +231,8 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
         _check_stream(request)
+        if len(request.files) > 1 and not request.stream:  # they are large, not said to be parts
+            raise UsageError(_SEVERAL)
         tables = streaming.shown([str(path) for path in request.files])
         with watch(f"Streaming {tables} in four passes ..."):
             found = streaming.measure(
@@ -320,10 +326,7 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     elif request.settings.paired:
         loaded = load_both(request.files, asked, people=people)
     elif len(request.files) > 1:
-        raise UsageError(
-            "several tables of scores: put the systems into columns of one table and name each "
-            "with --score; if they are parts of one table, say --stream."
-        )
+        raise UsageError(_SEVERAL)
     elif asked.scorer:
         raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:
