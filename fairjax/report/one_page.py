@@ -103,7 +103,7 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
     shown = listed(groups[:8]) + (f" and {len(groups) - 8} more" if len(groups) > 8 else "")
     what = "comparisons of two pictures" if results.kind == "verification" else "pictures"
     everyone = [q.overall for q in compared if q.overall is not None]
-    total = sum({m.name: m.n for m in everyone}.values())
+    total = sum({m.name: m.n for m in everyone if m.name in _ERRORS}.values())  # not of images
     if results.kind != "verification":
         total = max((m.n for m in everyone), default=0)
     people = max((m.n_clusters or 0 for m in everyone), default=0)
