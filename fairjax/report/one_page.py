@@ -135,8 +135,9 @@ def _errors(q: Quantity) -> str:
     if not high.value:
         return f"{what}: no such error was counted."
     per = f" in {q.per:,} {q.trials}" if q.trials else ""
+    most, least = ("most often", "least often") if q.trials else ("largest for", "smallest for")
     return (
-        f"{what}: most often {group_name(high.group)}, {q.amount(high)}{per}; least often "
+        f"{what}: {most} {group_name(high.group)}, {q.amount(high)}{per}; {least} "
         f"{group_name(low.group)}, {q.amount(low)}. {_CHANCE[q.claim.answer]}"
     )
 

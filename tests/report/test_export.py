@@ -67,6 +67,11 @@ def test_latex_escapes_what_latex_reads():
     assert "\n" not in latex(Table("x", [HOSTILE], [["a\nb"]])).split("\\hline")[2].strip()
 
 
+def test_latex_rows_may_begin_with_a_bracket_or_a_star():
+    text = latex(Table("Ages", ["age", "n"], [["[18, 30)", "1"], ["* few", "<30"]]))
+    assert "{[}18, 30) & 1 " in text and "{*} few & $<$30 " in text
+
+
 def test_only_what_is_asked_for_is_written(tmp_path):
     export(tmp_path / "new", verification_example(), [TABLE], ["tex"])
     assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".tex"}

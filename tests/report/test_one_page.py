@@ -68,6 +68,11 @@ def test_images_of_failures_are_no_comparisons(shown):
     assert any("comparisons of two pictures" in line for line in tested)
 
 
+def test_a_mean_error_is_large_not_often():
+    said = [one for one in one_page(example_results(), title="It").errors if "years" in one]
+    assert said and all("largest for" in one and "often" not in one for one in said)
+
+
 def test_few_errors_and_what_no_audit_of_scores_sees_are_missing(shown):
     said = " ".join(one_page(shown, title="It").missing)
     assert "Few errors (under 30)" in said and "could not be taken" in said and "Attacks" in said
