@@ -17,7 +17,7 @@ from fairjax.core.names import clean_path, counted, is_unknown
 from fairjax.core.results import Measure, Results, finite_or_none
 from fairjax.core.verdict import ALPHA, holm
 from fairjax.metrics.clustered import dyads
-from fairjax.metrics.covariates import Contrast, Quartiles, Standardised, standardise
+from fairjax.metrics.covariates import Contrast, Quartiles, Standardised, are_apart, standardise
 from fairjax.report.verification.covariates import Answer
 
 _LEAST = 5  # errors (and pairs without one) of a group that is compared
@@ -279,11 +279,12 @@ def _answer(
     level: float,
 ) -> Answer:
     """One rate at one point, before all tests are adjusted."""
-    group = loaded.group[of_pairs.rows][:, 0]
+    group, subject = loaded.group[of_pairs.rows][:, 0], loaded.subject[of_pairs.rows]
     groups = len(loaded.groups)
     wrong = np.bincount(group[inside & error], minlength=groups)
     right = np.bincount(group[inside & ~error], minlength=groups)
-    kept = np.flatnonzero(np.minimum(wrong, right) >= _LEAST)
+    many = np.flatnonzero(np.minimum(wrong, right) >= _LEAST).tolist()
+    kept = np.array([g for g in many if are_apart(dyads(subject[inside & (group == g)]))], int)
     blank = Answer(
         rate=rate,
         system=system,
@@ -296,7 +297,9 @@ def _answer(
     )
     if len(kept) < 2:
         return replace(
-            blank, why=f"fewer than two groups have {_LEAST} errors and {_LEAST} pairs without one"
+            blank,
+            why=f"fewer than two groups have {_LEAST} errors and {_LEAST} pairs without one, of "
+            "several people",
         )
     rows = np.flatnonzero(inside & np.isin(group, kept))
     number = np.full(groups, -1)
@@ -313,7 +316,7 @@ def _answer(
         if not names:
             few = "no covariate varies among these pairs"
         return replace(blank, why=f"{few}; name fewer with --covariate" if names else few)
-    couples = dyads(loaded.subject[of_pairs.rows[rows]])
+    couples = dyads(subject[rows])
     fit = standardise(error[rows], number[group[rows]], variables, couples, quartiles=quartiles)
     return _filled(blank, fit, level)
 

@@ -77,20 +77,23 @@ def _number(word: str) -> float | None:
 
 def _bob(path: Path, count: int) -> InMemory:
     columns: list[list[Any]] = [[] for _ in range(count)]
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            fields = line.split()
-            if not fields or line.startswith("#"):
-                continue
-            score = _number(fields[-1])
-            if len(fields) != count or score is None:
-                raise InputError(
-                    f"{path}, line {number}: expected {count} fields between blanks, the last one "
-                    f"a score, as in the first line; it has {len(fields)}."
-                )
-            for column, word in zip(columns, fields[:-1], strict=False):
-                column.append(word)
-            columns[-1].append(None if math.isnan(score) else score)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: its text is not UTF-8; save the file as UTF-8.") from error
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields or line.startswith("#"):
+            continue
+        score = _number(fields[-1])
+        if len(fields) != count or score is None:
+            raise InputError(
+                f"{path}, line {number}: expected {count} fields between blanks, the last one "
+                f"a score, as in the first line; it has {len(fields)}."
+            )
+        for column, word in zip(columns, fields[:-1], strict=False):
+            column.append(word)
+        columns[-1].append(None if math.isnan(score) else score)
     table = dict(zip(_COLUMNS[count], columns, strict=True))
     if count == 4:  # one model a person
         table["image1"] = [f"model of {name}" for name in table["subject1"]]

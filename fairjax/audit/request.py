@@ -20,6 +20,10 @@ from fairjax.audit.tables import InMemory, Source, size
 from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
 
+_SEVERAL = (
+    "several tables of scores: put the systems into columns of one table and name each with "
+    "--score; if they are parts of one table, say --stream."
+)
 Watch = Callable[[str], AbstractContextManager[Any]]
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _MADE = {
@@ -104,11 +108,7 @@ def measure(
       UsageError: If choices do not go together.
     """
     facts = _facts(request)  # first: it refuses a file that is missing
-    request = replace(
-        request,
-        files=[adopt(path) for path in request.files],
-        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
-    )
+    request = _adopted(request)
     if request.streams:
         _refuse_twice(request.files, facts)
     for by, results in _measured(request, watch):
@@ -138,6 +138,7 @@ def write_partial(
         raise UsageError("--partial takes tables of scored pairs; leave out --label.")
     _check_stream(request)
     facts = _facts(request)
+    request = _adopted(request)
     _refuse_twice(request.files, facts)
     with watch(f"Reading {streaming.shown([str(path) for path in request.files])} ..."):
         return partial.write(
@@ -149,6 +150,15 @@ def write_partial(
             facts=facts,
             keep=keep,
         )
+
+
+def _adopted(request: Request) -> Request:
+    """The request with the tables that files of other tools hold."""
+    return replace(
+        request,
+        files=[adopt(path) for path in request.files],
+        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
+    )
 
 
 def _refuse_twice(files: Sequence[Source], facts: Mapping[str, Any]) -> None:
@@ -221,6 +231,8 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
         _check_stream(request)
+        if len(request.files) > 1 and not request.stream:  # they are large, not said to be parts
+            raise UsageError(_SEVERAL)
         tables = streaming.shown([str(path) for path in request.files])
         with watch(f"Streaming {tables} in four passes ..."):
             found = streaming.measure(
@@ -314,10 +326,7 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     elif request.settings.paired:
         loaded = load_both(request.files, asked, people=people)
     elif len(request.files) > 1:
-        raise UsageError(
-            "several tables of scores: put the systems into columns of one table and name each "
-            "with --score; if they are parts of one table, say --stream."
-        )
+        raise UsageError(_SEVERAL)
     elif asked.scorer:
         raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:

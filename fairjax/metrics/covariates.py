@@ -175,13 +175,14 @@ def standardise(
 
     Args:
       error: Whether each pair is an error.
-      group: Group of both people of each pair, from 0; each has pairs of both kinds.
+      group: Group of both people of each pair, from 0; each has pairs of both kinds, and pairs that
+        have no person in common (see `are_apart`).
       variables: Covariates of the pairs; a covariate may have several columns.
       couples: `clustered.dyads` of the pairs; both people of a couple are of one group.
       quartiles: Covariates whose own effect is wanted.
 
     Raises:
-      ValueError: If a group has no error, or nothing else.
+      ValueError: If a group has no error, or nothing else, or all its pairs share a person.
     """
     groups = int(group.max()) + 1
     trials = np.bincount(group, minlength=groups)
@@ -227,6 +228,8 @@ def standardise(
         np.add.at(sums, couples.position[rows], both)
     covariance = _dyadic(sums, couples)
     correction, people = _small_samples(group, couples, groups)
+    if not np.isfinite(correction).all():
+        raise ValueError("each group needs pairs that have no person in common.")
     stretch = np.concatenate(
         [correction, correction, np.full(estimates - groups, correction.mean())]
     )
@@ -240,6 +243,12 @@ def standardise(
     return Standardised(
         found, mean[:groups], low, high, covariance, people, _overlap(z, group, groups)
     )
+
+
+def are_apart(couples: Dyads) -> bool:
+    """Whether some pairs have no person in common: else nothing is known of their rate's error."""
+    sums = DyadSums(couples.trials, couples.people)
+    return bool(sums.total and sums.total**2 > sums.dependent)
 
 
 class _Cases:

@@ -95,6 +95,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def _tex(text: str) -> str:
     escaped = re.sub(r"[\\&%$#_{}~^]", lambda c: _SPECIAL.get(c[0], f"\\{c[0]}"), printable(text))
+    escaped = re.sub(r"[<>|]", r"$\g<0>$", escaped)  # which LaTeX's own fonts lack
+    escaped = re.sub(r"^[\[*]", r"{\g<0>}", escaped)  # or it belongs to the row's end before it
     return escaped.replace("≥", r"$\ge$").replace("≤", r"$\le$").replace("×", r"$\times$")
 
 

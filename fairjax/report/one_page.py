@@ -1,5 +1,6 @@
 """An evaluation on one page, for somebody who decides and knows no statistics."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,7 +103,7 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
     shown = listed(groups[:8]) + (f" and {len(groups) - 8} more" if len(groups) > 8 else "")
     what = "comparisons of two pictures" if results.kind == "verification" else "pictures"
     everyone = [q.overall for q in compared if q.overall is not None]
-    total = sum({m.name: m.n for m in everyone}.values())
+    total = sum({m.name: m.n for m in everyone if m.name in _ERRORS}.values())  # not of images
     if results.kind != "verification":
         total = max((m.n for m in everyone), default=0)
     people = max((m.n_clusters or 0 for m in everyone), default=0)
@@ -118,10 +119,10 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
 
 def _point(at: str) -> str:
     """An operating point in plain words."""
-    kind, _, rate = at.partition(" ")
-    if kind != "FMR":
+    rate = re.fullmatch(r"FMR (\S+)", at)
+    if not rate:
         return at
-    return f"of all comparisons of two different people, 1 in {1 / float(rate):,.0f} is accepted"
+    return f"of all comparisons of two different people, 1 in {1 / float(rate[1]):,.0f} is accepted"
 
 
 def _errors(q: Quantity) -> str:
@@ -134,8 +135,9 @@ def _errors(q: Quantity) -> str:
     if not high.value:
         return f"{what}: no such error was counted."
     per = f" in {q.per:,} {q.trials}" if q.trials else ""
+    most, least = ("most often", "least often") if q.trials else ("largest for", "smallest for")
     return (
-        f"{what}: most often {group_name(high.group)}, {q.amount(high)}{per}; least often "
+        f"{what}: {most} {group_name(high.group)}, {q.amount(high)}{per}; {least} "
         f"{group_name(low.group)}, {q.amount(low)}. {_CHANCE[q.claim.answer]}"
     )
 

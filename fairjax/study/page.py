@@ -111,7 +111,7 @@ def _mean_curve(runs: Sequence[Sequence[tuple[int, float]]]) -> list[list[float]
     if not runs:
         return []
     common = sorted(set.intersection(*({step for step, _ in run} for run in runs)))
-    size = -(-len(common) // _POINTS)
+    size = max(1, -(-len(common) // _POINTS))
     at = [dict(run) for run in runs]
     blocks = [common[start : start + size] for start in range(0, len(common), size)]
     return [

@@ -158,6 +158,18 @@ def test_images_without_a_value_are_left_out_and_counted(picture):
     assert sum(answers(results)[1].trials) < sum(answers(picture[2].results)[1].trials)
 
 
+def test_a_group_whose_pairs_all_show_one_person_is_left_out(picture):
+    table, images, _ = picture
+    sides = [np.array(table[f"subject{side}"]) for side in (1, 2)]
+    is_jade = np.array(table["group1"]) == "jade"
+    first = sides[0][is_jade][0]
+    kept = ~is_jade | (sides[0] == sides[1]) | (sides[0] == first) | (sides[1] == first)
+    few = {name: np.array(column)[kept] for name, column in table.items()}
+    results = audit(few, covariates=images, fmr=0.3, n_boot=5).results
+    assert answers(results)[0].left_out == ["jade"]
+    json.dumps([one.as_json() for one in answers(results)], allow_nan=False)
+
+
 def test_too_few_errors_are_said():
     table, images = columns(Planted(fnmr=0.001, fmr=0.0005), shift=0.0)
     results = audit(table, covariates=images, fmr=1e-3, n_boot=5).results

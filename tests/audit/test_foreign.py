@@ -9,6 +9,7 @@ from fairjax import cli
 from fairjax.audit.api import audit
 from fairjax.audit.foreign import adopt, release_of
 from fairjax.audit.tables import InMemory, InputError
+from fairjax.core.results import load_results
 
 PEOPLE = 24
 GROUPS = "\n".join(["subject,race", *(f"p{p},{'xy'[p % 2]}" for p in range(PEOPLE))])
@@ -45,6 +46,20 @@ def test_score_files_of_bob_are_audited_as_they_are(tmp_path, columns, name, cap
     assert "False matches" in capsys.readouterr().out
 
 
+def test_score_files_of_bob_are_parts_of_a_merge_too(tmp_path):
+    half = len(lines(4)) // 2
+    (tmp_path / "people.csv").write_text(GROUPS)
+    line = ["--groups", str(tmp_path / "people.csv"), "--by", "race", "--fmr", "1e-1"]
+    for name, rows in (("scores-1", lines(4)[:half]), ("scores-2", lines(4)[half:])):
+        (tmp_path / name).write_text("\n".join(rows))
+        made = ["audit", str(tmp_path / name), "--partial", "--out", str(tmp_path / f"{name}-made")]
+        assert cli.main([*made, *line]) == 0
+    folders = [str(tmp_path / f"scores-{k}-made") for k in (1, 2)]
+    out = tmp_path / "audit"
+    assert cli.main(["audit", "--merge", *folders, "--out", str(out)]) == 0
+    assert load_results(out / "results.json").protocol["n"] == PEOPLE * PEOPLE * 2
+
+
 def test_a_score_that_is_nan_counts_as_a_failure(tmp_path, capsys):
     rows = lines(4)
     rows[5] = rows[5].rpartition(" ")[0] + " nan"
@@ -59,6 +74,12 @@ def test_a_score_that_is_nan_counts_as_a_failure(tmp_path, capsys):
 def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "scores-dev").write_text("a b c 0.5\na b 0.5\n")
     with pytest.raises(InputError, match="line 2: expected 4 fields"):
+        adopt(tmp_path / "scores-dev")
+
+
+def test_text_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    (tmp_path / "scores-dev").write_bytes(b"a b c 0.5\n\xe9 b c 0.5\n")
+    with pytest.raises(InputError, match="not UTF-8"):
         adopt(tmp_path / "scores-dev")
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from verification_example import HOSTILE, verification_example
 
-from fairjax.core.results import Table
+from fairjax.core.results import Results, Table
 from fairjax.report.export import export, latex
 
 TABLE = Table("A & B_c", ["rate", "50 %"], [["≥ 1", "{x}\\y"], ["a~b^c", "#1 $2"]], "note: 100 %")
@@ -21,6 +21,12 @@ def folder(tmp_path_factory):
     written = export(folder, verification_example(), [TABLE], ["svg", "png", "pdf", "csv", "tex"])
     assert sorted(folder.iterdir()) == sorted(written)
     return folder
+
+
+def test_other_files_of_the_folder_stay(tmp_path):
+    (tmp_path / "table-1-mine.csv").write_text("mine")
+    export(tmp_path, Results("verification", {}, [], {}, [], {}), [TABLE], ["csv"])
+    assert (tmp_path / "table-1-mine.csv").read_text() == "mine"
 
 
 def test_every_figure_is_there_in_each_format(folder):
@@ -60,6 +66,11 @@ def test_latex_escapes_what_latex_reads():
     assert r"a\textasciitilde{}b\textasciicircum{}c & \#1 \$2 \\" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
     assert "\n" not in latex(Table("x", [HOSTILE], [["a\nb"]])).split("\\hline")[2].strip()
+
+
+def test_latex_rows_may_begin_with_a_bracket_or_a_star():
+    text = latex(Table("Ages", ["age", "n"], [["[18, 30)", "1"], ["* few", "<30"]]))
+    assert "{[}18, 30) & 1 " in text and "{*} few & $<$30 " in text
 
 
 def test_only_what_is_asked_for_is_written(tmp_path):

@@ -119,7 +119,7 @@ def test_noise_makes_a_run_just_no_more_accurate_than_another(runs):
     assert good > bad + 5 and bad - 5 < noisy <= bad
     assert paired.fingerprint(run.folder) == paired.fingerprint(runs["Good"].folder)
     outcome = json.loads((run.folder / "outcome.json").read_text())
-    assert outcome["parameters"] == 7 and outcome["noise_std"] > 0
+    assert outcome["parameters"] == 7 and outcome["noise_length"] > 0
 
 
 def test_no_noise_where_the_other_is_as_accurate(runs, tmp_path):

@@ -410,6 +410,17 @@ def test_a_new_run_is_compared_with_the_stored_one_within_their_intervals(study,
         read_stored(path)
 
 
+def test_a_page_of_seeds_that_logged_no_step_in_common_has_no_curve(copied, tmp_path):
+    for name in ("good", "bad"):
+        for seed in (0, 1):
+            text = json.dumps({"step": 20 + seed, "kind": "train", "loss": 1.0})
+            (copied / f"{name}-seed{seed}" / "metrics.jsonl").write_text(text + "\n")
+    again(copied)
+    assert cli.main(["study", "page", str(copied), "--out", str(tmp_path / "good.md")]) == 0
+    curves = json.loads((tmp_path / "good" / "curves.json").read_text())
+    assert curves["rows"]["Good"]["loss"] == []
+
+
 def test_a_page_is_made_from_the_study_and_again_from_what_it_left(copied, tmp_path, capsys):
     for name in ("good", "bad"):
         for seed in (0, 1):

@@ -24,7 +24,7 @@ class Answer:
       system: Name of the system; "" where there is one.
       at: Operating point.
       groups: Groups that are compared.
-      left_out: Groups with too few errors.
+      left_out: Groups with too few errors or people.
       errors: Errors of each group.
       trials: Pairs of each group.
       covariates: What is held.
@@ -133,7 +133,7 @@ def _sentence(answer: Answer) -> str:
         f"{100 * min(answer.overlap, default=0):.0f}% are like those of "
         f"{answer.groups[_least(answer.overlap)]}",
     }
-    left_out = f" Left out, with too few errors: {listed(answer.left_out)}."
+    left_out = f" Left out, with too few errors or people: {listed(answer.left_out)}."
     return f"{start} {ratio}. {says[answer.answer]}.{left_out if answer.left_out else ''}"
 
 
@@ -193,10 +193,9 @@ def tables(results: Results) -> list[Table]:
 def _means(fitted: Sequence[Answer]) -> Table:
     """Mean covariate of each group's pairs, once a rate."""
     rows = []
-    groups: list[str] = []
+    groups = list(dict.fromkeys(group for a in fitted for group in a.groups))
     for rate in dict.fromkeys(a.rate for a in fitted):
         answer = max((a for a in fitted if a.rate == rate), key=lambda a: len(a.groups))
-        groups = groups or list(answer.groups)
         for name, values in zip(answer.covariates, answer.means, strict=True):
             of = dict(zip(answer.groups, values, strict=True))
             kind = "non-mated pairs" if rate == "fmr" else "mated pairs"
