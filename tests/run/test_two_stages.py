@@ -5,18 +5,19 @@ from PIL import Image
 
 from fairjax.config import load
 from fairjax.core.results import load_results
-from fairjax.main import run
+from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
+from fairjax.run.experiment import run_experiment
 from fairjax.run.gradcam import pair_picture
 
 
 @pytest.mark.slow
 def test_pfe_keeps_the_backbone_it_starts_from_and_is_measured_by_likelihood(tmp_path):
     first, second = tmp_path / "cosface", tmp_path / "pfe"
-    assert run(load("recognition/margin:smoke"), first) == 0
+    assert run_experiment(build_run(load("recognition/margin:smoke")), first) == 0
     config = load("recognition/margin:smoke,method=pfe")
     config.init.run = str(first)
-    assert run(config, second) == 0
+    assert run_experiment(build_run(config), second) == 0
     results = load_results(second / "results.json")
     assert results.protocol["scorer"] == "mls"
     assert results.get("accuracy").value is not None
