@@ -22,7 +22,7 @@ def by_name(path):
 
 
 def run_by_a_page(path):
-    """Whether a page of the docs trains the smoke of a config, as `tests/test_docs.py` then does."""
+    """Whether a page of the docs trains the smoke of a config, as `tests/test_docs.py` does."""
     line = f"--config {path.relative_to(ROOT / 'configs').with_suffix('').as_posix()}:smoke "
     pages = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     return any(line in block for page in pages for block in runnable(page))
