@@ -120,16 +120,16 @@ def _identify(arguments: argparse.Namespace) -> None:
         loaded = galleries.from_candidates(
             arguments.table, arguments.by, columns=columns, gallery=arguments.gallery_table
         )
-    found = identification.measure(
+    results = identification.measure(
         loaded,
         fpirs=identification.FPIRS if arguments.fpir is None else arguments.fpir,
         rank=arguments.rank,
         level=arguments.level,
         seed=arguments.seed,
     ).with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False))
+    findings.show(results, Console(highlight=False, markup=False))
     if arguments.out:
-        findings.write(arguments.out, found)
+        findings.write(arguments.out, results)
         print(f"Written: {arguments.out / 'results.json'}")
 
 

@@ -67,7 +67,7 @@ def _intersections(arguments: argparse.Namespace) -> None:
     if len(asked.scores) + len(asked.distances) > 1 or asked.decision:
         raise UsageError("intersections are for one column of scores.")
     loaded = load_comparisons(arguments.table, asked, people=people)
-    found = intersections.measure(
+    results = intersections.measure(
         loaded,
         next(iter(next(iter(loaded.values())).scores)),
         fmr=None if arguments.threshold is not None else arguments.fmr or 1e-3,
@@ -76,7 +76,7 @@ def _intersections(arguments: argparse.Namespace) -> None:
         level=arguments.level,
         seed=arguments.seed,
     ).with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False), most_rows=_PRINTED)
+    findings.show(results, Console(highlight=False, markup=False), most_rows=_PRINTED)
     if arguments.out:
-        findings.write(arguments.out, found)
+        findings.write(arguments.out, results)
         print(f"Written: {arguments.out / 'results.json'}")

@@ -123,17 +123,17 @@ def _plan_audit(arguments: argparse.Namespace) -> None:
         most_pairs=arguments.nonmated_pairs,
         people=arguments.people,
     )
-    found = plan(question, like=arguments.like)
-    findings.show(found, Console(highlight=False, markup=False))
+    answer = plan(question, like=arguments.like)
+    findings.show(answer, Console(highlight=False, markup=False))
     if arguments.out:
-        findings.write(arguments.out, found)
+        findings.write(arguments.out, answer)
         print(f"Written: {arguments.out / 'results.json'}")
 
 
 def _plan(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from fairjax.config import ConfigError, load, override, validate
+    from fairjax.config import ConfigError, load, override, validate, validate_devices
     from fairjax.report import print_tables
 
     if not arguments.config:
@@ -156,7 +156,7 @@ def _plan(arguments: argparse.Namespace) -> None:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", arguments.devices)
     settings = build_run(config)
-    validate(config, device_count=jax.device_count())
+    validate_devices(settings.train, settings.eval, jax.device_count())
     if arguments.classes:
         dataset = capacity.stand_in(settings, arguments.classes)
     else:

@@ -68,9 +68,9 @@ def _threshold(arguments: argparse.Namespace) -> None:
         names = (arguments.table.name, arguments.check.name)
         refuse_shared_people(loaded, check, names, "a threshold is checked on people it never saw")
     system = next(iter(loaded.scores))
-    found = choose(loaded, system, wish, check=check, source=arguments.table.name)
-    found = found.with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False))
+    choice = choose(loaded, system, wish, check=check, source=arguments.table.name)
+    choice = choice.with_facts(facts)
+    findings.show(choice, Console(highlight=False, markup=False))
     if arguments.out:
-        findings.write(arguments.out, found)
+        findings.write(arguments.out, choice)
         print(f"Written: {arguments.out / 'results.json'}")

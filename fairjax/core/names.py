@@ -124,12 +124,12 @@ def alike(names: Iterable[str]) -> list[Alike]:
       For each later name its first look-alike, in the order of the names.
     """
     seen: dict[str, str] = {}
-    found = []
+    pairs = []
     for name in dict.fromkeys(names):
         other = seen.setdefault(folded(name), name)
         if other != name:
-            found.append(Alike(other, name, _difference(other, name)))
-    return found
+            pairs.append(Alike(other, name, _difference(other, name)))
+    return pairs
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -152,8 +152,8 @@ def dates_among_ranges(names: Iterable[str]) -> dict[str, str]:
     Only where another name is a range, such as "20-29".
     """
     names = list(dict.fromkeys(names))
-    found = {name: meant for name in names if (meant := _range_of_date(name))}
-    return found if any(_RANGE.fullmatch(name) for name in names if name not in found) else {}
+    ranges = {name: meant for name in names if (meant := _range_of_date(name))}
+    return ranges if any(_RANGE.fullmatch(name) for name in names if name not in ranges) else {}
 
 
 def _range_of_date(name: str) -> str:

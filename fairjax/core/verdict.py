@@ -180,7 +180,7 @@ _Summaries = dict[tuple[str, str, str], Measure]
 
 def _primary_tests(own: Sequence[Measure], summaries: _Summaries) -> list[tuple[str, Measure]]:
     """(rate, p-value measure) of each rate and operating point, in the order of the results."""
-    found: dict[tuple[str, str, str], tuple[str, Measure]] = {}
+    tests: dict[tuple[str, str, str], tuple[str, Measure]] = {}
     rates = {m.name for m in own if m.group and not m.across}
     for m in own:
         base = m.name
@@ -194,12 +194,12 @@ def _primary_tests(own: Sequence[Measure], summaries: _Summaries) -> list[tuple[
             ),
             "",
         )
-        place = (base, m.across, m.at)
-        if not base or base.endswith(_DESCRIPTIVE) or place in found:
+        tested = (base, m.across, m.at)
+        if not base or base.endswith(_DESCRIPTIVE) or tested in tests:
             continue
         options = [summaries.get((f"{base}_{kind}_p_value", m.across, m.at)) for kind in PRIMARY]
-        found[place] = base, next(option for option in options if option is not None)
-    return list(found.values())
+        tests[tested] = base, next(option for option in options if option is not None)
+    return list(tests.values())
 
 
 def _adjusted(tests: Sequence[tuple[str, Measure]], summaries: _Summaries) -> np.ndarray:

@@ -186,8 +186,8 @@ def standardise(
     """
     groups = int(group.max()) + 1
     trials = np.bincount(group, minlength=groups)
-    found = np.bincount(group[error], minlength=groups) / trials
-    if not ((found > 0) & (found < 1)).all():
+    observed = np.bincount(group[error], minlength=groups) / trials
+    if not ((observed > 0) & (observed < 1)).all():
         raise ValueError("each group needs pairs that are errors and pairs that are not.")
     centre, scale = variables.mean(axis=0), variables.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -223,7 +223,7 @@ def standardise(
         influence += (wrong[:, None] * x) @ pull.T
         own = np.zeros((len(x), groups))
         of = group[rows]
-        own[np.arange(len(x)), of] = (error[rows] - found[of]) / trials[of]
+        own[np.arange(len(x)), of] = (error[rows] - observed[of]) / trials[of]
         both = np.concatenate([own, influence], axis=1)
         np.add.at(sums, couples.position[rows], both)
     covariance = _dyadic(sums, couples)
@@ -235,13 +235,13 @@ def standardise(
     )
     covariance *= np.sqrt(np.outer(stretch, stretch))
     alone = np.concatenate(
-        [found * (1 - found) / trials, np.einsum("ij,jk,ik->i", gradient, inverse, gradient)]
+        [observed * (1 - observed) / trials, np.einsum("ij,jk,ik->i", gradient, inverse, gradient)]
     )
     own_variance = np.maximum(np.diag(covariance), alone)  # never below independent pairs
     covariance[np.diag_indices_from(covariance)] = own_variance
     low, high = np.split(mean[groups:], 2)
     return Standardised(
-        found, mean[:groups], low, high, covariance, people, _overlap(z, group, groups)
+        observed, mean[:groups], low, high, covariance, people, _overlap(z, group, groups)
     )
 
 
@@ -277,9 +277,9 @@ class _Cases:
         base = z @ self.slopes
         logit = np.empty((len(z), len(self.of_group) + len(self.fixed)))
         logit[:, : len(self.of_group)] = base[:, None] + self.of_group
-        for place, (columns, values) in enumerate(self.fixed, len(self.of_group)):
+        for k, (columns, values) in enumerate(self.fixed, len(self.of_group)):
             moved = (values - z[:, columns]) @ self.slopes[columns]
-            logit[:, place] = base + self.of_group[group] + moved
+            logit[:, k] = base + self.of_group[group] + moved
         return np.asarray(special.expit(logit))
 
     def gradient(self, chance: np.ndarray, z: np.ndarray, member: np.ndarray) -> np.ndarray:
@@ -288,8 +288,8 @@ class _Cases:
         total, groups = weight.sum(axis=0), len(self.of_group)
         by_group, by_slope = weight.T @ member, weight.T @ z
         by_group[:groups] = np.diag(total[:groups])[:, 1:]
-        for place, (columns, values) in enumerate(self.fixed, groups):
-            by_slope[place, columns] = total[place] * values
+        for k, (columns, values) in enumerate(self.fixed, groups):
+            by_slope[k, columns] = total[k] * values
         return np.column_stack([by_group, by_slope, total])
 
 

@@ -263,7 +263,7 @@ def tables(results: Results) -> list[Table]:
         [f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
         for turn in turns
     ]
-    found = [
+    all_tables = [
         by_group_table(
             results,
             p["group_by"],
@@ -276,8 +276,8 @@ def tables(results: Results) -> list[Table]:
             ["Accuracy", *(turn.replace("_", " ") for turn in turns)], names, strict=True
         )
     ]
-    found.append(gap_table(results))
-    return [table for table in found if table.rows]
+    all_tables.append(gap_table(results))
+    return [table for table in all_tables if table.rows]
 
 
 def _tables_of_numbers(results: Results) -> list[Table]:

@@ -252,7 +252,7 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
     even = replace(known, trials=np.full(len(known.trials), known.trials.mean()))
     factor = even.people_factor(SETTLED_RATIO, alpha=setting.alpha, seed=setting.seed)
     what = "mean" if not known.is_rate else "rate" if part.lower_is_better else "error"
-    found = replace(
+    detectable = replace(
         blank,
         name=f"{part.name}_detectable_ratio",
         value=ratio,
@@ -261,7 +261,7 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
         f"{POWER:.0%} power at level {setting.alpha:.2g}",
     )
     if ratio is None:
-        found = _noted(found, "undefined: these data would miss every ratio tried")
+        detectable = _noted(detectable, "undefined: these data would miss every ratio tried")
     needed = replace(
         blank,
         name=f"{part.name}_people_needed",
@@ -272,7 +272,7 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
     )
     if factor is None:
         needed = _noted(needed, "undefined: beyond all numbers tried")
-    return [Number(tested), Number(found), Number(needed)]
+    return [Number(tested), Number(detectable), Number(needed)]
 
 
 def worst_group(blank: Measure, part: GroupRates, setting: Setting) -> list[Number]:
@@ -330,10 +330,10 @@ def _defined(
         return [Number(replace(blank, note=_undefined(summary, parts)))]
     resampled = _whole([np.where(has_rate, part.resampled, np.nan) for part in parts], has_rate)
     interval, method, note = _interval(summary, value, parts, has_rate, resampled, setting)
-    found = _noted(replace(blank, value=value), note)
+    measure = _noted(replace(blank, value=value), note)
     if interval is not None:
-        found = replace(found, interval=interval, level=setting.level, method=method)
-    number = Number(found, summary.value(*resampled))
+        measure = replace(measure, interval=interval, level=setting.level, method=method)
+    number = Number(measure, summary.value(*resampled))
     nulls = [part.null[:, has_rate] for part in parts if part.null is not None]
     if not summary.noise or len(nulls) < len(parts):
         return [number]

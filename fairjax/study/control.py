@@ -52,7 +52,7 @@ def make_control(run: Run, study: Study) -> None:
         raise WorkdirError(f"{of} has no embeddings of pairs, so there is nothing to add noise to.")
     if wanted is None:
         raise WorkdirError(f"{like} has no {column.title!r} to be as accurate as.")
-    scoring = build_scoring(run.config)
+    scoring = build_scoring(run.tree)
     settings = replace(scoring.settings, resamples=1)  # intervals are of no use here
     if isinstance(settings, PairSettings):
         settings = replace(settings, bias_fmrs=())
@@ -65,8 +65,8 @@ def make_control(run: Run, study: Study) -> None:
         return {**predictions, "embedding": (unit + size * noise).astype(np.float32)}
 
     def accurate(size: float) -> bool:
-        found = value_of(score_columns(quick, noisy(size), pairs, attributes), column)
-        return found is not None and found > wanted
+        value = value_of(score_columns(quick, noisy(size), pairs, attributes), column)
+        return value is not None and value > wanted
 
     low, high = 0.0, 0.0
     if accurate(0.0):
@@ -82,6 +82,6 @@ def make_control(run: Run, study: Study) -> None:
             shutil.copyfile(of / name, run.folder / name)
         outcome = read_json(of / "outcome.json")
         write_json(run.folder / "outcome.json", {**outcome, "noise_length": high})
-        write_json(run.folder / "config.json", run.config.to_dict())
+        write_json(run.folder / "config.json", run.tree)
         write_predictions(run.folder / "predictions.npz", noisy(high), pairs)
         report(scoring, run.folder, Console(file=io.StringIO()))

@@ -283,7 +283,7 @@ def _pooled(
     """What the folds of each shown row give together; kept beside the table, too."""
     if not study.folds:
         return {}
-    found = {}
+    pooled = {}
     for row in study.rows:
         folders = [
             workdir / folder_name(row.name, seed)
@@ -291,10 +291,10 @@ def _pooled(
             if done
         ]
         if row.shown and folders:
-            found[row.name] = pooled_results(folders)
+            pooled[row.name] = pooled_results(folders)
             name = folder_name(row.name, 0).removesuffix("-seed0")
-            save_results(workdir / f"pooled-{name}.json", found[row.name])
-    return found
+            save_results(workdir / f"pooled-{name}.json", pooled[row.name])
+    return pooled
 
 
 def _tables_of(results: Results) -> list[Table]:

@@ -69,7 +69,7 @@ def run(folder, seed, right):
     config = base_config()
     config.eval.protocol.update(group_by="race", resamples=9)
     data = {"hash": "0", "attributes": {"race": GROUPS, "gender": GENDER}}
-    results = score_columns(build_scoring(config), columns, None, attributes_of(data))
+    results = score_columns(build_scoring(config.to_dict()), columns, None, attributes_of(data))
     save_results(folder / "results.json", results)
     np.savez(folder / "predictions.npz", **columns)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))

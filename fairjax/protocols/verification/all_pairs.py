@@ -131,9 +131,9 @@ def count_all_pairs(
             continue
     tail = _largest(grid, min(kept, pool), within_groups=within_groups)
     threshold = np.array([*(np.nan for _ in fmrs), *thresholds], np.float64)
-    for place, target in enumerate(fmrs):
+    for index, target in enumerate(fmrs):
         try:
-            threshold[place] = threshold_in_tail(tail, pairs=pool, fmr=target, rule=rule)
+            threshold[index] = threshold_in_tail(tail, pairs=pool, fmr=target, rule=rule)
         except InsufficientDataError:
             continue
     return _count(grid, threshold)
@@ -302,11 +302,11 @@ class _Tail:
         kept = min(kept, pool)
         largest = _largest(grid, kept, within_groups=False)
         floor = largest[-1] if kept else np.float32(np.inf)
-        found = [(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        blocks = [(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))]
         for row, column, scores in grid.blocks():
             one, other = np.nonzero(scores >= floor)  # where there is no pair, -inf
-            found.append((scores[one, other], one + row, other + column))
-        score, one, other = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            blocks.append((scores[one, other], one + row, other + column))
+        score, one, other = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         order = np.argsort(-score, kind="stable")
         one, other = one[order], other[order]
         cells = grid.cell[one] * (len(grid.groups) + 1) + grid.cell[other]
@@ -346,7 +346,7 @@ class _Tail:
 
 def _largest(grid: _Grid, kept: int, *, within_groups: bool) -> Float[np.ndarray, " kept"]:
     """The largest non-mated scores, descending, merged block by block."""
-    found = [np.zeros(0, np.float32)]
+    largest = [np.zeros(0, np.float32)]
     held, floor = 0, np.float32(-1.0)
     for row, column, scores in grid.blocks() if kept else ():
         if within_groups:
@@ -354,12 +354,12 @@ def _largest(grid: _Grid, kept: int, *, within_groups: bool) -> Float[np.ndarray
             other = grid.cell[column : column + scores.shape[1]]
             scores[(one != other) | (one == len(grid.groups))] = -np.inf
         chosen = scores[scores >= floor]
-        found.append(chosen)
+        largest.append(chosen)
         held += len(chosen)
         if held > 2 * kept + BLOCK**2:
-            found = [_top(np.concatenate(found), kept)]
-            held, floor = kept, found[0].min()
-    return np.sort(_top(np.concatenate(found), kept))[::-1]
+            largest = [_top(np.concatenate(largest), kept)]
+            held, floor = kept, largest[0].min()
+    return np.sort(_top(np.concatenate(largest), kept))[::-1]
 
 
 def _top(scores: np.ndarray, kept: int) -> np.ndarray:
@@ -395,9 +395,9 @@ def _count(grid: _Grid, threshold: np.ndarray) -> AllPairs:
         """Pairs at or above each known threshold, in the thresholds' order."""
         by_level = counts.reshape(levels + 1, *shape)
         above = np.cumsum(by_level[::-1], axis=0)[::-1][1:]
-        found = np.zeros((len(threshold), *shape), np.int64)
-        found[known] = above
-        return found
+        reached = np.zeros((len(threshold), *shape), np.int64)
+        reached[known] = above
+        return reached
 
     accepted = reaching(cells, size, size)
     accepted = accepted + np.swapaxes(np.triu(accepted, 1), 1, 2)  # images are in order of group
@@ -420,6 +420,6 @@ def _count(grid: _Grid, threshold: np.ndarray) -> AllPairs:
 
 
 def _rejected(totals: np.ndarray, accepted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    found = np.zeros_like(accepted)
-    found[known] = totals - accepted[known]
-    return found
+    rejected = np.zeros_like(accepted)
+    rejected[known] = totals - accepted[known]
+    return rejected
