@@ -21,7 +21,8 @@ FILE is one of
       a_2.jpg,anna,berta,0.32,Asian,1
       c_1.jpg,cleo,,,Black,0
     A search without a candidate has one row with both left blank. Optional columns: gallery (the
-    name of one of several), seconds (how long the search took), failed (1 where it gave no answer).
+    name of one of several), seconds (how long the search took), failed (1 where it gave no answer);
+  the candidate lists that NIST's driver of 1:N evaluations writes, with --groups.
 """
 
 
@@ -37,7 +38,11 @@ def add(verbs: Any) -> None:
     identify.add_argument("table", metavar="FILE", type=Path, help="embeddings or candidate lists")
     identify.add_argument("--by", default="group", help="attribute of the groups (default: group)")
     identify.add_argument(
-        "--groups", metavar="TABLE", type=Path, help="one row an image or a person, for embeddings"
+        "--groups",
+        metavar="TABLE",
+        type=Path,
+        help="one row an image or a person, with its groups; for candidate lists that name images "
+        "(probe, candidate_image), one row an image with its person and groups",
     )
     identify.add_argument(
         "--gallery",
@@ -102,8 +107,8 @@ def _identify(arguments: argparse.Namespace) -> None:
         role: path for role in ("groups", "gallery_table") if (path := getattr(arguments, role))
     }
     facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
+    people = load_people(arguments.groups) if arguments.groups else None
     if arguments.table.suffix in (".npz", ".npy"):
-        people = load_people(arguments.groups) if arguments.groups else None
         loaded = galleries.from_embeddings(
             arguments.table,
             arguments.by,
@@ -118,7 +123,11 @@ def _identify(arguments: argparse.Namespace) -> None:
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"--column {error}.") from error
         loaded = galleries.from_candidates(
-            arguments.table, arguments.by, columns=columns, gallery=arguments.gallery_table
+            arguments.table,
+            arguments.by,
+            columns=columns,
+            gallery=arguments.gallery_table,
+            people=people,
         )
     found = identification.measure(
         loaded,
