@@ -347,8 +347,8 @@ def _add_covariates(group: Any) -> None:
         action="append",
         default=[],
         help="covariate to hold; repeat for several (default: every column of numbers in the "
-        "--covariates table). Without --covariates: a column of the --groups table, or NAME1 and "
-        "NAME2 in FILE",
+        "--covariates table). Without --covariates: a column of the --groups table, NAME1 and "
+        "NAME2 in FILE, or NAME in a table of predictions",
     )
 
 

@@ -11,7 +11,7 @@ from fairjax.report.verification.covariates import TITLE, Answer, answers, table
 from fairjax.report.wording import listed, sentence
 
 _LEAD = (
-    "Hollow: each group's rate as found. Filled: the rate of all pairs if they were pairs of this "
+    "Hollow: each group's rate as found. Filled: the rate of everyone, were they all of this "
     "group; the covariates stay as they are, the group alone changes. A gap that stays is not "
     "explained by these covariates. A gap that goes runs along with them, which is no excuse: the "
     "people still meet the errors."
