@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from blocks import runnable
 from rich.console import Console
 
 from fairjax import study
@@ -12,11 +13,19 @@ from fairjax.main import run
 from fairjax.run.build import build_run
 from fairjax.study.control import make_control
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
 
 
 def by_name(path):
     return path.relative_to(path.parents[1]).as_posix()
+
+
+def run_by_a_page(path):
+    """Whether a page of the docs trains the smoke of a config, as `tests/test_docs.py` then does."""
+    line = f"--config {path.relative_to(ROOT / 'configs').with_suffix('').as_posix()}:smoke "
+    pages = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    return any(line in block for page in pages for block in runnable(page))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=by_name)
@@ -36,7 +45,7 @@ def test_an_unknown_argument_is_refused(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", CONFIGS, ids=by_name)
+@pytest.mark.parametrize("path", [p for p in CONFIGS if not run_by_a_page(p)], ids=by_name)
 def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path):
     config = load(f"{path}:smoke")
     if "study" in config:

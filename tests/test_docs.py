@@ -32,8 +32,20 @@ def name(page):
     return page.relative_to(ROOT).as_posix()
 
 
+LIGHT = {"audit_your_scores.md"}  # `.ci/light` pastes its blocks, without JAX
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.exhaustive, id=name(page))
+        if page.name in LIGHT
+        else pytest.param(page, id=name(page))
+        for page in PAGES
+        if runnable(page)
+    ],
+)
 def test_the_blocks_of_a_page_run_in_an_empty_folder(page, tmp_path):
     commands = tmp_path / "commands"  # what an activated environment has on its path
     commands.mkdir()

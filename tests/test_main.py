@@ -68,7 +68,7 @@ def losses(workdir):
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("one")
-    done = main(workdir)
+    done = main(workdir, "--profile=2")
     assert done.returncode == 0, done.stderr
     return workdir, done
 
@@ -85,6 +85,7 @@ def test_a_run_leaves_what_the_readme_says(one_device):
         "results.json",
         "report.html",
         "outcome.json",
+        "profile",
     } <= {path.name for path in workdir.iterdir()}
     assert done.stdout.strip().endswith(f"Report: {workdir / 'report.html'}")
     results = load_results(workdir / "results.json")

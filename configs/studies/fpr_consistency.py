@@ -149,7 +149,7 @@ def get_config(arg: str = "") -> ConfigDict:
         claims=tuple(claims),
         thesis=None if options.sweep else thesis,
         seeds=tuple(range(options.seed, options.seed + seeds)),
-        resamples=20 if options.smoke else 200,
+        resamples=4 if options.smoke else 200,
         floor=Floor("Accuracy", BASELINE, FLOOR),
         notes=(
             *(_truth() if planted else ()),

@@ -113,7 +113,7 @@ def get_config(arg: str = "") -> ConfigDict:
         claims=tuple(claims),
         cited={} if options.smoke else _cited(options.table),
         seeds=tuple(range(options.seed, options.seed + (1 if options.smoke else options.seeds))),
-        resamples=20 if options.smoke else 200,
+        resamples=4 if options.smoke else 200,
         notes=(
             "Accuracy is that of RFW's ten folds, each race with thresholds of its own; Avg and "
             "Std (ddof 1) run over the races."

@@ -91,7 +91,7 @@ def get_config(arg: str = "") -> ConfigDict:
     attribute = config.eval.protocol.group_by
     published = size != "smoke"
     baseline, gradual = "ResNet-18, narrow" if size else "ResNet-50", "TFC: gradual"
-    levels = {"": tuple(LEVELS), "small": ("full",), "smoke": ("probe", "full")}[size]
+    levels = {"": tuple(LEVELS), "small": ("full",), "smoke": ("full",)}[size]
     control = "TFC, supervised"
 
     backbone, method = resnet.backbone, resnet.method

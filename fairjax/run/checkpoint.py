@@ -382,9 +382,11 @@ def read_variables(run: Path, *, step: int | None = None) -> PyTree:
     if step is None:
         step = read_checked(run / "outcome.json")["evaluated_step"]
     path = (run / "checkpoints" / str(step) / "state").absolute()
-    with ocp.PyTreeCheckpointer() as reader:
+    handler = ocp.PyTreeCheckpointHandler()
+    with ocp.Checkpointer(handler) as reader:
         try:
-            tree = reader.metadata(path).item_metadata.tree
+            # Not of the reader, which warns that the state's folder is not a whole checkpoint.
+            tree = handler.metadata(path).tree
             item = {name: tree[name] for name in ("params", "model_state", "average")}
             if item["average"]:
                 item = {"average": item["average"]}

@@ -29,13 +29,9 @@ def checksums(tree: PyTree) -> dict[str, str]:
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
-    sums = jax.device_get(_all_sums(leaves))
+    # An array at a time: arrays of one shape share a program, and a network has few shapes.
+    sums = jax.device_get({name: _sums(leaf) for name, leaf in leaves.items()})
     return {name: "".join(f"{int(word):08x}" for word in both) for name, both in sums.items()}
-
-
-@jax.jit
-def _all_sums(leaves: dict[str, Array]) -> dict[str, UInt32[Array, " 2"]]:
-    return {name: _sums(leaf) for name, leaf in leaves.items()}
 
 
 @jax.jit

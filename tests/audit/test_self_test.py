@@ -32,7 +32,7 @@ def test_a_small_gap_of_rare_errors_is_missed_and_the_audits_say_so(outcome):
     assert [row[2] for row in shown.rows[::2]] == ["x 6", "none", "x 2", "none"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_whole_self_test_passes():
     outcome = self_test.run(40, seed=1)
     assert outcome.passed, self_test.table(outcome).rows

@@ -40,7 +40,7 @@ def test_an_audit_s_intervals_and_tests_hold_their_level_with_rare_errors_and_un
             assert line["called_unequal"] < 0.12 and line["gini_interval_excludes_0"] < 0.12
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_intervals_that_know_people_hold_the_truth_and_those_on_pairs_don_t() -> None:
     cases = ("fnmr", "fmr", "fnmr_at_fmr")
     found = lines("--repetitions", "120", "--resamples", "300", "--cases", *cases)

@@ -30,7 +30,7 @@ def test_a_study_names_what_failed_goes_on_and_repeats_nothing(tmp_path):
     assert "after-it-seed0 failed: it needs broken-seed0, which failed" in done.stderr
     assert "not finite at step" in done.stderr
     kept = json.loads((tmp_path / "study.json").read_text())
-    assert [run["state"] for run in kept["runs"]] == ["done"] * 3 + ["failed"] * 2
+    assert [run["state"] for run in kept["runs"]] == ["done"] * 2 + ["failed"] * 2
     assert kept["rows"][0]["cells"]["Accuracy"]["published"] == 71.0
     assert [claim["verdict"] for claim in kept["claims"]]
     assert kept["verdict"]["verdict"] == kept["claims"][1]["verdict"]

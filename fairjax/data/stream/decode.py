@@ -68,7 +68,14 @@ def import_tensorflow() -> Any:
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # JAX sets 1, where nobody sets another
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # or it greets on stderr
-    import tensorflow
-
+    keras = os.environ.get("TF_USE_LEGACY_KERAS")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # else TensorFlow loads Keras at once: 1 to 2 seconds
+    try:
+        import tensorflow
+    finally:
+        if keras is None:
+            del os.environ["TF_USE_LEGACY_KERAS"]
+        else:
+            os.environ["TF_USE_LEGACY_KERAS"] = keras
     tensorflow.config.set_visible_devices([], "GPU")
     return tensorflow

@@ -356,3 +356,23 @@ def test_tensorflow_says_nothing_at_a_clean_end_where_jax_came_first(before, aft
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", before)  # JAX sets 1
     decode.import_tensorflow.__wrapped__()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == after
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_tensorflow_is_imported_without_keras_which_a_user_may_import_later(
+    before, tmp_path, monkeypatch
+):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os, types\n"
+        "legacy = os.environ['TF_USE_LEGACY_KERAS']\n"
+        "config = types.SimpleNamespace(set_visible_devices=lambda *_: None)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if before is None:
+        monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
+    else:
+        monkeypatch.setenv("TF_USE_LEGACY_KERAS", before)
+    assert decode.import_tensorflow.__wrapped__().legacy == "1"
+    assert os.environ.get("TF_USE_LEGACY_KERAS") == before
+    monkeypatch.delitem(sys.modules, "tensorflow")
