@@ -438,7 +438,7 @@ def _answer(
         rate=rate,
         system=system,
         at=at,
-        groups=[held.groups[g] for g in kept],
+        groups=[held.groups[g] for g in kept.tolist()],
         left_out=[g for k, g in enumerate(held.groups) if k not in kept],
         errors=wrong[kept].tolist(),
         trials=(wrong + right)[kept].tolist(),

@@ -83,7 +83,8 @@ def write_one_page(path: Path, results: Results, *, title: str, report: str = ""
     """
     page = one_page(results, title=title)
     text = template("one_page.html").render(
-        title=title,
+        title=f"{title}: summary on one page",
+        policy="",
         page=page,
         parts=as_text(page),
         conditions=conditions(results.provenance),
