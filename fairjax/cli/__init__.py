@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit code; `fairjax.core.errors` lists them.
     """
     print_anywhere()
-    parser = _parser()
+    parser = _parser(sys.argv[1:] if argv is None else argv)
     arguments, more = parser.parse_known_args(argv)
     arguments.overrides = [word for word in more if word.startswith("--config.")]
     unknown = [
@@ -112,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the one verb that comes first; of all verbs where the first word is none."""
+    named = [verb for verb in VERBS if [verb.__name__.rpartition(".")[2]] == list(words[:1])]
     parser = _Parser(
         prog="fairjax",
         description="Train fair face models in JAX and audit any face model.",
@@ -120,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fairjax {fairjax.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
-    for verb in VERBS:
+    for verb in named or VERBS:
         verb.add(verbs)
     for verb_parser in verbs.choices.values():
         verb_parser.set_defaults(parser=verb_parser)

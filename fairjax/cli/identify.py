@@ -1,11 +1,10 @@
 """`fairjax identify`: 1:N searches of a gallery, and how their errors differ by group."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import answer, facts_of
 from fairjax.cli.audit import pair
 
 _DESCRIPTION = """\
@@ -88,9 +87,7 @@ def add(verbs: Any) -> None:
 
 
 def _identify(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.audit import findings, galleries, identification, run
+    from fairjax.audit import galleries, identification
     from fairjax.audit.people import load_people
     from fairjax.core.errors import UsageError
 
@@ -102,11 +99,8 @@ def _identify(arguments: argparse.Namespace) -> None:
     ):
         if not ok:
             raise UsageError(flag)
-    files = {"searches": arguments.table}
-    files |= {
-        role: path for role in ("groups", "gallery_table") if (path := getattr(arguments, role))
-    }
-    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
+    roles = {"searches": arguments.table, "groups": arguments.groups}
+    facts = facts_of({**roles, "gallery_table": arguments.gallery_table})
     people = load_people(arguments.groups) if arguments.groups else None
     if arguments.table.suffix in (".npz", ".npy"):
         loaded = galleries.from_embeddings(
@@ -135,11 +129,8 @@ def _identify(arguments: argparse.Namespace) -> None:
         rank=arguments.rank,
         level=arguments.level,
         seed=arguments.seed,
-    ).with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False))
-    if arguments.out:
-        findings.write(arguments.out, found)
-        print(f"Written: {arguments.out / 'results.json'}")
+    )
+    answer(found.with_facts(facts), arguments.out)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
