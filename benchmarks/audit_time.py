@@ -18,14 +18,15 @@ Give `--keep DIR` to leave the tables and what the commands wrote there.
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,20 +35,10 @@ from pyarrow import csv, parquet
 PAIRS = ("image1", "image2", "subject1", "subject2", "group1", "group2", "fold", "score")
 
 
-def table(
-    *, groups: int, people: int, images: int, pairs: int, mated: float, seed: int
-) -> pa.Table:
-    """Different pairs within `groups` groups of as many people with as many images each.
-
-    Args:
-      groups: Number of groups, whose scores of two people differ a little.
-      people: People in each group.
-      images: Images of each person.
-      pairs: Pairs in each group.
-      mated: Share of the pairs that show one person.
-      seed: Of all draws.
-    """
-    rng = np.random.default_rng(seed)
+def table(size: "Size") -> pa.Table:
+    """Different pairs within groups whose scores of two people differ a little."""
+    groups, people, images, pairs, mated = size
+    rng = np.random.default_rng(0)
     left, right = np.triu_indices(images, 1)
     sides, same = [], []
     for g in range(groups):
@@ -93,44 +84,60 @@ def pictures(pairs: pa.Table) -> pa.Table:
     return pa.table({"image": files, "sharpness": sharp, "brightness": bright})
 
 
-def commands(case: str, folder: Path) -> Iterator[list[str]]:
-    """The command lines of a case, whose tables are written first."""
-    name = folder / f"{case}.csv"
-    if case == "rfw":
-        pairs = table(groups=4, people=2500, images=4, pairs=6000, mated=0.5, seed=0)
-        csv.write_csv(pairs, name)
-        yield ["audit", str(name), "--out", str(folder / case)]
-    elif case == "bfw":
-        pairs = table(groups=8, people=100, images=25, pairs=115_500, mated=0.25, seed=0)
-        csv.write_csv(pairs, name)
-        yield ["audit", str(name), "--out", str(folder / case)]
-    elif case == "stream":
-        name = name.with_suffix(".parquet")
-        pairs = table(groups=4, people=1000, images=20, pairs=1_250_000, mated=0.1, seed=0)
-        parquet.write_table(pairs, name)
-        yield ["audit", str(name), "--stream", "--out", str(folder / case)]
-    elif case == "demo":
-        yield ["audit", "--demo", "--tables"]
-    elif case == "demo_out":
-        yield ["audit", "--demo", "--out", str(folder / case)]
-    elif case == "plan":
-        yield ["plan", "audit", "--ratio", "2", "--fmr", "1e-3", "--fnmr", "0.05"]
-    elif case == "calibrate":
-        name = name.with_suffix(".parquet")
-        pairs = table(groups=4, people=500, images=20, pairs=250_000, mated=0.1, seed=0)
-        parquet.write_table(pairs, name)
-        for method in ("group_norm", "platt"):
-            stored = str(folder / f"{method}.json")
-            yield ["calibrate", "fit", str(name), "--method", method, "--out", stored]
-    elif case == "covariates":
-        name, images = name.with_suffix(".parquet"), folder / "images.csv"
-        pairs = table(groups=4, people=500, images=20, pairs=250_000, mated=0.1, seed=0)
-        parquet.write_table(pairs, name)
-        csv.write_csv(pictures(pairs), images)
-        yield ["audit", str(name), "--covariates", str(images), "--out", str(folder / case)]
+class Size(NamedTuple):
+    """Size of a table.
+
+    Attributes:
+      groups: Number of groups.
+      people: People in each group.
+      images: Images of each person.
+      pairs: Pairs in each group.
+      mated: Share of the pairs that show one person.
+    """
+
+    groups: int
+    people: int
+    images: int
+    pairs: int
+    mated: float
 
 
-CASES = ("rfw", "bfw", "stream", "demo", "demo_out", "plan", "calibrate", "covariates")
+SIZES = {
+    "rfw": Size(4, 2500, 4, 6000, 0.5),
+    "bfw": Size(8, 100, 25, 115_500, 0.25),
+    "stream": Size(4, 1000, 20, 1_250_000, 0.1),
+    "calibrate": Size(4, 500, 20, 250_000, 0.1),
+    "covariates": Size(4, 500, 20, 250_000, 0.1),
+}
+_FIT = ["calibrate", "fit", "TABLE", "--method"]
+COMMANDS = {
+    "rfw": [["audit", "TABLE", "--out", "OUT"]],
+    "bfw": [["audit", "TABLE", "--out", "OUT"]],
+    "stream": [["audit", "TABLE", "--stream", "--out", "OUT"]],
+    "demo": [["audit", "--demo", "--tables"]],
+    "demo_out": [["audit", "--demo", "--out", "OUT"]],
+    "plan": [["plan", "audit", "--ratio", "2", "--fmr", "1e-3", "--fnmr", "0.05"]],
+    "calibrate": [[*_FIT, name, "--out", f"OUT.{name}.json"] for name in ("group_norm", "platt")],
+    "covariates": [["audit", "TABLE", "--covariates", "IMAGES", "--out", "OUT"]],
+}
+
+
+def path_of(case: str, folder: Path) -> Path:
+    """The table of a case: CSV, as most people have it, or Parquet where it is large."""
+    return folder / f"{case}.{'csv' if case in ('rfw', 'bfw') else 'parquet'}"
+
+
+def write(case: str, folder: Path) -> None:
+    """Writes the tables of a case, where it has any."""
+    if case not in SIZES:
+        return
+    pairs, path = table(SIZES[case]), path_of(case, folder)
+    if path.suffix == ".csv":
+        csv.write_csv(pairs, path)
+    else:
+        parquet.write_table(pairs, path)
+    if case == "covariates":
+        csv.write_csv(pictures(pairs), folder / "images.csv")
 
 
 def measure(command: list[str]) -> dict[str, float]:
@@ -154,23 +161,34 @@ def measure(command: list[str]) -> dict[str, float]:
 def main() -> None:
     """Times the cases that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("cases", metavar="CASE", nargs="*", help=", ".join(CASES))
+    parser.add_argument("cases", metavar="CASE", nargs="*", help=", ".join(COMMANDS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--keep", metavar="DIR", type=Path)
     arguments = parser.parse_args()
-    unknown = sorted(set(arguments.cases) - set(CASES))
+    unknown = sorted(set(arguments.cases) - set(COMMANDS))
     if unknown:
-        parser.error(f"no case {unknown[0]}; there are {', '.join(CASES)}")
+        parser.error(f"no case {unknown[0]}; there are {', '.join(COMMANDS)}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        for case in arguments.cases or CASES:
-            for command in commands(case, folder):
+        for case in arguments.cases or COMMANDS:
+            # In a process of its own: a command's peak would count what its parent holds.
+            writing = multiprocessing.get_context("spawn").Process(
+                target=write, args=(case, folder)
+            )
+            writing.start()
+            writing.join()
+            if writing.exitcode:
+                raise SystemExit(f"{case}: its tables could not be written.")
+            words = {"TABLE": path_of(case, folder), "IMAGES": folder / "images.csv"}
+            for line in COMMANDS[case]:
+                command = [str(words.get(word, word)) for word in line]
+                command = [word.replace("OUT", str(folder / case), 1) for word in command]
                 runs = [measure(command) for _ in range(arguments.repeats)]
                 best = min(runs, key=lambda run: run["processor_s"])
-                line = {"case": case, "command": " ".join(command[:2]), **best}
-                line |= {"load": round(os.getloadavg()[0], 1), "python": platform.python_version()}
-                print(json.dumps(line | {"numpy": np.__version__}), flush=True)
+                said = {"case": case, "command": " ".join(line), **best}
+                said |= {"load": round(os.getloadavg()[0], 1), "python": platform.python_version()}
+                print(json.dumps(said | {"numpy": np.__version__}), flush=True)
 
 
 if __name__ == "__main__":
