@@ -28,8 +28,8 @@ from fairjax.core.results import Results
 Watch = Callable[[str], AbstractContextManager[Any]]
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _UNSTREAMED = (
-    "covariates are held for tables that are read into memory: leave out --stream, or take a part "
-    "of a table above 2 GiB; a random million pairs says the same."
+    "covariates are held for tables that are read into memory: leave out --stream and --partial, or take "
+    "a part of a table above 2 GiB."
 )
 _MADE = {
     "model": "model_hash",
