@@ -26,11 +26,11 @@ from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
 
 Watch = Callable[[str], AbstractContextManager[Any]]
-# What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _UNSTREAMED = (
-    "covariates are held for tables that are read into memory: leave out --stream and --partial, or take "
-    "a part of a table above 2 GiB."
+    "covariates are held for tables that are read into memory: leave out --stream and --partial; of "
+    "a table above 2 GiB, take a part."
 )
+# What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _MADE = {
     "model": "model_hash",
     "preprocessing": "preprocessing",
