@@ -27,8 +27,8 @@ from fairjax.core.results import Results
 
 Watch = Callable[[str], AbstractContextManager[Any]]
 _UNSTREAMED = (
-    "covariates are held for tables that are read into memory: leave out --stream and --partial; of "
-    "a table above 2 GiB, take a part."
+    "covariates are held for tables that are read into memory: leave out --stream and --partial; "
+    "of a table above 2 GiB, take a part."
 )
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _MADE = {
