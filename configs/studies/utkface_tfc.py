@@ -83,7 +83,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.seed = options.seed
     config.optim.unfreeze.every_epochs = 0.1 if options.smoke else 5.0
     gradually = dict(GRADUAL)
-    if not options.smoke:
+    if options.smoke:
+        gradually["optim.unfreeze.parts"] = (ENCODERS, f"{PROJECTORS}|{TOP}|{STEM}")
+    else:
         config.data.split.update(folds=5, ratio=(0.7, 0.1, 0.2))
     if options.small:
         config.train.epochs = 20.0
