@@ -40,28 +40,29 @@ from fairjax.core.errors import (
     report_error,
 )
 
-# Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (
-    align,
-    audit,
-    calibrate,
-    config,
-    covariates,
-    data,
-    diff,
-    embed,
-    export,
-    gradcam,
-    identify,
-    intersections,
-    margins,
-    plan,
-    predict,
-    report,
-    similarity,
-    study,
-    threshold,
-)
+# Each module adds its verb to the parser and keeps what is slow to import inside the function that
+# runs.
+VERBS = {
+    "align": align,
+    "audit": audit,
+    "calibrate": calibrate,
+    "config": config,
+    "covariates": covariates,
+    "data": data,
+    "diff": diff,
+    "embed": embed,
+    "export": export,
+    "gradcam": gradcam,
+    "identify": identify,
+    "intersections": intersections,
+    "margins": margins,
+    "plan": plan,
+    "predict": predict,
+    "report": report,
+    "similarity": similarity,
+    "study": study,
+    "threshold": threshold,
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -113,9 +114,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of the one verb that comes first; of all verbs where the first word is none."""
-    named = [verb for verb in VERBS if [verb.__name__.rpartition(".")[2]] == list(words[:1])]
+    first = next(iter(words), "")
+    chosen = [VERBS[first]] if first in VERBS else VERBS.values()
     parser = _Parser(
         prog="fairjax",
         description="Train fair face models in JAX and audit any face model.",
@@ -123,7 +125,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fairjax {fairjax.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
-    for verb in named or VERBS:
+    for verb in chosen:
         verb.add(verbs)
     for verb_parser in verbs.choices.values():
         verb_parser.set_defaults(parser=verb_parser)
