@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from fairjax.audit.foreign import adopt
 from fairjax.audit.grouping import (
     binned,
     check_names,
@@ -62,13 +63,14 @@ def load_comparisons(
     """Reads a table of scored pairs, for each attribute of `asked.by`.
 
     Args:
-      path: CSV, TSV, Parquet or JSON lines.
+      path: CSV, TSV, Parquet, JSON lines or a file of another tool that `foreign.adopt` knows.
       asked: Which columns to read.
       people: Groups (and people) by subject or image, where the table has them not.
 
     Raises:
       InputError: If anything is unfit; the message names the first row and how many there are.
     """
+    path = adopt(path)
     layout = find_layout(path, asked, people)
     table = PairTable(path, layout, asked, people)
     columns = table.read()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fairjax.audit.covariates import Covariates, Decisions, with_image_covariates
 from fairjax.audit.grouping import (
     binned,
     check_names,
@@ -71,6 +72,8 @@ class _Rows:
       group: Index into `groups`, -1 for unknown.
       groups: Names of the groups.
       limits: Sentences for the reader.
+      keys: By "image" and "subject" the column that names them, where there is one.
+      number: Number of each row in the table, from 1.
     """
 
     words: Mapping[str, Names]
@@ -80,6 +83,8 @@ class _Rows:
     group: np.ndarray
     groups: list[str]
     limits: list[str]
+    keys: Mapping[str, str]
+    number: np.ndarray
 
     def __len__(self) -> int:
         return len(self.cluster)
@@ -92,6 +97,7 @@ class _Rows:
             chances=None if self.chances is None else self.chances[rows],
             cluster=self.cluster[rows],
             group=self.group[rows],
+            number=self.number[rows],
         )
 
 
@@ -104,6 +110,7 @@ def audit_predictions(
     resamples: int,
     level: float,
     seed: int,
+    covariates: Covariates | None = None,
 ) -> Results:
     """Reads predictions, one image a row, and measures them by one attribute's groups.
 
@@ -115,10 +122,13 @@ def audit_predictions(
       resamples: Resamples of people, or of rows where nobody is named.
       level: Coverage of intervals.
       seed: Seed of all draws.
+      covariates: What is held, of each image, person or row; None holds nothing.
 
     Raises:
       InputError: If anything is unfit; the message names the row.
     """
+    if covariates and columns.regression:
+        raise InputError("--covariates is for decisions; --regression compares numbers.")
     if not columns.prediction and not columns.probability:
         raise InputError("--label needs --prediction COLUMN or --probability COLUMN.")
     if columns.regression and (not columns.prediction or columns.probability or columns.classes):
@@ -176,6 +186,11 @@ def audit_predictions(
         **settings,
         **drawing,
     )
+    if covariates:
+        decisions = _with_errors(
+            answering, columns.label, by_name, len(classes), positive, label, prediction
+        )
+        results = with_image_covariates(results, decisions, covariates, level=level)
     if not columns.no_answer:
         return results
     right = np.zeros(len(rows), bool)
@@ -190,6 +205,35 @@ def audit_predictions(
         **drawing,
     )
     return replace(results, measures=[*results.measures, *more])
+
+
+def _with_errors(
+    rows: _Rows,
+    label: str,
+    by: str,
+    classes: int,
+    positive: int,
+    true: np.ndarray,
+    predicted: np.ndarray,
+) -> Decisions:
+    """The rows with the rates that covariates are held for: FPR and FNR, or all errors."""
+    names = {key: list(rows.words[column]) for key, column in rows.keys.items()}
+    code = {key: rows.codes[column] for key, column in rows.keys.items()}
+    wrong = true != predicted
+    every = np.ones(len(wrong), bool)
+    errors = {"error_rate": (wrong, every)}
+    if classes == 2:
+        errors = {"fpr": (wrong, true != positive), "fnr": (wrong, true == positive)}
+    return Decisions(
+        label=label,
+        by=by,
+        groups=rows.groups,
+        group=rows.group,
+        person=rows.cluster,
+        names={**names, "row": list(map(str, rows.number.tolist()))},
+        code={**code, "row": np.arange(len(rows))},
+        errors=errors,
+    )
 
 
 def _both(columns: Columns) -> tuple[str, str]:
@@ -250,7 +294,9 @@ def _read(path: Source, columns: Columns, asked: Asked, by: str) -> _Rows:
     count = len(whole[columns.label])
     cluster = words[who].ordered()[1][whole[who]] if who else np.arange(count)
     joined = np.concatenate(chances) if chances else None
-    return _Rows(words, whole, joined, cluster, group, groups, limits)
+    keys = {key: name for key, name in (("image", image), ("subject", who)) if name}
+    number = np.arange(1, count + 1)
+    return _Rows(words, whole, joined, cluster, group, groups, limits, keys, number)
 
 
 def _grouped(

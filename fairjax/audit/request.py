@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.audit import partial, run, streaming
-from fairjax.audit.covariates import Covariates, load_covariates, with_covariates
+from fairjax.audit.covariates import (
+    Covariates,
+    load_covariates,
+    load_image_covariates,
+    with_covariates,
+)
 from fairjax.audit.embeddings import load_embeddings, read_made
 from fairjax.audit.foreign import adopt, release_of
 from fairjax.audit.layout import Asked, People
@@ -25,6 +30,10 @@ _SEVERAL = (
     "--score; if they are parts of one table, say --stream."
 )
 Watch = Callable[[str], AbstractContextManager[Any]]
+_UNSTREAMED = (
+    "covariates are held for tables that are read into memory: leave out --stream and --partial; "
+    "of a table above 2 GiB, take a part."
+)
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _MADE = {
     "model": "model_hash",
@@ -170,9 +179,7 @@ def _refuse_twice(files: Sequence[Source], facts: Mapping[str, Any]) -> None:
 def _check_stream(request: Request) -> None:
     """Raises UsageError where the audit of a stream is asked for what a stream does not do."""
     if request.covariates is not None or request.hold:
-        raise UsageError(
-            "--covariates is for pairs that are read into memory; leave out --label and --stream."
-        )
+        raise UsageError(_UNSTREAMED)
     if request.calibrate_on is not None or request.of_embeddings or request.settings.paired:
         raise UsageError(
             "a stream takes tables of scores of one system, and finds thresholds on them."
@@ -223,10 +230,8 @@ def _stated(files: Sequence[Source]) -> dict[str, str]:
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
     holds = request.covariates is not None or bool(request.hold)
-    if holds and (request.predictions or request.streams):
-        raise UsageError(
-            "--covariates is for pairs that are read into memory; leave out --label and --stream."
-        )
+    if holds and request.streams and not request.predictions:
+        raise UsageError(_UNSTREAMED)
     if request.predictions:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
@@ -262,6 +267,14 @@ def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[t
         raise UsageError("--label takes one table of predictions.")
     if request.groups is not None:
         raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
+    held = None
+    if request.covariates is not None or request.hold:
+        held = load_image_covariates(
+            request.covariates,
+            request.hold,
+            predictions=request.files[0],
+            asked=request.asked,
+        )
     for by in request.asked.by or ["group"]:
         with watch(f"Measuring by {by} ..."):
             results = audit_predictions(
@@ -272,6 +285,7 @@ def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[t
                 resamples=request.settings.resamples,
                 level=request.settings.level,
                 seed=request.settings.seed,
+                covariates=held,
             )
         yield by, results
 

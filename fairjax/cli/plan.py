@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import answers
+
 GIB = 2**30
 
 
@@ -103,9 +105,6 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _plan_audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.audit import findings
     from fairjax.audit.plan import Question, plan
     from fairjax.config import ConfigError
 
@@ -123,16 +122,10 @@ def _plan_audit(arguments: argparse.Namespace) -> None:
         most_pairs=arguments.nonmated_pairs,
         people=arguments.people,
     )
-    answer = plan(question, like=arguments.like)
-    findings.show(answer, Console(highlight=False, markup=False))
-    if arguments.out:
-        findings.write(arguments.out, answer)
-        print(f"Written: {arguments.out / 'results.json'}")
+    answers.answer(plan(question, like=arguments.like), arguments.out)
 
 
 def _plan(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.config import ConfigError, load, override, validate, validate_devices
     from fairjax.report import print_tables
 
@@ -162,7 +155,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     else:
         dataset = settings.data.load(seed=settings.seed)
     limit = int(arguments.memory * GIB) if arguments.memory else _memory(jax.devices()[0])
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     with console.status("") as status:
 
         def look(batch: int) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import answers
 from fairjax.core.errors import UsageError
 
 _DESCRIPTION = """\
@@ -99,13 +100,11 @@ def _of_run(arguments: argparse.Namespace) -> None:
 
 
 def _of_audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.audit import outputs
     from fairjax.report import print_summary, print_tables
 
     results = _results(arguments.folder)
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     if arguments.tables:
         print_tables(outputs.tables(results), console)
     print_summary(results, console)

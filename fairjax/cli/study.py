@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import console
+
 
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
@@ -39,8 +41,6 @@ def add(verbs: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.core.names import counted
     from fairjax.core.results import Table
     from fairjax.report import print_tables
@@ -56,7 +56,7 @@ def _check(arguments: argparse.Namespace) -> None:
     many = counted(len(changed), "difference")
     title = f"{many} among {cells} numbers and {len(stored.claims)} claims"
     table = Table(title, ["", "stored", "new"], rows)
-    print_tables([table], Console(highlight=False, markup=False))
+    print_tables([table], console())
     raise SystemExit(1)
 
 

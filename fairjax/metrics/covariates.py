@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import special, stats
+from scipy import special
 
 from fairjax.metrics.clustered import Dyads, DyadSums
 from fairjax.metrics.logistic import fit_logistic
@@ -131,7 +131,7 @@ class Standardised:
         between = apart @ covariance @ apart.T
         statistic = float(value @ np.linalg.solve(between, value)) / (groups - 1)
         freedom = max(float(self.people.sum()) - groups, 1.0)
-        return float(stats.f.sf(statistic, groups - 1, freedom))
+        return float(special.fdtrc(groups - 1, freedom, statistic))
 
     def _log_weights(self, place: int, held: bool) -> np.ndarray:
         weights = np.zeros(len(self.covariance))
@@ -145,7 +145,7 @@ class Standardised:
         spread = float(np.sqrt(max(weights @ self.covariance @ weights, 0.0)))
         freedom = max(sum(self.people[g] for g in groups) - len(groups), 1.0)
         reach = _quantile(level, freedom) * spread
-        p = 2 * float(stats.t.sf(abs(value) / spread, freedom)) if spread else float(value == 0)
+        p = 2 * float(special.stdtr(freedom, -abs(value) / spread)) if spread else float(value == 0)
         return Contrast(value, (value - reach, value + reach), p)
 
 
@@ -342,4 +342,4 @@ def _overlap(z: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
 
 def _quantile(level: float, freedom: float) -> float:
     """Student's quantile of a two-sided interval."""
-    return float(stats.t.ppf((1 + level) / 2, max(freedom, 1.0)))
+    return float(special.stdtrit(max(freedom, 1.0), (1 + level) / 2))

@@ -84,7 +84,8 @@ def write_one_page(path: Path, results: Results, *, title: str, report: str = ""
     """
     page = one_page(results, title=title)
     text = template("one_page.html").render(
-        title=title,
+        title=f"{title}: summary on one page",
+        policy="",
         page=page,
         parts=as_text(page),
         conditions=conditions(results.provenance),
@@ -200,18 +201,14 @@ def _missing(results: Results, compared: Sequence[Quantity]) -> list[str]:
         said.append(
             f"Few errors (under {FEW}) stand behind the numbers of {listed(list(thin)[:6])}."
         )
-    if results.kind == "verification":
-        held = covariates.answers(results)
-        said.append(
-            f"The cause. Looked at: {listed(results.protocol['covariates']['names'])} of the "
-            "pictures."
-            if held
-            else "The cause: whether worse pictures explain a difference was not looked at."
-        )
-        if not any(m.name in _FAILURES for m in results.measures):
-            said.append("People whose picture could not be taken or used at all.")
-    else:
-        said.append("The cause of a difference.")
+    said.append(
+        f"The cause. Looked at: {listed(results.protocol['covariates']['names'])} of the pictures."
+        if covariates.answers(results)
+        else "The cause: whether worse pictures explain a difference was not looked at."
+    )
+    failed = any(m.name in _FAILURES for m in results.measures)
+    if results.kind == "verification" and not failed:
+        said.append("People whose picture could not be taken or used at all.")
     return [
         *said,
         "People, cameras and light that are unlike those tested.",
