@@ -2,10 +2,11 @@
 
     python benchmarks/desk.py [CASE ...] [--repeats 200]
 
-One JSON line a case. Shares have a standard error of sqrt(share (1 - share) / repeats).
+One JSON line a case. Shares stand with their standard error, sqrt(share (1 - share) / repeats).
 
     plan           share of audits with as many people as planned that show the planned ratio (0.8
-                   is planned), and of fair audits that show anything (0.05 at most is wanted)
+                   is planned), and of fair audits that show anything (0.025 is the level); the
+                   reverse: with given people the ratio that they are said to show (0.8, too)
     threshold      share of tables whose chosen threshold has a true FMR above the target in some
                    group (--worst-group: 0.05 at most is wanted), and overall
     paired         share of unchanged systems in which any change is called shown (0.05 at most),
@@ -60,25 +61,35 @@ _NORMAL = NormalDist()
 
 
 def plan(seed: int, found: Shares) -> None:
-    """Audits with as many people as planned: FNMR 5 % at a ratio of 2, FMR 1 % at a ratio of 3."""
+    """Audits with as many people as planned, and with the ratio that given people can show."""
     rng = np.random.default_rng(seed)
     for rate, value, ratio in (("fnmr", 0.05, 2.0), ("fmr", 0.01, 3.0)):
         correlation = planning.assumed_correlation(rate, value)
         design = Design(rate, value, correlation, images=3)
-        people = planning.people_needed(design, ratio, groups=4, alpha=ALPHA / 2)
-        for name, times in (("planned ratio shown", ratio), ("false alarm", 1.0)):
-            others = value * 4 / (3 + times)
-            rates = []
-            for g in range(4):
-                true = others * (times if g == seed % 4 else 1.0)
-                rates.append(one_rate(rng, rate, people, true))
-            known = known_of(rates)
-            p = known.p_value(
-                np.array([r.rate for r in rates]), known.null(1000, seed=seed), seed=seed
-            )
-            found[f"{rate} {value:g}, ratio {ratio:g}, {people} people: {name}"].append(
-                p <= ALPHA / 2
-            )
+        needed = planning.people_needed(design, ratio, groups=4, alpha=ALPHA / 2)
+        given = np.array([60, 80, 110, 150])
+        shown = planning.detectable_ratio(design, given, alpha=ALPHA / 2)
+        what = f"{rate} {value:g}, ratio {ratio:g}, {needed} people"
+        reverse = f"{rate} {value:g}, {'/'.join(map(str, given))} people, ratio {shown:.2g}"
+        for name, people, times in (
+            (f"{what}: planned ratio shown", np.full(4, needed), ratio),
+            (f"{what}: false alarm", np.full(4, needed), 1.0),
+            (f"{reverse}: ratio shown", given, shown),
+        ):
+            found[name].append(is_shown(rng, rate, value, people, times, seed))
+
+
+def is_shown(
+    rng: np.random.Generator, rate: str, value: float, people: np.ndarray, times: float, seed: int
+) -> bool:
+    """Whether an audit shows that one group, another each time, has so many times the rate."""
+    trials = people if rate == "fnmr" else people * (people - 1)
+    apart = np.where(np.arange(len(people)) == seed % len(people), times, 1.0)
+    true = apart * value * trials.sum() / (apart @ trials)
+    rates = [one_rate(rng, rate, int(n), float(t)) for n, t in zip(people, true, strict=True)]
+    known = known_of(rates)
+    null = known.null(1000, seed=seed)
+    return known.p_value(np.array([r.rate for r in rates]), null, seed=seed) <= ALPHA / 2
 
 
 def one_rate(rng: np.random.Generator, rate: str, people: int, true: float) -> ClusteredRate:
@@ -409,16 +420,10 @@ def main() -> None:
         for seed in range(repeats):
             CASES[case](seed, found)
         for what, values in found.items():
-            print(
-                json.dumps(
-                    {
-                        "case": case,
-                        "what": what,
-                        "share": round(float(np.mean(values)), 4),
-                        "of": len(values),
-                    }
-                )
-            )
+            share = float(np.mean(values))
+            error = np.sqrt(share * (1 - share) / len(values))
+            line = {"case": case, "what": what, "share": round(share, 4)}
+            print(json.dumps(line | {"standard_error": round(error, 4), "of": len(values)}))
         print(json.dumps({"case": case, "seconds": round(time.perf_counter() - start, 1)}))
 
 

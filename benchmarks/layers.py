@@ -110,10 +110,12 @@ def make_step(config: ConfigDict, plain: Form | None) -> Callable[[], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("steps", nargs="*", help=f"of: {', '.join(STEPS)}; all without")
-    parser.add_argument("--form", choices=FORMS, help="this form alone")
+    parser.add_argument(
+        "--form", choices=FORMS, action="append", help="this form alone; repeatable"
+    )
     parser.add_argument("--repeats", type=int, default=10, help="timed steps of each variant")
     args = parser.parse_args()
-    forms = [args.form] if args.form else FORMS
+    forms = args.form or FORMS
     for name in args.steps or STEPS:
         config = STEPS[name]()
         runs = {form: make_step(config, form) for form in (None, *forms)}

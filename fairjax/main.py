@@ -6,18 +6,15 @@ finished run is evaluated on the config's data and protocol.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import signal
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairjax.run.host import (
     add_xla_flags,
@@ -48,7 +45,6 @@ if __name__ == "__main__":  # before the imports that take seconds
         if signal.getsignal(_signal) is not signal.SIG_IGN:  # as in a script's background
             signal.signal(_signal, leave_at_once)
 
-import numpy as np  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import ConfigDict, config_flags  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -69,17 +65,12 @@ from fairjax.core.errors import (  # noqa: E402
     print_anywhere,
     report_error,
 )
+from fairjax.run.build import build_run  # noqa: E402
+from fairjax.run.join import JoinOptions, join_processes  # noqa: E402
 from fairjax.run.score import report  # noqa: E402
-from fairjax.run.workdir import (  # noqa: E402
-    WorkdirError,
-    claim,
-    environment,
-    folder_that_stays,
-    is_finished,
-    settle_config,
-    settle_data,
-    write_json,
-)
+
+if TYPE_CHECKING:
+    from fairjax.run.settings import RunSettings
 
 CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -173,190 +164,6 @@ the same line resumes it."""
 USER_ERRORS = (FloatingPointError, OSError)
 
 
-def join_processes(tree: Mapping[str, Any]) -> None:
-    """Joins the other processes of this run when flags or a launcher's environment say so.
-
-    Args:
-      tree: Config that this process was started with; the others must have the same.
-
-    Raises:
-      ConfigError: If only some of --coordinator, --processes and --process are given, or one is
-        impossible.
-      PeerError: If a process does not come, or was started with something else.
-    """
-    import jax
-
-    coordinator = COORDINATOR.value or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    processes = _number(PROCESSES.value, "JAX_NUM_PROCESSES")
-    process = _number(PROCESS.value, "JAX_PROCESS_ID")
-    given = {"coordinator": coordinator, "processes": processes, "process": process}
-    missing = [f"--{name}" for name, value in given.items() if value is None]
-    local_devices = None
-    if missing and DISTRIBUTED.value:
-        from fairjax.run.cluster import find_cluster
-
-        try:
-            cluster = find_cluster(timeout_s=float(JOIN_TIMEOUT.value))
-        except ValueError as error:
-            raise config_lib.ConfigError(str(error)) from None
-        coordinator, processes, process, local_devices = cluster
-    elif len(missing) == len(given):
-        return
-    elif missing:
-        raise config_lib.ConfigError(
-            f"{', '.join(missing)} is missing: several processes need --coordinator, --processes "
-            "and --process (or --distributed, where Slurm, Open MPI or a TPU pod starts them)."
-        )
-    from fairjax.run import peers
-
-    try:
-        joined = peers.meet(
-            str(coordinator),
-            int(processes or 0),
-            int(process or 0),
-            started_with=_started_with(tree),
-            join_s=float(JOIN_TIMEOUT.value),
-            heartbeat_s=float(HEARTBEAT_TIMEOUT.value),
-        )
-    except ValueError as error:
-        raise config_lib.ConfigError(str(error)) from None
-    PEERS.append(joined)
-    if joined.others:
-        peers.end_in_one_line_on_abort()
-        peers.drop_lines_of_jax()
-    jax.distributed.initialize(
-        coordinator,
-        processes,
-        process,
-        local_devices,
-        # Longer than our own, so that the line that names the process comes first.
-        initialization_timeout=int(JOIN_TIMEOUT.value) + 1,
-        heartbeat_timeout_seconds=2 * int(HEARTBEAT_TIMEOUT.value) + 10,
-    )
-
-
-def _started_with(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal in all processes of a run, JSON-ready; where the data lie may differ."""
-    code = environment({})
-    return {
-        **{key: value for key, value in config_lib.leaves(tree) if not key.endswith(".root")},
-        "FairJAX": code["fairjax"],
-        "git revision": code["git_revision"],
-    }
-
-
-def _require_same(what: str, text: str) -> None:
-    """Refuses, in every process, where one of them has another text than process 0.
-
-    Raises:
-      WorkdirError: Names the process.
-    """
-    import jax
-    from jax.experimental import multihost_utils
-
-    if jax.process_count() == 1:
-        return
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    found = multihost_utils.process_allgather(np.frombuffer(digest, np.int32))
-    wrong = np.flatnonzero((found != found[0]).any(axis=1))
-    if wrong.size:
-        raise WorkdirError(
-            f"process {wrong[0]} has another {what} than process 0; start all with the same line, "
-            "the same code and the same data."
-        )
-
-
-def run(
-    config: ConfigDict,
-    workdir: Path,
-    *,
-    join: Callable[[Mapping[str, Any]], None] | None = None,
-    changed_data: str = "",
-    show_tables: bool = False,
-    profile_steps: int = 0,
-) -> int:
-    """Trains, evaluates and reports; returns the exit status.
-
-    Args:
-      config: The config; it is checked before a device or a file is touched.
-      workdir: The run's folder.
-      join: Joins the other processes, which must have the same config tree; called between those
-        checks and the first use of a device.
-      changed_data: Hash of changed data to go on with; "" refuses any change.
-      show_tables: Whether the protocol's tables are printed before the verdict.
-      profile_steps: Number of steps whose trace is written to the folder `profile`; 0 writes none.
-
-    Raises:
-      ConfigError, DataError, WorkdirError: For what a user can put right.
-    """
-    config_lib.validate(config)
-    from fairjax.run.build import build_run
-
-    settings = build_run(config)
-    add_xla_flags(settings.train.xla_flags)
-    if join is not None:
-        join(settings.tree)
-    import jax
-    from jax.experimental import multihost_utils
-
-    if settings.train.optimization_level:
-        jax.config.update("jax_optimization_level", settings.train.optimization_level)
-    from fairjax.run import prepare
-    from fairjax.run.loading import MODEL_FILE, describe_model
-    from fairjax.run.train import train
-
-    started = time.monotonic()
-    config_lib.validate(config, device_count=jax.device_count())
-    if jax.process_index() > 0:
-        if multihost_utils.broadcast_one_to_all(np.array(False)):
-            return DONE  # the run is finished, and process 0 reports
-        dataset = settings.data.load(seed=settings.seed)
-        _require_same("data", json.dumps(prepare.manifest_of(dataset)["hash"]))
-        with folder_that_stays(workdir):
-            outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
-        return 0 if outcome.finished else 128 + outcome.signal_number
-    with claim(workdir):
-        settle_config(workdir, settings.tree)
-        devices = {
-            "platform": jax.default_backend(),
-            "kind": jax.devices()[0].device_kind,
-            "count": jax.device_count(),
-            "processes": jax.process_count(),
-        }
-        finished = is_finished(workdir)
-        if jax.process_count() > 1:
-            multihost_utils.broadcast_one_to_all(np.array(finished))
-        if finished:
-            logging.info("%s holds a finished run; nothing is trained.", workdir)
-        else:
-            dataset = settings.data.load(seed=settings.seed)
-            prepare.check_labels(settings, dataset)
-            prepare.check_balance(settings.input, dataset)
-            prepare.dry_run(settings, dataset)
-            write_json(workdir / "environment.json", environment(devices))
-            manifest = prepare.manifest_of(dataset)
-            settle_data(workdir, manifest, accepted=changed_data)
-            _require_same("data", json.dumps(manifest["hash"]))
-            write_json(workdir / MODEL_FILE, describe_model(settings, dataset))
-            with folder_that_stays(workdir):
-                outcome = train(settings, workdir, dataset, profile_steps=profile_steps)
-            if not outcome.finished:
-                print(f"Stopped at step {outcome.step}; all is saved. {how_to_resume()}")
-                return 128 + outcome.signal_number
-            write_json(
-                workdir / "outcome.json",
-                {
-                    "step": outcome.step,
-                    "evaluated_step": outcome.checkpoint,
-                    "parameters": outcome.parameters,
-                    "seconds_since_resumed": time.monotonic() - started,
-                },
-            )
-        path = report(settings.scoring, workdir, Console(), show_tables=show_tables)
-    print(f"\nReport: {path}")
-    return 0
-
-
 def main(argv: Sequence[str]) -> int:
     """Checks the command line, then runs."""
     if argv[1:]:
@@ -384,8 +191,8 @@ def main(argv: Sequence[str]) -> int:
         if ONLY.value:
             raise config_lib.ConfigError("--only is for studies; this config is a single run.")
         keep_freed_memory()
-        keep_compiled_programs()
-        return run(config, Path(workdir), join=join_processes, **_asked())
+        config_lib.validate(config)
+        return _train(build_run(config), Path(workdir))
     return _study(config, Path(workdir))
 
 
@@ -393,18 +200,13 @@ def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
     """Evaluates a finished run, or public weights, without training; see `run.reevaluate`."""
     if "study" in config:
         raise config_lib.ConfigError("--evaluate takes the config of a single run, not a study.")
-    if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
+    if _join_options().several:
         raise config_lib.ConfigError("--evaluate runs in one process, on all of its devices.")
     config_lib.validate(config)
     keep_compiled_programs()
-    import jax
-
     from fairjax.run import reevaluate
-    from fairjax.run.build import build_run
 
-    config = ConfigDict(reevaluate.merged(config.to_dict(), source))
-    config_lib.validate(config, device_count=jax.device_count())
-    settings = build_run(config)
+    settings = reevaluate.evaluation_settings(config.to_dict(), source)
     folder = workdir or reevaluate.default_folder(settings, source)
     reevaluate.reevaluate(settings, source, folder)
     path = report(settings.scoring, folder, Console(), show_tables=TABLES.value)
@@ -412,13 +214,31 @@ def _evaluate(config: ConfigDict, source: Path, workdir: Path | None) -> int:
     return DONE
 
 
-def _asked() -> dict[str, Any]:
-    """What flags ask of a run besides its config."""
-    return {
-        "changed_data": CHANGED_DATA.value or "",
-        "show_tables": TABLES.value,
-        "profile_steps": PROFILE.value,
-    }
+def _train(settings: "RunSettings", workdir: Path) -> int:
+    """One run, as the flags besides --config ask for it."""
+    keep_compiled_programs()
+    add_xla_flags(settings.train.xla_flags)
+    join_processes(settings.tree, _join_options(), on_meeting=PEERS.append)
+    from fairjax.run.experiment import run_experiment
+
+    return run_experiment(
+        settings,
+        workdir,
+        changed_data=CHANGED_DATA.value or "",
+        show_tables=TABLES.value,
+        profile_steps=PROFILE.value,
+    )
+
+
+def _join_options() -> JoinOptions:
+    return JoinOptions(
+        coordinator=COORDINATOR.value,
+        processes=PROCESSES.value,
+        process=PROCESS.value,
+        distributed=DISTRIBUTED.value,
+        join_s=JOIN_TIMEOUT.value,
+        heartbeat_s=HEARTBEAT_TIMEOUT.value,
+    )
 
 
 def _study(config: ConfigDict, workdir: Path) -> int:
@@ -430,9 +250,8 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()
-        keep_compiled_programs()
-        return run(chosen.config, chosen.folder, join=join_processes, **_asked())
-    if COORDINATOR.value or PROCESSES.value or DISTRIBUTED.value:
+        return _train(build_run(chosen.tree), chosen.folder)
+    if _join_options().several:
         raise config_lib.ConfigError(
             "a study is one process that starts its runs one by one; to train a run with several "
             f"processes, give each of them --only=NAME, such as --only={runs[0].name}."
@@ -469,23 +288,6 @@ def guarded(argv: Sequence[str]) -> int:
     finally:
         for peers in PEERS:
             peers.leave(why)
-
-
-def _number(flag: int | None, variable: str) -> int | None:
-    """A flag's number, else that of an environment variable.
-
-    Raises:
-      ConfigError: If the variable is no whole number.
-    """
-    if flag is not None or variable not in os.environ:
-        return flag
-    try:
-        return int(os.environ[variable])
-    except ValueError:
-        raise config_lib.ConfigError(
-            f"{variable}={os.environ[variable]!r} in the environment must be a whole number; "
-            f"correct it or type: unset {variable}"
-        ) from None
 
 
 def usage() -> str:

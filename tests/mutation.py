@@ -7,7 +7,9 @@ Cosmic Ray's operators (another comparison, another number, `not`, no decorator,
 place of a copy of the code at a time, and the tests run on it. A mutant is killed where a test
 fails, an import fails, or the tests need three times their time. Each test file of the room runs
 once under coverage; a mutant then meets only the files that execute its statement, the file that
-mirrors its module first and the quickest of the others next. `slow` tests are left out.
+mirrors its module first and the quickest of the others next. `slow` tests are left out. With
+`--mirror` a mutant meets the file that mirrors its module alone, and modules without one are left
+out: a quick sample, whose score is at most that of all tests.
 
 A mutant runs in a fork of a process that has imported the libraries, and programs that it does not
 change come from JAX's compilation cache, so it costs no more than its tests. At most one mutant is
@@ -27,7 +29,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,14 +125,24 @@ class TestFile(NamedTuple):
     lines: dict[str, set[int]]
 
 
-def test_files(room: Path) -> list[TestFile]:
-    """Runs every test file of a room under coverage.
+def mirror_of(module: str) -> Path:
+    """The test file that mirrors a module, which need not exist."""
+    _, room, *between, name = Path(module).parts
+    return Path("tests", room, *between, f"test_{name}")
+
+
+def test_files(room: Path, paths: Iterable[Path]) -> list[TestFile]:
+    """Runs test files of a room under coverage.
+
+    Args:
+      room: Folder or module in `fairjax/`.
+      paths: The test files.
 
     Raises:
       SystemExit: If a test fails, with pytest's output.
     """
     files = []
-    for path in map(str, sorted(Path("tests", *room.parts[1:2]).rglob("test_*.py"))):
+    for path in map(str, sorted(paths)):
         passed, seconds = run_tests(path, cpu_seconds=3600, covered=room)
         if not passed:
             raise SystemExit(f"{Path('pytest.log').read_text()}\n{path} fails without a mutant.")
@@ -141,8 +153,7 @@ def test_files(room: Path) -> list[TestFile]:
 
 def tests_of(mutant: Mutant, files: Sequence[TestFile]) -> list[TestFile]:
     """The test files that execute a mutant's statement: the module's mirror, then the quickest."""
-    _, room, *between, name = Path(mutant.module).parts
-    mirror = str(Path("tests", room, *between, f"test_{name}"))
+    mirror = str(mirror_of(mutant.module))
     statement = set(_statement(Path(mutant.module).read_text(), mutant.line))
     chosen = [file for file in files if statement & file.lines.get(mutant.module, set())]
     return sorted(chosen, key=lambda file: (file.path != mirror, file.seconds))
@@ -243,6 +254,7 @@ def main() -> None:
     parser.add_argument("rooms", nargs="+", help="folders or files in fairjax/, such as losses")
     parser.add_argument("--sample", type=int, default=30, help="mutants a room at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--mirror", action="store_true", help="only tests that mirror the module")
     parser.add_argument("--minutes", type=float, default=30, help="of CPU a room at most")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -264,10 +276,13 @@ def score(room: str, flags: argparse.Namespace) -> None:
     """Runs a room's mutants and prints what came of them."""
     path = Path("fairjax", room)
     modules = [path] if path.suffix else sorted(path.rglob("*.py"))
+    if flags.mirror:
+        modules = [module for module in modules if mirror_of(str(module)).exists()]
     draw = random.Random(flags.seed)
     mutants = [m for module in modules for m in mutants_of(str(module), draw)]
     places, chosen = len(mutants), draw.sample(mutants, min(flags.sample, len(mutants)))
-    files = test_files(path)
+    tests = set(Path("tests", *path.parts[1:2]).rglob("test_*.py"))
+    files = test_files(path, {mirror_of(m.module) for m in chosen} if flags.mirror else tests)
     deaths, runs, begun = 0, 0, _children_seconds()
     with contextlib.suppress(KeyboardInterrupt):  # the score so far is printed
         for mutant in chosen:

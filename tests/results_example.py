@@ -3,6 +3,7 @@
 import numpy as np
 
 from fairjax.core.results import Measure, Results, Table
+from fairjax.core.verdict import verdict
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 GENDERS = ("Male", "Female")
@@ -30,6 +31,21 @@ BASE = {
     "age_fnr": 0.214,
 }
 SHIFT = dict(zip(RACES, (0.92, 0.81, 1.62, 0.98, 1.05), strict=True))  # errors times this
+
+
+def stale_levels(results: Results) -> list[str]:
+    """Detectable ratios that were found at another level than 5 % over all tests of the report."""
+    found = [m for m in results.measures if m.name.endswith("_detectable_ratio")]
+    tests = {(c.measure, c.across, c.at): c.tests for c in verdict(results).claims}
+    assert found and {(m.name[: -len("_detectable_ratio")], m.across, m.at) for m in found} <= {
+        *tests
+    }
+    level = {key: f"at level {0.05 / count:.2g}" for key, count in tests.items()}
+    return [
+        f"{m.name} {m.at}: {m.rule}"
+        for m in found
+        if not m.rule.endswith(level[m.name[: -len("_detectable_ratio")], m.across, m.at])
+    ]
 
 
 def example_results() -> Results:

@@ -7,11 +7,11 @@ from blocks import runnable
 from rich.console import Console
 
 from fairjax import study
-from fairjax.config import ConfigError, load, validate
+from fairjax.config import ConfigError, load, validate, validate_devices
 from fairjax.core.results import load_results
-from fairjax.main import run
 from fairjax.run import score
 from fairjax.run.build import build_run
+from fairjax.run.experiment import run_experiment
 from fairjax.study.control import make_control
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ def by_name(path):
 
 
 def run_by_a_page(path):
-    """Whether a page of the docs trains the smoke of a config, as `tests/test_docs.py` then does."""
+    """Whether a page of the docs trains the smoke of a config, as `tests/test_docs.py` does."""
     line = f"--config {path.relative_to(ROOT / 'configs').with_suffix('').as_posix()}:smoke "
     pages = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     return any(line in block for page in pages for block in runnable(page))
@@ -33,8 +33,9 @@ def run_by_a_page(path):
 @pytest.mark.parametrize("arg", ["", "smoke", "seed=7"])
 def test_a_config_is_valid_and_fits_the_code(path, arg):
     config = load(f"{path}:{arg}")
-    validate(config, device_count=8)
-    build_run(config)
+    validate(config)
+    settings = build_run(config)
+    validate_devices(settings.train, settings.eval, 8)
     assert config.seed == (7 if "seed" in arg else 0)
     assert config.is_locked
 
@@ -58,10 +59,10 @@ def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path, monkeypatch):
             if one.noise:
                 make_control(one, config.study)
             else:
-                assert run(one.config, one.folder) == 0
+                assert run_experiment(build_run(one.tree), one.folder) == 0
         assert all(one.done for one in runs)
         study.summarise(tmp_path, Console())
     else:
-        assert run(config, tmp_path) == 0
+        assert run_experiment(build_run(config), tmp_path) == 0
         assert load_results(tmp_path / "results.json").measures
     assert (tmp_path / "report.html").stat().st_size > 10_000

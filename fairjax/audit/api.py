@@ -105,8 +105,8 @@ def audit(
       scorer: How embeddings are compared: "cosine" or "mls"; "" is "mls" where all have variances.
       covariates: A table with a row an image (or a person) and its covariates, such as brightness:
         is a gap that of the group or of the picture?
-      covariate: Covariates to hold; without `covariates`, columns of `groups` or of both
-        sides in `data`. Default: every column of numbers of `covariates`.
+      covariate: Covariates to hold; without `covariates`, columns of `groups`, of both sides of
+        pairs in `data`, or of images in `data`. Default: every column of numbers of `covariates`.
       calibrate_on: A table of other scored pairs to find thresholds on.
       fmr: False match rates in (0, 1) whose thresholds are taken. Default: 1e-3 and 1e-4, or none
         where `threshold` or decisions are given.

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from fairjax.audit.layout import IMAGES, Asked, People, both_sides
 from fairjax.audit.loaded import Loaded
@@ -17,7 +18,7 @@ from fairjax.core.names import clean_path, counted, is_unknown
 from fairjax.core.results import Measure, Results, finite_or_none
 from fairjax.core.verdict import ALPHA, holm
 from fairjax.metrics.clustered import dyads
-from fairjax.metrics.covariates import Contrast, Quartiles, Standardised, standardise
+from fairjax.metrics.covariates import Contrast, Quartiles, Standardised, are_apart, standardise
 from fairjax.report.verification.covariates import Answer
 
 _LEAST = 5  # errors (and pairs without one) of a group that is compared
@@ -26,6 +27,7 @@ LEAST_OVERLAP = 0.8  # share of all pairs that must be like those of each group
 _MOST_WORDS = 8  # values of a covariate in words
 _MOST_MISSING = 0.5  # share of images without a covariate
 _METHOD = "logistic regression, standardised over all pairs; dyadic variance, logit scale"
+_IMAGE_METHOD = "logistic regression, standardised over all images; by person, logit scale"
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,53 @@ class Covariates:
 
 
 @dataclass(frozen=True)
-class _OfPairs:
-    """Covariates of some pairs.
+class Decisions:
+    """Decisions of an attribute model on single images.
+
+    Attributes:
+      label: What is decided, such as "gender": begins the names of measures.
+      by: Attribute of the groups.
+      groups: Names of the groups.
+      group: Group of each image, -1 for unknown.
+      person: Person on each image.
+      names: Names of the images, or of the people, by the key of `Covariates`.
+      code: Index of each image into `names`, by the same key.
+      errors: By rate ("fpr", "fnr", "error_rate") which images are errors, and which are trials.
+    """
+
+    label: str
+    by: str
+    groups: Sequence[str]
+    group: Int[np.ndarray, " images"]
+    person: Int[np.ndarray, " images"]
+    names: Mapping[str, Sequence[str]]
+    code: Mapping[str, Int[np.ndarray, " images"]]
+    errors: Mapping[str, tuple[Bool[np.ndarray, " images"], Bool[np.ndarray, " images"]]]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Covariates of some rows, which are pairs or single images.
 
     Attributes:
       names: Names of the covariates; a covariate in words has one for each value but the commonest.
-      mean: Mean over the two images of each pair.
-      apart: Distance of the two images; all 0 for words.
+      mean: Mean over the images of each row.
+      apart: Distance of the two images; all 0 for words and single images.
       is_word: Whether the covariate is a value in words.
-      rows: Pairs whose covariates are all known, as numbers of the audited pairs.
+      rows: Rows whose covariates are all known, as numbers of the audited rows.
+      group: Group of each of these rows.
+      groups: Names of the groups.
+      subject: The people on each of these rows.
     """
 
     names: tuple[str, ...]
-    mean: Float[np.ndarray, "pairs covariates"]
-    apart: Float[np.ndarray, "pairs covariates"]
+    mean: Float[np.ndarray, "rows covariates"]
+    apart: Float[np.ndarray, "rows covariates"]
     is_word: tuple[bool, ...]
     rows: np.ndarray
+    group: Int[np.ndarray, " rows"]
+    groups: Sequence[str]
+    subject: Int[np.ndarray, "rows 2"]
 
 
 def load_covariates(
@@ -98,6 +131,36 @@ def load_covariates(
     if people is not None and all(name in people.groups for name in names):
         return Covariates(people.source, people.key, {name: people.groups[name] for name in names})
     return _of_both_sides(pairs, names, asked)
+
+
+def load_image_covariates(
+    table: Source | None, names: Sequence[str], *, predictions: Source, asked: Asked
+) -> Covariates:
+    """The covariates that are held for predictions, one image a row.
+
+    Args:
+      table: One row an image (or a person), one column a covariate; None looks for columns of
+        `predictions`.
+      names: Covariates to hold; empty takes every column of numbers of `table`.
+      predictions: The audited table.
+      asked: Columns of the audit.
+
+    Raises:
+      InputError: If a covariate is nowhere.
+    """
+    if table is not None:
+        return load_covariates(table, names, pairs=predictions, asked=asked, people=None)
+    if lost := [name for name in names if name not in (have := column_names(predictions))]:
+        raise InputError(
+            f"{predictions} has no covariate {lost[0]!r}; it has {listed(have)}. Name a column, or "
+            "give a table with one row an image with --covariates."
+        )
+    values: dict[str, dict[str, str]] = {name: {} for name in names}
+    for batch in read_batches(predictions, text=names, numbers=[]):
+        for name, column in values.items():
+            words = batch.columns[name].to_pylist()
+            column |= {str(batch.start + row): word for row, word in enumerate(words)}
+    return Covariates(str(predictions), "row", values)
 
 
 def _of_both_sides(path: Source, names: Sequence[str], asked: Asked) -> Covariates:
@@ -152,26 +215,110 @@ def with_covariates(
     Raises:
       InputError: If the pairs do not name what the covariates are of, or too few have values.
     """
-    of_pairs, note = _of_pairs(loaded, covariates)
+    names, code = loaded.images, loaded.image
+    if covariates.key != "image":
+        names, code = loaded.names, loaded.subject if loaded.has_subjects else None
+    if code is None or not names:
+        raise InputError(
+            f"{covariates.source} has covariates of each {covariates.key}, but the pairs name no "
+            f"{covariates.key}s; name their columns with --{covariates.key}."
+        )
+    group = np.where(loaded.group[:, 0] == loaded.group[:, 1], loaded.group[:, 0], -1)
+    held, note = _held(
+        covariates, names, code, group, loaded.groups, loaded.subject, unit=Unit.PAIRS
+    )
+    mated = loaded.mated[held.rows]
     answers = []
     for system, at, threshold in _points(results, loaded):
-        score = loaded.scores[system or next(iter(loaded.scores))][of_pairs.rows]
-        for rate, mated in (("fmr", False), ("fnmr", True)):
-            kind = loaded.mated[of_pairs.rows] == mated
-            group = loaded.group[of_pairs.rows]
-            inside = kind & (group[:, 0] == group[:, 1]) & (group[:, 0] >= 0)
-            error = score < threshold if mated else score >= threshold
-            answers.append(_answer(rate, system, at, error, inside, loaded, of_pairs, level))
+        score = loaded.scores[system or next(iter(loaded.scores))][held.rows]
+        for rate, trials in (("fmr", ~mated), ("fnmr", mated)):
+            error = score < threshold if rate == "fnmr" else score >= threshold
+            answers.append(_answer(rate, system, at, error, trials, held, level))
+    return _with_answers(results, answers, loaded.by, covariates, note, level, unit=Unit.PAIRS)
+
+
+def with_image_covariates(
+    results: Results, decisions: Decisions, covariates: Covariates, *, level: float
+) -> Results:
+    """The results of an attribute model with error rates by group while covariates are held.
+
+    Args:
+      results: Results of the audit of these decisions.
+      decisions: The decisions.
+      covariates: What is held.
+      level: Coverage of the intervals.
+
+    Raises:
+      InputError: If the rows do not name what the covariates are of, or too few have values.
+    """
+    if covariates.key not in decisions.names:
+        raise InputError(
+            f"{covariates.source} has covariates of each {covariates.key}, but the predictions "
+            f"name no {covariates.key}s; name their column with --{covariates.key}."
+        )
+    held, note = _held(
+        covariates,
+        decisions.names[covariates.key],
+        decisions.code[covariates.key][:, None],
+        decisions.group,
+        decisions.groups,
+        np.stack([decisions.person] * 2, axis=1),
+        unit=Unit.IMAGES,
+    )
+    answers = [
+        _answer(rate, "", "", error[held.rows], trials[held.rows], held, level)
+        for rate, (error, trials) in decisions.errors.items()
+    ]
+    return _with_answers(
+        results,
+        answers,
+        decisions.by,
+        covariates,
+        note,
+        level,
+        unit=Unit.IMAGES,
+        prefix=f"{decisions.label}_",
+    )
+
+
+class Unit(Enum):
+    """What a row is: its plural, and how covariates enter the model."""
+
+    PAIRS = ("pairs", "mean and distance of the two images, and the square of the mean")
+    IMAGES = ("images", "the value, and its square")
+
+    @property
+    def plural(self) -> str:
+        return self.value[0]
+
+
+def _with_answers(
+    results: Results,
+    answers: list[Answer],
+    by: str,
+    covariates: Covariates,
+    note: str,
+    level: float,
+    *,
+    unit: Unit,
+    prefix: str = "",
+) -> Results:
+    """The results with all answers, whose tests are adjusted for each other."""
     _decide(answers)
-    measures = [measure for answer in answers for measure in _measures(answer, loaded.by, level)]
+    measures = [m for answer in answers for m in _measures(answer, by, level, unit)]
+    measures = [replace(m, name=f"{prefix}{m.name}") for m in measures]
     names = list(dict.fromkeys(name for answer in answers for name in answer.covariates))
     held = {
         "names": names,
         "source": covariates.source,
         "least_overlap": LEAST_OVERLAP,
-        "method": "logistic regression of errors on group and covariates (mean and distance of "
-        "the two images, and the square of the mean where errors allow it), standardised over all "
-        "pairs; dyadic variance; Holm over all points and both rates",
+        "method": f"logistic regression of errors on group and covariates ({unit.value[1]} where "
+        f"errors allow it), standardised over all {unit.plural}; "
+        + (
+            "dyadic variance; Holm over all points and both rates"
+            if unit is Unit.PAIRS
+            else "variance clustered by person; Holm over all rates"
+        ),
     }
     limits = [
         f"Covariates held: {', '.join(names) or 'none'}. What was not measured is not held, and "
@@ -212,17 +359,17 @@ def _number(word: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _of_pairs(loaded: Loaded, covariates: Covariates) -> tuple[_OfPairs, str]:
-    """Covariates of the audited pairs, and a note on pairs without any."""
-    if covariates.key == "image":
-        names, code = loaded.images, loaded.image
-    else:
-        names, code = loaded.names, loaded.subject if loaded.has_subjects else None
-    if code is None or not names:
-        raise InputError(
-            f"{covariates.source} has covariates of each {covariates.key}, but the pairs name no "
-            f"{covariates.key}s; name their columns with --{covariates.key}."
-        )
+def _held(
+    covariates: Covariates,
+    names: Sequence[str],
+    code: Int[np.ndarray, "rows images"],
+    group: Int[np.ndarray, " rows"],
+    groups: Sequence[str],
+    subject: Int[np.ndarray, "rows 2"],
+    *,
+    unit: Unit,
+) -> tuple[_Held, str]:
+    """Covariates of the audited rows, and a note on rows without any."""
     first = next(iter(covariates.values.values()))
     lost = [name for name in names if name not in first]
     if len(lost) > _MOST_MISSING * len(names):
@@ -258,81 +405,89 @@ def _of_pairs(loaded: Loaded, covariates: Covariates) -> tuple[_OfPairs, str]:
     known = np.isfinite(of_key).all(axis=1)
     rows = np.flatnonzero(known[code].all(axis=1))
     sides = of_key[code[rows]]
-    apart = np.abs(sides[:, 0] - sides[:, 1]) * ~np.array(is_word)
+    apart = np.abs(sides[:, 0] - sides[:, -1]) * ~np.array(is_word)
     note = ""
     if len(rows) < len(code):
         note = (
-            f"{len(code) - len(rows):,} of {len(code):,} pairs have no value of a covariate and "
-            "are left out where covariates are held."
+            f"{len(code) - len(rows):,} of {len(code):,} {unit.plural} have no value of a "
+            "covariate and are left out where covariates are held."
         )
-    return _OfPairs(tuple(titles), sides.mean(axis=1), apart, tuple(is_word), rows), note
+    mean = sides.mean(axis=1)
+    return (
+        _Held(tuple(titles), mean, apart, tuple(is_word), rows, group[rows], groups, subject[rows]),
+        note,
+    )
 
 
 def _answer(
     rate: str,
     system: str,
     at: str,
-    error: np.ndarray,
-    inside: np.ndarray,
-    loaded: Loaded,
-    of_pairs: _OfPairs,
+    error: Bool[np.ndarray, " rows"],
+    trials: Bool[np.ndarray, " rows"],
+    held: _Held,
     level: float,
 ) -> Answer:
     """One rate at one point, before all tests are adjusted."""
-    group = loaded.group[of_pairs.rows][:, 0]
-    groups = len(loaded.groups)
-    wrong = np.bincount(group[inside & error], minlength=groups)
-    right = np.bincount(group[inside & ~error], minlength=groups)
-    kept = np.flatnonzero(np.minimum(wrong, right) >= _LEAST)
+    inside = trials & (held.group >= 0)
+    groups = len(held.groups)
+    wrong = np.bincount(held.group[inside & error], minlength=groups)
+    right = np.bincount(held.group[inside & ~error], minlength=groups)
+    many = np.flatnonzero(np.minimum(wrong, right) >= _LEAST).tolist()
+    of_group = [dyads(held.subject[inside & (held.group == g)]) for g in many]
+    kept = np.array([g for g, pairs in zip(many, of_group, strict=True) if are_apart(pairs)], int)
     blank = Answer(
         rate=rate,
         system=system,
         at=at,
-        groups=[loaded.groups[g] for g in kept],
-        left_out=[g for k, g in enumerate(loaded.groups) if k not in kept],
+        groups=[held.groups[g] for g in kept.tolist()],
+        left_out=[g for k, g in enumerate(held.groups) if k not in kept],
         errors=wrong[kept].tolist(),
         trials=(wrong + right)[kept].tolist(),
-        covariates=list(of_pairs.names),
+        covariates=list(held.names),
     )
     if len(kept) < 2:
         return replace(
-            blank, why=f"fewer than two groups have {_LEAST} errors and {_LEAST} pairs without one"
+            blank,
+            why=f"fewer than two groups have {_LEAST} errors and {_LEAST} trials without one, of "
+            "several people",
         )
-    rows = np.flatnonzero(inside & np.isin(group, kept))
+    rows = np.flatnonzero(inside & np.isin(held.group, kept))
     number = np.full(groups, -1)
     number[kept] = np.arange(len(kept))
     fewest = int(min(wrong[kept].sum(), right[kept].sum()))
-    variables, quartiles, names = _variables(of_pairs, rows, fewest // _PER_VARIABLE)
+    variables, quartiles, names = _variables(held, rows, fewest // _PER_VARIABLE)
     blank = replace(
         blank,
-        covariates=[of_pairs.names[k] for k in names],
-        means=_means(of_pairs, rows, number[group[rows]], names),
+        covariates=[held.names[k] for k in names],
+        means=_means(held, rows, number[held.group[rows]], names),
     )
     if not quartiles:
         few = f"{counted(fewest, 'error')} for {counted(len(names), 'covariate')}"
         if not names:
-            few = "no covariate varies among these pairs"
+            few = "no covariate varies where this rate is measured"
         return replace(blank, why=f"{few}; name fewer with --covariate" if names else few)
-    couples = dyads(loaded.subject[of_pairs.rows[rows]])
-    fit = standardise(error[rows], number[group[rows]], variables, couples, quartiles=quartiles)
+    couples = dyads(held.subject[rows])
+    group = number[held.group[rows]]
+    fit = standardise(error[rows], group, variables, couples, quartiles=quartiles)
     return _filled(blank, fit, level)
 
 
 def _variables(
-    of_pairs: _OfPairs, rows: np.ndarray, most: int
+    held: _Held, rows: np.ndarray, most: int
 ) -> tuple[np.ndarray, list[Quartiles], list[int]]:
     """The regression's variables, at most so many, and which covariates vary among these pairs.
 
     Means of both images come first, then their distances, then squares of the means. A kind of
     variables is all in or all out; no quartiles are given where not even the means fit.
     """
-    mean, apart = of_pairs.mean[rows], of_pairs.apart[rows]
+    mean, apart = held.mean[rows], held.apart[rows]
     names = [k for k in range(mean.shape[1]) if np.ptp(mean[:, k]) > 0]
     mean, apart = mean[:, names], apart[:, names]
     spread = mean.std(axis=0)
     centred = (mean - mean.mean(axis=0)) / spread
     is_curved = np.array([len(np.unique(x)) > 2 for x in centred.T], bool)
-    is_curved &= ~np.array(of_pairs.is_word)[names]
+    is_curved &= ~np.array(held.is_word)[names]
     is_apart = np.ptp(apart, axis=0) > 0
     columns = [*centred.T]
     if not names or len(columns) > most:
@@ -347,7 +502,7 @@ def _variables(
     quartiles = []
     for place, k in enumerate(names):
         ends = [0.0, 1.0]
-        if not of_pairs.is_word[k]:
+        if not held.is_word[k]:
             ends = np.quantile(mean[:, place], [0.25, 0.75]).tolist()
         low, high = ((end - mean[:, place].mean()) / spread[place] for end in ends)
         also = [squares[place]] if place in squares else []
@@ -362,11 +517,11 @@ def _variables(
 
 
 def _means(
-    of_pairs: _OfPairs, rows: np.ndarray, group: np.ndarray, names: Sequence[int]
+    held: _Held, rows: np.ndarray, group: np.ndarray, names: Sequence[int]
 ) -> list[list[float]]:
     """Mean of each covariate over each group's pairs."""
     count = np.bincount(group)
-    return [(np.bincount(group, of_pairs.mean[rows, k]) / count).tolist() for k in names]
+    return [(np.bincount(group, held.mean[rows, k]) / count).tolist() for k in names]
 
 
 def _filled(blank: Answer, fit: Standardised, level: float) -> Answer:
@@ -436,7 +591,7 @@ def _word(one: Answer) -> str:
     return "picture" if smaller and (one.share or 0.0) >= 0.5 else "too few data"
 
 
-def _measures(answer: Answer, by: str, level: float) -> Iterator[Measure]:
+def _measures(answer: Answer, by: str, level: float, unit: Unit) -> Iterator[Measure]:
     """The numbers of one answer for results.json."""
     blank = Measure(
         answer.rate,
@@ -456,7 +611,8 @@ def _measures(answer: Answer, by: str, level: float) -> Iterator[Measure]:
             note=answer.why,
         )
         return
-    ends: dict[str, Any] = dict(level=level, method=_METHOD)
+    method = _METHOD if unit is Unit.PAIRS else _IMAGE_METHOD
+    ends: dict[str, Any] = dict(level=level, method=method)
     for k, group in enumerate(answer.groups):
         own = replace(
             blank, group={by: group}, n=answer.trials[k], n_errors=answer.errors[k], **ends
@@ -475,7 +631,8 @@ def _measures(answer: Answer, by: str, level: float) -> Iterator[Measure]:
             level=None,
             method="logistic propensity",
             n_errors=None,
-            rule="share of all pairs at which the group is at least a tenth as frequent as overall",
+            rule=f"share of all {unit.plural} at which the group is at least a tenth as frequent "
+            "as overall",
         )
     across = replace(blank, across=by, unit="ratio", rule=answer.two)
     for name, ratio in (("as_found", answer.found_ratio), ("covariates_held", answer.held_ratio)):

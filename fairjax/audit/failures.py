@@ -13,6 +13,7 @@ Source: ISO/IEC 19795-1:2021, failure-to-enrol, failure-to-acquire, false reject
 rates.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,7 +56,8 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
     level = results.protocol["level"]
     measures = list(results.measures)
     units = _units(failures)
-    tests = len(units) + sum(is_primary(m.name) for m in measures)
+    a_system = Counter(m.system for m in measures if is_primary(m.name))
+    tests = len(units) + max(a_system.values(), default=0)
     for name, wrong, subject, group in units:
         blank = Measure(name, None, "fraction", 0)
         found = _by_group(blank, wrong, subject, group, loaded, level)
@@ -85,6 +87,11 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
     return replace(results, measures=_adjusted(measures))
 
 
+def failure_tests(loaded: Loaded) -> int:
+    """Number of primary tests that `with_failures` adds."""
+    return 0 if loaded.failures is None else len(_units(loaded.failures))
+
+
 def _tests(
     found: Sequence[Measure],
     wrong: np.ndarray,
@@ -106,7 +113,7 @@ def _tests(
       group: The group of each unit, or UNKNOWN.
       loaded: The pairs.
       protocol: Settings of the results: level, seed and resamples.
-      tests: Number of primary tests in the report.
+      tests: Number of primary tests of a system in the report.
     """
     by_group = [m for m in found if m.group and not m.across]
     counted = [clustered_rate(wrong[group == g], subject[group == g]) for g in range(len(by_group))]

@@ -1,6 +1,6 @@
 """What a question beside the audit leaves behind: an answer in words, tables, numbers, pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ class Findings:
       sentences: Reasons and conditions of the answer, one sentence or two each.
       tables: The numbers, ready to print.
       results: The numbers with their provenance, in the schema of results.json.
-      pictures: SVG elements by the name of their file.
+      pictures: By the name of their file, functions that draw an SVG element: drawing waits until
+        it is written, since Matplotlib is slow to import.
     """
 
     answer: str
     sentences: Sequence[str]
     tables: Sequence[Table]
     results: Results
-    pictures: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Findings":
         """The same findings, saying where they come from."""
@@ -73,6 +74,6 @@ def write(folder: Path, findings: Findings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_results(folder / "results.json", findings.results)
     write_csv(folder, findings.results, findings.tables)
-    for name, picture in findings.pictures.items():
-        alone = picture.replace("<svg ", '<svg font-family="sans-serif" ', 1)  # no page sets one
+    for name, draw in findings.pictures.items():
+        alone = draw().replace("<svg ", '<svg font-family="sans-serif" ', 1)  # no page sets one
         write_whole(folder / f"{name}.svg", alone + "\n")

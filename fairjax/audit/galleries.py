@@ -8,12 +8,26 @@ from typing import Any
 import numpy as np
 
 from fairjax.audit.embeddings import load_images
+from fairjax.audit.foreign import candidates_of
 from fairjax.audit.grouping import known_groups, numbered, ordered_groups
 from fairjax.audit.layout import Asked, People, known_as
+from fairjax.audit.pairs import spelled_nearly
 from fairjax.audit.tables import InputError, column_names, listed, read_batches
 from fairjax.core.errors import UsageError
 from fairjax.core.names import counted
 from fairjax.metrics.identification import NOWHERE, Searches, search
+
+_COLUMNS = (
+    "probe",
+    "probe_subject",
+    "candidate_subject",
+    "candidate_image",
+    "score",
+    "enrolled",
+    "gallery",
+    "seconds",
+    "failed",
+)
 
 
 @dataclass(frozen=True)
@@ -138,13 +152,17 @@ def from_candidates(
     *,
     columns: Mapping[str, str],
     gallery: Path | None,
+    people: People | None = None,
 ) -> Galleries:
     """Reads candidate lists: one row a candidate, or one without a candidate for a search.
 
     Args:
       path: A table with the columns probe, probe_subject, candidate_subject, score, the group of
-        the probe's person, and perhaps enrolled, gallery, seconds and failed.
-      by: Column of the probe's group.
+        the probe's person, and perhaps enrolled, gallery, seconds and failed; or the candidate
+        lists of NIST's driver.
+      by: Attribute of the probe's group.
+      people: Person and group of each image, where the table lacks them: it then names the images
+        in probe and candidate_image. None where it has them.
       columns: Names of columns that are called otherwise, by the names above.
       gallery: A table with the people enrolled, whose first column names them (and perhaps the
         gallery in a column "gallery"); None where the column enrolled says so.
@@ -152,44 +170,54 @@ def from_candidates(
     Raises:
       InputError: If a column is missing, or searches contradict themselves.
     """
-    have = column_names(path)
-    names = {
-        key: columns.get(key) or key
-        for key in (
-            "probe",
-            "probe_subject",
-            "candidate_subject",
-            "score",
-            "enrolled",
-            "gallery",
-            "seconds",
-            "failed",
-        )
+    source = candidates_of(path)
+    have = column_names(source)
+    names = {key: columns.get(key) or key for key in _COLUMNS}
+    by_image = people is not None and bool(people.subject)
+    of_people = {"probe_subject": "probe", "candidate_subject": "candidate_image"}
+    looked_up = {
+        key: image
+        for key, image in of_people.items()
+        if by_image and names[key] not in have and names[image] in have
     }
     wanted = ("probe", "probe_subject", "candidate_subject", "score")
     for key in wanted:
-        if names[key] not in have:
+        if names[key] not in have and key not in looked_up:
             raise InputError(
                 f"{path} has no column {names[key]!r} (it has {listed(have)}); candidate lists "
-                f"need {', '.join(wanted)}. Name it with --column {key}=NAME."
+                f"need {', '.join(wanted)}. Name it with --column {key}=NAME, or give a table of "
+                "images and their people with --groups (the list then has probe and "
+                "candidate_image)."
             )
-    if by not in have:
-        raise InputError(f"{path} has no column {by!r} of the probes' groups; name it with --by.")
+    column = known_as(by, people.groups) if people else ""
+    if by not in have and not column:
+        raise InputError(
+            f"{path} has no column {by!r} of the probes' groups; name it with --by, or give a "
+            "table of people or images with --groups."
+        )
     there = {key: name for key, name in names.items() if name in have}
     numbers = [there[key] for key in ("score", "seconds") if key in there]
-    text = [name for name in (*there.values(), by) if name not in numbers]
+    text = [name for name in there.values() if name not in numbers]
+    text += [by] if not column else []
     parts: dict[str, list[Any]] = {name: [] for name in (*text, *numbers)}
-    for batch in read_batches(path, text=text, numbers=numbers, blanks=True):
+    for batch in read_batches(source, text=text, numbers=numbers, blanks=True):
         for name in parts:
             parts[name] += np.asarray(batch.columns[name]).tolist()
     table = {
         key: np.array(parts[name], float if name in numbers else object)
         for key, name in there.items()
     }
+    for key, image in looked_up.items():
+        assert people is not None
+        table[key] = _people_of(table[image], people, str(path))
+    labels = parts.get(by, [])
+    if people and column:
+        keys = table["probe" if people.key == "image" else "probe_subject"].tolist()
+        labels = [people.groups[column].get(key, "") for key in keys]
     rows = len(table["probe"])
     if rows == 0:
         raise InputError(f"{path} has no rows.")
-    groups, group = _groups([str(x) for x in parts[by]], by, str(path))
+    groups, group = _groups([str(label) for label in labels], by, str(path))
     gallery_of = np.array([""] * rows, object) if "gallery" not in table else table["gallery"]
     enrolled_in = _enrolled(gallery, str(path)) if gallery else {}
     if not gallery and "enrolled" not in table:
@@ -205,6 +233,21 @@ def from_candidates(
         galleries.append(_searches(part, group[chosen], members, name, str(path)))
     galleries.sort(key=lambda g: (g.size or 0, g.name))
     return Galleries(by, tuple(groups), galleries, ())
+
+
+def _people_of(images: np.ndarray, people: People, where: str) -> np.ndarray:
+    """The person on each image, "" where there is no image.
+
+    Raises:
+      InputError: If an image is unknown.
+    """
+    known = {"": "", **people.subject}
+    if lost := [image for image in dict.fromkeys(images.tolist()) if image not in known]:
+        raise InputError(
+            f"{where}: {people.source} lacks {counted(len(lost), 'image')}, such as {lost[0]!r}."
+            f"{spelled_nearly(lost, people.subject)}"
+        )
+    return np.array([known[image] for image in images.tolist()], object)
 
 
 def _groups(labels: Sequence[str], by: str, where: str) -> tuple[list[str], np.ndarray]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fairjax.audit.tables import InputError, Source, check_columns, column_names, listed
 
-_SCORES = ("score", "similarity", "cosine")
+_SCORES = ("score", "similarity", "cosine", "sim", "cosine_similarity")
 _DISTANCES = ("distance", "dist")
 _MATED = ("mated", "same", "is_same", "issame", "genuine", "label")
 SUBJECTS = ("subject", "subject_id", "id", "identity", "person")
@@ -45,7 +45,13 @@ _SIDES = (
     ("probe_", "", "bio_ref_", ""),
     ("query_", "", "target_", ""),
 )
-BARE_IMAGES = (("probe", "gallery"), ("probe", "reference"), ("query", "target"))
+BARE_IMAGES = (
+    ("probe", "gallery"),
+    ("probe", "reference"),
+    ("query", "target"),
+    ("img1_path", "img2_path"),  # the arguments of DeepFace.verify
+    ("query", "identity"),  # a column of DeepFace.find, and what was searched for
+)
 MOST_GROUPS = 20  # more are most likely people or ages, unless somebody says so
 
 

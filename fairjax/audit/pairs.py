@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from fairjax.audit.foreign import adopt
 from fairjax.audit.grouping import (
     binned,
     check_names,
@@ -41,7 +42,15 @@ from fairjax.audit.tables import (
     read_batches,
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
-from fairjax.core.names import alike, clean, clean_path, counted, folded, is_unknown
+from fairjax.core.names import (
+    alike,
+    clean,
+    clean_path,
+    counted,
+    folded,
+    how_unknown,
+    is_unknown,
+)
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 _YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
@@ -54,13 +63,14 @@ def load_comparisons(
     """Reads a table of scored pairs, for each attribute of `asked.by`.
 
     Args:
-      path: CSV, TSV, Parquet or JSON lines.
+      path: CSV, TSV, Parquet, JSON lines or a file of another tool that `foreign.adopt` knows.
       asked: Which columns to read.
       people: Groups (and people) by subject or image, where the table has them not.
 
     Raises:
       InputError: If anything is unfit; the message names the first row and how many there are.
     """
+    path = adopt(path)
     layout = find_layout(path, asked, people)
     table = PairTable(path, layout, asked, people)
     columns = table.read()
@@ -151,11 +161,11 @@ class PairTable:
             if empty and (there := np.isin(sides[-1], empty)).any():
                 row = int(np.argmax(there))
                 word = list(names)[sides[-1][row]]
-                how = f"{word!r}, which says nothing" if word else "empty"
                 keep = "" if needed and not word else keep
                 keep += ", --group-names takes it for a group" if word and not needed else ""
                 raise InputError(
-                    f"{self.path}, data row {batch.start + row}: {column} ({what}) is {how}{keep}."
+                    f"{self.path}, data row {batch.start + row}: {column} ({what}) is "
+                    f"{how_unknown(word)}{keep}."
                 )
         return np.stack(sides, axis=1)
 
@@ -188,9 +198,10 @@ class PairTable:
             [float(word in accept) if word else np.nan for word in word_of], np.float64
         )[code]
         if (missing := np.isnan(value)).any() and not self.asked.failures:
+            row = int(np.argmax(missing))
             raise InputError(
-                f"{self.path}, data row {start + int(np.argmax(missing))}: "
-                f"{self.layout.decision} is empty; --failures counts such pairs."
+                f"{self.path}, data row {start + row}: {self.layout.decision} is "
+                f"{how_unknown(list(names)[code[row]])}; --failures counts such pairs."
             )
         return value
 
@@ -531,10 +542,12 @@ class PairTable:
             found = self._looked_up(self.people.groups[column], key)
             words.append(self._grouped_words(found, attribute, part))
             if "" in words[-1] and not self.asked.unknown_groups:
-                who = list(self.names[key])[words[-1].index("")]
+                place = words[-1].index("")
+                who, word = list(self.names[key])[place], found[place]
+                keep = ", --group-names takes it for a group" if word else ""
                 raise InputError(
-                    f"{self.people.source}: the {part} of {who!r} is empty; --unknown-groups keeps "
-                    "such people among everyone only."
+                    f"{self.people.source}: the {part} of {who!r} is {how_unknown(word)}; "
+                    f"--unknown-groups keeps such people among everyone only{keep}."
                 )
             codes.append(columns[key])
         check_names(words, str(self.path))

@@ -1,6 +1,6 @@
 """The plan of an audit: how many people to collect, or which gap the people at hand can show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -322,13 +322,14 @@ def _span(numbers: np.ndarray) -> str:
 
 def _picture(
     lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], question: Question
-) -> dict[str, str]:
-    from fairjax.report.drawing.plans import people_by_ratio
+) -> dict[str, Callable[[], str]]:
+    def draw() -> str:
+        from fairjax.report.drawing.plans import people_by_ratio
+
+        return people_by_ratio(drawn, ratio=question.ratio, power=question.power)
 
     drawn = [line for line in lines if line[1]]
-    if not drawn:
-        return {}
-    return {"plan": people_by_ratio(drawn, ratio=question.ratio, power=question.power)}
+    return {"plan": draw} if drawn else {}
 
 
 def _earlier(path: Path) -> dict[Rate, dict[str, Any]]:

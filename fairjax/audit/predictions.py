@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fairjax.audit.covariates import Covariates, Decisions, with_image_covariates
 from fairjax.audit.grouping import (
     binned,
     check_names,
@@ -26,7 +27,7 @@ from fairjax.audit.tables import (
     not_a_number,
     read_batches,
 )
-from fairjax.core.names import clean_path, counted, is_unknown
+from fairjax.core.names import clean_path, counted, how_unknown, is_unknown
 from fairjax.core.results import Results
 from fairjax.protocols import attributes
 
@@ -71,6 +72,8 @@ class _Rows:
       group: Index into `groups`, -1 for unknown.
       groups: Names of the groups.
       limits: Sentences for the reader.
+      keys: By "image" and "subject" the column that names them, where there is one.
+      number: Number of each row in the table, from 1.
     """
 
     words: Mapping[str, Names]
@@ -80,6 +83,8 @@ class _Rows:
     group: np.ndarray
     groups: list[str]
     limits: list[str]
+    keys: Mapping[str, str]
+    number: np.ndarray
 
     def __len__(self) -> int:
         return len(self.cluster)
@@ -92,6 +97,7 @@ class _Rows:
             chances=None if self.chances is None else self.chances[rows],
             cluster=self.cluster[rows],
             group=self.group[rows],
+            number=self.number[rows],
         )
 
 
@@ -104,6 +110,7 @@ def audit_predictions(
     resamples: int,
     level: float,
     seed: int,
+    covariates: Covariates | None = None,
 ) -> Results:
     """Reads predictions, one image a row, and measures them by one attribute's groups.
 
@@ -115,10 +122,13 @@ def audit_predictions(
       resamples: Resamples of people, or of rows where nobody is named.
       level: Coverage of intervals.
       seed: Seed of all draws.
+      covariates: What is held, of each image, person or row; None holds nothing.
 
     Raises:
       InputError: If anything is unfit; the message names the row.
     """
+    if covariates and columns.regression:
+        raise InputError("--covariates is for decisions; --regression compares numbers.")
     if not columns.prediction and not columns.probability:
         raise InputError("--label needs --prediction COLUMN or --probability COLUMN.")
     if columns.regression and (not columns.prediction or columns.probability or columns.classes):
@@ -172,17 +182,58 @@ def audit_predictions(
         cluster=answering.cluster,
         decision_rule=rule,
         limits=_with_silent(rows, answered, by_name),
+        more_tests=attributes.ANSWER_TESTS if columns.no_answer else 0,
         **settings,
         **drawing,
     )
+    if covariates:
+        decisions = _with_errors(
+            answering, columns.label, by_name, len(classes), positive, label, prediction
+        )
+        results = with_image_covariates(results, decisions, covariates, level=level)
     if not columns.no_answer:
         return results
     right = np.zeros(len(rows), bool)
     right[answered] = label == prediction
     more = attributes.measure_answers(
-        answered, right, group=rows.group, cluster=rows.cluster, **settings, **drawing
+        answered,
+        right,
+        group=rows.group,
+        cluster=rows.cluster,
+        more_tests=attributes.decision_tests(classes),
+        **settings,
+        **drawing,
     )
     return replace(results, measures=[*results.measures, *more])
+
+
+def _with_errors(
+    rows: _Rows,
+    label: str,
+    by: str,
+    classes: int,
+    positive: int,
+    true: np.ndarray,
+    predicted: np.ndarray,
+) -> Decisions:
+    """The rows with the rates that covariates are held for: FPR and FNR, or all errors."""
+    names = {key: list(rows.words[column]) for key, column in rows.keys.items()}
+    code = {key: rows.codes[column] for key, column in rows.keys.items()}
+    wrong = true != predicted
+    every = np.ones(len(wrong), bool)
+    errors = {"error_rate": (wrong, every)}
+    if classes == 2:
+        errors = {"fpr": (wrong, true != positive), "fnr": (wrong, true == positive)}
+    return Decisions(
+        label=label,
+        by=by,
+        groups=rows.groups,
+        group=rows.group,
+        person=rows.cluster,
+        names={**names, "row": list(map(str, rows.number.tolist()))},
+        code={**code, "row": np.arange(len(rows))},
+        errors=errors,
+    )
 
 
 def _both(columns: Columns) -> tuple[str, str]:
@@ -217,13 +268,14 @@ def _read(path: Source, columns: Columns, asked: Asked, by: str) -> _Rows:
             if nothing and (there := np.isin(code, nothing)).any():
                 row = int(np.argmax(there))
                 word = list(words[name])[code[row]]
-                how = f"{word!r}, which says nothing" if word else "empty"
                 keep = ""
                 if name in parts.values():
                     keep = "; --unknown-groups keeps such rows among everyone only"
                 elif word and name in _both(columns):
                     keep = "; --classes names it if it is a class"
-                raise InputError(f"{path}, data row {batch.start + row}: {name} is {how}{keep}.")
+                raise InputError(
+                    f"{path}, data row {batch.start + row}: {name} is {how_unknown(word)}{keep}."
+                )
         if columns.probability:
             chances.append(_checked(path, columns.probability, batch))
     whole = {name: np.concatenate(parts_) for name, parts_ in codes.items()}
@@ -242,7 +294,9 @@ def _read(path: Source, columns: Columns, asked: Asked, by: str) -> _Rows:
     count = len(whole[columns.label])
     cluster = words[who].ordered()[1][whole[who]] if who else np.arange(count)
     joined = np.concatenate(chances) if chances else None
-    return _Rows(words, whole, joined, cluster, group, groups, limits)
+    keys = {key: name for key, name in (("image", image), ("subject", who)) if name}
+    number = np.arange(1, count + 1)
+    return _Rows(words, whole, joined, cluster, group, groups, limits, keys, number)
 
 
 def _grouped(

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.audit import partial, run, streaming
-from fairjax.audit.covariates import Covariates, load_covariates, with_covariates
+from fairjax.audit.covariates import (
+    Covariates,
+    load_covariates,
+    load_image_covariates,
+    with_covariates,
+)
 from fairjax.audit.embeddings import load_embeddings, read_made
 from fairjax.audit.foreign import adopt, release_of
 from fairjax.audit.layout import Asked, People
@@ -20,7 +25,15 @@ from fairjax.audit.tables import InMemory, Source, size
 from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
 
+_SEVERAL = (
+    "several tables of scores: put the systems into columns of one table and name each with "
+    "--score; if they are parts of one table, say --stream."
+)
 Watch = Callable[[str], AbstractContextManager[Any]]
+_UNSTREAMED = (
+    "covariates are held for tables that are read into memory: leave out --stream and --partial; "
+    "of a table above 2 GiB, take a part."
+)
 # What `fairjax diff` compares, and where a file of `fairjax embed` says it.
 _MADE = {
     "model": "model_hash",
@@ -104,11 +117,7 @@ def measure(
       UsageError: If choices do not go together.
     """
     facts = _facts(request)  # first: it refuses a file that is missing
-    request = replace(
-        request,
-        files=[adopt(path) for path in request.files],
-        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
-    )
+    request = _adopted(request)
     if request.streams:
         _refuse_twice(request.files, facts)
     for by, results in _measured(request, watch):
@@ -138,6 +147,7 @@ def write_partial(
         raise UsageError("--partial takes tables of scored pairs; leave out --label.")
     _check_stream(request)
     facts = _facts(request)
+    request = _adopted(request)
     _refuse_twice(request.files, facts)
     with watch(f"Reading {streaming.shown([str(path) for path in request.files])} ..."):
         return partial.write(
@@ -151,6 +161,15 @@ def write_partial(
         )
 
 
+def _adopted(request: Request) -> Request:
+    """The request with the tables that files of other tools hold."""
+    return replace(
+        request,
+        files=[adopt(path) for path in request.files],
+        calibrate_on=None if request.calibrate_on is None else adopt(request.calibrate_on),
+    )
+
+
 def _refuse_twice(files: Sequence[Source], facts: Mapping[str, Any]) -> None:
     """Refuses the same table twice among the parts of one."""
     hashes = [facts["files"][f"file {k}"]["hash"] for k in range(1, len(files) + 1)]
@@ -160,9 +179,7 @@ def _refuse_twice(files: Sequence[Source], facts: Mapping[str, Any]) -> None:
 def _check_stream(request: Request) -> None:
     """Raises UsageError where the audit of a stream is asked for what a stream does not do."""
     if request.covariates is not None or request.hold:
-        raise UsageError(
-            "--covariates is for pairs that are read into memory; leave out --label and --stream."
-        )
+        raise UsageError(_UNSTREAMED)
     if request.calibrate_on is not None or request.of_embeddings or request.settings.paired:
         raise UsageError(
             "a stream takes tables of scores of one system, and finds thresholds on them."
@@ -213,14 +230,14 @@ def _stated(files: Sequence[Source]) -> dict[str, str]:
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
     holds = request.covariates is not None or bool(request.hold)
-    if holds and (request.predictions or request.streams):
-        raise UsageError(
-            "--covariates is for pairs that are read into memory; leave out --label and --stream."
-        )
+    if holds and request.streams and not request.predictions:
+        raise UsageError(_UNSTREAMED)
     if request.predictions:
         yield from _predictions(request, request.predictions, watch)
     elif request.streams:
         _check_stream(request)
+        if len(request.files) > 1 and not request.stream:  # they are large, not said to be parts
+            raise UsageError(_SEVERAL)
         tables = streaming.shown([str(path) for path in request.files])
         with watch(f"Streaming {tables} in four passes ..."):
             found = streaming.measure(
@@ -250,6 +267,14 @@ def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[t
         raise UsageError("--label takes one table of predictions.")
     if request.groups is not None:
         raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
+    held = None
+    if request.covariates is not None or request.hold:
+        held = load_image_covariates(
+            request.covariates,
+            request.hold,
+            predictions=request.files[0],
+            asked=request.asked,
+        )
     for by in request.asked.by or ["group"]:
         with watch(f"Measuring by {by} ..."):
             results = audit_predictions(
@@ -260,6 +285,7 @@ def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[t
                 resamples=request.settings.resamples,
                 level=request.settings.level,
                 seed=request.settings.seed,
+                covariates=held,
             )
         yield by, results
 
@@ -314,10 +340,7 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     elif request.settings.paired:
         loaded = load_both(request.files, asked, people=people)
     elif len(request.files) > 1:
-        raise UsageError(
-            "several tables of scores: put the systems into columns of one table and name each "
-            "with --score; if they are parts of one table, say --stream."
-        )
+        raise UsageError(_SEVERAL)
     elif asked.scorer:
         raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 import fairjax
 from fairjax.audit.distances import in_own_unit
-from fairjax.audit.failures import with_failures
+from fairjax.audit.failures import failure_tests, with_failures
 from fairjax.audit.kinds import (
     check_calibration,
     check_threshold,
@@ -132,6 +132,7 @@ def measure(
             cosines=_cosines(loaded, names),
             bias_degree=degree,
             tolerances=settings.tolerances,
+            more_tests=failure_tests(loaded),
             paired=settings.paired,
             resamples=settings.resamples,
             level=settings.level,
@@ -295,6 +296,7 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         level=settings.level,
         limits=_limits(loaded, settings, "", None, ""),
         name=settings.protocol,
+        more_tests=failure_tests(loaded),
     )
     if loaded.decided:
         results = _without_scores(results)

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -39,28 +40,29 @@ from fairjax.core.errors import (
     report_error,
 )
 
-# Each adds its verb to the parser and keeps what is slow to import inside the function that runs.
-VERBS = (
-    align,
-    audit,
-    calibrate,
-    config,
-    covariates,
-    data,
-    diff,
-    embed,
-    export,
-    gradcam,
-    identify,
-    intersections,
-    margins,
-    plan,
-    predict,
-    report,
-    similarity,
-    study,
-    threshold,
-)
+# Each module adds its verb to the parser and keeps what is slow to import inside the function that
+# runs.
+VERBS = {
+    "align": align,
+    "audit": audit,
+    "calibrate": calibrate,
+    "config": config,
+    "covariates": covariates,
+    "data": data,
+    "diff": diff,
+    "embed": embed,
+    "export": export,
+    "gradcam": gradcam,
+    "identify": identify,
+    "intersections": intersections,
+    "margins": margins,
+    "plan": plan,
+    "predict": predict,
+    "report": report,
+    "similarity": similarity,
+    "study": study,
+    "threshold": threshold,
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit code; `fairjax.core.errors` lists them.
     """
     print_anywhere()
-    parser = _parser()
+    parser = _parser(sys.argv[1:] if argv is None else argv)
     arguments, more = parser.parse_known_args(argv)
     arguments.overrides = [word for word in more if word.startswith("--config.")]
     unknown = [
@@ -112,7 +114,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of the one verb that comes first; of all verbs where the first word is none."""
+    first = next(iter(words), "")
+    chosen = [VERBS[first]] if first in VERBS else VERBS.values()
     parser = _Parser(
         prog="fairjax",
         description="Train fair face models in JAX and audit any face model.",
@@ -120,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fairjax {fairjax.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
-    for verb in VERBS:
+    for verb in chosen:
         verb.add(verbs)
     for verb_parser in verbs.choices.values():
         verb_parser.set_defaults(parser=verb_parser)

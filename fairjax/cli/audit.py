@@ -4,13 +4,12 @@ import argparse
 import math
 import os
 import re
-import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import answers
 from fairjax.core.errors import UsageError
 
 _LEVEL = 0.95  # coverage of intervals, where none is asked for
@@ -347,8 +346,8 @@ def _add_covariates(group: Any) -> None:
         action="append",
         default=[],
         help="covariate to hold; repeat for several (default: every column of numbers in the "
-        "--covariates table). Without --covariates: a column of the --groups table, or NAME1 and "
-        "NAME2 in FILE",
+        "--covariates table). Without --covariates: a column of the --groups table, NAME1 and "
+        "NAME2 in FILE, or NAME in a table of predictions",
     )
 
 
@@ -477,11 +476,9 @@ def _add_measuring(group: Any) -> None:
 
 
 def _audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.audit.tables import InputError
 
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     if arguments.self_test:
         return _self_test(arguments, console)
     _check_partial(arguments)
@@ -605,7 +602,7 @@ def _merge(arguments: argparse.Namespace, console: Any) -> None:
     from fairjax.audit import partial
 
     with console.status("Merging ..."):
-        found = list(partial.merge(arguments.merge, command=_command()))
+        found = list(partial.merge(arguments.merge, command=answers.command()))
     for by, results in found:
         first = results.provenance["files"]["file 1"]["name"]
         arguments.title = arguments.title or first
@@ -686,14 +683,9 @@ def _request(arguments: argparse.Namespace, limits: Sequence[str]) -> Any:
         hold=arguments.covariate,
         stream=arguments.stream,
         stated=dict(arguments.stated),
-        command=_command(),
+        command=answers.command(),
         dataset="phantom" if arguments.demo else "",
     )
-
-
-def _command() -> str:
-    """The command line, for the provenance."""
-    return shlex.join(["fairjax", *sys.argv[1:]])
 
 
 def _say(arguments: argparse.Namespace, console: Any, results: Any, part: str) -> None:

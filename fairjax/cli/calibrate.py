@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import console
 from fairjax.cli.audit import add_columns, add_pairs, asked_of, people_of
 
 
@@ -74,12 +75,10 @@ def add(verbs: Any) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.audit.calibrated import LIST
     from fairjax.report import print_tables
 
-    print_tables([LIST], Console(highlight=False, markup=False))
+    print_tables([LIST], console())
 
 
 def _split(arguments: argparse.Namespace) -> None:

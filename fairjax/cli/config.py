@@ -5,6 +5,8 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import answers
+
 
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
@@ -29,9 +31,7 @@ def add(verbs: Any) -> None:
 
 
 def _config(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     if not console.is_terminal:
         console.width = 120
     if arguments.file:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairjax.cli import answers
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -112,9 +114,7 @@ def add(verbs: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     if not console.is_terminal:
         console.width = 120
     with console.status(f"Reading {arguments.path} ..."):

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import console
+
 
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
@@ -25,8 +27,6 @@ def add(verbs: Any) -> None:
 
 
 def _diff(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.audit import differences
     from fairjax.report import print_tables
 
@@ -34,7 +34,7 @@ def _diff(arguments: argparse.Namespace) -> None:
     first, second = (_load(path) for path in paths)
     names = (str(arguments.first), str(arguments.second))
     tables = differences.tables(first, second, names)
-    print_tables(tables, Console(highlight=False, markup=False))
+    print_tables(tables, console())
     if len(tables) > 1 or tables[0].rows:
         raise SystemExit(1)
 

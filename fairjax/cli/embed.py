@@ -98,11 +98,11 @@ def add_input(group: Any) -> None:
     )
 
 
-def told_of(arguments: argparse.Namespace) -> Any:
+def onnx_input_of(arguments: argparse.Namespace) -> Any:
     """What the flags say of an .onnx model's input."""
-    from fairjax.serve.onnx_file import Told
+    from fairjax.serve.onnx_file import OnnxInput
 
-    return Told(
+    return OnnxInput(
         layout=arguments.layout,
         size=arguments.size,
         colour=arguments.colour,
@@ -115,13 +115,13 @@ def told_of(arguments: argparse.Namespace) -> Any:
 
 def compute(arguments: argparse.Namespace, *, flip: str = "") -> tuple[Any, Any, Any]:
     """The model, the images, and what the one makes of the others; None where that is written."""
-    from fairjax.serve.load import load_told
+    from fairjax.serve.load import load_with_notes
     from fairjax.serve.output import is_complete
     from fairjax.serve.sources import open_images
     from fairjax.serve.stream import Progress, run_over
 
-    model, notes = load_told(
-        arguments.model, flip=flip, step=arguments.step, told=told_of(arguments)
+    model, notes = load_with_notes(
+        arguments.model, flip=flip, step=arguments.step, stated=onnx_input_of(arguments)
     )
     say(*notes, *describe(model))
     images = open_images(arguments.images, size=model.preprocessing.height)
@@ -150,19 +150,20 @@ def compute(arguments: argparse.Namespace, *, flip: str = "") -> tuple[Any, Any,
 
 def describe(model: Any) -> list[str]:
     """What the model takes, and where each setting comes from."""
-    told = model.preprocessing
+    preprocessing = model.preprocessing
     sources: dict[str, list[str]] = {}
-    for setting, origin in told.found.items():
+    for setting, origin in preprocessing.found.items():
         sources.setdefault(origin, []).append(setting)
     origins = "; ".join(f"{origin}: {', '.join(names)}" for origin, names in sources.items())
     step = "" if model.step is None else f", step {model.step}"
     lines = [
         f"Model: {model.name} ({model.kind}{step}), {model.hash[:19]}",
-        f"Input: {told.layout} {told.describe()}" + (f" ({origins})" if origins else ""),
+        f"Input: {preprocessing.layout} {preprocessing.describe()}"
+        + (f" ({origins})" if origins else ""),
     ]
     if "embedding" in model.outputs:
         (dim,) = model.outputs["embedding"]
-        lines.append(f"Embedding: {dim} numbers, flip {told.flip}")
+        lines.append(f"Embedding: {dim} numbers, flip {preprocessing.flip}")
     return lines
 
 

@@ -102,7 +102,7 @@ def _export(arguments: argparse.Namespace) -> None:
         print(f"{arguments.card}: model card")
     if not arguments.check:
         return
-    difference = export.check(run, load(arguments.out))
+    difference = export.largest_difference(run, load(arguments.out))
     print(
         f"Largest difference on generated faces: {difference:.1e} of the largest value "
         f"(at most {export.TOLERANCE:.0e})"

@@ -1,11 +1,10 @@
 """`fairjax identify`: 1:N searches of a gallery, and how their errors differ by group."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import answer, facts_of
 from fairjax.cli.audit import pair
 
 _DESCRIPTION = """\
@@ -21,7 +20,8 @@ FILE is one of
       a_2.jpg,anna,berta,0.32,Asian,1
       c_1.jpg,cleo,,,Black,0
     A search without a candidate has one row with both left blank. Optional columns: gallery (the
-    name of one of several), seconds (how long the search took), failed (1 where it gave no answer).
+    name of one of several), seconds (how long the search took), failed (1 where it gave no answer);
+  the candidate lists that NIST's driver of 1:N evaluations writes, with --groups.
 """
 
 
@@ -37,7 +37,11 @@ def add(verbs: Any) -> None:
     identify.add_argument("table", metavar="FILE", type=Path, help="embeddings or candidate lists")
     identify.add_argument("--by", default="group", help="attribute of the groups (default: group)")
     identify.add_argument(
-        "--groups", metavar="TABLE", type=Path, help="one row an image or a person, for embeddings"
+        "--groups",
+        metavar="TABLE",
+        type=Path,
+        help="one row an image or a person, with its groups; for candidate lists that name images "
+        "(probe, candidate_image), one row an image with its person and groups",
     )
     identify.add_argument(
         "--gallery",
@@ -83,9 +87,7 @@ def add(verbs: Any) -> None:
 
 
 def _identify(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.audit import findings, galleries, identification, run
+    from fairjax.audit import galleries, identification
     from fairjax.audit.people import load_people
     from fairjax.core.errors import UsageError
 
@@ -97,13 +99,10 @@ def _identify(arguments: argparse.Namespace) -> None:
     ):
         if not ok:
             raise UsageError(flag)
-    files = {"searches": arguments.table}
-    files |= {
-        role: path for role in ("groups", "gallery_table") if (path := getattr(arguments, role))
-    }
-    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
+    roles = {"searches": arguments.table, "groups": arguments.groups}
+    facts = facts_of({**roles, "gallery_table": arguments.gallery_table})
+    people = load_people(arguments.groups) if arguments.groups else None
     if arguments.table.suffix in (".npz", ".npy"):
-        people = load_people(arguments.groups) if arguments.groups else None
         loaded = galleries.from_embeddings(
             arguments.table,
             arguments.by,
@@ -118,19 +117,20 @@ def _identify(arguments: argparse.Namespace) -> None:
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"--column {error}.") from error
         loaded = galleries.from_candidates(
-            arguments.table, arguments.by, columns=columns, gallery=arguments.gallery_table
+            arguments.table,
+            arguments.by,
+            columns=columns,
+            gallery=arguments.gallery_table,
+            people=people,
         )
-    found = identification.measure(
+    results = identification.measure(
         loaded,
         fpirs=identification.FPIRS if arguments.fpir is None else arguments.fpir,
         rank=arguments.rank,
         level=arguments.level,
         seed=arguments.seed,
-    ).with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False))
-    if arguments.out:
-        findings.write(arguments.out, found)
-        print(f"Written: {arguments.out / 'results.json'}")
+    )
+    answer(results.with_facts(facts), arguments.out)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

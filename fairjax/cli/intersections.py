@@ -1,11 +1,10 @@
 """`fairjax intersections`: which combination of attributes fares worst, if that can be told."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import answer, facts_of
 from fairjax.cli.audit import add_columns, asked_of, people_of
 
 _PRINTED = 20  # rows of a table
@@ -43,9 +42,7 @@ def add(verbs: Any) -> None:
 
 
 def _intersections(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.audit import findings, intersections, run
+    from fairjax.audit import intersections
     from fairjax.audit.pairs import load_comparisons
     from fairjax.core.errors import UsageError
 
@@ -57,17 +54,14 @@ def _intersections(arguments: argparse.Namespace) -> None:
     ):
         if not ok:
             raise UsageError(text)
-    files = {"scores": arguments.table}
-    if arguments.groups:
-        files["groups"] = arguments.groups
-    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
+    facts = facts_of({"scores": arguments.table, "groups": arguments.groups})
     asked, people = asked_of(arguments), people_of(arguments)
     if len(asked.by) < 2 or any("+" in by for by in asked.by):
         raise UsageError("name each attribute with a --by of its own: --by race --by gender.")
     if len(asked.scores) + len(asked.distances) > 1 or asked.decision:
         raise UsageError("intersections are for one column of scores.")
     loaded = load_comparisons(arguments.table, asked, people=people)
-    found = intersections.measure(
+    results = intersections.measure(
         loaded,
         next(iter(next(iter(loaded.values())).scores)),
         fmr=None if arguments.threshold is not None else arguments.fmr or 1e-3,
@@ -75,8 +69,5 @@ def _intersections(arguments: argparse.Namespace) -> None:
         smallest=arguments.smallest,
         level=arguments.level,
         seed=arguments.seed,
-    ).with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False), most_rows=_PRINTED)
-    if arguments.out:
-        findings.write(arguments.out, found)
-        print(f"Written: {arguments.out / 'results.json'}")
+    )
+    answer(results.with_facts(facts), arguments.out, most_rows=_PRINTED)

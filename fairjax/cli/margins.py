@@ -35,7 +35,7 @@ def add(verbs: Any) -> None:
 def _margins(arguments: argparse.Namespace) -> None:
     from absl import logging
 
-    from fairjax.config import ConfigError, load, override, validate
+    from fairjax.config import ConfigError, load, override, validate, validate_devices
 
     config = load(arguments.config)
     override(config, arguments.overrides)
@@ -56,7 +56,7 @@ def _margins(arguments: argparse.Namespace) -> None:
     except ValueError as error:
         raise ConfigError(f"--{str(error).replace('_', '-')}") from None
     settings = build_run(config)
-    validate(config, device_count=jax.device_count())
+    validate_devices(settings.train, settings.eval, jax.device_count())
     logging.set_verbosity(logging.INFO)
     with claim(Path(arguments.workdir)):
         dataset = settings.data.load(seed=settings.seed)

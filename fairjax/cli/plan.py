@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import answers
+
 GIB = 2**30
 
 
@@ -103,9 +105,6 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _plan_audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.audit import findings
     from fairjax.audit.plan import Question, plan
     from fairjax.config import ConfigError
 
@@ -123,17 +122,11 @@ def _plan_audit(arguments: argparse.Namespace) -> None:
         most_pairs=arguments.nonmated_pairs,
         people=arguments.people,
     )
-    found = plan(question, like=arguments.like)
-    findings.show(found, Console(highlight=False, markup=False))
-    if arguments.out:
-        findings.write(arguments.out, found)
-        print(f"Written: {arguments.out / 'results.json'}")
+    answers.answer(plan(question, like=arguments.like), arguments.out)
 
 
 def _plan(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.config import ConfigError, load, override, validate
+    from fairjax.config import ConfigError, load, override, validate, validate_devices
     from fairjax.report import print_tables
 
     if not arguments.config:
@@ -156,13 +149,13 @@ def _plan(arguments: argparse.Namespace) -> None:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", arguments.devices)
     settings = build_run(config)
-    validate(config, device_count=jax.device_count())
+    validate_devices(settings.train, settings.eval, jax.device_count())
     if arguments.classes:
         dataset = capacity.stand_in(settings, arguments.classes)
     else:
         dataset = settings.data.load(seed=settings.seed)
     limit = int(arguments.memory * GIB) if arguments.memory else _memory(jax.devices()[0])
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     with console.status("") as status:
 
         def look(batch: int) -> None:

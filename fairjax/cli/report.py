@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import answers
 from fairjax.core.errors import UsageError
 
 _DESCRIPTION = """\
@@ -67,9 +68,9 @@ def _report(arguments: argparse.Namespace) -> None:
         path = summarise(arguments.folder, Console())
         print(f"\nReport: {path}")
         return
-    if arguments.export:
-        return _export(arguments.folder, arguments.export, formats)
     is_run = any((arguments.folder / name).exists() for name in ("config.json", "data.json"))
+    if arguments.export:
+        return _export(arguments.folder, arguments.export, formats, is_run=is_run)
     if (arguments.folder / "results.json").exists() and not is_run:
         return _of_audit(arguments)
     _of_run(arguments)
@@ -99,13 +100,11 @@ def _of_run(arguments: argparse.Namespace) -> None:
 
 
 def _of_audit(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.audit import outputs
     from fairjax.report import print_summary, print_tables
 
     results = _results(arguments.folder)
-    console = Console(highlight=False, markup=False)
+    console = answers.console()
     if arguments.tables:
         print_tables(outputs.tables(results), console)
     print_summary(results, console)
@@ -113,13 +112,23 @@ def _of_audit(arguments: argparse.Namespace) -> None:
     print(f"\nReport: {arguments.folder / 'report.html'}")
 
 
-def _export(folder: Path, out: Path, formats: list[str]) -> None:
+def _export(folder: Path, out: Path, formats: list[str], *, is_run: bool) -> None:
     from fairjax.audit import outputs
     from fairjax.report.export import export
 
     results = _results(folder)
-    written = export(out, results, outputs.tables(results), formats)
+    tables = _tables_of_run(folder, results) if is_run else outputs.tables(results)
+    written = export(out, results, tables, formats)
     print(f"{out}: {len(written)} files ({', '.join(formats)})")
+
+
+def _tables_of_run(folder: Path, results: Any) -> list[Any]:
+    """The tables of a run's own protocol."""
+    from fairjax.run.build import build_scoring
+    from fairjax.run.score import tables_of
+    from fairjax.run.workdir import read_checked
+
+    return tables_of(build_scoring(read_checked(folder / "config.json")), results)
 
 
 def _side_by_side(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import console
+
 
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
@@ -31,14 +33,12 @@ def add(verbs: Any) -> None:
 
 
 def _similarity(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.core.results import save_results
     from fairjax.protocols import similarity
     from fairjax.report import print_tables
     from fairjax.run.score import compare_features
 
     results = compare_features(arguments.first, arguments.second, by=arguments.by)
-    print_tables(similarity.tables(results), Console(highlight=False, markup=False))
+    print_tables(similarity.tables(results), console())
     if arguments.out:
         save_results(arguments.out, results)

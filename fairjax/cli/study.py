@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import console
+
 
 def add(verbs: Any) -> None:
     """Adds the verb to the parser."""
@@ -39,25 +41,22 @@ def add(verbs: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from fairjax.core.names import counted
     from fairjax.core.results import Table
     from fairjax.report import print_tables
     from fairjax.study.stored import differences, read_stored
 
     new, stored = (read_stored(path) for path in (arguments.new, arguments.stored))
-    found = differences(new, stored)
+    changed = differences(new, stored)
     cells = sum(len(line) for line in stored.cells.values())
-    if not found:
+    if not changed:
         print(f"{cells} numbers and {len(stored.claims)} claims agree with the stored study.")
         return
-    rows = [list(difference) for difference in found]
-    title = (
-        f"{counted(len(found), 'difference')} among {cells} numbers and {len(stored.claims)} claims"
-    )
+    rows = [list(difference) for difference in changed]
+    many = counted(len(changed), "difference")
+    title = f"{many} among {cells} numbers and {len(stored.claims)} claims"
     table = Table(title, ["", "stored", "new"], rows)
-    print_tables([table], Console(highlight=False, markup=False))
+    print_tables([table], console())
     raise SystemExit(1)
 
 

@@ -1,11 +1,10 @@
 """`fairjax threshold`: which threshold keeps false matches below a target, for every group."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import answer, facts_of
 from fairjax.cli.audit import add_columns, asked_of, people_of
 
 
@@ -46,18 +45,12 @@ def add(verbs: Any) -> None:
 
 
 def _threshold(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.audit import findings, run
     from fairjax.audit.pairs import load_comparisons
     from fairjax.audit.thresholds import Wish, choose, refuse_shared_people
     from fairjax.core.errors import UsageError
 
     wish = Wish(arguments.fmr_max, arguments.worst_group, arguments.confidence)
-    files = {"scores": arguments.table}
-    if arguments.check:
-        files["check"] = arguments.check
-    facts = run.provenance(files, shlex.join(["fairjax", *sys.argv[1:]]), {})
+    facts = facts_of({"scores": arguments.table, "check": arguments.check})
     asked, people = asked_of(arguments), people_of(arguments)
     if len(asked.by) > 1 or len(asked.scores) + len(asked.distances) > 1 or asked.decision:
         raise UsageError("a threshold is for one column of scores and one --by.")
@@ -68,9 +61,5 @@ def _threshold(arguments: argparse.Namespace) -> None:
         names = (arguments.table.name, arguments.check.name)
         refuse_shared_people(loaded, check, names, "a threshold is checked on people it never saw")
     system = next(iter(loaded.scores))
-    found = choose(loaded, system, wish, check=check, source=arguments.table.name)
-    found = found.with_facts(facts)
-    findings.show(found, Console(highlight=False, markup=False))
-    if arguments.out:
-        findings.write(arguments.out, found)
-        print(f"Written: {arguments.out / 'results.json'}")
+    choice = choose(loaded, system, wish, check=check, source=arguments.table.name)
+    answer(choice.with_facts(facts), arguments.out)

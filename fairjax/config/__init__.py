@@ -6,6 +6,7 @@ read the defaults of what it names; no device is touched before the config is ch
 
 from fairjax.config.bind import bind_section as bind_section
 from fairjax.config.check import validate as validate
+from fairjax.config.check import validate_devices as validate_devices
 from fairjax.config.describe import describe as describe
 from fairjax.config.errors import ConfigError as ConfigError
 from fairjax.config.keys import annotation_at as annotation_at

@@ -17,13 +17,8 @@ from fairjax.core.settings import (
 )
 
 
-def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
-    """Refuses impossible values, in one line that says what to type instead.
-
-    Args:
-      config: The resolved config.
-      device_count: Devices over all processes; None skips what depends on them, so that the rest
-        can be checked before a device is touched.
+def validate(config: ConfigDict) -> None:
+    """Refuses impossible values, in one line that says what to type instead; touches no device.
 
     Raises:
       ConfigError: On the first wrong value.
@@ -72,17 +67,21 @@ def validate(config: ConfigDict, *, device_count: int | None = None) -> None:
             train.keep_best,
             "1 for eval.weights='best'",
         )
-        if device_count is not None:
-            need(
-                device_count % train.head_shards == 0,
-                "config.train.head_shards",
-                train.head_shards,
-                f"a divisor of the {device_count} devices",
-            )
 
     as_config_error("config", across_sections)()
-    if device_count is None:
-        return
+
+
+def validate_devices(train: TrainSettings, evaluation: EvalSettings, device_count: int) -> None:
+    """Refuses batches and shards that the devices of all processes cannot share evenly.
+
+    Raises:
+      ConfigError: Says what to type instead.
+    """
+    if device_count % train.head_shards:
+        raise ConfigError(
+            f"config.train.head_shards={train.head_shards} must be a divisor of the "
+            f"{device_count} devices."
+        )
     for key, size, unit in (
         ("train.batch_size", train.batch_size, device_count * train.accumulate),
         ("eval.batch_size", evaluation.batch_size, device_count),

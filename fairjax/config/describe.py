@@ -41,32 +41,32 @@ def describe(config: ConfigDict) -> dict[str, str]:
       One sentence or more by dotted path; a key whose meaning is not written down is missing.
     """
     tree = config.to_dict()
-    found = dict(TOP)
+    meanings = dict(TOP)
     for path, settings in UNNAMED.items():
-        found |= _meanings(settings, tree[path], path)
+        meanings |= _meanings(settings, tree[path], path)
     for path in (*NAMED, "data.benchmark"):
         section: Any = tree
         for key in path.split("."):
             section = section.get(key, {})
         if section:
-            found |= _named(registry_of(path).entries, section, path)
+            meanings |= _named(registry_of(path).entries, section, path)
     for task, section in tree["method"].get("tasks", {}).items():
         registry = registry_of("method.tasks").entries
-        found |= _named(registry, section, f"method.tasks.{task}", key="kind")
-    return found
+        meanings |= _named(registry, section, f"method.tasks.{task}", key="kind")
+    return meanings
 
 
 def documented(entry: Callable[..., Any]) -> dict[str, str]:
     """Arguments of a function, or attributes of a class and its bases, with their description."""
     sources = reversed(inspect.getmro(entry)) if inspect.isclass(entry) else [entry]
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for source in sources:
         text = inspect.cleandoc(source.__doc__ or "")
         block = re.search(r"^(?:Args|Attributes):\n((?: +.*\n?|\n)+)", text, re.MULTILINE)
         items = inspect.cleandoc("\n" + block[1]) if block else ""
         for item in re.finditer(r"^(\w+): (.*(?:\n  .*)*)", items, re.MULTILINE):
-            found[item[1]] = " ".join(item[2].split())
-    return found
+            texts[item[1]] = " ".join(item[2].split())
+    return texts
 
 
 def _named(
@@ -76,23 +76,23 @@ def _named(
     key: str = "name",
 ) -> dict[str, str]:
     """Meanings of a section that names what it sets."""
-    found = {f"{path}.{key}": f"One of {', '.join(sorted(registry))}."}
+    meanings = {f"{path}.{key}": f"One of {', '.join(sorted(registry))}."}
     if section.get(key) in registry:
-        found |= _meanings(registry[section[key]], section, path)
-    return found
+        meanings |= _meanings(registry[section[key]], section, path)
+    return meanings
 
 
 def _meanings(entry: Callable[..., Any], section: Mapping[str, Any], path: str) -> dict[str, str]:
     """Meanings of the keys of a section, and of the sections inside it."""
     texts = documented(entry)
-    found = {f"{path}.{key}": texts[key] for key in section if key in texts}
+    meanings = {f"{path}.{key}": texts[key] for key in section if key in texts}
     for key, parameter in inspect.signature(entry).parameters.items():
         inside, default = section.get(key), parameter.default
         if not isinstance(inside, Mapping) or not is_dataclass(default):
             continue
         kinds = default.kinds() if hasattr(default, "kinds") else {}
         if kinds:
-            found |= _named(kinds, inside, f"{path}.{key}")
+            meanings |= _named(kinds, inside, f"{path}.{key}")
         else:
-            found |= _meanings(type(default), inside, f"{path}.{key}")
-    return found
+            meanings |= _meanings(type(default), inside, f"{path}.{key}")
+    return meanings

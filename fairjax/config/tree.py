@@ -112,9 +112,9 @@ def find_file(file_and_arg: str) -> str:
     file, colon, arg = split_argument(file_and_arg)
     if not Path(file).is_file():
         name = file.removeprefix("configs/").removesuffix(".py")
-        found = shipped() / f"{name}.py"
+        path = shipped() / f"{name}.py"
         if name and not Path(name).is_absolute() and ".." not in Path(name).parts:
-            file = str(found) if found.is_file() else file
+            file = str(path) if path.is_file() else file
     return f"{file}{colon}{arg}"
 
 

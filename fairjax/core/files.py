@@ -175,6 +175,6 @@ def _array(file: BufferedIOBase, size: int) -> np.ndarray:
 
 
 def _line(path: Path, error: Any) -> str:
-    said = " ".join(str(error).split())
-    why = said if type(error) is ValueError else f"damaged ({said or type(error).__name__})"
+    text = " ".join(str(error).split())
+    why = text if type(error) is ValueError else f"damaged ({text or type(error).__name__})"
     return f"{path}: {why.rstrip('.')}."

@@ -86,6 +86,15 @@ def is_unknown(name: str) -> bool:
     return name in _UNKNOWN_WORDS or name.lower() in _UNKNOWN_IN_ANY_CASE
 
 
+def how_unknown(name: str) -> str:
+    """How an unknown name is shown to the reader, after "is".
+
+    >>> how_unknown("nan"), how_unknown("")
+    ("'nan', which says nothing", 'empty')
+    """
+    return f"{name!r}, which says nothing" if name else "empty"
+
+
 def folded(name: str) -> str:
     """The name without case, blanks, accents, leading zeros, a trailing ".0", Unicode's variants.
 
@@ -115,12 +124,12 @@ def alike(names: Iterable[str]) -> list[Alike]:
       For each later name its first look-alike, in the order of the names.
     """
     seen: dict[str, str] = {}
-    found = []
+    pairs = []
     for name in dict.fromkeys(names):
         other = seen.setdefault(folded(name), name)
         if other != name:
-            found.append(Alike(other, name, _difference(other, name)))
-    return found
+            pairs.append(Alike(other, name, _difference(other, name)))
+    return pairs
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -143,8 +152,8 @@ def dates_among_ranges(names: Iterable[str]) -> dict[str, str]:
     Only where another name is a range, such as "20-29".
     """
     names = list(dict.fromkeys(names))
-    found = {name: meant for name in names if (meant := _range_of_date(name))}
-    return found if any(_RANGE.fullmatch(name) for name in names if name not in found) else {}
+    ranges = {name: meant for name in names if (meant := _range_of_date(name))}
+    return ranges if any(_RANGE.fullmatch(name) for name in names if name not in ranges) else {}
 
 
 def _range_of_date(name: str) -> str:

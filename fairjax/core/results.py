@@ -90,11 +90,11 @@ class Results:
         self, name: str, *, across: str = "", at: str = "", system: str = "", **group: str
     ) -> Measure:
         """The one measure that is all this; KeyError names what is missing."""
-        found = self.find(name, group, across=across, at=at, system=system)
-        if found is not None:
-            return found
-        place = "".join(f", {word} {text!r}" for word, text in (("at", at), ("of", system)) if text)
-        raise KeyError(f"no measure {name!r} for group {group} across {across!r}{place}")
+        measure = self.find(name, group, across=across, at=at, system=system)
+        if measure is not None:
+            return measure
+        where = "".join(f", {word} {text!r}" for word, text in (("at", at), ("of", system)) if text)
+        raise KeyError(f"no measure {name!r} for group {group} across {across!r}{where}")
 
     def find(
         self,
@@ -110,10 +110,10 @@ class Results:
 
     @functools.cached_property
     def _index(self) -> dict[tuple[str, str, str, str, frozenset[tuple[str, str]]], Measure]:
-        found: dict[tuple[str, str, str, str, frozenset[tuple[str, str]]], Measure] = {}
+        by_key: dict[tuple[str, str, str, str, frozenset[tuple[str, str]]], Measure] = {}
         for m in self.measures:
-            found.setdefault((m.name, m.across, m.at, m.system, frozenset(m.group.items())), m)
-        return found
+            by_key.setdefault((m.name, m.across, m.at, m.system, frozenset(m.group.items())), m)
+        return by_key
 
 
 @dataclass(frozen=True)

@@ -315,8 +315,11 @@ class SensitivitySettings:
 
     Attributes:
       attribute: What it classifies; "" collects nothing.
-      source: Attention that becomes a patch's weight: "cls", "mean_query" or "rollout".
-      layers: "all" or "last".
+      source: What of a layer's attention, the mean over its heads, is a patch's weight. "cls": what
+        the class token pays to the patch; "mean_query": what the patches pay to it, on average;
+        "rollout": the class token's row of the product over layers of (attention + identity) / 2
+        (Abnar and Zuidema 2020, arXiv 2005.00928).
+      layers: "all" for the mean over layers, or "last".
       images: "all", or "correct": those that it classifies rightly.
       symmetrise: Whether a map is averaged with its mirror image.
     """

@@ -74,6 +74,13 @@ class Claim:
         ends = [m.value for m in (self.worst, self.best) if m is not None and m.value]
         return max(ends) / min(ends) if len(ends) == 2 else None
 
+    @property
+    def has_enough_people(self) -> bool:
+        """Whether these people settle `SETTLED_RATIO`, in every group or with unequal groups."""
+        if self.people_needed is not None and (self.people or 0) >= self.people_needed:
+            return True
+        return self.detectable_ratio is not None and self.detectable_ratio <= SETTLED_RATIO
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -173,7 +180,7 @@ _Summaries = dict[tuple[str, str, str], Measure]
 
 def _primary_tests(own: Sequence[Measure], summaries: _Summaries) -> list[tuple[str, Measure]]:
     """(rate, p-value measure) of each rate and operating point, in the order of the results."""
-    found: dict[tuple[str, str, str], tuple[str, Measure]] = {}
+    tests: dict[tuple[str, str, str], tuple[str, Measure]] = {}
     rates = {m.name for m in own if m.group and not m.across}
     for m in own:
         base = m.name
@@ -187,12 +194,12 @@ def _primary_tests(own: Sequence[Measure], summaries: _Summaries) -> list[tuple[
             ),
             "",
         )
-        place = (base, m.across, m.at)
-        if not base or base.endswith(_DESCRIPTIVE) or place in found:
+        tested = (base, m.across, m.at)
+        if not base or base.endswith(_DESCRIPTIVE) or tested in tests:
             continue
         options = [summaries.get((f"{base}_{kind}_p_value", m.across, m.at)) for kind in PRIMARY]
-        found[place] = base, next(option for option in options if option is not None)
-    return list(found.values())
+        tests[tested] = base, next(option for option in options if option is not None)
+    return list(tests.values())
 
 
 def _adjusted(tests: Sequence[tuple[str, Measure]], summaries: _Summaries) -> np.ndarray:

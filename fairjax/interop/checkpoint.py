@@ -28,18 +28,18 @@ def from_checkpoint(tensors: Tensors, *, channels: str = "rgb") -> Imported:
     """
     tensors = unwrapped(tensors)
     if "patch_embed.proj.weight" in tensors:
-        found = _vit(tensors)
+        weights = _vit(tensors)
     elif "layer1.0.prelu.weight" in tensors or "body.0.res_layer.0.weight" in tensors:
-        found = from_iresnet(tensors)
+        weights = from_iresnet(tensors)
     elif "layer1.0.conv1.weight" in tensors:
-        found = from_resnet(tensors)
+        weights = from_resnet(tensors)
     else:
         raise ValueError(
             f"none of the known networks: {KNOWN}; it holds {', '.join(sorted(tensors)[:5])} ..."
         )
     if channels == "bgr":
-        _turn_colours(found.variables["params"]["backbone"])
-    return found
+        _turn_colours(weights.variables["params"]["backbone"])
+    return weights
 
 
 def _vit(tensors: Tensors) -> Imported:

@@ -264,14 +264,14 @@ class _Stages(NamedTuple):
 
 def _stages(tensors: Tensors, prefix: str) -> _Stages:
     """The units of "layer1.0", "layer1.1" ..."""
-    found = {
+    stages = {
         (int(hit[1]), int(hit[2]))
         for name in tensors
         if (hit := re.match(rf"{prefix}(\d)\.(\d+)\.", name))
     }
-    last = max((stage for stage, _ in found), default=0)
-    counts = tuple(sum(stage == k for stage, _ in found) for k in range(1, last + 1))
-    return _Stages(counts, sorted((stage, unit + 1) for stage, unit in found))
+    last = max((stage for stage, _ in stages), default=0)
+    counts = tuple(sum(stage == k for stage, _ in stages) for k in range(1, last + 1))
+    return _Stages(counts, sorted((stage, unit + 1) for stage, unit in stages))
 
 
 def _tface_stages(tensors: Tensors) -> _Stages:

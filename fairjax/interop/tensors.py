@@ -57,8 +57,8 @@ def read_tensors(path: Path) -> Tensors:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file.") from None
     except (ValueError, pickle.UnpicklingError) as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise ValueError(f"{path}: {said}") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: {reason}") from error
     except Exception as error:  # a damaged file may raise anything at all
         raise ValueError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
     raise ValueError(f"{path}: weights come as .safetensors, .npz or .pth.")
@@ -66,11 +66,11 @@ def read_tensors(path: Path) -> Tensors:
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """The arrays of a tree of modules by their paths, "block_0/qkv/kernel"."""
-    found = []
+    flat = []
     for key, value in tree.items():
         here = prefix + key
-        found += leaves(value, f"{here}/") if isinstance(value, Mapping) else [(here, value)]
-    return found
+        flat += leaves(value, f"{here}/") if isinstance(value, Mapping) else [(here, value)]
+    return flat
 
 
 def unwrapped(tensors: Tensors) -> Tensors:

@@ -96,20 +96,20 @@ def _folded(tensors: Tensors) -> Tensors:
     Raises:
       ValueError: If that layer is not there.
     """
-    found = dict(tensors)
+    folded = dict(tensors)
     for name in tensors:
         block, _, end = name.partition(".")[2].partition(".")
         stack = name.partition(".")[0]
         if stack not in _STACKS or end not in _SCALES:
             continue
-        gamma = np.asarray(found.pop(name), np.float32)
+        gamma = np.asarray(folded.pop(name), np.float32)
         for kind in ("weight", "bias"):
             layer = f"{stack}.{block}.{_SCALES[end]}.{kind}"
-            if layer not in found:
+            if layer not in folded:
                 raise ValueError(f"{name} scales {layer}, which is not there.")
-            tensor = np.asarray(found[layer], np.float32)
-            found[layer] = tensor * (gamma[:, None] if kind == "weight" else gamma)
-    return found
+            tensor = np.asarray(folded[layer], np.float32)
+            folded[layer] = tensor * (gamma[:, None] if kind == "weight" else gamma)
+    return folded
 
 
 def to_timm(params: Mapping[str, Any], *, patch: int, head: str = "") -> Tensors:

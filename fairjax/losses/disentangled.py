@@ -95,8 +95,8 @@ def permute_rows(key: Key[Array, ""], mask: Bool[Array, " batch"]) -> Int[Array,
     rows = jnp.arange(len(mask))
     drawn = jax.random.uniform(key, mask.shape)
     shuffled = jnp.argsort(jnp.where(mask, drawn, 2.0))  # the rows that count come first
-    place = jnp.cumsum(mask) - 1
-    return jnp.where(mask, shuffled[jnp.maximum(place, 0)], rows)
+    position = jnp.cumsum(mask) - 1
+    return jnp.where(mask, shuffled[jnp.maximum(position, 0)], rows)
 
 
 def joint_or_permuted_loss(logits: Float[Array, "rows 2"]) -> Float[Array, " rows"]:

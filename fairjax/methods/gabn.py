@@ -12,7 +12,7 @@ passes through both, else through the activations alone. Class weights are const
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -124,34 +124,15 @@ def build(
     anchor = groups.index(reference) if reference else 0
     classes = count_classes(targets, label)
     model = MarginModel(backbone, classes, head.rows(classes))
+    network = _Watched(model, layer)
     discriminator = MapDiscriminator(len(groups))
-
-    def run(
-        params: PyTree, variables: PyTree, images: jax.Array, key: jax.Array, **extra: PyTree
-    ) -> tuple[Any, PyTree, jax.Array]:
-        """The margin model in training: its output, moved variables, activations of `layer`."""
-        output, moved = model.apply(
-            {"params": params, **variables, **extra},
-            images,
-            train=True,
-            mutable=[*variables, "intermediates"],
-            rngs={"dropout": key},
-        )
-        moved = dict(moved)
-        sown = moved.pop("intermediates", {}).get("backbone", {})
-        if layer not in sown:
-            raise ValueError(
-                f"this backbone exposes no map {layer!r} to differentiate twice; gabn needs "
-                "config.backbone.name='iresnet', 'gac' or 'resnet'."
-            )
-        return output, moved, sown[layer][0]
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         model_key, map_key = jax.random.split(key)
         images = preprocess(batch["image"])
         variables = dict(model.init(model_key, images, train=False))
         params = variables.pop("params")
-        activations = jax.eval_shape(run, params, variables, images, key)[2]
+        activations = jax.eval_shape(network.train, params, variables, images, key)[2]
         positions = activations.shape[1] * activations.shape[2]
         if erase_regions >= positions:
             raise ValueError(
@@ -170,14 +151,15 @@ def build(
         people, mask, epoch = batch[label], batch["mask"], batch["epoch"]
         members = mask & (batch[group] >= 0)
         images = preprocess(batch["image"])
-        weights = {name: tree for name, tree in params.items() if name != "discriminator"}
+        weights = without_discriminator(params)
         variables = dict(model_state)
         state, seen = variables.pop("margin", {}), variables.pop("maps")["mean"]
         first_key, second_key, head_key = jax.random.split(key, 3)
 
         def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
-            extra = {OFFSETS: {"backbone": {layer: offset}}}
-            output, moved, activations = run(weights, variables, images, first_key, **extra)
+            output, moved, activations = network.train(
+                weights, variables, images, first_key, offset
+            )
             return (*output, moved), activations
 
         def target_cosine(output: Any) -> jax.Array:
@@ -185,7 +167,7 @@ def build(
             own = jax.lax.stop_gradient(unit(kernel[jnp.clip(people, 0, classes - 1)]).direction)
             return jnp.where(mask, (embeddings.direction * own).sum(axis=1), 0.0)
 
-        like = jax.eval_shape(run, weights, variables, images, first_key)[2]
+        like = jax.eval_shape(network.train, weights, variables, images, first_key)[2]
         output, activations, gradient = with_map(embed, target_cosine, like)
         embeddings, kernel, moved = output
         maps = attention_map(activations, gradient, kind=attention, second_order=second_order)
@@ -212,7 +194,15 @@ def build(
 
         ramp = jnp.clip(epoch / adversary_ramp_epochs, 0, 1) if adversary_ramp_epochs else 1.0
         strength = adversary_weight * ramp
-        adversarial, logits = confuse(params["discriminator"], maps, batch[group], strength)
+        adversarial, logits = confuse(
+            lambda weights, maps: discriminator.apply({"params": weights}, maps),
+            params["discriminator"],
+            maps,
+            batch[group],
+            adversary=adversary,
+            strength=strength,
+            anchor=anchor,
+        )
         adversarial_sum, known = masked_sum(jnp.where(members, adversarial, 0.0), members)
         value += adversarial_sum / jnp.maximum(known, 1.0)
 
@@ -237,13 +227,14 @@ def build(
         if erase_regions and erase_weight:
 
             def erased(moved: PyTree) -> tuple[jax.Array, PyTree]:
+                covered, offset = images, None
                 if erase_where == "input":
-                    covered, extra = erase_top(images, maps, regions=erase_regions), {}
+                    covered = erase_top(images, maps, regions=erase_regions)
                 else:
-                    covered = images
                     offset = erase_top(activations, maps, regions=erase_regions) - activations
-                    extra = {OFFSETS: {"backbone": {layer: offset}}}
-                (embeddings, kernel), moved, _ = run(weights, moved, covered, second_key, **extra)
+                (embeddings, kernel), moved, _ = network.train(
+                    weights, moved, covered, second_key, offset
+                )
                 return masked_sum(identify(embeddings, kernel, state).loss, mask)[0], moved
 
             def untouched(moved: PyTree) -> tuple[jax.Array, PyTree]:
@@ -257,54 +248,10 @@ def build(
         moved = {**moved, "maps": {"mean": seen}} | ({"margin": state} if state else {})
         return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
-    def discriminate(weights: PyTree, maps: jax.Array) -> Any:
-        return discriminator.apply({"params": weights}, maps)
-
-    def confuse(
-        weights: PyTree, maps: jax.Array, labels: jax.Array, strength: jax.Array | float
-    ) -> tuple[jax.Array, jax.Array]:
-        """The discriminator's loss and the backbone's, one value a row; the logits."""
-        truth = jnp.where(labels >= 0, labels, 0)
-        if adversary == "reversal":
-            logits = discriminate(weights, reverse_gradient(maps, strength))
-            return cross_entropy(logits, truth, label_smoothing=0.0), logits
-        logits = discriminate(weights, jax.lax.stop_gradient(maps))
-        seen = discriminate(jax.lax.stop_gradient(weights), maps)
-        if adversary == "uniform":
-            wanted = uniform_cross_entropy(seen)
-        else:
-            wanted = jnp.where(
-                truth == anchor,
-                0.0,
-                cross_entropy(seen, jnp.full_like(truth, anchor), label_smoothing=0.0),
-            )
-        return cross_entropy(logits, truth, label_smoothing=0.0) + strength * wanted, logits
-
     def pictures(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
         """Faces, where the network finds their likeliest person, and each group's mean map."""
-        variables = dict(variables)
-        params, seen = variables.pop("params"), variables.pop("maps")["mean"]
-        variables.pop("margin", None)
-        weights = {name: tree for name, tree in params.items() if name != "discriminator"}
-        pixels = preprocess(images)
-
-        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
-            output, sown = model.apply(
-                {"params": weights, **variables, OFFSETS: {"backbone": {layer: offset}}},
-                pixels,
-                train=False,
-                mutable=["intermediates"],
-            )
-            return output, sown["intermediates"]["backbone"][layer][0]
-
-        def likeliest(output: Any) -> jax.Array:
-            embeddings, kernel = output
-            return (embeddings.direction @ unit(kernel[:classes]).direction.T).max(axis=1)
-
-        like = jnp.zeros((len(images), *seen.shape[1:], 1))
-        shape = jax.eval_shape(embed, like)[1]
-        _, activations, gradient = with_map(embed, likeliest, shape)
-        maps = attention_map(activations, gradient, kind=attention)
+        seen = variables["maps"]["mean"]
+        maps = network.likeliest_maps(variables, preprocess(images), seen.shape, kind=attention)
         grey = jnp.full((len(groups), *images.shape[1:]), 128, jnp.uint8)
         return {
             "face": images,
@@ -320,3 +267,129 @@ def build(
         split={"head/kernel": head.partition},
         own_optimizers={"discriminator": lambda schedule: optax.adam(discriminator_lr)},
     )
+
+
+class _Watched(NamedTuple):
+    """A margin model whose maps of one layer can be moved, and differentiated twice.
+
+    Attributes:
+      model: Backbone and class weights.
+      layer: Name of the backbone's map.
+    """
+
+    model: MarginModel
+    layer: str
+
+    def train(
+        self,
+        params: PyTree,
+        variables: PyTree,
+        images: jax.Array,
+        key: jax.Array,
+        offset: jax.Array | None = None,
+    ) -> tuple[Any, PyTree, jax.Array]:
+        """The model in training: its output, moved variables, activations of the layer.
+
+        Args:
+          params: Parameters of the model.
+          variables: What the forward pass moves.
+          images: The backbone's input.
+          key: For dropout.
+          offset: What is added to the layer's activations; None is nothing.
+
+        Raises:
+          ValueError: If the backbone has no such map.
+        """
+        output, moved = self.model.apply(
+            {"params": params, **variables, **self._moved_by(offset)},
+            images,
+            train=True,
+            mutable=[*variables, "intermediates"],
+            rngs={"dropout": key},
+        )
+        moved = dict(moved)
+        sown = moved.pop("intermediates", {}).get("backbone", {})
+        if self.layer not in sown:
+            raise ValueError(
+                f"this backbone exposes no map {self.layer!r} to differentiate twice; gabn needs "
+                "config.backbone.name='iresnet', 'gac' or 'resnet'."
+            )
+        return output, moved, sown[self.layer][0]
+
+    def likeliest_maps(
+        self, variables: PyTree, pixels: jax.Array, shape: tuple[int, ...], *, kind: MapKind
+    ) -> jax.Array:
+        """Where the model finds each image's likeliest person, [batch, rows, columns].
+
+        Args:
+          variables: Parameters and model state of the method.
+          pixels: The backbone's input.
+          shape: Shape of the groups' mean maps, [groups, rows, columns].
+          kind: Form of the map.
+        """
+        params = without_discriminator(variables["params"])
+        own = {k: v for k, v in variables.items() if k not in ("params", "maps", "margin")}
+
+        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
+            output, sown = self.model.apply(
+                {"params": params, **own, **self._moved_by(offset)},
+                pixels,
+                train=False,
+                mutable=["intermediates"],
+            )
+            return output, sown["intermediates"]["backbone"][self.layer][0]
+
+        def likeliest(output: Any) -> jax.Array:
+            embeddings, kernel = output
+            people = unit(kernel[: self.model.classes]).direction
+            return (embeddings.direction @ people.T).max(axis=1)
+
+        activations = jax.eval_shape(embed, jnp.zeros((len(pixels), *shape[1:], 1)))[1]
+        _, activations, gradient = with_map(embed, likeliest, activations)
+        return attention_map(activations, gradient, kind=kind)
+
+    def _moved_by(self, offset: jax.Array | None) -> PyTree:
+        return {} if offset is None else {OFFSETS: {"backbone": {self.layer: offset}}}
+
+
+def without_discriminator(params: PyTree) -> PyTree:
+    """The parameters of the margin model alone."""
+    return {name: tree for name, tree in params.items() if name != "discriminator"}
+
+
+def confuse(
+    discriminate: Callable[[PyTree, jax.Array], Any],
+    weights: PyTree,
+    maps: jax.Array,
+    labels: jax.Array,
+    *,
+    adversary: Adversary,
+    strength: jax.Array | float,
+    anchor: int,
+) -> tuple[jax.Array, jax.Array]:
+    """The discriminator's loss and the backbone's, one value a row; the logits.
+
+    Args:
+      discriminate: `(weights, maps) -> logits [batch, groups]`.
+      weights: Parameters of the discriminator.
+      maps: Attention maps [batch, rows, columns].
+      labels: Group of each row; rows with a negative one are left out by the caller.
+      adversary: What the backbone wants of the discriminator.
+      strength: Weight of that.
+      anchor: Number of the reference group.
+    """
+    truth = jnp.where(labels >= 0, labels, 0)
+    if adversary == "reversal":
+        logits = discriminate(weights, reverse_gradient(maps, strength))
+        return cross_entropy(logits, truth, label_smoothing=0.0), logits
+    logits = discriminate(weights, jax.lax.stop_gradient(maps))
+    seen = discriminate(jax.lax.stop_gradient(weights), maps)
+    if adversary == "uniform":
+        wanted = uniform_cross_entropy(seen)
+    else:
+        wanted = jnp.where(
+            truth == anchor,
+            0.0,
+            cross_entropy(seen, jnp.full_like(truth, anchor), label_smoothing=0.0),
+        )
+    return cross_entropy(logits, truth, label_smoothing=0.0) + strength * wanted, logits

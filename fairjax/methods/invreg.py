@@ -17,12 +17,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fairjax.core.types import Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, class_losses
-from fairjax.losses import ArcFace, FprPenalty, Margin, masked_sum
+from fairjax.core.types import Method, PyTree, Target
+from fairjax.heads import Head
+from fairjax.losses import ArcFace, FprPenalty, Margin
 from fairjax.losses.invariant import invariance_penalty, learn_partition
 from fairjax.losses.margin import split_target
-from fairjax.methods.cosine_margin import MarginModel, count_classes, embedding_predictor
+from fairjax.methods.cosine_margin import (
+    Extended,
+    Extension,
+    MarginView,
+    count_classes,
+    margin_method,
+)
 from fairjax.models.cosine_head import unit
 
 _KEY = 0  # of what the partitions start from
@@ -97,93 +103,38 @@ def build(
     for name, fits, rule in ranges:
         if not fits:
             raise ValueError(f"config.method.{name} must be {rule}.")
-    head = Head()  # the penalty reads the logits of all classes
-    model = MarginModel(backbone, classes, head.rows(classes))
-    fpr = (
-        None
-        if penalty == "none"
-        else FprPenalty(
+    fpr = None
+    if penalty != "none":
+        fpr = FprPenalty(
             variant=penalty, gamma_u=gamma_u, alpha=1.0, alpha_mode="constant", power=2.0
         )
-    )
 
-    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
-        variables = dict(model.init(key, preprocess(batch["image"]), train=False))
-        params, state = variables.pop("params"), margin.init_state()
-        dim = params["head"]["kernel"].shape[1]
-        partition = {
+    def start(key: jax.Array, dim: int) -> tuple[PyTree, PyTree]:
+        return {}, {
             "sums": jnp.zeros((2, classes, dim)),
             "counts": jnp.zeros((2, classes)),
             "soft": jnp.full((len(epochs), classes, environments), 1 / environments),
             "learned": jnp.zeros(len(epochs)),
         }
-        variables |= {"partition": partition} | ({"margin": state} if state else {})
-        return params, variables
 
-    def loss(
-        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
-    ) -> tuple[jax.Array, Aux]:
-        people, mask = batch[label], batch["mask"]
-        variables = dict(model_state)
-        state, partition = variables.pop("margin", {}), variables.pop("partition")
-        (embeddings, kernel), moved = model.apply(
-            {"params": params, **variables},
-            preprocess(batch["image"]),
-            train=True,
-            mutable=list(variables),
-            rngs={"dropout": key},
-        )
-        output = class_losses(
-            head,
-            kernel,
-            embeddings,
-            people,
-            mask,
-            state,
-            key,
-            margin=margin,
-            penalty=fpr,
-            classes=classes,
-        )
-        inside = (people >= 0) & (people < classes)
-        total, count = masked_sum(jnp.where(inside, output.loss, jnp.nan), mask)
-
-        target, others = split_target(embeddings.direction @ unit(kernel).direction.T, people)
-        margined = margin.target(target, embeddings.length, output.state)
-        own = margined - (output.penalty.shift if output.penalty else 0.0)
-        rest = margin.nontarget(others, margined, output.state)
-        is_own = people[:, None] == jnp.arange(classes)[None]
-        logits = margin.scale * jnp.where(is_own, own[:, None], rest)
-        by_partition = jax.vmap(lambda soft: invariance_penalty(logits, people, soft, mask))(
+    def step(view: MarginView) -> Extended:
+        logits = _logits(view, margin)
+        mask, partition = view.batch["mask"], view.state
+        by_partition = jax.vmap(lambda soft: invariance_penalty(logits, view.labels, soft, mask))(
             partition["soft"]
         )
         learned = partition["learned"]
         uneven = (learned * by_partition).sum() / jnp.maximum(learned.sum(), 1.0)
-        strength = weight * growth ** (batch["epoch"] - growth_from) * penalty_factor
-        value = total / jnp.maximum(count, 1.0) + strength * uneven
-
-        slot, who = jnp.arange(len(mask)) % 2, jnp.clip(people, 0, classes - 1)
-        counted = jnp.where(mask, 1.0, 0.0)
-        seen = jax.lax.stop_gradient(embeddings.direction) * counted[:, None]
-        partition = {
-            **partition,
-            "sums": partition["sums"].at[slot, who].add(seen),
-            "counts": partition["counts"].at[slot, who].add(counted),
-        }
+        strength = weight * growth ** (view.batch["epoch"] - growth_from) * penalty_factor
         scalars = {
-            "loss": (value * count, count),
-            "loss_identity": (total, count),
-            "target_cosine": masked_sum(output.target, mask),
             "invariance": (uneven, jnp.minimum(learned.sum(), 1.0)),
             "invariance_weight": (strength, jnp.float32(1)),
         }
-        moved = {**moved, "partition": partition}
-        if state:
-            moved["margin"] = output.state
-        return value, Aux(moved, jax.lax.stop_gradient(scalars))
+        return Extended(
+            loss=strength * uneven, scalars=scalars, state=_collected(partition, view, classes)
+        )
 
-    def after_epoch(params: PyTree, model_state: PyTree, epoch: jax.Array) -> tuple[PyTree, PyTree]:
-        partition = model_state["partition"]
+    def after_epoch(kernel: jax.Array, partition: PyTree, epoch: jax.Array) -> PyTree:
         due = epoch == jnp.array(epochs)
         counts = partition["counts"]
         mean = partition["sums"] / jnp.maximum(counts, 1.0)[:, :, None]
@@ -205,17 +156,46 @@ def build(
             )
 
         made = jax.lax.cond(due.any(), learn, lambda: partition["soft"][0])
-        partition = {
+        return {
             "sums": jnp.zeros_like(partition["sums"]),
             "counts": jnp.zeros_like(counts),
             "soft": jnp.where(due[:, None, None], made[None], partition["soft"]),
             "learned": jnp.maximum(partition["learned"], due.astype(jnp.float32)),
         }
-        return params, {**model_state, "partition": partition}
 
-    return Method(
-        init,
-        loss,
-        embedding_predictor(model, preprocess, tta),
-        after_epoch=after_epoch,
+    return margin_method(
+        backbone,
+        preprocess=preprocess,
+        label=label,
+        classes=classes,
+        margin=margin,
+        penalty=fpr,
+        head=Head(),  # the penalty reads the logits of all classes
+        tta=tta,
+        extension=Extension(step, start, after_epoch),
     )
+
+
+def _logits(view: MarginView, margin: Margin) -> jax.Array:
+    """Scaled logits of all classes [batch, rows], with the margin and the FPR penalty."""
+    output, people = view.output, view.labels
+    cosines = view.embeddings.direction @ unit(view.kernel).direction.T
+    target, others = split_target(cosines, people)
+    margined = margin.target(target, view.embeddings.length, output.state)
+    own = margined - (output.penalty.shift if output.penalty else 0.0)
+    rest = margin.nontarget(others, margined, output.state)
+    is_own = people[:, None] == jnp.arange(cosines.shape[1])[None]
+    return margin.scale * jnp.where(is_own, own[:, None], rest)
+
+
+def _collected(partition: PyTree, view: MarginView, classes: int) -> PyTree:
+    """The partition's state with the embeddings of a step added to their people's two sums."""
+    mask = view.batch["mask"]
+    slot, who = jnp.arange(len(mask)) % 2, jnp.clip(view.labels, 0, classes - 1)
+    counted = jnp.where(mask, 1.0, 0.0)
+    seen = jax.lax.stop_gradient(view.embeddings.direction) * counted[:, None]
+    return {
+        **partition,
+        "sums": partition["sums"].at[slot, who].add(seen),
+        "counts": partition["counts"].at[slot, who].add(counted),
+    }

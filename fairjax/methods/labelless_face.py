@@ -74,8 +74,8 @@ def build(
         counted = mask.astype(jnp.float32)
 
         def added(name: str, values: jax.Array) -> jax.Array:
-            place = jnp.where(mask, view.labels, classes)
-            return view.state[name].at[place].add(values, mode="drop")
+            row = jnp.where(mask, view.labels, classes)
+            return view.state[name].at[row].add(values, mode="drop")
 
         return Extended(
             shift=output.margined - base.target_at(output.target, base.margin * coefficient),

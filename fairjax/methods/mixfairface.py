@@ -134,8 +134,8 @@ def random_partners(key: jax.Array, mask: jax.Array) -> jax.Array:
       mask: False on padding.
     """
     drawn = jnp.argsort(jnp.where(mask, jax.random.uniform(key, mask.shape), 2.0))
-    places = jnp.argsort(~mask)  # stable: the rows that count first, in order
-    return jnp.zeros_like(drawn).at[places].set(drawn, unique_indices=True)
+    positions = jnp.argsort(~mask)  # stable: the rows that count first, in order
+    return jnp.zeros_like(drawn).at[positions].set(drawn, unique_indices=True)
 
 
 def mixing_margin(embedding: jax.Array, mixture: jax.Array, partners: jax.Array) -> jax.Array:

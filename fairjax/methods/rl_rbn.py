@@ -103,7 +103,7 @@ def build(
         state, output, mask = view.state, view.output, view.batch["mask"]
         who = view.batch[group]
         own = jnp.where(who >= 0, state["margins"][jnp.maximum(who, 0)], base.margin)
-        place = jnp.where(mask, view.labels, classes)
+        row = jnp.where(mask, view.labels, classes)
         cosine = jax.lax.stop_gradient(output.target)
         one = jnp.float32(1)
         return Extended(
@@ -111,9 +111,9 @@ def build(
             scalars={f"margin_{name}": (state["margins"][i], one) for i, name in enumerate(groups)},
             state={
                 "margins": state["margins"],
-                "cosines": state["cosines"].at[place].add(cosine, mode="drop"),
-                "images": state["images"].at[place].add(1.0, mode="drop"),
-                "group": state["group"].at[place].max(who, mode="drop"),
+                "cosines": state["cosines"].at[row].add(cosine, mode="drop"),
+                "images": state["images"].at[row].add(1.0, mode="drop"),
+                "group": state["group"].at[row].max(who, mode="drop"),
             },
         )
 

@@ -1,12 +1,13 @@
 """Shared parts of the methods that compare two views of an image."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fairjax.core.types import Batch
+from fairjax.core.types import Aux, Batch, Method, PyTree
 from fairjax.losses import alignment, feature_std, masked_sum, uniformity
 from fairjax.losses.contrastive import unit
 from fairjax.models.projector import Projector
@@ -40,6 +41,58 @@ class Projected(nn.Module):
 
     def _project(self, images: jax.Array, train: bool) -> jax.Array:
         return self.projector(self.backbone(images, train=train), train=train)
+
+
+def two_view_method(
+    backbone: nn.Module,
+    projector: Projector,
+    *,
+    preprocess: Callable[[jax.Array], jax.Array],
+    joint_norm: bool,
+    compare: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Scalars]],
+) -> Method:
+    """A method that compares the projections of two views of each image, and uses no label.
+
+    Args:
+      backbone: From images to features [batch, dim].
+      projector: From features to what is compared.
+      preprocess: uint8 images to the backbone's input.
+      joint_norm: Whether both views are one batch, and share batch statistics.
+      compare: `(first, second, mask) -> (loss, scalars)` of the projections [batch, projection]:
+        the loss of each image [batch], or of the whole batch, a scalar; and what is logged beside.
+    """
+    model = Projected(backbone, projector, joint_norm)
+
+    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        images = preprocess(batch["image"])
+        variables = dict(model.init(key, images, images, train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        (first, second), moved = model.apply(
+            {"params": params, **model_state},
+            *two_views(batch, preprocess),
+            train=True,
+            mutable=list(model_state),
+            rngs={"dropout": key},
+        )
+        mask = batch["mask"]
+        values, scalars = compare(first, second, mask)
+        summed, count = masked_sum(values, mask) if values.ndim else (values, jnp.float32(1.0))
+        scalars = {"loss": (summed, count), **scalars, **watched({"view": (first, second)}, mask)}
+        return summed / jnp.maximum(count, 1.0), Aux(moved, scalars)
+
+    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+        """Each image's loss among the evaluation batch, and the space."""
+        views: Any = model.apply(variables, *two_views(batch, preprocess), train=False)
+        first, second = views
+        values, _ = compare(first, second, batch["mask"])
+        values = jnp.broadcast_to(values, batch["mask"].shape)
+        return {"loss": values, **columns({"view": (first, second)})}
+
+    return Method(init, loss, predict, loss_of="batch")
 
 
 def two_views(

@@ -27,9 +27,9 @@ def reliability_rows(
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
     """
     # float32 confidences are compared in float64 with the bins' edges
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence.astype(np.float64))
+    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence.astype(np.float64))
     rows = np.zeros((len(confidence), bins, 3))
-    rows[np.arange(len(confidence)), place] = np.stack(
+    rows[np.arange(len(confidence)), bin_of] = np.stack(
         [np.ones(len(confidence)), confidence, correct], axis=-1
     )
     return rows

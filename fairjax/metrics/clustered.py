@@ -168,8 +168,8 @@ def dyads(subject: Int[np.ndarray, "pairs 2"]) -> Dyads:
     names, person = np.unique(subject, return_inverse=True)
     person = np.sort(person.reshape(subject.shape), axis=1)
     code = person[:, 0] * len(names) + person[:, 1]
-    found, position, trials = np.unique(code, return_inverse=True, return_counts=True)
-    people = np.stack(np.divmod(found, max(len(names), 1)), axis=1)
+    codes, position, trials = np.unique(code, return_inverse=True, return_counts=True)
+    people = np.stack(np.divmod(codes, max(len(names), 1)), axis=1)
     return Dyads(people, trials, position)
 
 
@@ -289,9 +289,9 @@ def common_correlation(rates: Sequence[ClusteredRate]) -> float:
     raw = np.array([r.raw_variance for r in rates])
     others = np.array([r.dependents for r in rates]) - 1
     known = ~np.isnan(raw) & (alone > 0) & (others > 0)
-    found = np.sum((raw * trials - alone)[known] * trials[known])
+    observed = np.sum((raw * trials - alone)[known] * trials[known])
     most = np.sum((alone * trials * others)[known])
-    return float(max(found / most, 0.0)) if most > 0 else 0.0
+    return float(max(observed / most, 0.0)) if most > 0 else 0.0
 
 
 def person_mean(

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import special, stats
+from scipy import special
 
 from fairjax.core.blocks import blocks
 from fairjax.metrics.clustered import Dyads, DyadSums
@@ -132,7 +132,7 @@ class Standardised:
         between = apart @ covariance @ apart.T
         statistic = float(value @ np.linalg.solve(between, value)) / (groups - 1)
         freedom = max(float(self.people.sum()) - groups, 1.0)
-        return float(stats.f.sf(statistic, groups - 1, freedom))
+        return float(special.fdtrc(groups - 1, freedom, statistic))
 
     def _log_weights(self, place: int, held: bool) -> np.ndarray:
         weights = np.zeros(len(self.covariance))
@@ -146,7 +146,7 @@ class Standardised:
         spread = float(np.sqrt(max(weights @ self.covariance @ weights, 0.0)))
         freedom = max(sum(self.people[g] for g in groups) - len(groups), 1.0)
         reach = _quantile(level, freedom) * spread
-        p = 2 * float(stats.t.sf(abs(value) / spread, freedom)) if spread else float(value == 0)
+        p = 2 * float(special.stdtr(freedom, -abs(value) / spread)) if spread else float(value == 0)
         return Contrast(value, (value - reach, value + reach), p)
 
 
@@ -176,18 +176,19 @@ def standardise(
 
     Args:
       error: Whether each pair is an error.
-      group: Group of both people of each pair, from 0; each has pairs of both kinds.
+      group: Group of both people of each pair, from 0; each has pairs of both kinds, and pairs that
+        have no person in common (see `are_apart`).
       variables: Covariates of the pairs; a covariate may have several columns.
       couples: `clustered.dyads` of the pairs; both people of a couple are of one group.
       quartiles: Covariates whose own effect is wanted.
 
     Raises:
-      ValueError: If a group has no error, or nothing else.
+      ValueError: If a group has no error, or nothing else, or all its pairs share a person.
     """
     groups = int(group.max()) + 1
     trials = np.bincount(group, minlength=groups)
-    found = np.bincount(group[error], minlength=groups) / trials
-    if not ((found > 0) & (found < 1)).all():
+    observed = np.bincount(group[error], minlength=groups) / trials
+    if not ((observed > 0) & (observed < 1)).all():
         raise ValueError("each group needs pairs that are errors and pairs that are not.")
     centre, scale = variables.mean(axis=0), variables.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -222,24 +223,32 @@ def standardise(
         influence += (wrong[:, None] * x) @ pull.T
         own = np.zeros((len(x), groups))
         of = group[rows]
-        own[np.arange(len(x)), of] = (error[rows] - found[of]) / trials[of]
+        own[np.arange(len(x)), of] = (error[rows] - observed[of]) / trials[of]
         both = np.concatenate([own, influence], axis=1)
         np.add.at(sums, couples.position[rows], both)
     covariance = _dyadic(sums, couples)
     correction, people = _small_samples(group, couples, groups)
+    if not np.isfinite(correction).all():
+        raise ValueError("each group needs pairs that have no person in common.")
     stretch = np.concatenate(
         [correction, correction, np.full(estimates - groups, correction.mean())]
     )
     covariance *= np.sqrt(np.outer(stretch, stretch))
     alone = np.concatenate(
-        [found * (1 - found) / trials, np.einsum("ij,jk,ik->i", gradient, inverse, gradient)]
+        [observed * (1 - observed) / trials, np.einsum("ij,jk,ik->i", gradient, inverse, gradient)]
     )
     own_variance = np.maximum(np.diag(covariance), alone)  # never below independent pairs
     covariance[np.diag_indices_from(covariance)] = own_variance
     low, high = np.split(mean[groups:], 2)
     return Standardised(
-        found, mean[:groups], low, high, covariance, people, _overlap(z, group, groups)
+        observed, mean[:groups], low, high, covariance, people, _overlap(z, group, groups)
     )
+
+
+def are_apart(couples: Dyads) -> bool:
+    """Whether some pairs have no person in common: else nothing is known of their rate's error."""
+    sums = DyadSums(couples.trials, couples.people)
+    return bool(sums.total and sums.total**2 > sums.dependent)
 
 
 class _Cases:
@@ -268,9 +277,9 @@ class _Cases:
         base = z @ self.slopes
         logit = np.empty((len(z), len(self.of_group) + len(self.fixed)))
         logit[:, : len(self.of_group)] = base[:, None] + self.of_group
-        for place, (columns, values) in enumerate(self.fixed, len(self.of_group)):
+        for k, (columns, values) in enumerate(self.fixed, len(self.of_group)):
             moved = (values - z[:, columns]) @ self.slopes[columns]
-            logit[:, place] = base + self.of_group[group] + moved
+            logit[:, k] = base + self.of_group[group] + moved
         return np.asarray(special.expit(logit))
 
     def gradient(self, chance: np.ndarray, z: np.ndarray, member: np.ndarray) -> np.ndarray:
@@ -279,8 +288,8 @@ class _Cases:
         total, groups = weight.sum(axis=0), len(self.of_group)
         by_group, by_slope = weight.T @ member, weight.T @ z
         by_group[:groups] = np.diag(total[:groups])[:, 1:]
-        for place, (columns, values) in enumerate(self.fixed, groups):
-            by_slope[place, columns] = total[place] * values
+        for k, (columns, values) in enumerate(self.fixed, groups):
+            by_slope[k, columns] = total[k] * values
         return np.column_stack([by_group, by_slope, total])
 
 
@@ -333,4 +342,4 @@ def _overlap(z: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
 
 def _quantile(level: float, freedom: float) -> float:
     """Student's quantile of a two-sided interval."""
-    return float(stats.t.ppf((1 + level) / 2, max(freedom, 1.0)))
+    return float(special.stdtrit(max(freedom, 1.0), (1 + level) / 2))

@@ -126,7 +126,7 @@ def search(
     probe, template = unit_length(probes), unit_length(gallery)
     rows = len(probe)
     top = np.full((len(sizes), rows), -np.inf)
-    found = np.zeros((len(sizes), rows), np.int64)
+    hits = np.zeros((len(sizes), rows), np.int64)
     mate = np.full(rows, -np.inf)
     better = np.zeros((len(sizes), rows), np.int64)
     for block in blocks(rows, _BLOCK):
@@ -146,7 +146,7 @@ def search(
                 reached = np.where(new, highest, reached)
                 best = np.where(new, place_of + before, best)
                 worse = worse + (part >= mine[:, None]).sum(axis=1)
-            top[k, block], found[k, block], better[k, block] = reached, enrolled[best], worse
+            top[k, block], hits[k, block], better[k, block] = reached, enrolled[best], worse
             before = size
     for k, size in enumerate(sizes):
         mated = known & (own < size)
@@ -154,7 +154,7 @@ def search(
         # the mate itself is among those that reach its score
         rank = np.where(mated, np.maximum(better[k], 1), NOWHERE)
         yield Searches(
-            person, group, mated, top[k], found[k], np.where(mated, mate, -np.inf), rank
+            person, group, mated, top[k], hits[k], np.where(mated, mate, -np.inf), rank
         ).take(kept)
 
 

@@ -104,8 +104,8 @@ def people_needed(
     def at(people: float) -> float:
         return design.known(np.full(groups, people)).power(ratio, alpha=alpha, seed=seed)
 
-    found = first_shown(_PEOPLE, at, wanted=power)
-    return None if found is None else math.ceil(found)
+    smallest = first_shown(_PEOPLE, at, wanted=power)
+    return None if smallest is None else math.ceil(smallest)
 
 
 def detectable_ratio(

@@ -78,8 +78,8 @@ def shrink(
     weight = np.exp(likelihood - likelihood.max())
     weight /= weight.sum()
     rng = np.random.default_rng([seed, 9])
-    place = rng.choice(len(a), draws, p=weight)
-    drawn = rng.beta(k + a[place, None], trials - k + b[place, None])
+    chosen = rng.choice(len(a), draws, p=weight)
+    drawn = rng.beta(k + a[chosen, None], trials - k + b[chosen, None])
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     likely = weight > 1e-9
     means = weight[likely] @ ((k + a[likely, None]) / (trials + strength[likely, None]))

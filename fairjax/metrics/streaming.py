@@ -61,8 +61,8 @@ class ScoreHistogram:
         check_scores(chunk.score)
         rest = self.counts.shape[1] - 1
         one, other = chunk.group.T
-        place = np.where((one == other) & (one >= 0), one, rest) + (rest + 1) * chunk.mated
-        index = place * BINS + score_bin(chunk.score)
+        cell = np.where((one == other) & (one >= 0), one, rest) + (rest + 1) * chunk.mated
+        index = cell * BINS + score_bin(chunk.score)
         self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
 
     def merge(self, other: "ScoreHistogram", *, groups: Sequence[int] | None = None) -> None:
@@ -155,8 +155,8 @@ class ThresholdSearch:
         allowed(fmr, self._pairs)
         lowest, highest, above = self._bins[fmr]
         kept = np.concatenate(self._parts)
-        place = score_bin(kept)
-        largest = np.sort(kept[(place == lowest) | (place == highest)])[::-1]
+        bin_of = score_bin(kept)
+        largest = np.sort(kept[(bin_of == lowest) | (bin_of == highest)])[::-1]
         return threshold_in_tail(largest, pairs=self._pairs, fmr=fmr, rule=rule, skipped=above)
 
 
@@ -372,9 +372,9 @@ def _couple_keys(subject: np.ndarray) -> np.ndarray:
 def _rows_by_value(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Each distinct number and the rows that hold it, in their order."""
     order = np.argsort(values, kind="stable")
-    found, start = np.unique(values[order], return_index=True)
-    if len(found):
-        yield from zip(found.tolist(), np.split(order, start[1:]), strict=True)
+    distinct, start = np.unique(values[order], return_index=True)
+    if len(distinct):
+        yield from zip(distinct.tolist(), np.split(order, start[1:]), strict=True)
 
 
 def _added_up(key: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -241,14 +241,14 @@ def rates_at_fmr(
     check_scores(comparisons.score)
     every = np.ones(len(comparisons), bool)
     totals = _sums_by_kind(every, comparisons.mated, cell, draws, cells)
-    score, place = comparisons.score, np.where(cell < 0, cells, cell)
+    score, kind = comparisons.score, np.where(cell < 0, cells, cell)
     rows = np.flatnonzero(~comparisons.mated)
     rows = rows[np.argsort(-score[rows], kind="stable")]  # most alike first
-    (first, second), nonmated_place = draws.person[rows].T.copy(), place[rows]
+    (first, second), nonmated_place = draws.person[rows].T.copy(), kind[rows]
     nonmated = _Falling(score[rows])
     rows = np.flatnonzero(comparisons.mated)
     rows = rows[np.argsort(score[rows], kind="stable")]  # least alike first
-    person, mated_place = draws.person[rows, 0], place[rows]
+    person, mated_place = draws.person[rows, 0], kind[rows]
     mated = score[rows].astype(np.float64)
 
     threshold = np.full((len(draws), len(targets)), np.nan)
@@ -338,8 +338,8 @@ def _sums_by_kind(
     values: np.ndarray, mated: np.ndarray, cell: np.ndarray, draws: SubjectDraws, cells: int
 ) -> np.ndarray:
     """Sums [resamples, (non-mated, mated), cells + 1], pairs in no cell coming last."""
-    place = np.where(cell < 0, cells, cell) + (cells + 1) * mated
-    return resampled_sums(values, place, draws, cells=2 * (cells + 1)).reshape(-1, 2, cells + 1)
+    kind = np.where(cell < 0, cells, cell) + (cells + 1) * mated
+    return resampled_sums(values, kind, draws, cells=2 * (cells + 1)).reshape(-1, 2, cells + 1)
 
 
 def _sums_to(ends: np.ndarray, weight: np.ndarray, place: np.ndarray, places: int) -> np.ndarray:

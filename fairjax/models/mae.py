@@ -45,7 +45,15 @@ class MaskedAutoencoder(nn.Module):
           selection: What the encoder sees; of one row (shared by the batch) or a row an image.
           train: Whether dropout and drop path act.
           weights: Weights of the kept patches' tokens in the backward pass; see `ViT`.
+
+        Raises:
+          ValueError: If the heads do not divide the decoder's width.
         """
+        if self.decoder_dim % self.decoder_heads:
+            raise ValueError(
+                f"decoder_dim={self.decoder_dim} must be a multiple of "
+                f"decoder_heads={self.decoder_heads}."
+            )
         batch, patches = len(images), selection.mask.shape[1]
         keep_ids, restore_ids = (
             jnp.broadcast_to(ids, (batch, ids.shape[1]))

@@ -105,8 +105,8 @@ def block_masks(key: Key[Array, ""], rows: int, side: int) -> Float[Array, "{row
     area = jax.random.randint(area_key, (rows,), areas[0], areas[1] + 1)
     height = jax.random.randint(side_key, (rows,), sides[0], sides[1] + 1)
     width = jnp.minimum(side, -(-area // height))
-    place = jax.random.uniform(place_key, (2, rows))
-    top, left = (jnp.floor(place * (side - jnp.stack([height, width]) + 1))).astype(jnp.int32)
+    corner = jax.random.uniform(place_key, (2, rows))
+    top, left = (jnp.floor(corner * (side - jnp.stack([height, width]) + 1))).astype(jnp.int32)
     cells = jnp.arange(side)[None]
 
     def within(first: Array, length: Array) -> Array:

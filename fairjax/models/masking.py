@@ -145,7 +145,7 @@ def read_map(path: str) -> np.ndarray:
         file /= "sensitivity.npz"
     if not file.exists():
         raise ValueError(f"{file}: no such file; a ViT classifier's run leaves one.")
-    found = read_arrays(file).get("sensitivity")
-    if found is None or found.ndim != 1 or found.dtype.kind != "f":
+    stored = read_arrays(file).get("sensitivity")
+    if stored is None or stored.ndim != 1 or stored.dtype.kind != "f":
         raise ValueError(f"{path} holds no array 'sensitivity' [patches].")
-    return found.astype(np.float64)
+    return stored.astype(np.float64)

@@ -12,7 +12,6 @@ from fairjax.models.attention_map import expose
 from fairjax.models.layers.backend import Lowering
 from fairjax.models.layers.conv import Conv
 from fairjax.models.layers.norm import BatchNorm
-from fairjax.models.layers.pool import max_pool
 from fairjax.models.remat import apply_block
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -73,7 +72,7 @@ class ResNet(nn.Module):
             x = conv(self.width, 3, name="stem_conv")(images)
         x = nn.relu(norm(name="stem_norm")(x, train=train))
         if self.stem == "imagenet":
-            x = max_pool(x, lowering=self.lowering)
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         for stage, blocks in enumerate(STAGES[self.depth][: self.stages], start=1):
             for i in range(blocks):
                 unit = block(

@@ -41,7 +41,7 @@ class TFC(nn.Module):
       width: Channels of the trunk's first stage.
       stem: First layer of the trunk, "imagenet" or "small".
       stages: Number of the trunk's stages, up to four.
-      dim: Width of a token.
+      dim: Width of a token; a multiple of `heads`.
       layers: Layers of each encoder.
       heads: Attention heads of a layer.
       hidden: Width of a layer's perceptron.
@@ -75,6 +75,8 @@ class TFC(nn.Module):
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
+        if self.dim % self.heads:
+            raise ValueError(f"dim={self.dim} must be a multiple of heads={self.heads}.")
         self.trunk = ResNet(
             self.depth,
             width=self.width,

@@ -308,8 +308,8 @@ def released(
     if not parts:
         return make(schedule)
     groups = {OTHERS: make(schedule)}
-    for place, (part, start) in enumerate(zip(parts, starts, strict=True), start=1):
-        shifted = partial(_later, schedule, start, factor**place)
+    for count, (part, start) in enumerate(zip(parts, starts, strict=True), start=1):
+        shifted = partial(_later, schedule, start, factor**count)
         groups[part] = optax.conditionally_mask(make(shifted), partial(operator.le, start))
     return optax.multi_transform(groups, _labelled(params, parts, where="unfreeze.parts"))
 
@@ -324,10 +324,10 @@ def _labelled(params: PyTree, parts: Sequence[str], *, where: str) -> PyTree:
     hits = dict.fromkeys(parts, 0)
 
     def label(path: tuple[Any, ...], leaf: Any) -> str:
-        found = [part for part in parts if belongs(name_of(path), part)]
-        for part in found:
+        matching = [part for part in parts if belongs(name_of(path), part)]
+        for part in matching:
             hits[part] += 1
-        return found[0] if found else OTHERS
+        return matching[0] if matching else OTHERS
 
     labels = jax.tree_util.tree_map_with_path(label, params)
     if unused := [part for part, n in hits.items() if not n]:

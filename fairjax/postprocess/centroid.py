@@ -136,7 +136,7 @@ def quantiles(
     """
     levels = np.unique(np.concatenate([_LEVELS, 1 - _LEVELS]))
     own = faces.group[faces.person]
-    found = []
+    cuts = []
     for g, name in enumerate(groups):
         people, rows = np.flatnonzero(faces.group == g), np.flatnonzero(own == g)
         if len(people) < 2:
@@ -146,8 +146,8 @@ def quantiles(
         # strictly ascending, as interpolation wants it
         both = [np.quantile(cosine[kind], levels) for kind in (mine, ~mine)]
         rising = np.arange(len(levels)) * 1e-12
-        found.append((both[0] + rising, both[1] + rising))
-    return found
+        cuts.append((both[0] + rising, both[1] + rising))
+    return cuts
 
 
 def _reference(

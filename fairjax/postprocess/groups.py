@@ -38,7 +38,7 @@ def fit_platt(scores: Scores, settings: Mapping[str, Any]) -> dict[str, np.ndarr
 
     The slope has an L2 penalty of 1/2 (C = 1), the intercept has none, as in scikit-learn.
     """
-    found = []
+    fits = []
     for g in range(len(scores.groups)):
         rows = _rows(scores, g)
         mated = scores.mated[rows]
@@ -46,8 +46,8 @@ def fit_platt(scores: Scores, settings: Mapping[str, Any]) -> dict[str, np.ndarr
         slope, intercept = fit_logistic(
             scores.score[rows][:, None], mated, weight=weight, penalty=1.0
         )
-        found.append((float(slope[0]), intercept))
-    slope, intercept = np.array(found).T
+        fits.append((float(slope[0]), intercept))
+    slope, intercept = np.array(fits).T
     return {"slope": slope, "intercept": intercept}
 
 
@@ -86,16 +86,16 @@ def fit_thresholds(scores: Scores, settings: Mapping[str, Any]) -> dict[str, np.
       ValueError: If a group has too few non-mated pairs for the target.
     """
     fmr = float(settings["fmr"])
-    found = []
+    thresholds = []
     for g, name in enumerate(scores.groups):
         rows = _rows(scores, g)
         nonmated = scores.score[rows][~scores.mated[rows]]
         try:
-            found.append(threshold_at_fmr(nonmated, fmr=fmr))
+            thresholds.append(threshold_at_fmr(nonmated, fmr=fmr))
         except InsufficientDataError as error:
             raise ValueError(f"{name}: {error}") from error
     everyone = threshold_at_fmr(scores.score[scores.inside & ~scores.mated], fmr=fmr)
-    return {"threshold": np.array(found), "everyone": np.array([everyone])}
+    return {"threshold": np.array(thresholds), "everyone": np.array([everyone])}
 
 
 def apply_thresholds(

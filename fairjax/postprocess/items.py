@@ -74,13 +74,13 @@ def _fit(scores: Scores, *, side: int, by_group: bool) -> dict[str, np.ndarray]:
     other = scores.group[rows, 1 - side] if by_group else np.zeros(rows.sum(), np.int64)
     if (other < 0).any():
         raise ValueError("a pair shows somebody of unknown group; this method needs the groups.")
-    place = scores.image[rows, side].astype(np.int64) * width + other
+    entry = scores.image[rows, side].astype(np.int64) * width + other
     cells = len(scores.images) * width
     score = scores.score[rows].astype(np.float64)
-    count = np.bincount(place, minlength=cells)
+    count = np.bincount(entry, minlength=cells)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.bincount(place, score, cells) / count
-        squares = np.bincount(place, (score - mean[place]) ** 2, cells)
+        mean = np.bincount(entry, score, cells) / count
+        squares = np.bincount(entry, (score - mean[entry]) ** 2, cells)
         std = np.sqrt(squares / (count - 1))
     std[~(std > 0)] = np.nan
     return {"mean": mean.reshape(-1, width), "std": std.reshape(-1, width)}

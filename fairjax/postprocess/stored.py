@@ -112,8 +112,8 @@ def load(path: Path) -> Fitted:
             dict(head["source"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        said = str(error).split("\n")[0].removeprefix(f"{path}: ")
-        raise ValueError(f"{path}: not a fitted method of fairjax calibrate: {said}.") from error
+        reason = str(error).split("\n")[0].removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: not a fitted method of fairjax calibrate: {reason}.") from error
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -127,10 +127,10 @@ def concentrations(
     if given:
         if wrong := sorted(set(given) ^ set(groups)):
             raise ValueError(f"kappa is given for each group or for none; see {wrong[0]!r}.")
-        found = np.array([float(given[name]) for name in groups])
-        if not (found > 0).all():
-            raise ValueError(f"kappa must be above 0; got {found.min():g}.")
-        return found
+        kappa = np.array([float(given[name]) for name in groups])
+        if not (kappa > 0).all():
+            raise ValueError(f"kappa must be above 0; got {kappa.min():g}.")
+        return kappa
     dim = faces.unit.shape[1]
     sums = np.zeros((faces.people, dim))
     np.add.at(sums, faces.person, faces.unit)
@@ -138,14 +138,14 @@ def concentrations(
     several = count > 1
     # |sum|^2 of n unit vectors is n + n (n - 1) r^2 on average, r their mean resultant length
     squares = (np.sum(sums**2, axis=1) - count)[several] / (count * (count - 1))[several]
-    found = np.full(len(groups), np.nan)
+    kappa = np.full(len(groups), np.nan)
     for g, name in enumerate(groups):
         own = faces.group[several] == g
         if not own.any():
             raise ValueError(f"{name!r} has nobody with two images; give each group's kappa.")
         length = float(np.sqrt(np.clip(squares[own].mean(), 1e-6, 1 - 1e-6)))
-        found[g] = length * (dim - length**2) / (1 - length**2)
-    return _SCALE * found / found.mean()
+        kappa[g] = length * (dim - length**2) / (1 - length**2)
+    return _SCALE * kappa / kappa.mean()
 
 
 def log_normaliser(kappa: float, dim: int) -> float:

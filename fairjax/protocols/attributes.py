@@ -24,6 +24,8 @@ from fairjax.protocols.by_image.grouped import Sampling, mean_of
 from fairjax.protocols.by_image.predictions import Scored
 from fairjax.protocols.utkface_tables import by_group_table, gap_table
 
+ANSWER_TESTS = 2  # primary tests of `measure_answers`: no answer, and accuracy of all
+
 
 def measure_decisions(
     *,
@@ -42,6 +44,7 @@ def measure_decisions(
     level: float,
     seed: int,
     limits: Sequence[str],
+    more_tests: int = 0,
 ) -> Results:
     """Measures a classifier's decisions by group.
 
@@ -62,6 +65,8 @@ def measure_decisions(
       level: Coverage of intervals, a fraction in (0, 1).
       seed: Seed of everything drawn.
       limits: Sentences for the reader.
+      more_tests: Number of primary tests that the caller adds to the report, such as
+        `ANSWER_TESTS`.
 
     Returns:
       Results of kind "attributes"; the provenance is empty, for the caller to fill in.
@@ -74,7 +79,7 @@ def measure_decisions(
             raise ValueError(f"two or more {what} are needed; got {list(names)}.")
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
     turns = [positive] if len(classes) == 2 else range(len(classes))
-    tests = 1 + 2 * len(turns)  # accuracy, and both error rates of every turn
+    tests = decision_tests(classes) + more_tests
     scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed, tests))
     one = Scored(attribute, tuple(classes), label, prediction, probability, decision_rule)
     accuracy = mean_of(
@@ -115,6 +120,11 @@ def measure_decisions(
     )
 
 
+def decision_tests(classes: Sequence[str]) -> int:
+    """Number of primary tests of `measure_decisions`: accuracy, and both error rates of a turn."""
+    return 1 + 2 * (1 if len(classes) == 2 else len(classes))
+
+
 def measure_answers(
     answered: Bool[np.ndarray, " examples"],
     right: Bool[np.ndarray, " examples"],
@@ -127,6 +137,7 @@ def measure_answers(
     resamples: int,
     level: float,
     seed: int,
+    more_tests: int = 0,
 ) -> list[Measure]:
     """How often a model gives no answer (no face found), and accuracy where that counts as wrong.
 
@@ -141,9 +152,11 @@ def measure_answers(
       resamples: Bootstrap resamples, and permutations.
       level: Coverage of intervals, a fraction in (0, 1).
       seed: Seed of everything drawn.
+      more_tests: Number of primary tests beside these in the report: `decision_tests`.
     """
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    tests = ANSWER_TESTS + more_tests
+    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed, tests))
     silent = mean_of(
         f"{attribute}_no_answer",
         ~answered,
@@ -199,7 +212,8 @@ def measure_numbers(
     if len(groups) < 2:
         raise ValueError(f"two or more groups are needed; got {list(groups)}.")
     draws = bootstrap.draw(cluster, resamples=resamples, seed=seed)
-    scene = Scene(group_by, tuple(groups), group, Sampling(cluster, draws, level, seed))
+    sampling = Sampling(cluster, draws, level, seed, tests=2)  # mean error and its direction
+    scene = Scene(group_by, tuple(groups), group, sampling)
     error = prediction - label
     absolute = mean_of(
         f"{attribute}_mae",
@@ -249,7 +263,7 @@ def tables(results: Results) -> list[Table]:
         [f"{turn}_{rate}" for rate in ("positive_rate", "base_rate", "fpr", "fnr")]
         for turn in turns
     ]
-    found = [
+    all_tables = [
         by_group_table(
             results,
             p["group_by"],
@@ -262,8 +276,8 @@ def tables(results: Results) -> list[Table]:
             ["Accuracy", *(turn.replace("_", " ") for turn in turns)], names, strict=True
         )
     ]
-    found.append(gap_table(results))
-    return [table for table in found if table.rows]
+    all_tables.append(gap_table(results))
+    return [table for table in all_tables if table.rows]
 
 
 def _tables_of_numbers(results: Results) -> list[Table]:

@@ -103,11 +103,11 @@ def _coarser(embeddings: Embeddings) -> dict[str, Embeddings]:
     words = [name.rpartition("_")[::2] for name in embeddings.groups]
     if not words or not all(ethnicity and gender for ethnicity, gender in words):
         return {}
-    found = {}
+    coarser = {}
     for attribute, names in zip(("ethnicity", "gender"), zip(*words, strict=True), strict=True):
         groups, index = np.unique(names, return_inverse=True)
         group = np.append(index, -1)[embeddings.group]  # the last one is UNKNOWN's
-        found[attribute] = replace(
+        coarser[attribute] = replace(
             embeddings, group=group, groups=tuple(str(name) for name in groups)
         )
-    return found
+    return coarser

@@ -154,13 +154,13 @@ def _spread(name: str, kind: str, features: np.ndarray, group: dict[str, str]) -
 
 def tables(results: Results, *, published: str = "") -> list[Table]:
     """Loss and alignment by group, their gaps, and the spread of each space by group."""
-    found = per_image.tables(results, published=published)
+    all_tables = per_image.tables(results, published=published)
     by = results.protocol["group_by"]
     loss = results.get("contrastive_loss")
     if not loss.interval and loss.note:
         row = [cell(loss, ratio=".3f"), f"{loss.n:,}"]
         note = f"{loss.rule}: {loss.note}"
-        found.insert(0, Table("Pre-training loss", ["loss", "n"], [row], note))
+        all_tables.insert(0, Table("Pre-training loss", ["loss", "n"], [row], note))
     for space in results.protocol["spaces"]:
         rows = []
         for group in (*results.protocol["groups"], ""):
@@ -169,5 +169,5 @@ def tables(results: Results, *, published: str = "") -> list[Table]:
             rows.append([group or "everyone", *map(cell, measures), f"{measures[0].n:,}"])
         rules = "; ".join(f"{kind}: {rule}" for kind, (_, rule) in _SPREAD.items())
         columns = [by, *_SPREAD, "n"]
-        found.append(Table(f"Spread of the {space} space by {by}", columns, rows, rules))
-    return found
+        all_tables.append(Table(f"Spread of the {space} space by {by}", columns, rows, rules))
+    return all_tables

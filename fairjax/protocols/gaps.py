@@ -223,7 +223,7 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
 
     Returns:
       The p-value of equal groups, the smallest ratio that is shown with 80 % power, and the number
-      of people a group with which a ratio of 2 would be shown.
+      of people in each of as many groups of one size with which a ratio of 2 would be shown.
     """
     if part.null is None or part.known is None or part.has_rate.sum() < 2:
         return []
@@ -248,10 +248,11 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
     if nothing:
         return [Number(_noted(tested, "no test: no group has an error"))]
     ratio = known.detectable_ratio(alpha=setting.alpha, seed=setting.seed)
-    factor = known.people_factor(SETTLED_RATIO, alpha=setting.alpha, seed=setting.seed)
-    people = min(m.n_clusters or 0 for m in part.measures if m.value is not None)
+    people = np.mean([m.n_clusters or 0 for m in part.measures if m.value is not None])
+    even = replace(known, trials=np.full(len(known.trials), known.trials.mean()))
+    factor = even.people_factor(SETTLED_RATIO, alpha=setting.alpha, seed=setting.seed)
     what = "mean" if not known.is_rate else "rate" if part.lower_is_better else "error"
-    found = replace(
+    detectable = replace(
         blank,
         name=f"{part.name}_detectable_ratio",
         value=ratio,
@@ -260,18 +261,18 @@ def equality_test(blank: Measure, part: GroupRates, setting: Setting) -> list[Nu
         f"{POWER:.0%} power at level {setting.alpha:.2g}",
     )
     if ratio is None:
-        found = _noted(found, "undefined: these data would miss every ratio tried")
+        detectable = _noted(detectable, "undefined: these data would miss every ratio tried")
     needed = replace(
         blank,
         name=f"{part.name}_people_needed",
         value=None if factor is None else float(np.ceil(factor * people)),
         unit="count",
-        rule=f"people in the smallest group with which a ratio of {SETTLED_RATIO:g} is shown with "
-        f"{POWER:.0%} power at level {setting.alpha:.2g}, all groups growing alike",
+        rule=f"people in each group, all of one size, with which a ratio of {SETTLED_RATIO:g} is "
+        f"shown with {POWER:.0%} power at level {setting.alpha:.2g}",
     )
     if factor is None:
         needed = _noted(needed, "undefined: beyond all numbers tried")
-    return [Number(tested), Number(found), Number(needed)]
+    return [Number(tested), Number(detectable), Number(needed)]
 
 
 def worst_group(blank: Measure, part: GroupRates, setting: Setting) -> list[Number]:
@@ -329,10 +330,10 @@ def _defined(
         return [Number(replace(blank, note=_undefined(summary, parts)))]
     resampled = _whole([np.where(has_rate, part.resampled, np.nan) for part in parts], has_rate)
     interval, method, note = _interval(summary, value, parts, has_rate, resampled, setting)
-    found = _noted(replace(blank, value=value), note)
+    measure = _noted(replace(blank, value=value), note)
     if interval is not None:
-        found = replace(found, interval=interval, level=setting.level, method=method)
-    number = Number(found, summary.value(*resampled))
+        measure = replace(measure, interval=interval, level=setting.level, method=method)
+    number = Number(measure, summary.value(*resampled))
     nulls = [part.null[:, has_rate] for part in parts if part.null is not None]
     if not summary.noise or len(nulls) < len(parts):
         return [number]

@@ -48,7 +48,7 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
     level = f"Brackets: {100 * results.protocol['level']:g} % interval, "
     level += f"{results.protocol['interval']}. * = fewer than {FEW} errors or examples."
     paper = PUBLISHED.get(published, {})
-    found = [
+    all_tables = [
         _headline(results, group_by, paper, level),
         by_group_table(
             results, group_by, groups, ["age_mae", "gender_accuracy", f"{group_by}_accuracy"], level
@@ -69,7 +69,7 @@ def tables(results: Results, *, published: Literal["", "resnet50", "tfc"] = "") 
             title="Expected calibration error",
         ),
     ]
-    return [table for table in found if table.rows]
+    return [table for table in all_tables if table.rows]
 
 
 def _headline(results: Results, group_by: str, paper: Mapping[str, Any], level: str) -> Table:
@@ -202,8 +202,8 @@ def _intersections(results: Results, group_by: str, groups: Sequence[str]) -> Ta
     for group in groups if cells else []:
         for gender in genders:
             key = {group_by: group, "gender": gender}
-            found = [results.get(name, **key) for name in names]
-            rows.append([f"{group}, {gender}", *map(cell, found), f"{found[0].n:,}"])
+            measures = [results.get(name, **key) for name in names]
+            rows.append([f"{group}, {gender}", *map(cell, measures), f"{measures[0].n:,}"])
     columns = [f"{group_by} x gender", *(title_of(results.get(name)) for name in names), "n"]
     return Table(f"Intersections of {group_by} and gender", columns, rows, drawn=True)
 

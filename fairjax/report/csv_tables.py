@@ -33,7 +33,7 @@ def write_csv(folder: Path, results: Results, tables: Sequence[Table]) -> list[P
       The files written.
     """
     rows = measure_rows(results)
-    return [_write(folder / "measures.csv", rows), *write_tables(folder, tables)]
+    return [_write(folder / "measures.csv", rows), *renew_tables(folder, tables)]
 
 
 def measure_rows(results: Results) -> list[list[Any]]:
@@ -55,7 +55,7 @@ def measure_rows(results: Results) -> list[list[Any]]:
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Writes one file a table, as `write_csv` does; an earlier result's other tables go."""
+    """Writes one file a table, as `write_csv` does."""
     written = []
     for index, table in enumerate(tables, 1):
         slug = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
@@ -64,6 +64,12 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
         written.append(
             _write(path.with_name(path.name + ".csv"), [table.columns, *table.rows, *notes])
         )
+    return written
+
+
+def renew_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
+    """Writes the tables of a run's, study's or audit's folder; an earlier result's others go."""
+    written = write_tables(folder, tables)
     for path in sorted(set(folder.glob("table-*.csv")) - set(written)):
         if _OURS.fullmatch(path.name):
             path.unlink()

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +12,7 @@ import matplotlib
 from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table
 from fairjax.report.cards import card
+from fairjax.report.conditions import conditions
 from fairjax.report.csv_tables import write_tables
 from fairjax.report.drawing import svg
 from fairjax.report.page import measured_sections
@@ -28,6 +30,9 @@ def export(
 ) -> list[Path]:
     """Writes every figure and every table of the report in each of the formats.
 
+    A file may travel without the report, so each says if it comes from a smoke test or from
+    generated data.
+
     Args:
       folder: Where to write; it is made if it is missing.
       results: The numbers.
@@ -43,18 +48,22 @@ def export(
             card(compared, f"card-{place}")
         measured, _ = measured_sections(results, tables)
     written = []
+    said = conditions(results.provenance)
+    corner = "; ".join(sentence.partition(":")[0] for sentence in said)
     for one in drawn:
         name = f"figure-{one.key}-{_slug(one.title)}"
         for kind in (kind for kind in FIGURES if kind in formats):
             path = folder / f"{name}.{kind}"
-            write_whole(path, one.alone() if kind == "svg" else _picture(one, kind))
+            write_whole(path, one.alone(corner) if kind == "svg" else _picture(one, kind, corner))
             written.append(path)
     shown = list(tables)
     titles = {table.title for table in shown}
     shown += [t for s in measured for t in s.tables if t.rows and t.title not in titles]
+    shown.append(all_numbers(results.measures))
+    shown = [replace(t, note=" ".join(filter(None, [t.note, *said]))) for t in shown]
     if "csv" in formats:
-        written += write_tables(folder, [*shown, all_numbers(results.measures)])
-    for place, table in enumerate(shown, 1) if "tex" in formats else ():
+        written += write_tables(folder, shown)
+    for place, table in enumerate(shown[:-1], 1) if "tex" in formats else ():
         path = folder / f"table-{place}-{_slug(table.title)}.tex"
         write_whole(path, latex(table))
         written.append(path)
@@ -86,15 +95,18 @@ def _row(cells: Sequence[str]) -> str:
 
 def _tex(text: str) -> str:
     escaped = re.sub(r"[\\&%$#_{}~^]", lambda c: _SPECIAL.get(c[0], f"\\{c[0]}"), printable(text))
+    escaped = re.sub(r"[<>|]", r"$\g<0>$", escaped)  # which LaTeX's own fonts lack
+    escaped = re.sub(r"^[\[*]", r"{\g<0>}", escaped)  # or it belongs to the row's end before it
     return escaped.replace("≥", r"$\ge$").replace("≤", r"$\le$").replace("×", r"$\times$")
 
 
-def _picture(one: svg.Drawn, kind: str) -> bytes:
+def _picture(one: svg.Drawn, kind: str, corner: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
     with matplotlib.rc_context(svg.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         one.figure.patch.set(visible=True, facecolor=svg.PAPER)
+        one.figure.text(0.99, 0.99, corner, ha="right", va="top", fontsize=5, color="#444444")
         one.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
     return buffer.getvalue()
 

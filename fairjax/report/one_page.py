@@ -1,5 +1,6 @@
 """An evaluation on one page, for somebody who decides and knows no statistics."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,7 +84,8 @@ def write_one_page(path: Path, results: Results, *, title: str, report: str = ""
     """
     page = one_page(results, title=title)
     text = template("one_page.html").render(
-        title=title,
+        title=f"{title}: summary on one page",
+        policy="",
         page=page,
         parts=as_text(page),
         conditions=conditions(results.provenance),
@@ -102,7 +104,7 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
     shown = listed(groups[:8]) + (f" and {len(groups) - 8} more" if len(groups) > 8 else "")
     what = "comparisons of two pictures" if results.kind == "verification" else "pictures"
     everyone = [q.overall for q in compared if q.overall is not None]
-    total = sum({m.name: m.n for m in everyone}.values())
+    total = sum({m.name: m.n for m in everyone if m.name in _ERRORS}.values())  # not of images
     if results.kind != "verification":
         total = max((m.n for m in everyone), default=0)
     people = max((m.n_clusters or 0 for m in everyone), default=0)
@@ -118,10 +120,10 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
 
 def _point(at: str) -> str:
     """An operating point in plain words."""
-    kind, _, rate = at.partition(" ")
-    if kind != "FMR":
+    rate = re.fullmatch(r"FMR (\S+)", at)
+    if not rate:
         return at
-    return f"of all comparisons of two different people, 1 in {1 / float(rate):,.0f} is accepted"
+    return f"of all comparisons of two different people, 1 in {1 / float(rate[1]):,.0f} is accepted"
 
 
 def _errors(q: Quantity) -> str:
@@ -134,8 +136,9 @@ def _errors(q: Quantity) -> str:
     if not high.value:
         return f"{what}: no such error was counted."
     per = f" in {q.per:,} {q.trials}" if q.trials else ""
+    most, least = ("most often", "least often") if q.trials else ("largest for", "smallest for")
     return (
-        f"{what}: most often {group_name(high.group)}, {q.amount(high)}{per}; least often "
+        f"{what}: {most} {group_name(high.group)}, {q.amount(high)}{per}; {least} "
         f"{group_name(low.group)}, {q.amount(low)}. {_CHANCE[q.claim.answer]}"
     )
 
@@ -169,14 +172,14 @@ def _range(q: Quantity, m: Measure) -> str:
 
 def _people(compared: Sequence[Quantity]) -> list[str]:
     plans = [
-        (q.claim.people_needed, q.claim.people)
+        (q.claim.people_needed, q.claim.people, q.claim.has_enough_people)
         for q in compared
         if q.claim.people_needed and q.claim.people
     ]
     if not plans:
         return []
-    needed, now = max(plans, key=lambda plan: plan[0] / plan[1])
-    if needed <= now:
+    needed, now, enough = max(plans, key=lambda plan: (not plan[2], plan[0] / plan[1]))
+    if enough:
         return [
             f"Enough people were tested to find a group with {SETTLED_RATIO:g} times the errors."
         ]
@@ -198,18 +201,14 @@ def _missing(results: Results, compared: Sequence[Quantity]) -> list[str]:
         said.append(
             f"Few errors (under {FEW}) stand behind the numbers of {listed(list(thin)[:6])}."
         )
-    if results.kind == "verification":
-        held = covariates.answers(results)
-        said.append(
-            f"The cause. Looked at: {listed(results.protocol['covariates']['names'])} of the "
-            "pictures."
-            if held
-            else "The cause: whether worse pictures explain a difference was not looked at."
-        )
-        if not any(m.name in _FAILURES for m in results.measures):
-            said.append("People whose picture could not be taken or used at all.")
-    else:
-        said.append("The cause of a difference.")
+    said.append(
+        f"The cause. Looked at: {listed(results.protocol['covariates']['names'])} of the pictures."
+        if covariates.answers(results)
+        else "The cause: whether worse pictures explain a difference was not looked at."
+    )
+    failed = any(m.name in _FAILURES for m in results.measures)
+    if results.kind == "verification" and not failed:
+        said.append("People whose picture could not be taken or used at all.")
     return [
         *said,
         "People, cameras and light that are unlike those tested.",

@@ -89,8 +89,8 @@ def _verdicts(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Sec
     rows = [
         ["verdict", *(s.headline or "none" for s in summaries)],
         *[
-            [q.title, *(_sentence(s, q.title) for s in summaries)]
-            for q in {q.title: q for s in summaries for q in s.compared}.values()
+            [heading, *(_sentence(s, heading) for s in summaries)]
+            for heading in dict.fromkeys(q.heading for s in summaries for q in s.compared)
         ],
         ["compared", *(s.scope for s in summaries)],
         ["tolerances", *(" ".join(s.tolerances) for s in summaries)],
@@ -99,22 +99,24 @@ def _verdicts(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Sec
     return Section("verdicts", "Verdicts", tables=[Table("Verdicts", ["", *names], rows)])
 
 
-def _sentence(summary: Summary, title: str) -> str:
-    said = [text for text in summary.sentences if text.startswith(title) or f": {title}:" in text]
+def _sentence(summary: Summary, heading: str) -> str:
+    said = [
+        text for text in summary.sentences if text.startswith(heading) or f": {heading}:" in text
+    ]
     return " ".join(said)
 
 
 def _figures(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Section:
     """Each rate of one evaluation beside that of the other."""
     parts: list[tuple[str, list[Figure]]] = []
-    found: list[dict[str, Quantity]] = [{q.title: q for q in s.compared} for s in summaries]
-    for place, title in enumerate(dict.fromkeys([*found[0], *found[1]])):
+    found: list[dict[str, Quantity]] = [{q.heading: q for q in s.compared} for s in summaries]
+    for place, heading in enumerate(dict.fromkeys([*found[0], *found[1]])):
         figures = []
-        for side, (by_title, name) in enumerate(zip(found, names, strict=True)):
-            if title in by_title:
-                one = card(by_title[title], f"side-{place}-{side}")
+        for side, (by_heading, name) in enumerate(zip(found, names, strict=True)):
+            if heading in by_heading:
+                one = card(by_heading[heading], f"side-{place}-{side}")
                 figures.append(Figure(one.figure, name, f"{one.note}; {one.badge}"))
-        parts.append((title, figures))
+        parts.append((heading, figures))
     return Section("figures", "Groups", "Bars with their own scale on each side.", parts=parts)
 
 
@@ -122,15 +124,17 @@ def _numbers(results: tuple[Results, Results], names: tuple[str, str]) -> Sectio
     """Every number that both have, in one row."""
     by_key = [{_key(m): m for m in one.measures if m.value is not None} for one in results]
     keys = [key for key in by_key[0] if key in by_key[1]]
-    keys = [key for key in keys if not key[0].endswith(_TAILS)]
+    keys = [key for key in keys if not by_key[0][key].name.endswith(_TAILS)]
     rows = [
         [
-            describe(key[0]),
-            group_name(dict(key[3])) if key[3] or not key[2] else f"across {key[2]}",
-            key[1],
+            describe(m.name),
+            (f"{m.system}: " if m.system else "")
+            + (group_name(m.group) if m.group or not m.across else f"across {m.across}"),
+            m.at,
             *(_cell(side[key]) for side in by_key),
         ]
         for key in keys[:_MOST_ROWS]
+        for m in [by_key[0][key]]
     ]
     note = "Brackets: interval." + (
         f" The first {_MOST_ROWS} of {len(keys):,} numbers." if len(keys) > _MOST_ROWS else ""
@@ -139,8 +143,8 @@ def _numbers(results: tuple[Results, Results], names: tuple[str, str]) -> Sectio
     return Section("both", "Numbers side by side", tables=[table] if rows else [], folded=True)
 
 
-def _key(m: Measure) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
-    return m.name, m.at, m.across, tuple(m.group.items())
+def _key(m: Measure) -> tuple[str, str, str, str, tuple[tuple[str, str], ...]]:
+    return m.system, m.name, m.at, m.across, tuple(m.group.items())
 
 
 def _cell(m: Measure) -> str:

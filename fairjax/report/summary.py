@@ -133,13 +133,16 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     ]
     if not plans:
         return []
-    needed, now, q = max(plans, key=lambda plan: plan[0] / plan[1])
+    short = [plan for plan in plans if not plan[2].claim.has_enough_people]
+    needed, now, q = max(short or plans, key=lambda plan: plan[0] / plan[1])
     about, factor = f"{rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
-    if needed > now:
+    if short:
         return [
             f"To settle {factor} in {q.within_sentence} you need about {about} people a group; "
             f"the smallest has {now:,}."
         ]
+    if needed > now:  # other groups have many more
+        return [f"These people are enough to settle {factor}."]
     return [
         f"These people are enough to settle {factor}: about {about} a group are needed, and the "
         f"smallest has {now:,}."

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError, keys, leaf
+from fairjax.config import ConfigError, leaves
 from fairjax.config.bind import as_config_error, bind_section, bind_settings, registry_of
 from fairjax.core.settings import (
     EvalSettings,
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from fairjax.run.settings import RunSettings
 
 
-def build_run(config: ConfigDict) -> "RunSettings":
+def build_run(config: ConfigDict | Mapping[str, Any]) -> "RunSettings":
     """The settings of a run; touches no device and no file.
+
+    Args:
+      config: The resolved config, or its plain values, as `config.json` has them.
 
     Raises:
       ConfigError: On an unknown name or setting, or an impossible value; says what to type instead.
@@ -30,57 +33,64 @@ def build_run(config: ConfigDict) -> "RunSettings":
 
     from fairjax.run.settings import RunSettings
 
-    make_method = _bound(config, "method")
-    _check_tasks(config.method.to_dict().get("tasks", {}))
+    tree = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    method = tree["method"]
+    make_method = _bound(method, "method")
+    _check_tasks(method.get("tasks", {}))
     settings = RunSettings(
-        seed=config.seed,
-        data=_bound(config, "data")(),
-        input=bind_settings(InputSettings, config.input, "config.input"),
-        backbone=_bound(config, "backbone")(dtype=jnp.dtype(config.compute_dtype)),
-        init=bind_settings(InitSettings, config.init, "config.init"),
+        seed=tree["seed"],
+        data=_bound(tree["data"], "data")(),
+        input=bind_settings(InputSettings, tree["input"], "config.input"),
+        backbone=_bound(tree["backbone"], "backbone")(dtype=jnp.dtype(tree["compute_dtype"])),
+        init=bind_settings(InitSettings, tree["init"], "config.init"),
+        method=method["name"],
         make_method=make_method,
-        optim=bind_settings(OptimSettings, config.optim, "config.optim"),
-        make_optimizer=_bound(config, "optim.algorithm"),
-        make_schedule=_bound(config, "optim.schedule"),
-        train=bind_settings(TrainSettings, config.train, "config.train"),
-        eval=bind_settings(EvalSettings, config.eval, "config.eval"),
-        scoring=build_scoring(config),
+        optim=bind_settings(OptimSettings, tree["optim"], "config.optim"),
+        make_optimizer=_bound(tree["optim"]["algorithm"], "optim.algorithm"),
+        make_schedule=_bound(tree["optim"]["schedule"], "optim.schedule"),
+        train=bind_settings(TrainSettings, tree["train"], "config.train"),
+        eval=bind_settings(EvalSettings, tree["eval"], "config.eval"),
+        scoring=build_scoring(tree),
         learned=frozenset(
-            leaf(config.method, key)
-            for key in keys(config.method)
+            value
+            for key, value in leaves(method)
             if key.rpartition(".")[2] in ("label", "attribute")
         ),
-        class_label=config.method.get("label", ""),
-        head=config.method.get("head", {"name": "dense"})["name"],
-        title=config.title or config.method.name,
-        tree=config.to_dict(),
+        class_label=method.get("label", ""),
+        head=method.get("head", {"name": "dense"})["name"],
+        flip=method.get("tta", ""),
+        title=tree["title"] or method["name"],
+        tree=tree,
     )
     _check_shards(settings)
     return settings
 
 
-def build_scoring(config: ConfigDict | Mapping[str, Any]) -> Scoring:
+def build_scoring(tree: Mapping[str, Any]) -> Scoring:
     """From predictions to numbers, as the config has it; needs no JAX.
+
+    Args:
+      tree: The resolved config's plain values.
 
     Raises:
       ConfigError: If the protocol's name or a setting is wrong.
     """
-    if not isinstance(config, ConfigDict):
-        config = ConfigDict(dict(config))
+    protocol = tree["eval"]["protocol"]
     return Scoring(
-        protocol=config.eval.protocol.name,
-        settings=_bound(config, "eval.protocol")(),
-        seed=config.seed,
-        published=config.eval.published,
-        title=config.title,
-        tree=config.to_dict(),
+        dataset=tree["data"]["name"],
+        protocol=protocol["name"],
+        settings=_bound(protocol, "eval.protocol")(),
+        seed=tree["seed"],
+        published=tree["eval"]["published"],
+        title=tree["title"],
+        tree=tree,
     )
 
 
-def _bound(config: ConfigDict, path: str) -> Any:
+def _bound(section: Mapping[str, Any], path: str) -> Any:
     """What the section at `path` names, its settings bound; its ValueErrors are the config's."""
     registry, where = registry_of(path), f"config.{path}"
-    function = bind_section(registry.entries, leaf(config, path), where, supplied=registry.supplied)
+    function = bind_section(registry.entries, section, where, supplied=registry.supplied)
     return as_config_error(where, function)
 
 

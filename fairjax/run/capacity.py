@@ -97,7 +97,7 @@ def stand_in(settings: RunSettings, classes: int) -> Dataset:
     if not label:
         raise ConfigError(
             f"--classes is for methods with a class a person; config.method.name="
-            f"{settings.tree['method']['name']!r} learns what the data has: leave --classes out."
+            f"{settings.method!r} learns what the data has: leave --classes out."
         )
     nobody = np.zeros(0, np.int32)
     names = tuple(map(str, range(classes)))
@@ -105,7 +105,7 @@ def stand_in(settings: RunSettings, classes: int) -> Dataset:
     train = Examples(
         nobody.astype(str), {label: nobody}, nobody.astype(np.int64), lambda rows: rows
     )
-    return Dataset(settings.tree["data"]["name"], {label: people}, {"train": train}, {})
+    return Dataset(settings.scoring.dataset, {label: people}, {"train": train}, {})
 
 
 def step_bytes(

@@ -256,10 +256,10 @@ class Checkpoints:
             logging.warning("Going on from step %s; step %s moves to %s.", instead, step, aside)
             if jax.process_index() == 0:
                 aside.mkdir(exist_ok=True)
-                place = aside / str(step)
-                while place.exists():
-                    place = place.with_name(place.name + "-again")
-                (Path(self._manager.directory) / str(step)).rename(place)
+                target = aside / str(step)
+                while target.exists():
+                    target = target.with_name(target.name + "-again")
+                (Path(self._manager.directory) / str(step)).rename(target)
         if damaged:
             _wait_for_process_0("damaged checkpoints moved")
             self._manager.reload()
@@ -297,18 +297,18 @@ def _mend_metrics(folder: Path) -> None:
     """
     for path in sorted(folder.glob("*/metrics/metrics")):
         try:
-            found: Any = read_json(path)
+            metrics: Any = read_json(path)
         except WorkdirError:
-            found = None
+            metrics = None
         copy = _metrics_copy(path.parents[1] / "checksums" / "metadata")
-        if copy is None and found is not None and all(map(_is_number, found.values())):
+        if copy is None and metrics is not None and all(map(_is_number, metrics.values())):
             continue
         if copy is None:
-            place = path.parents[2].with_name(ASIDE)
-            place.mkdir(exist_ok=True)
-            logging.warning("%s is damaged; it moves to %s.", path, place)
-            path.parent.rename(place / f"metrics-{path.parents[1].name}-{os.getpid()}")
-        elif found != copy:
+            copy_folder = path.parents[2].with_name(ASIDE)
+            copy_folder.mkdir(exist_ok=True)
+            logging.warning("%s is damaged; it moves to %s.", path, copy_folder)
+            path.parent.rename(copy_folder / f"metrics-{path.parents[1].name}-{os.getpid()}")
+        elif metrics != copy:
             logging.warning("%s is damaged; it is written anew from its copy.", path)
             write_json(path, copy)
 
@@ -363,12 +363,12 @@ def read_weights(path: Path, *, channels: str = "rgb") -> Weights:
     if path.suffix not in FILES:
         return Weights(read_variables(path), "")
     try:
-        found = from_checkpoint(read_tensors(path), channels=channels)
+        weights = from_checkpoint(read_tensors(path), channels=channels)
     except ValueError as error:
         message = str(error).removeprefix(f"{path}: ")
         raise CheckpointError(f"{path}: {message}") from error
-    logging.info("%s: no place for %s.", path, ", ".join(found.leftovers) or "nothing")
-    return Weights(found.variables, found.settings)
+    logging.info("%s: no place for %s.", path, ", ".join(weights.leftovers) or "nothing")
+    return Weights(weights.variables, weights.settings)
 
 
 def read_variables(run: Path, *, step: int | None = None) -> PyTree:
@@ -396,15 +396,15 @@ def read_variables(run: Path, *, step: int | None = None) -> PyTree:
             if item["average"]:
                 item = {"average": item["average"]}
             on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
-            found = reader.restore(
+            variables = reader.restore(
                 path,
                 args=ocp.args.PyTreeRestore(item, restore_args=on_host, partial_restore=True),
             )
             if (kept := path.with_name("checksums") / "metadata").exists():
-                require_equal(read_json(kept)["arrays"], checksums(found))
+                require_equal(read_json(kept)["arrays"], checksums(variables))
         except Exception as error:  # orbax raises many kinds for a damaged file
             raise CheckpointError(f"{path} cannot be read: {first_line(error)}.") from error
-    return found["average"] or {"params": found["params"], **found["model_state"]}
+    return variables["average"] or {"params": variables["params"], **variables["model_state"]}
 
 
 def lower_is_better(metric: str) -> bool:

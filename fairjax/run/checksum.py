@@ -40,12 +40,12 @@ def _sums(array: Shaped[Array, "..."]) -> UInt32[Array, " 2"]:
     array = array.astype(jnp.uint8) if array.dtype == bool else array
     bits = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[array.dtype.itemsize]
     words = jax.lax.bitcast_convert_type(array, bits).astype(jnp.uint32)
-    place = jnp.zeros(array.shape, jnp.uint32)  # of an element in the flat array, modulo 2^32
+    index = jnp.zeros(array.shape, jnp.uint32)  # of an element in the flat array, modulo 2^32
     for axis, length in enumerate(array.shape):
         step = jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
-        place = place * jnp.uint32(length % 2**32) + step
+        index = index * jnp.uint32(length % 2**32) + step
     return jnp.stack(
-        [jnp.sum(_hash(words ^ _hash(place, seed), seed), dtype=jnp.uint32) for seed in _SEEDS]
+        [jnp.sum(_hash(words ^ _hash(index, seed), seed), dtype=jnp.uint32) for seed in _SEEDS]
     )
 
 

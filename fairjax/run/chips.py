@@ -90,15 +90,15 @@ class ChipReport:
           bfloat16, where that is known; `device_memory_gib`, the most that the first chip of this
           process has held, where the backend says.
         """
-        found: dict[str, float] = {}
+        logged: dict[str, float] = {}
         device = jax.local_devices()[0]
         if flops := self._flops.get(self._frozen):
-            found["teraflops_per_second"] = flops * steps_per_second / 1e12
+            logged["teraflops_per_second"] = flops * steps_per_second / 1e12
             if peak := peak_flops(device.device_kind):
-                found["mfu"] = flops * steps_per_second / (peak * jax.device_count())
+                logged["mfu"] = flops * steps_per_second / (peak * jax.device_count())
         if held := (device.memory_stats() or {}).get("peak_bytes_in_use"):
-            found["device_memory_gib"] = held / 2**30
-        return found
+            logged["device_memory_gib"] = held / 2**30
+        return logged
 
 
 class Trace:

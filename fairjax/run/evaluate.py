@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import jax
 import numpy as np
@@ -150,13 +149,13 @@ def group_metrics(
         who = names[int(value)] if names else f"{value:g}"
         for name, number in metrics.items():
             by_group.setdefault(name, {})[who] = number
-    found: dict[str, float] = {}
+    logged: dict[str, float] = {}
     for name, numbers in by_group.items():
         if len(numbers) > 1:
-            found |= {f"{name}/{who}": number for who, number in numbers.items()}
-            found[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers.values())
-            found[f"{name}_gap"] = max(numbers.values()) - min(numbers.values())
-    return found
+            logged |= {f"{name}/{who}": number for who, number in numbers.items()}
+            logged[f"{name}_worst"] = (max if lower_is_better(name) else min)(numbers.values())
+            logged[f"{name}_gap"] = max(numbers.values()) - min(numbers.values())
+    return logged
 
 
 def verification_metrics(
@@ -254,25 +253,21 @@ def write_sensitivity(
     settings: RunSettings, workdir: Path, dataset: Dataset, method: Method, variables: PyTree
 ) -> None:
     """Saves where the classifier looks in the training split, as `eval.sensitivity` says."""
-    looks, attribute = settings.eval.sensitivity, settings.eval.sensitivity.attribute
+    looks = settings.eval.sensitivity
     logging.info("Collecting attention over %d training images.", len(dataset.splits["train"]))
-    values = dataset.attributes[attribute].values
+    values = dataset.attributes[looks.attribute].values
     collected = sensitivity.collect(
         backbone=settings.backbone,
         method=method,
         variables=variables,
         preprocess=make_preprocess(settings.input),
         examples=dataset.splits["train"],
-        attribute=attribute,
         values=len(values),
         mesh=sharding.make_mesh(),
         batch_size=settings.eval.batch_size,
         image_size=settings.input.image_size,
         cache_mb=settings.input.cache_mb,
-        source=cast(sensitivity.Source, looks.source),
-        last_layer=looks.layers == "last",
-        correct_only=looks.images == "correct",
-        symmetrise=looks.symmetrise,
+        settings=looks,
     )
     if jax.process_index() == 0:
         provenance = {**asdict(looks), "data_hash": dataset.manifest["hash"], "run": settings.tree}

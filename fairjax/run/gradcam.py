@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax.errors import FlaxError
 from jaxtyping import UInt8
-from ml_collections import ConfigDict
 from PIL import Image
 
 from fairjax.core.types import PyTree
@@ -39,7 +38,7 @@ def pair_picture(
       WorkdirError: If the run is not finished, its backbone exposes no such map, or a file is no
         image.
     """
-    settings = build_run(ConfigDict(dict(read_json(run / "config.json"))))
+    settings = build_run(read_json(run / "config.json"))
     size = settings.input.image_size
     images = np.stack([_read_image(path, size) for path in (first, second)])
     variables = {

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from fairjax.config.errors import ConfigError
 from fairjax.core.types import Method, PyTree, Target
@@ -94,7 +93,7 @@ def describe_model(settings: RunSettings, dataset: Dataset) -> dict[str, Any]:
             "std": list(deviation),
             "hidden": None if hidden is None else hidden.tolist(),
         },
-        "flip": settings.tree["method"].get("tta", "none"),
+        "flip": settings.flip or "none",
     }
 
 
@@ -119,7 +118,7 @@ def load_run(folder: Path, *, step: int | None = None, flip: str = "") -> Loaded
     if (folder / MODEL_FILE).exists():
         description = read_checked(folder / MODEL_FILE)
     else:
-        settings = build_run(ConfigDict(tree))
+        settings = build_run(tree)
         description = describe_model(settings, settings.data.load(seed=settings.seed))
     variables = read_variables(folder, step=step)
     try:
@@ -160,7 +159,7 @@ def assemble(
     """
     tree = _adjusted(tree, flip)
     tree["compute_dtype"] = compute_dtype or tree["compute_dtype"]
-    settings = build_run(ConfigDict(tree))
+    settings = build_run(tree)
     kept = description["input"]["hidden"]
     hidden = None if kept is None else np.array(kept, bool)
     preprocess = preprocess_with(settings.input, hidden)
@@ -220,7 +219,7 @@ def make_forward(run: LoadedRun) -> Forward:
             "enough for this model."
         ) from error
     forward = predict if predicted else represent
-    if run.flip == "none" or "tta" in run.settings.tree["method"]:
+    if run.flip == "none" or run.settings.flip:
         return forward
 
     def fused(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:

@@ -237,6 +237,20 @@ def check_balance(settings: InputSettings, dataset: Dataset) -> None:
         raise ConfigError(f"{which} is no class of this dataset; it has: {', '.join(known)}.")
 
 
+def check_batch(settings: RunSettings, dataset: Dataset) -> None:
+    """Refuses a batch that would hold images several times.
+
+    Raises:
+      ConfigError: Says how many there are.
+    """
+    images = len(dataset.splits["train"])
+    if settings.train.batch_size > images:
+        raise ConfigError(
+            f"config.train.batch_size={settings.train.batch_size} is more than the {images:,} "
+            "training images; choose a smaller one."
+        )
+
+
 def check_labels(settings: RunSettings, dataset: Dataset) -> None:
     """Refuses labels outside their range, and to learn what is not known, before the first step.
 

@@ -109,8 +109,8 @@ def make_freezing(settings: OptimSettings, *, steps_per_epoch: float) -> FreezeS
     """Which parts are frozen at which step."""
     release = settings.unfreeze
     starts = [
-        round(place * release.every_epochs * steps_per_epoch)
-        for place in range(1, len(release.parts) + 1)
+        round(released * release.every_epochs * steps_per_epoch)
+        for released in range(1, len(release.parts) + 1)
     ]
     return FreezeSchedule(settings.freeze, release.parts, tuple(starts))
 

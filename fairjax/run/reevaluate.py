@@ -10,12 +10,14 @@ from typing import Any
 import jax
 from absl import logging
 from flax.errors import FlaxError
+from ml_collections import ConfigDict
 
-from fairjax.config.errors import ConfigError
+from fairjax.config import ConfigError, validate, validate_devices
 from fairjax.core.types import Method, PyTree
 from fairjax.data.dataset import Dataset
 from fairjax.interop import FILES
 from fairjax.run import prepare, sharding
+from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_weights
 from fairjax.run.evaluate import evaluate
 from fairjax.run.loading import load_run
@@ -51,20 +53,24 @@ class Evaluated:
     step: int
 
 
-def merged(tree: Mapping[str, Any], source: Path) -> dict[str, Any]:
-    """The config tree of an evaluation: the run's, with data, protocol and title of another.
+def evaluation_settings(tree: Mapping[str, Any], source: Path) -> RunSettings:
+    """The settings of an evaluation: those of the run, with data, protocol and title of another.
 
     Args:
-      tree: The config that names data and protocol.
+      tree: Plain values of the config that names data and protocol.
       source: The run's folder; a file of weights has no config, and takes all of this one.
 
     Raises:
+      ConfigError: If both together are impossible.
       WorkdirError: If there is no such run.
     """
-    if source.suffix in FILES:
-        return dict(tree)
-    trained = read_checked(source / "config.json")
-    return {**tree, **trained, **{name: tree[name] for name in _FREE}}
+    if source.suffix not in FILES:
+        trained = read_checked(source / "config.json")
+        tree = {**tree, **trained, **{name: tree[name] for name in _FREE}}
+    validate(ConfigDict(dict(tree)))
+    settings = build_run(tree)
+    validate_devices(settings.train, settings.eval, jax.device_count())
+    return settings
 
 
 def default_folder(settings: RunSettings, source: Path) -> Path:
@@ -81,7 +87,7 @@ def reevaluate(settings: RunSettings, source: Path, workdir: Path) -> None:
     """Predicts the test split with a finished model and saves the predictions in a folder.
 
     Args:
-      settings: Settings built from the config tree that `merged` makes.
+      settings: What `evaluation_settings` makes.
       source: A finished run's folder, or a file of public weights; nothing is written there.
       workdir: Where `predictions.npz` and what describes them go.
 
@@ -141,7 +147,7 @@ def _model(settings: RunSettings, source: Path, dataset: Dataset) -> Evaluated:
     except (FlaxError, KeyError) as error:
         raise ConfigError(
             f"{source} holds a backbone alone, and config.method.name="
-            f"{settings.tree['method']['name']!r} predicts with more than that; fine-tune it "
+            f"{settings.method!r} predicts with more than that; fine-tune it "
             "(config.init.run), or choose a method of embeddings such as 'cosine_margin'."
         ) from error
     return Evaluated(method, weights.variables, 0)

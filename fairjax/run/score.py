@@ -13,7 +13,7 @@ from rich.console import Console
 from fairjax.core.comparisons import Pairs
 from fairjax.core.files import whole_file
 from fairjax.core.names import counted
-from fairjax.core.results import Results, save_results
+from fairjax.core.results import Results, Table, save_results
 from fairjax.data.dataset import Attribute
 from fairjax.protocols import PROTOCOLS, similarity
 from fairjax.protocols.settings import ProtocolSettings
@@ -32,6 +32,7 @@ class Scoring:
     """What is made of predictions: numbers, tables and a report.
 
     Attributes:
+      dataset: Key of DATASETS.
       protocol: Key of PROTOCOLS.
       settings: Settings of the protocol.
       seed: Seed of the resamples.
@@ -40,6 +41,7 @@ class Scoring:
       tree: The resolved config as plain values, for the report.
     """
 
+    dataset: str
     protocol: str
     settings: ProtocolSettings
     seed: int
@@ -106,12 +108,12 @@ def read_predictions(path: Path) -> tuple[Columns, Pairs | None]:
     if not path.exists():
         raise WorkdirError(f"{path} is missing; run the training line again to finish the run.")
     arrays = read_arrays(path)
-    found = {name.removeprefix(PAIR): arrays.pop(name) for name in [*arrays] if PAIR in name}
+    compared = {name.removeprefix(PAIR): arrays.pop(name) for name in [*arrays] if PAIR in name}
     rows = {len(array) if array.ndim else -1 for array in arrays.values()}
     if not {"id", "cluster"} <= arrays.keys() or len(rows) > 1:
         raise WorkdirError(f"{path} holds no predictions with one row an image; delete it {AGAIN}.")
     try:
-        return arrays, Pairs(**found) if found else None
+        return arrays, Pairs(**compared) if compared else None
     except TypeError as error:
         raise WorkdirError(f"{path} holds no pairs ({error}); delete it {AGAIN}.") from error
 
@@ -153,7 +155,7 @@ def score(scoring: Scoring, workdir: Path) -> Results:
         results,
         limits=[*results.limits, *data_notes(manifest)],
         provenance={
-            "dataset": scoring.tree["data"]["name"],
+            "dataset": scoring.dataset,
             "data_hash": manifest["hash"],
             "fairjax": environment["fairjax"],
             "git_revision": environment["git_revision"],
@@ -165,18 +167,20 @@ def score(scoring: Scoring, workdir: Path) -> Results:
 
 def data_notes(manifest: Mapping[str, Any]) -> list[str]:
     """What `data.json` says of odd or skipped images, one sentence each, for a report's limits."""
-    found = []
+    sentences = []
     for key, value in manifest.items():
         if isinstance(value, Mapping):
-            found += data_notes(value)
+            sentences += data_notes(value)
         elif key == "notes" and isinstance(value, list):
-            found += [f"Data: {note}" for note in value]
+            sentences += [f"Data: {note}" for note in value]
         elif key == "skipped" and isinstance(value, list) and value:
             kinds = Counter(str(item["kind"]) for item in value if "kind" in item)
             shown = ", ".join(f"{kind} {n:,}" for kind, n in kinds.most_common())
             count = counted(len(value), "image file was", "image files were")
-            found.append(f"Data: {count} skipped{shown and f' ({shown})'}; data.json names them.")
-    return found
+            sentences.append(
+                f"Data: {count} skipped{shown and f' ({shown})'}; data.json names them."
+            )
+    return sentences
 
 
 def compare_features(first: Path, second: Path, *, by: str = "") -> Results:
@@ -244,6 +248,11 @@ def _pictures(path: Path) -> dict[str, np.ndarray]:
     return read_arrays(path)
 
 
+def tables_of(scoring: Scoring, results: Results) -> list[Table]:
+    """The protocol's tables of results, with the published numbers beside them."""
+    return PROTOCOLS[scoring.protocol].tables(results, published=scoring.published)
+
+
 def report(scoring: Scoring, workdir: Path, console: Console, *, show_tables: bool = False) -> Path:
     """Writes `results.json` and `report.html`, prints the verdict, and returns the report's path.
 
@@ -255,7 +264,7 @@ def report(scoring: Scoring, workdir: Path, console: Console, *, show_tables: bo
     """
     results = score(scoring, workdir)
     save_results(workdir / "results.json", results)
-    tables = PROTOCOLS[scoring.protocol].tables(results, published=scoring.published)
+    tables = tables_of(scoring, results)
     path = workdir / "report.html"
     write_report(
         path,

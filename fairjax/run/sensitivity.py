@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -19,12 +19,12 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from fairjax.core.files import whole_file
+from fairjax.core.settings import SensitivitySettings
 from fairjax.core.types import Batch, Method, PyTree
 from fairjax.data.dataset import Examples
 from fairjax.data.stream.pipeline import eval_batches
 from fairjax.run import sharding
 
-Source = Literal["cls", "mean_query", "rollout"]
 Attention = Float[Array, "layers batch heads queries keys"]
 
 
@@ -73,16 +73,12 @@ def collect(
     variables: PyTree,
     preprocess: Callable[[jax.Array], jax.Array],
     examples: Examples,
-    attribute: str,
     values: int,
     mesh: Mesh,
     batch_size: int,
     image_size: int,
     cache_mb: int,
-    source: Source,
-    last_layer: bool,
-    correct_only: bool,
-    symmetrise: bool,
+    settings: SensitivitySettings,
 ) -> Sensitivity:
     """Averages a classifier's attention over images, batch by batch, on all devices.
 
@@ -92,21 +88,14 @@ def collect(
       variables: Weights of the classifier.
       preprocess: uint8 images to the backbone's input.
       examples: The images: the training split, in the study.
-      attribute: What it classifies.
-      values: How many values that has.
+      values: How many values the attribute has.
       mesh: The devices.
       batch_size: Size of the global batch, a multiple of the devices.
       image_size: Pixels a side.
       cache_mb: Limit of the image cache in MiB, as for evaluation.
-      source: What of a layer's attention, the mean over its heads, is a patch's weight. "cls": what
-        the class token pays to the patch; "mean_query": what the patches pay to it, on average;
-        "rollout": the class token's row of the product over layers of (attention + identity) / 2
-        (Abnar and Zuidema 2020, arXiv 2005.00928).
-      last_layer: Whether the last layer alone counts instead of the mean over layers.
-      correct_only: Whether an image counts only if the classifier is right about it.
-      symmetrise: Whether maps are averaged with their mirror images.
+      settings: The attribute, and which attention and images count.
     """
-    whole = sharding.replicated(mesh)
+    whole, attribute = sharding.replicated(mesh), settings.attribute
     seeing = backbone.clone(maps=True)
 
     def summed(
@@ -115,13 +104,13 @@ def collect(
         attention = attention_of(
             seeing, variables["params"]["backbone"], preprocess(batch["image"])
         )
-        weights = patch_weights(attention, source)  # [layers, batch, patches]
+        weights = patch_weights(attention, settings.source)  # [layers, batch, patches]
         counts = jax.nn.one_hot(batch[attribute], values) * batch["mask"][:, None]
-        if correct_only:
+        if settings.images == "correct":
             decided = method.predict(variables, batch)[f"prob_{attribute}"].argmax(axis=1)
             counts *= (decided == batch[attribute])[:, None]
-        one = weights[-1] if last_layer else weights.sum(axis=0)  # [batch, patches]
-        one = mirrored(one) if symmetrise else one
+        one = weights[-1] if settings.layers == "last" else weights.sum(axis=0)  # [batch, patches]
+        one = mirrored(one) if settings.symmetrise else one
         size = one.sum(axis=1)
         moments = (
             jnp.einsum("bp,bv->vp", one**2, counts),
@@ -146,9 +135,9 @@ def collect(
         total, counted, more = jax.device_get(step(variables, sharding.global_batch(mesh, local)))
         totals, n = totals + total, n + counted  # in float64
         moments = [old + new for old, new in zip(moments, more, strict=True)]
-    if last_layer:
+    if settings.layers == "last":
         totals = totals[:, -1:]
-    if symmetrise:
+    if settings.symmetrise:
         totals = symmetrised(totals)
     return Sensitivity(
         overall=_shares(totals.sum(axis=(0, 1))),
@@ -193,12 +182,12 @@ def attention_of(backbone: nn.Module, params: PyTree, images: jax.Array) -> Atte
     return jnp.stack([blocks[f"block_{k}"]["attention"][0] for k in range(len(blocks))])
 
 
-def patch_weights(attention: Attention, source: Source) -> Float[Array, "rows batch patches"]:
+def patch_weights(attention: Attention, source: str) -> Float[Array, "rows batch patches"]:
     """A weight for each patch of each image, by layer (one layer for "rollout").
 
     Args:
       attention: Rows are queries and add up to 1; the class token is the first of the tokens.
-      source: Source of the weights; see `collect`.
+      source: Source of the weights; see `SensitivitySettings`.
     """
     by_layer = attention.mean(axis=2)
     if source == "cls":

@@ -29,6 +29,7 @@ class RunSettings:
       input: From files to what the network sees.
       backbone: From images to features, in the compute dtype.
       init: Weights that training starts from.
+      method: Key of METHODS.
       make_method: `(*, backbone, targets, preprocess) -> Method`.
       optim: Rate, decay, clipping and frozen parts.
       make_optimizer: `(*, lr, weight_decay, mask) -> optax chain`.
@@ -39,6 +40,8 @@ class RunSettings:
       learned: Attributes that the method learns, as far as its settings name them.
       class_label: Attribute whose values are the classes of a margin loss; "" without one.
       head: Kind of the method's class head; "dense" without one.
+      flip: What the method does with an image's mirror image, as its setting `tta` says; "" where
+        it has no such setting.
       title: Name of the run, for a heading.
       tree: The resolved config as plain values, to be saved beside the results.
     """
@@ -48,6 +51,7 @@ class RunSettings:
     input: InputSettings
     backbone: nn.Module
     init: InitSettings
+    method: str
     make_method: Callable[..., Method]
     optim: OptimSettings
     make_optimizer: Callable[..., optax.GradientTransformation]
@@ -58,5 +62,6 @@ class RunSettings:
     learned: frozenset[str]
     class_label: str
     head: str
+    flip: str
     title: str
     tree: Mapping[str, Any]

@@ -220,7 +220,7 @@ def train(
                     columns = predict_split(settings, validation, mesh, method, state.variables)
                     metrics = validation_metrics(columns, dataset.pairs.get("validation"))
                     log.scalars(step, "validation", metrics)
-                    group_by = settings.tree["eval"]["protocol"].get("group_by", "")
+                    group_by = settings.scoring.settings.group_by
                     if options.track and group_by:
                         log.groups(
                             step,

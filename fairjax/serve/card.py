@@ -67,11 +67,11 @@ def hub_card(folder: Path, *, title: str, licence_note: str) -> str:
 
 def _numbers(results: Results) -> list[Measure]:
     """One measure for each name, operating point and group that has a value."""
-    found: dict[Any, Measure] = {}
+    by_key: dict[Any, Measure] = {}
     for m in results.measures:
         if m.value is not None and not m.system and not m.across:
-            found.setdefault((m.name, m.at, _group(m)), m)
-    return list(found.values())
+            by_key.setdefault((m.name, m.at, _group(m)), m)
+    return list(by_key.values())
 
 
 def _group(m: Measure) -> str:

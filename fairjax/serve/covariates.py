@@ -121,12 +121,12 @@ def measure(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(images), _PART):
             part = range(start, min(start + _PART, len(images)))
-            for row, found in zip(part, pool.map(one, part), strict=True):
+            for row, measured in zip(part, pool.map(one, part), strict=True):
                 name = str(images.names[row])
-                if isinstance(found, str):
-                    unreadable.append((name, found))
+                if isinstance(measured, str):
+                    unreadable.append((name, measured))
                 else:
-                    rows.append((name, found))
+                    rows.append((name, measured))
             progress(part.stop)
     return [*OF_PIXELS, *(OF_POINTS if landmarks else ())], rows, unreadable
 

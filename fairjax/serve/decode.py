@@ -31,8 +31,8 @@ def reason_of(error: BaseException) -> str:
         return "it is not there"
     if isinstance(error, UnidentifiedImageError):  # its message names an object in memory
         return "it is no JPEG or PNG image"
-    said = getattr(error, "strerror", "") or str(error) or repr(error)
-    return " ".join(said.split())
+    reason = getattr(error, "strerror", "") or str(error) or repr(error)
+    return " ".join(reason.split())
 
 
 def resize(

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -10,11 +9,10 @@ from fairjax import config as config_lib
 from fairjax.audit.api import Audit
 from fairjax.core.results import load_results
 from fairjax.run import reevaluate
-from fairjax.run.build import build_run
 from fairjax.run.score import report
 
 
-def evaluate(source: Path, data: str | Path | ConfigDict, folder: Path | None) -> Audit:
+def evaluate_run(source: Path, data: str | Path | ConfigDict, folder: Path | None) -> Audit:
     """Evaluates a finished run without training.
 
     Args:
@@ -30,9 +28,7 @@ def evaluate(source: Path, data: str | Path | ConfigDict, folder: Path | None) -
     config = data if isinstance(data, ConfigDict) else config_lib.load(str(data))
     if "study" in config:
         raise config_lib.ConfigError("evaluate takes the config of a single run, not a study.")
-    config = ConfigDict(reevaluate.merged(config.to_dict(), source))
-    config_lib.validate(config, device_count=jax.device_count())
-    settings = build_run(config)
+    settings = reevaluate.evaluation_settings(config.to_dict(), source)
     folder = folder or reevaluate.default_folder(settings, source)
     reevaluate.reevaluate(settings, source, folder)
     report(settings.scoring, folder, Console(quiet=True))

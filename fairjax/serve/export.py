@@ -91,12 +91,12 @@ def describe(run: LoadedRun) -> dict[str, Any]:
 def licence_note(run: LoadedRun) -> str:
     """A sentence on what may bind the weights."""
     return (
-        f"Trained on the data set {run.settings.tree['data']['name']!r}, whose terms may bind what "
+        f"Trained on the data set {run.settings.scoring.dataset!r}, whose terms may bind what "
         "is done with these weights; ask whoever trained them for a licence."
     )
 
 
-def check(run: LoadedRun, model: Model) -> float:
+def largest_difference(run: LoadedRun, model: Model) -> float:
     """The largest difference between a file's and the run's outputs on generated faces.
 
     Of each output the largest absolute difference is divided by the largest absolute value; the
@@ -109,9 +109,9 @@ def check(run: LoadedRun, model: Model) -> float:
     images = faces(run.settings.input.image_size)
     run = _rebuilt(run, normalised=False)
     expected = jax.device_get(jax.jit(make_forward(run))(run.variables, images))
-    found = model.predict(np.asarray(images))
+    actual = model.predict(np.asarray(images))
     return max(
-        float(np.abs(found[name] - x).max() / max(np.abs(x).max(), np.finfo(np.float32).tiny))
+        float(np.abs(actual[name] - x).max() / max(np.abs(x).max(), np.finfo(np.float32).tiny))
         for name, x in expected.items()
     )
 

@@ -57,8 +57,8 @@ def aligned(images: Images, source: str, *, size: int = TEMPLATE_SIZE) -> Images
         return _moved(images.read(row), points[name], size)
 
     digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16]
-    said = f"by five landmarks of {path.name} ({digest}), to {size} x {size}"
-    return replace(images, read=read, alignment=said)
+    sentence = f"by five landmarks of {path.name} ({digest}), to {size} x {size}"
+    return replace(images, read=read, alignment=sentence)
 
 
 def python_detector(name: str) -> Detector:
@@ -69,12 +69,12 @@ def python_detector(name: str) -> Detector:
     """
     module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
+        detector = getattr(importlib.import_module(module), function)
     except (AttributeError, ImportError, ValueError) as error:
         raise ModelError(f"--landmarks {name}: no such detector ({error}).") from error
-    if not callable(found):
+    if not callable(detector):
         raise ModelError(f"--landmarks {name} is no function.")
-    return found
+    return detector
 
 
 def onnx_detector(path: Path) -> Detector:
@@ -91,11 +91,11 @@ def onnx_detector(path: Path) -> Detector:
     start, height, width = from_onnx_points(path)
 
     def detect(pixels: np.ndarray) -> np.ndarray:
-        found = start(resize(pixels, height=height, width=width)[None]).reshape(5, 2)
+        points = start(resize(pixels, height=height, width=width)[None]).reshape(5, 2)
         low, high = _SHARES
-        shares = ((found >= low) & (found <= high)).all()
+        shares = ((points >= low) & (points <= high)).all()
         scale = np.array([pixels.shape[1], pixels.shape[0]])
-        return found * (scale if shares else scale / (width, height))
+        return points * (scale if shares else scale / (width, height))
 
     return detect
 
@@ -106,13 +106,13 @@ def _detected(images: Images, detect: Detector, source: str, size: int) -> Image
         points = detect(pixels)
         if points is None:
             raise ValueError("the detector found no face")
-        found = np.asarray(points, np.float64)
-        if found.shape != (5, 2) or not np.isfinite(found).all():
+        landmarks = np.asarray(points, np.float64)
+        if landmarks.shape != (5, 2) or not np.isfinite(landmarks).all():
             raise ModelError(
-                f"{source} gave {list(found.shape)} for {images.names[row]}; a detector gives five "
-                "points [5, 2], finite, or None."
+                f"{source} gave {list(landmarks.shape)} for {images.names[row]}; a detector gives "
+                "five points [5, 2], finite, or None."
             )
-        return _moved(pixels, found, size)
+        return _moved(pixels, landmarks, size)
 
     sample = []
     for row in range(min(len(images), 20)):
@@ -123,8 +123,8 @@ def _detected(images: Images, detect: Detector, source: str, size: int) -> Image
     faces = [points for points in sample if points.shape == (5, 2)]
     if faces:
         _require_faces(np.stack(faces), source)
-    said = f"by the detector {source}, to {size} x {size}"
-    return replace(images, read=read, alignment=said)
+    sentence = f"by the detector {source}, to {size} x {size}"
+    return replace(images, read=read, alignment=sentence)
 
 
 def _moved(pixels: np.ndarray, points: np.ndarray, size: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairjax.serve.model import Model, ModelError
-from fairjax.serve.onnx_file import Told, from_onnx
+from fairjax.serve.onnx_file import OnnxInput, from_onnx
 
 FORMS = "a run's folder, an .onnx, or a .safetensors or .stablehlo that FairJAX exported"
 
@@ -23,17 +23,17 @@ def load(path: str | Path, *, flip: str = "", step: int | None = None) -> Model:
       ModelError: If there is no such model, or its file cannot be used.
       WorkdirError: If a run cannot be read.
     """
-    return load_told(path, flip=flip, step=step)[0]
+    return load_with_notes(path, flip=flip, step=step)[0]
 
 
-def load_told(
+def load_with_notes(
     path: str | Path,
     *,
     flip: str = "",
     step: int | None = None,
-    told: Told = Told(),  # noqa: B008  frozen
+    stated: OnnxInput = OnnxInput(),  # noqa: B008  frozen
 ) -> tuple[Model, Sequence[str]]:
-    """A model, and sentences for the user; `told` says of an .onnx what its graph does not.
+    """A model, and sentences for the user; `stated` says of an .onnx what its graph does not.
 
     The other arguments, and what is raised, are as for `load`.
     """
@@ -41,7 +41,7 @@ def load_told(
     if path.is_dir():
         if not (path / "config.json").exists():
             raise ModelError(f"{path} is no run's folder: it has no config.json.")
-        if told != Told():
+        if stated != OnnxInput():
             raise ModelError(f"{path} is a run and knows its own input; leave the input flags out.")
         from fairjax.serve.runs import from_run
 
@@ -51,9 +51,9 @@ def load_told(
     if step is not None:
         raise ModelError(f"{path} is a file; --step chooses a checkpoint of a run.")
     if path.suffix.lower() == ".onnx":
-        model, notes = from_onnx(path, told=told)
+        model, notes = from_onnx(path, stated=stated)
         return (model.with_flip(flip) if flip else model), notes
-    if told != Told():
+    if stated != OnnxInput():
         raise ModelError(f"{path} knows its own input; leave the input flags out.")
     if path.suffix == ".safetensors":
         from fairjax.serve.export import from_safetensors

@@ -171,9 +171,9 @@ class Model:
                 "what evaluate takes; for another model type: fairjax audit --model MODEL --data "
                 "rfw:DIR"
             )
-        from fairjax.serve.evaluate import evaluate
+        from fairjax.serve.evaluate import evaluate_run
 
-        return evaluate(self.run_folder, data, None if folder is None else Path(folder))
+        return evaluate_run(self.run_folder, data, None if folder is None else Path(folder))
 
     def rows(self, batch_size: int) -> int:
         """The smallest batch of at least so many images that the devices can share."""

@@ -1,4 +1,4 @@
-"""Any .onnx embedder by onnxruntime: what it takes and gives is found from its graph, or told."""
+"""Any .onnx embedder by onnxruntime: what it takes and gives is found from its graph, or stated."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class OnnxInput:
     """What the user says of an .onnx; None or "" is found from the graph.
 
     Attributes:
@@ -58,7 +58,7 @@ def import_onnx() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def from_onnx(path: Path, *, told: Told = Told()) -> tuple[Model, list[str]]:  # noqa: B008 frozen
+def from_onnx(path: Path, *, stated: OnnxInput = OnnxInput()) -> tuple[Model, list[str]]:  # noqa: B008 frozen
     """An .onnx file as a model, and sentences for the user.
 
     Raises:
@@ -71,10 +71,10 @@ def from_onnx(path: Path, *, told: Told = Told()) -> tuple[Model, list[str]]:  #
     session = _session(onnxruntime, path)
     own = _own_metadata(session)
     node = _one_input(path, session)
-    preprocessing = _preprocessing(path, graph_model, node, own, told)
+    preprocessing = _preprocessing(path, graph_model, node, own, stated)
     notes = _precision_notes(onnx, path, graph_model)
     batch = node.shape[0] if isinstance(node.shape[0], int) else 0
-    outputs = own.get("outputs") or _embedding_output(path, session, told)
+    outputs = own.get("outputs") or _embedding_output(path, session, stated)
     names = list(outputs)
     feed = _feeder(node, preprocessing)
 
@@ -119,20 +119,20 @@ def from_onnx_points(path: Path) -> tuple[Callable[[np.ndarray], np.ndarray], in
     _external_files(onnx, model, path)
     session = _session(onnxruntime, path)
     node = _one_input(path, session)
-    preprocessing = _preprocessing(path, model, node, {}, Told())
+    preprocessing = _preprocessing(path, model, node, {}, OnnxInput())
     feed, (output, *_) = _feeder(node, preprocessing), session.get_outputs()
 
     def start(images: np.ndarray) -> np.ndarray:
         try:
-            (found,) = session.run([output.name], {node.name: feed(images)})
+            (points,) = session.run([output.name], {node.name: feed(images)})
         except Exception as error:  # onnxruntime has a class for each of its codes
             raise ModelError(f"{path} cannot be run on an image: {_line(error)}") from error
-        if np.size(found) != 10:
+        if np.size(points) != 10:
             raise ModelError(
-                f"{path}: the output {output.name} is {list(np.shape(found))}; a detector gives "
+                f"{path}: the output {output.name} is {list(np.shape(points))}; a detector gives "
                 "ten numbers for an image, x and y of five points."
             )
-        return np.asarray(found, np.float64)
+        return np.asarray(points, np.float64)
 
     return start, preprocessing.height, preprocessing.width
 
@@ -186,7 +186,7 @@ def _external_files(onnx: Any, model: Any, path: Path) -> list[Path]:
       ModelError: If one is missing, too short, or lies outside the folder.
     """
     folder = path.absolute().parent.resolve()
-    found: set[Path] = set()
+    paths: set[Path] = set()
     constants = [*_tensors(onnx, model.graph)]
     for function in model.functions:
         for node in function.node:
@@ -194,8 +194,8 @@ def _external_files(onnx: Any, model: Any, path: Path) -> list[Path]:
     for tensor in constants:
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
-        said = {entry.key: entry.value for entry in tensor.external_data}
-        location = said.get("location", "")
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
         file = (folder / location).resolve()
         if not location or Path(location).is_absolute() or not file.is_relative_to(folder):
             raise ModelError(
@@ -207,13 +207,13 @@ def _external_files(onnx: Any, model: Any, path: Path) -> list[Path]:
                 f"{path}: its weights {location!r} are missing; put the file beside the .onnx."
             )
         try:
-            end = int(said.get("offset", 0)) + int(said.get("length", 0))
+            end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
         except ValueError:
             raise ModelError(f"{path}: {location!r} has no valid offset or length.") from None
         if end > file.stat().st_size:
             raise ModelError(f"{path}: its weights {location!r} are cut short; copy them again.")
-        found.add(file)
-    return sorted(found)
+        paths.add(file)
+    return sorted(paths)
 
 
 def _session(onnxruntime: Any, path: Path) -> Any:
@@ -238,51 +238,52 @@ def _own_metadata(session: Any) -> dict[str, Any]:
 
 
 def _preprocessing(
-    path: Path, model: Any, node: Any, own: Mapping[str, Any], told: Told
+    path: Path, model: Any, node: Any, own: Mapping[str, Any], stated: OnnxInput
 ) -> Preprocessing:
     """Layout, size, colour and scale, each with where it comes from."""
     if own:
-        if replace(told, resizes=False) != Told():
+        if replace(stated, resizes=False) != OnnxInput():
             raise ModelError(f"{path} knows its own input; leave the input flags out.")
-        return own_preprocessing(path, own, resizes=told.resizes)
+        return own_preprocessing(path, own, resizes=stated.resizes)
     if node.type not in (*_FLOATS, "tensor(uint8)"):
         raise ModelError(f"{path}: the input {node.name!r} is {node.type} and no image.")
-    shape, found = node.shape, {}
+    shape, origins = node.shape, {}
     if len(shape) != 4:
         raise ModelError(
             f"{path}: the input {node.name!r} has the shape {shape}; an image has four axes, "
             "[images, 3, height, width] or [images, height, width, 3]."
         )
-    layout = told.layout or ("NCHW" if shape[1] == 3 else "NHWC" if shape[3] == 3 else "")
+    layout = stated.layout or ("NCHW" if shape[1] == 3 else "NHWC" if shape[3] == 3 else "")
     if not layout:
         raise ModelError(
             f"{path}: the input {node.name!r} {shape} shows no axis of 3 channels; say --layout "
             "NCHW or NHWC."
         )
-    found["layout"] = "flag" if told.layout else "graph"
+    origins["layout"] = "flag" if stated.layout else "graph"
     sides = shape[2:4] if layout == "NCHW" else shape[1:3]
     fixed = tuple(n for n in sides if isinstance(n, int) and n > 0)
-    if len(fixed) == 2 and told.size and tuple(told.size) != fixed:
+    if len(fixed) == 2 and stated.size and tuple(stated.size) != fixed:
         raise ModelError(
-            f"{path} takes images of {fixed[0]} x {fixed[1]}, not {told.size[0]} x {told.size[1]}."
+            f"{path} takes images of {fixed[0]} x {fixed[1]}, not {stated.size[0]} x "
+            f"{stated.size[1]}."
         )
-    size = fixed if len(fixed) == 2 else told.size
+    size = fixed if len(fixed) == 2 else stated.size
     if size is None:
         raise ModelError(
             f"{path}: the graph leaves the images' size open; say --size, such as 112."
         )
-    found["size"] = "graph" if len(fixed) == 2 else "flag"
-    colour = told.colour or "RGB"
-    found["colour"] = "flag" if told.colour else "assumed"
+    origins["size"] = "graph" if len(fixed) == 2 else "flag"
+    colour = stated.colour or "RGB"
+    origins["colour"] = "flag" if stated.colour else "assumed"
     scaled = node.type == "tensor(uint8)" or _scales_pixels(model.graph, node.name)
     default = (0.0, 1.0) if scaled else (127.5, 127.5)
     mean, std = (
         _three(path, given, value)
-        for given, value in zip((told.mean, told.std), default, strict=True)
+        for given, value in zip((stated.mean, stated.std), default, strict=True)
     )
     origin = "graph" if scaled else "assumed"
-    found["mean"] = "flag" if told.mean is not None else origin
-    found["std"] = "flag" if told.std is not None else origin
+    origins["mean"] = "flag" if stated.mean is not None else origin
+    origins["std"] = "flag" if stated.std is not None else origin
     return Preprocessing(
         height=size[0],
         width=size[1],
@@ -290,8 +291,8 @@ def _preprocessing(
         std=std,
         colour=colour,
         layout=layout,
-        resizes=told.resizes,
-        found=found,
+        resizes=stated.resizes,
+        found=origins,
     )
 
 
@@ -359,14 +360,14 @@ def _precision_notes(onnx: Any, path: Path, model: Any) -> list[str]:
     ]
 
 
-def _embedding_output(path: Path, session: Any, told: Told) -> dict[str, str]:
+def _embedding_output(path: Path, session: Any, stated: OnnxInput) -> dict[str, str]:
     """Which output is the embedding, by the name that we give it."""
     outputs = session.get_outputs()
     shown = ", ".join(f"{one.name} {one.shape}" for one in outputs)
-    if told.output:
-        if told.output not in [one.name for one in outputs]:
-            raise ModelError(f"{path} has no output {told.output!r}; it has {shown}.")
-        return {"embedding": told.output}
+    if stated.output:
+        if stated.output not in [one.name for one in outputs]:
+            raise ModelError(f"{path} has no output {stated.output!r}; it has {shown}.")
+        return {"embedding": stated.output}
 
     def fits(one: Any) -> bool:
         if one.type not in _FLOATS:

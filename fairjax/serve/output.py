@@ -155,14 +155,14 @@ def write_crops(
       ModelError: If two images would have one name, or a name leaves the folder.
       OSError: If a file cannot be written.
     """
-    places: dict[Path, str] = {}
+    taken: dict[Path, str] = {}
     for name in images.names.tolist():
         place = (folder / name).with_suffix(".png")
-        if place in places:
-            raise ModelError(f"{places[place]} and {name} would both be written to {place}.")
+        if place in taken:
+            raise ModelError(f"{taken[place]} and {name} would both be written to {place}.")
         if not place.resolve().is_relative_to(folder.resolve()):
             raise ModelError(f"{name} would be written outside {folder}.")
-        places[place] = name
+        taken[place] = name
 
     def write(row: int, place: Path) -> str:
         if place.exists():
@@ -182,7 +182,7 @@ def write_crops(
     progress(0)
     reasons = []
     with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-        for reason in pool.map(write, range(len(images)), places):
+        for reason in pool.map(write, range(len(images)), taken):
             reasons.append(reason)
             progress(len(reasons))
     lost = [(n, r) for n, r in zip(images.names.tolist(), reasons, strict=True) if r]

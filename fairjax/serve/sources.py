@@ -153,16 +153,16 @@ def of_benchmark(text: str, benchmark: Benchmark) -> Images:
 
 def _pairs_list(folder: Path) -> Path:
     """The list of pairs of an LFW-style folder: in it, or beside it."""
-    places = [folder / "pairs.txt", folder / "pairs", folder.with_name("pairs.txt")]
-    found = [path for path in places if path.exists()]
+    candidates = [folder / "pairs.txt", folder / "pairs", folder.with_name("pairs.txt")]
+    lists = [path for path in candidates if path.exists()]
     if any(folder.glob("*_pairs.txt")):
-        found.insert(0, folder)
-    if not found:
+        lists.insert(0, folder)
+    if not lists:
         raise DataError(
             f"lfw:{folder}: no list of pairs; put pairs.txt (or <Group>_pairs.txt, one a group) "
             "into the folder."
         )
-    return found[0]
+    return lists[0]
 
 
 def _listed(path: Path) -> Images:

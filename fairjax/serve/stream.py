@@ -208,16 +208,16 @@ def _compute_part(
             progress(pending[2])
 
     for _ in range(count):
-        batch, found = next(batches)
-        readable = [k for k, one in enumerate(found) if not isinstance(one, str)]
-        wrong += [int(batch[k]) for k, one in enumerate(found) if isinstance(one, str)]
-        reasons += [one for one in found if isinstance(one, str)]
-        resized += sum(found[k][1] for k in readable)
+        batch, decoded = next(batches)
+        readable = [k for k, one in enumerate(decoded) if not isinstance(one, str)]
+        wrong += [int(batch[k]) for k, one in enumerate(decoded) if isinstance(one, str)]
+        reasons += [one for one in decoded if isinstance(one, str)]
+        resized += sum(decoded[k][1] for k in readable)
         numbers += batch[readable].tolist()
         done = int(batch[-1]) + 1
         if not readable:
             continue
-        pixels = np.stack([found[k][0] for k in readable])
+        pixels = np.stack([decoded[k][0] for k in readable])
         started = model.start(padded(pixels, rows))
         collect()  # the device works on this batch while the host looks at the last one
         pending = started, len(readable), done

@@ -30,7 +30,7 @@ from fairjax.study.numbers import value_of
 from fairjax.study.runs import Run
 
 _HALVINGS = 12
-_MOST = 64.0  # standard deviation of the noise, embeddings being of length 1
+_MOST = 64.0  # length of the noise, embeddings being of length 1
 
 
 def make_control(run: Run, study: Study) -> None:
@@ -52,7 +52,7 @@ def make_control(run: Run, study: Study) -> None:
         raise WorkdirError(f"{of} has no embeddings of pairs, so there is nothing to add noise to.")
     if wanted is None:
         raise WorkdirError(f"{like} has no {column.title!r} to be as accurate as.")
-    scoring = build_scoring(run.config)
+    scoring = build_scoring(run.tree)
     settings = replace(scoring.settings, resamples=1)  # intervals are of no use here
     if isinstance(settings, PairSettings):
         settings = replace(settings, bias_fmrs=())
@@ -65,8 +65,8 @@ def make_control(run: Run, study: Study) -> None:
         return {**predictions, "embedding": (unit + size * noise).astype(np.float32)}
 
     def accurate(size: float) -> bool:
-        found = value_of(score_columns(quick, noisy(size), pairs, attributes), column)
-        return found is not None and found > wanted
+        value = value_of(score_columns(quick, noisy(size), pairs, attributes), column)
+        return value is not None and value > wanted
 
     low, high = 0.0, 0.0
     if accurate(0.0):
@@ -76,12 +76,12 @@ def make_control(run: Run, study: Study) -> None:
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
             low, high = (middle, high) if accurate(middle) else (low, middle)
-    logging.info("%s: noise of standard deviation %.4g.", run.name, high)
+    logging.info("%s: noise of length %.4g.", run.name, high)
     with claim(run.folder):
         for name in ("data.json", "environment.json"):
             shutil.copyfile(of / name, run.folder / name)
         outcome = read_json(of / "outcome.json")
-        write_json(run.folder / "outcome.json", {**outcome, "noise_std": high})
-        write_json(run.folder / "config.json", run.config.to_dict())
+        write_json(run.folder / "outcome.json", {**outcome, "noise_length": high})
+        write_json(run.folder / "config.json", run.tree)
         write_predictions(run.folder / "predictions.npz", noisy(high), pairs)
         report(scoring, run.folder, Console(file=io.StringIO()))

@@ -118,14 +118,14 @@ def _why(row: Row, study: Study, trained: Mapping[str, Sequence[Training]]) -> s
     if row.noise:
         return ""
     controls: Sequence[Training | None] = trained.get(row.control) or [None] * len(study.seeds)
-    found = [
+    reasons = [
         why_not(one, control) for one, control in zip(trained[row.name], controls, strict=True)
     ]
-    wrong = [(seed, why) for seed, why in zip(study.seeds, found, strict=True) if why]
+    wrong = [(seed, why) for seed, why in zip(study.seeds, reasons, strict=True) if why]
     if not wrong:
         return ""
     seed, why = wrong[0]
-    return f"seed {seed}: {why} ({len(wrong)} of {len(found)} seeds)"
+    return f"seed {seed}: {why} ({len(wrong)} of {len(reasons)} seeds)"
 
 
 def _inherited(row: Row, reasons: Mapping[str, str]) -> str:

@@ -111,7 +111,7 @@ def _mean_curve(runs: Sequence[Sequence[tuple[int, float]]]) -> list[list[float]
     if not runs:
         return []
     common = sorted(set.intersection(*({step for step, _ in run} for run in runs)))
-    size = -(-len(common) // _POINTS)
+    size = max(1, -(-len(common) // _POINTS))
     at = [dict(run) for run in runs]
     blocks = [common[start : start + size] for start in range(0, len(common), size)]
     return [
@@ -122,11 +122,11 @@ def _mean_curve(runs: Sequence[Sequence[tuple[int, float]]]) -> list[list[float]
 
 def _figures(beside: Path, stored: Stored, curves: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(file, alternative text, caption) of each figure that there is something to draw for."""
-    found = []
+    figures = []
 
     def keep(name: str, drawn: str, title: str, caption: str) -> None:
         write_whole(beside / f"{name}.svg", drawn + "\n")
-        found.append((f"{beside.name}/{name}.svg", title, caption))
+        figures.append((f"{beside.name}/{name}.svg", title, caption))
 
     measured = [t for t in stored.claims if t.difference is not None and t.interval is not None]
     for number, column in enumerate(dict.fromkeys(t.claim.column for t in measured)):
@@ -151,7 +151,7 @@ def _figures(beside: Path, stored: Stored, curves: dict[str, Any]) -> list[tuple
         x, y = stored.study.trade_off or ("", "")
         drawn = plots.trade_off("trade-off", f"{x} against {y}", choices, x_axis=x, y_axis=y)
         keep("trade-off", drawn, f"{x} against {y}", "The dashed line joins rows no other beats.")
-    return found
+    return figures
 
 
 def _text(

@@ -118,8 +118,8 @@ def resampled_values(
             pairs=pairs,
             scorer=settings.scorer,
         )
-        found = _over_all_pairs(embeddings, settings, resamples)
-        values |= _by_title(over_all, found)
+        resampled = _over_all_pairs(embeddings, settings, resamples)
+        values |= _by_title(over_all, resampled)
     settings = replace(settings, resamples=1)  # intervals are of no use here
     if isinstance(settings, PairSettings):
         settings = replace(settings, bias_fmrs=())

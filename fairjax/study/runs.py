@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fairjax.config import ConfigError, keys, leaf, validate, variant
+from fairjax.config import ConfigError, leaves, validate, variant
 from fairjax.config.study import Noise, Row, Study
 from fairjax.data.dataset import DataError
 from fairjax.run.workdir import read_json, settle_config, write_json
@@ -23,7 +23,7 @@ class Run:
       row: The row's name.
       seed: The seed.
       folder: The run's folder.
-      config: The run's resolved config.
+      tree: The run's resolved config as plain values.
       needs: Names of the runs that must be finished first.
       noise: Folders of the run whose embeddings get noise and of the one whose accuracy is reached,
         where the run is such a control; None where it is trained.
@@ -33,7 +33,7 @@ class Run:
     row: str
     seed: int
     folder: Path
-    config: ConfigDict
+    tree: Mapping[str, Any]
     needs: tuple[str, ...]
     noise: tuple[Path, Path] | None = None
 
@@ -45,7 +45,7 @@ class Run:
     @property
     def saves_features(self) -> bool:
         """Whether the run saves the features of the test images."""
-        return "method.save_features" in keys(self.config) and self.config.method.save_features
+        return bool(self.tree["method"].get("save_features", False))
 
 
 def expand(config: ConfigDict, workdir: Path, *, overrides: Mapping[str, Any]) -> list[Run]:
@@ -199,7 +199,7 @@ def settle(runs: Sequence[Run]) -> None:
     for run in runs:
         if (run.folder / "config.json").exists():
             _follow_moved_folder(run)
-            settle_config(run.folder, run.config.to_dict())
+            settle_config(run.folder, run.tree)
 
 
 def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
@@ -213,20 +213,21 @@ def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
 
     sharing: dict[str, list[Run]] = {}
     for run in runs:
-        sharing.setdefault(repr(run.config.data.to_dict()), []).append(run)
+        sharing.setdefault(repr(run.tree["data"]), []).append(run)
     reasons: dict[str, str] = {}
     for some in sharing.values():
         try:
-            first = build_run(some[0].config)
+            first = build_run(some[0].tree)
             dataset = first.data.load(seed=first.seed)
         except (ConfigError, DataError, OSError) as error:
             reasons |= {run.name: str(error) for run in some}
             continue
         for run in some:
             try:
-                settings = build_run(run.config)
+                settings = build_run(run.tree)
                 prepare.check_labels(settings, dataset)
                 prepare.check_balance(settings.input, dataset)
+                prepare.check_batch(settings, dataset)
             except (ConfigError, DataError) as error:
                 reasons[run.name] = str(error)
     return reasons
@@ -236,9 +237,9 @@ def _follow_moved_folder(run: Run) -> None:
     """Writes a run's needs anew where they lie beside it as before, in a study that was moved."""
     kept = read_json(run.folder / "config.json")
     moved = False
-    for key in keys(run.config):
+    for key, new in leaves(run.tree):
         *sections, last = key.split(".")
-        new, section = leaf(run.config, key), kept
+        section = kept
         for name in sections:
             section = section.get(name, {}) if isinstance(section, dict) else {}
         old = section.get(last) if isinstance(section, dict) else None
@@ -262,14 +263,13 @@ def _run(
     except ConfigError as error:
         raise ConfigError(f"study, row {row.name!r}: {error}") from None
     own.title = f"{row.name}, seed {seed}"
-    return Run(name, row.name, seed, workdir / name, own, tuple(needs.values()))
+    return Run(name, row.name, seed, workdir / name, own.to_dict(), tuple(needs.values()))
 
 
 def _control(row: Row, noise: Noise, trained: Run, seed: int, workdir: Path) -> Run:
     """A run that is not trained: another's, whose embeddings get noise."""
-    config = trained.config.copy_and_resolve_references()
-    config.title = f"{row.name}, seed {seed}"
+    tree = {**trained.tree, "title": f"{row.name}, seed {seed}"}
     name = folder_name(row.name, seed)
     needs = folder_name(noise.of, seed), folder_name(noise.like, seed)
     folders = workdir / needs[0], workdir / needs[1]
-    return Run(name, row.name, seed, workdir / name, config, needs, folders)
+    return Run(name, row.name, seed, workdir / name, tree, needs, folders)

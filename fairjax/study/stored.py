@@ -130,18 +130,18 @@ def differences(new: Stored, stored: Stored) -> list[Difference]:
       new: The new run; what it has besides is not looked at.
       stored: The stored study.
     """
-    found = list(_of_cells(new, stored))
+    differing = list(_of_cells(new, stored))
     verdicts = {outcome.claim.text: outcome.verdict for outcome in new.claims}
     for outcome in stored.claims:
         theirs = verdicts.get(outcome.claim.text, "missing")
         if theirs != outcome.verdict:
-            found.append(Difference(outcome.claim.text, outcome.verdict, theirs))
+            differing.append(Difference(outcome.claim.text, outcome.verdict, theirs))
     for name in sorted(stored.not_converged.keys() ^ new.not_converged.keys()):
         words = (
             "not converged" if name in one.not_converged else "learned" for one in (stored, new)
         )
-        found.append(Difference(name, *words))
-    return found
+        differing.append(Difference(name, *words))
+    return differing
 
 
 def _of_cells(new: Stored, stored: Stored) -> Iterator[Difference]:

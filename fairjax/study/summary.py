@@ -16,7 +16,7 @@ from fairjax.core.results import Results, Table, load_results, save_results
 from fairjax.protocols import PROTOCOLS
 from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
-from fairjax.report.csv_tables import write_tables
+from fairjax.report.csv_tables import renew_tables
 from fairjax.report.study_page import write_study_page
 from fairjax.run.build import build_scoring
 from fairjax.run.score import compare_features, score
@@ -133,7 +133,7 @@ def summarise(
     )
     provenance = {"command": kept["command"], **_dataset(results)}
     tables = [replace(table, title=titled(table.title, provenance)) for table in tables]
-    write_tables(workdir, tables)
+    renew_tables(workdir, tables)
     path = workdir / "report.html"
     write_study_page(
         path,
@@ -283,7 +283,7 @@ def _pooled(
     """What the folds of each shown row give together; kept beside the table, too."""
     if not study.folds:
         return {}
-    found = {}
+    pooled = {}
     for row in study.rows:
         folders = [
             workdir / folder_name(row.name, seed)
@@ -291,10 +291,10 @@ def _pooled(
             if done
         ]
         if row.shown and folders:
-            found[row.name] = pooled_results(folders)
+            pooled[row.name] = pooled_results(folders)
             name = folder_name(row.name, 0).removesuffix("-seed0")
-            save_results(workdir / f"pooled-{name}.json", found[row.name])
-    return found
+            save_results(workdir / f"pooled-{name}.json", pooled[row.name])
+    return pooled
 
 
 def _tables_of(results: Results) -> list[Table]:

@@ -158,6 +158,18 @@ def test_images_without_a_value_are_left_out_and_counted(picture):
     assert sum(answers(results)[1].trials) < sum(answers(picture[2].results)[1].trials)
 
 
+def test_a_group_whose_pairs_all_show_one_person_is_left_out(picture):
+    table, images, _ = picture
+    sides = [np.array(table[f"subject{side}"]) for side in (1, 2)]
+    is_jade = np.array(table["group1"]) == "jade"
+    first = sides[0][is_jade][0]
+    kept = ~is_jade | (sides[0] == sides[1]) | (sides[0] == first) | (sides[1] == first)
+    few = {name: np.array(column)[kept] for name, column in table.items()}
+    results = audit(few, covariates=images, fmr=0.3, n_boot=5).results
+    assert answers(results)[0].left_out == ["jade"]
+    json.dumps([one.as_json() for one in answers(results)], allow_nan=False)
+
+
 def test_too_few_errors_are_said():
     table, images = columns(Planted(fnmr=0.001, fmr=0.0005), shift=0.0)
     results = audit(table, covariates=images, fmr=1e-3, n_boot=5).results
@@ -175,3 +187,70 @@ def test_an_answer_is_the_same_out_of_json():
     one = Answer("fmr", "", "FMR 1e-2", ["a"], [], [3], [9], ["x"], why="few")
     kept = json.dumps(one.as_json())
     assert json.dumps(Answer(**json.loads(kept)).as_json()) == kept
+
+
+def predictions(path, *, like, seed=0):
+    """3,000 predictions: pictures of group B are blurred, and errors grow with blur or with B."""
+    rng = np.random.default_rng(seed)
+    count = 3000
+    group, label = rng.integers(0, 2, (2, count))
+    blur = rng.normal(group)
+    strength = 0.9 * (group - 0.5) * 2 if like else 0.9 * blur
+    wrong = rng.random(count) < 1 / (1 + np.exp(2.2 - strength))
+    rows = zip(group, label, label ^ wrong, blur, strict=True)
+    lines = [
+        f"{k}.jpg,p{k // 2},{'mf'[y]},{'mf'[said]},{'AB'[g]},{b:.4f}"
+        for k, (g, y, said, b) in enumerate(rows)
+    ]
+    path.write_text("\n".join(["file,subject,gender,said,race,blur", *lines]))
+    return group, label, wrong, blur
+
+
+ATTRIBUTES = dict(
+    y_true="gender", y_pred="said", pos_label="f", sensitive_features="race", n_boot=20
+)
+
+
+def test_a_gap_of_an_attribute_model_is_told_apart(tmp_path):
+    path = tmp_path / "predictions.csv"
+    said = {}
+    for like in (False, True):
+        group, label, wrong, _ = predictions(path, like=like)
+        results = audit(path, covariate="blur", **ATTRIBUTES).results
+        said[like] = [answer.answer for answer in answers(results)]
+    assert said == {False: ["picture", "picture"], True: ["group", "group"]}
+    for name, kind in (("fpr", 0), ("fnr", 1)):
+        for place, letter in enumerate("AB"):
+            m = results.get(f"gender_{name}_as_found", race=letter)
+            rows = (group == place) & (label == kind)
+            assert m.value == pytest.approx(wrong[rows].mean(), abs=1e-6)
+            assert (m.n_errors, m.n) == (wrong[rows].sum(), rows.sum())
+    assert "clustered by person" in results.protocol["covariates"]["method"]
+    assert "false negatives" in sentences(results)[1].lower()
+
+
+def test_covariates_of_images_in_a_table_are_those_of_the_rows(tmp_path):
+    path, images = tmp_path / "predictions.csv", tmp_path / "images.csv"
+    *_, blur = predictions(path, like=False)
+    images.write_text("\n".join(["image,blur", *(f"{k}.jpg,{b:.4f}" for k, b in enumerate(blur))]))
+    one = audit(path, covariate="blur", **ATTRIBUTES).results
+    other = audit(path, covariates=images, **ATTRIBUTES).results
+    assert answers(one) == answers(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (dict(covariate="shoe"), "has no covariate 'shoe'"),
+        (dict(covariates="people"), "the predictions name no subjects"),
+    ],
+)
+def test_unfit_covariates_of_predictions_are_refused(tmp_path, change, said):
+    path, people = tmp_path / "predictions.csv", tmp_path / "people.csv"
+    predictions(path, like=False)
+    path.write_text(path.read_text().replace("file,subject", "file,whom", 1))
+    people.write_text("subject,age\np1,3\np2,4")
+    if "covariates" in change:
+        change = dict(covariates=people)
+    with pytest.raises(InputError, match=said):
+        audit(path, **change, **ATTRIBUTES)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from results_example import stale_levels
 
+from fairjax.audit import run
 from fairjax.audit.failures import failed_images, table, with_failures
 from fairjax.audit.loaded import Failures, Loaded
 from fairjax.core.comparisons import UNKNOWN
@@ -260,3 +262,45 @@ def test_what_systems_have_in_common_is_no_system():
     found = with_failures(replace(first, measures=both), attempts((0.03, 0.3)))
     assert [one.name for one in audited_systems(found)] == ["a", "b"]
     assert found.get("fta_equality_p_value_holm", across="race").value == pytest.approx(2 / 201)
+
+
+@pytest.mark.parametrize("most", [run.MOST_NAMELESS, 100])
+def test_what_data_would_show_is_reckoned_at_the_level_of_all_tests(monkeypatch, most):
+    """Two tests of error rates and one of failures: each at a third of 5 %, streamed or not."""
+    rng = np.random.default_rng(0)
+    scored = attempts((0.1, 0.2))
+    person, size = scored.subject[:, 0], len(scored)
+    other = person // 40 * 40 + (person + 1 + rng.integers(39, size=size)) % 40  # of the group
+    couple, mated = np.stack([person, other], axis=1), np.repeat([True, False], size)
+    more = Failures(  # none of the non-mated pairs, each of two images of its own
+        np.zeros(size, bool),
+        np.zeros(size, bool),
+        couple,
+        scored.group,
+        1000 + np.arange(2 * size).reshape(-1, 2),
+        ("image", "image"),
+    )
+    failures = scored.failures
+    scored = replace(
+        scored,
+        scores={"s": np.where(mated, 2, 0) + rng.normal(size=2 * size)},
+        mated=mated,
+        subject=np.concatenate([scored.subject, couple]),
+        group=np.tile(scored.group, (2, 1)),
+        fold=np.zeros(2 * size, int),
+        has_subjects=most > 100,
+        failures=replace(
+            failures,
+            **{
+                name: np.concatenate([getattr(failures, name), getattr(more, name)])
+                for name in ("failed", "mated", "subject", "group", "image")
+            },
+        ),
+    )
+    monkeypatch.setattr(run, "MOST_NAMELESS", most)
+    measured = run.measure(scored, run.Settings(fmrs=[0.1], resamples=20))
+    assert {c.tests for c in verdict(measured).claims} == {3}
+    assert stale_levels(measured) == []
+    alone = run.measure(replace(scored, failures=None), run.Settings(fmrs=[0.1], resamples=20))
+    name, place = "fnmr_detectable_ratio", {"across": "race", "at": "FMR 1e-1"}
+    assert measured.get(name, **place).value > alone.get(name, **place).value

@@ -18,7 +18,7 @@ def findings(**changes):
         sentences=["One reason.", "Another."],
         tables=[Table("Rates", ["what", "n"], ROWS, "A note.")],
         results=results,
-        pictures={"curve": '<svg width="3"><text>x</text></svg>'},
+        pictures={"curve": lambda: '<svg width="3"><text>x</text></svg>'},
     )
     return Findings(**{**settings, **changes})
 

@@ -1,4 +1,4 @@
-"""Files of bob.bio and of FHIBE's evaluation, as these tools write them."""
+"""Files of bob.bio, NIST's drivers, DeepFace and FHIBE's evaluation, as these tools write them."""
 
 import json
 
@@ -7,8 +7,9 @@ import pytest
 
 from fairjax import cli
 from fairjax.audit.api import audit
-from fairjax.audit.foreign import adopt, release_of
+from fairjax.audit.foreign import adopt, candidates_of, release_of
 from fairjax.audit.tables import InMemory, InputError
+from fairjax.core.results import load_results
 
 PEOPLE = 24
 GROUPS = "\n".join(["subject,race", *(f"p{p},{'xy'[p % 2]}" for p in range(PEOPLE))])
@@ -45,6 +46,20 @@ def test_score_files_of_bob_are_audited_as_they_are(tmp_path, columns, name, cap
     assert "False matches" in capsys.readouterr().out
 
 
+def test_score_files_of_bob_are_parts_of_a_merge_too(tmp_path):
+    half = len(lines(4)) // 2
+    (tmp_path / "people.csv").write_text(GROUPS)
+    line = ["--groups", str(tmp_path / "people.csv"), "--by", "race", "--fmr", "1e-1"]
+    for name, rows in (("scores-1", lines(4)[:half]), ("scores-2", lines(4)[half:])):
+        (tmp_path / name).write_text("\n".join(rows))
+        made = ["audit", str(tmp_path / name), "--partial", "--out", str(tmp_path / f"{name}-made")]
+        assert cli.main([*made, *line]) == 0
+    folders = [str(tmp_path / f"scores-{k}-made") for k in (1, 2)]
+    out = tmp_path / "audit"
+    assert cli.main(["audit", "--merge", *folders, "--out", str(out)]) == 0
+    assert load_results(out / "results.json").protocol["n"] == PEOPLE * PEOPLE * 2
+
+
 def test_a_score_that_is_nan_counts_as_a_failure(tmp_path, capsys):
     rows = lines(4)
     rows[5] = rows[5].rpartition(" ")[0] + " nan"
@@ -60,6 +75,93 @@ def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "scores-dev").write_text("a b c 0.5\na b 0.5\n")
     with pytest.raises(InputError, match="line 2: expected 4 fields"):
         adopt(tmp_path / "scores-dev")
+
+
+def test_text_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    (tmp_path / "scores-dev").write_bytes(b"a b c 0.5\n\xe9 b c 0.5\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        adopt(tmp_path / "scores-dev")
+
+
+MATCHES = """enrollTempl verifTempl simScore returnCode
+a_0.template b_1.template 0.25 0
+enrollTempl verifTempl simScore returnCode
+a_0.template a_1.template -1 2
+"""
+
+
+def test_match_lists_of_nists_driver_name_images_and_their_failures(tmp_path):
+    path = tmp_path / "match.log.0"
+    path.write_text(MATCHES)
+    table = adopt(path)
+    assert isinstance(table, InMemory)
+    assert table.table.to_pylist() == [
+        {"image1": "a_0", "image2": "b_1", "score": 0.25},
+        {"image1": "a_0", "image2": "a_1", "score": None},  # its return code says that it failed
+    ]
+    path.write_text(MATCHES.replace("simScore", "returnCode", 1))
+    assert adopt(path) == path  # another order of the columns is another format
+
+
+def test_two_images_and_a_score_are_a_match_list(tmp_path):
+    path = tmp_path / "match.txt"
+    path.write_text("a_0 b_1 0.25\na_0 a_1 0.75\n")
+    table = adopt(path)
+    assert isinstance(table, InMemory)
+    assert table.table.column_names == ["image1", "image2", "score"]
+    assert table.table["score"].to_pylist() == [0.25, 0.75]
+
+
+CANDIDATES = """searchId candidateRank searchRetCode isAssigned templateId score decision
+p_1 0 0 1 p_0 0.9 1
+p_1 1 0 1 q_0 0.2 1
+q_1 0 4 0  0 0
+q_1 1 4 0  0 0
+r_1 0 0 1 q_0 0.4 0
+r_1 1 0 0  0 0
+"""
+
+
+def test_candidate_lists_of_nists_driver_keep_a_row_of_searches_that_failed(tmp_path):
+    path = tmp_path / "search.0"
+    path.write_text(CANDIDATES)
+    table = candidates_of(path)
+    assert isinstance(table, InMemory)
+    assert [tuple(row.values()) for row in table.table.to_pylist()] == [
+        ("p_1", "p_0", 0.9, "0"),
+        ("p_1", "q_0", 0.2, "0"),
+        ("q_1", "", None, "1"),
+        ("r_1", "q_0", 0.4, "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "said"),
+    [
+        (adopt, MATCHES.replace(" 0.25 0", " 0.25"), "line 2: expected 4 fields between blanks"),
+        (adopt, MATCHES.replace("0.25", "high"), "line 2: simScore is 'high'"),
+        (candidates_of, CANDIDATES.replace(" 0.2 1", ""), "line 3: expected 7 fields"),
+    ],
+)
+def test_a_damaged_line_of_nists_driver_is_named(tmp_path, read, text, said):
+    (tmp_path / "log").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read(tmp_path / "log")
+
+
+def test_a_json_list_of_pairs_is_a_table_of_its_plain_values(tmp_path):
+    path = tmp_path / "pairs.json"
+    pair = {"img1_path": "a", "img2_path": "b", "distance": 0.4, "facial_areas": {"img1": {}}}
+    path.write_text(json.dumps([pair, {"distance": 0.5}]))
+    table = adopt(path)
+    assert isinstance(table, InMemory)
+    assert table.table.to_pylist() == [
+        {"img1_path": "a", "img2_path": "b", "distance": 0.4},
+        {"img1_path": None, "img2_path": None, "distance": 0.5},
+    ]
+    path.write_text('[{"distance": "x"}, {"distance": 0.5}]')
+    with pytest.raises(InputError, match="text in one row and none in another"):
+        adopt(path)
 
 
 def outputs(vectors):

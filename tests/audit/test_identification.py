@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fairjax.audit import galleries, identification
+from fairjax.audit.people import load_people
 from fairjax.core.errors import UserError
 
 
@@ -107,6 +108,34 @@ def test_candidate_lists_by_hand(tmp_path):
     assert found.results.get("seconds_median", at="candidate lists").value == 0.5
     assert found.results.get("seconds_p95", at="candidate lists", group="a").value == 0.7
     assert found.tables[-1].title == "Failures and times"
+
+
+def test_a_table_of_images_says_who_is_on_probes_and_candidates(tmp_path):
+    whole = galleries.from_candidates(write(tmp_path), "group", columns={}, gallery=None)
+    header, *rows = [line.split(",") for line in LIST.split()]
+    people, lines = {}, [["probe", "candidate_image", "score", "enrolled"]]
+    for row in rows:
+        of = dict(zip(header, row, strict=True))
+        people[of["probe"]] = (of["probe_subject"], of["group"])
+        candidate = of["candidate_subject"] and f"of_{of['candidate_subject']}"
+        people.setdefault(candidate, (of["candidate_subject"], "a"))
+        lines.append([of["probe"], candidate, of["score"], of["enrolled"]])
+    (tmp_path / "images.csv").write_text(
+        "\n".join(["image,subject,group", *(f"{k},{','.join(v)}" for k, v in people.items() if k)])
+    )
+    path = write(tmp_path, "\n".join(",".join(line) for line in lines))
+    settings = dict(columns={}, gallery=None, people=load_people(tmp_path / "images.csv"))
+    (found,), (wanted,) = (
+        galleries.from_candidates(path, "group", **settings).galleries,
+        whole.galleries,
+    )
+    for name in ("person", "group", "mated", "top", "found", "rank"):
+        np.testing.assert_array_equal(
+            getattr(found.searches, name), getattr(wanted.searches, name), name
+        )
+    path.write_text(path.read_text().replace("of_bea", "of_eve"))
+    with pytest.raises(UserError, match="lacks 1 image, such as 'of_eve'"):
+        galleries.from_candidates(path, "group", **settings)
 
 
 def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):

@@ -142,6 +142,8 @@ def test_groups_come_from_a_table_of_people_and_meet(tmp_path):
         load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X", "b,X"))
     with pytest.raises(InputError, match="the race of 'c' is empty"):
         load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X", "c,"))
+    with pytest.raises(InputError, match="the race of 'c' is 'nan', which says .*--group-names"):
+        load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X", "c,nan"))
 
 
 def test_images_lead_to_people_and_groups(tmp_path):
@@ -236,7 +238,7 @@ def test_decisions_are_one_and_nought(tmp_path, accept, words, score):
         (["a", "b", "c"], {"accept": ["a"]}, "verdict holds 'a', 'b', 'c'; name all that accept"),
         (["a", "b", "b"], {"accept": ["x"]}, "it holds 'a', 'b'"),
         (["a", "", "b"], {"accept": ["a"]}, "data row 2: verdict is empty; --failures counts"),
-        (["a", "nan", "b"], {"accept": ["a"]}, "data row 2: verdict is empty"),
+        (["a", "nan", "b"], {"accept": ["a"]}, "data row 2: verdict is 'nan', which says nothing;"),
     ],
 )
 def test_decisions_that_nobody_can_read_are_refused(tmp_path, words, asked, said):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairjax.audit import partial
+from fairjax.audit import partial, streaming
 from fairjax.audit.layout import Asked
 from fairjax.audit.predictions import Columns
 from fairjax.audit.request import Request, measure, write_partial
@@ -183,6 +183,13 @@ def test_parts_of_other_options_are_refused_in_a_line(tmp_path, more, said):
         list(partial.merge(folders, command=""))
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert str(folders[1]) in str(caught.value)
+
+
+def test_large_tables_are_parts_of_one_only_where_that_is_said(tmp_path, monkeypatch):
+    paths = split(tmp_path, lines(), 2)
+    monkeypatch.setattr(streaming, "STREAM_BYTES", 1)
+    with pytest.raises(UsageError, match="if they are parts of one table, say --stream"):
+        list(measure(request(paths)))
 
 
 def test_the_same_table_twice_is_refused(tmp_path):

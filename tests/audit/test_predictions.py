@@ -7,10 +7,12 @@ from fairlearn.metrics import (
     equalized_odds_difference,
     true_positive_rate_difference,
 )
+from results_example import stale_levels
 
 from fairjax.audit.layout import Asked
 from fairjax.audit.predictions import Columns, audit_predictions, positive_class
 from fairjax.audit.tables import InputError
+from fairjax.core.verdict import verdict
 
 GOOD = "subject,race,label,said,chance\n" + "".join(
     f"p{k // 2},{'XYZ'[k % 3]},{k % 2},{(k % 2) ^ (k % 5 == 0)},{0.2 + 0.1 * (k % 7)}\n"
@@ -240,6 +242,32 @@ def test_no_answer_is_counted_by_group_in_a_note(tmp_path):
     assert results.get("label_accuracy").n == 37
     everyone = results.get("label_accuracy_of_all")
     assert (everyone.value, everyone.n) == (pytest.approx(37 / 40), 40)
+
+
+@pytest.mark.parametrize(("columns", "tests"), [({}, 3), ({"no_answer": ["none"]}, 5)])
+def test_what_decisions_would_show_is_reckoned_at_the_level_of_all_tests(tmp_path, columns, tests):
+    rng = np.random.default_rng(0)
+    label = rng.integers(2, size=400)
+    said = np.where(rng.random(400) < 0.8, label, 1 - label).astype(str)
+    said[:: 9 if columns else 500] = "none"  # the first is none; that alone is not read
+    start = 0 if columns else 1
+    text = "race,label,said\n" + "".join(
+        f"{'XY'[k % 2]},{label[k]},{said[k]}\n" for k in range(start, 400)
+    )
+    results = results_of(tmp_path, text, **columns)
+    assert {c.tests for c in verdict(results).claims} == {tests}
+    assert stale_levels(results) == []
+
+
+def test_what_numbers_would_show_is_reckoned_at_the_level_of_both_tests(tmp_path):
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 60, 80)
+    text = "race,label,said\n" + "".join(
+        f"{'XY'[k % 2]},{age[k]},{age[k] + rng.normal(0, 5):.2f}\n" for k in range(80)
+    )
+    results = results_of(tmp_path, text, regression=True)
+    assert {c.tests for c in verdict(results).claims} == {2}
+    assert stale_levels(results) == []
 
 
 def test_numbers_are_measured_by_their_errors(tmp_path):

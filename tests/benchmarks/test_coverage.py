@@ -24,7 +24,8 @@ def lines(*arguments: str) -> list[dict[str, Any]]:
 
 def test_the_fast_mode_runs_every_case() -> None:
     found = lines("--fast")
-    assert {line["case"] for line in found} >= {"fmr_rare_unequal", "group_at_fmr", "tests"}
+    cases = {"fmr_rare_unequal", "group_at_fmr", "tests", "failures"}
+    assert {line["case"] for line in found} >= cases
     assert all(line["repetitions"] == 2 for line in found)
 
 

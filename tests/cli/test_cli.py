@@ -123,11 +123,22 @@ def test_keys_of_a_config_are_handed_over_to_verbs_that_have_one(monkeypatch):
         verb.add_argument("--config")
         verb.set_defaults(run=lambda arguments: seen.update(vars(arguments)))
 
-    monkeypatch.setattr(cli, "VERBS", (argparse.Namespace(add=add),))
+    monkeypatch.setattr(cli, "VERBS", {"look": argparse.Namespace(add=add)})
     assert cli.main(["look", "--config", "x.py", "--config.seed=3", "--config.train.steps=4"]) == 0
     assert seen["overrides"] == ["--config.seed=3", "--config.train.steps=4"]
     with pytest.raises(SystemExit):
         cli.main(["look", "--config", "x.py", "--config.seed=3", "--other"])
+
+
+def test_the_parser_of_another_verb_is_not_built(monkeypatch):
+    def add(verbs):
+        raise AssertionError("built")
+
+    monkeypatch.setitem(cli.VERBS, "study", argparse.Namespace(add=add))
+    with pytest.raises(SystemExit):
+        cli.main(["threshold", "--help"])
+    with pytest.raises(AssertionError, match="built"):
+        cli.main(["--help"])  # which lists all verbs
 
 
 @pytest.mark.parametrize("module", ["fairjax", "fairjax.cli"])

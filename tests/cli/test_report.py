@@ -121,6 +121,15 @@ def test_figures_and_tables_of_an_audit_are_exported(audited, tmp_path, capsys):
     assert "(svg, tex)" in capsys.readouterr().out
 
 
+def test_figures_and_tables_of_a_run_are_exported(folder, tmp_path, capsys):
+    assert main(["report", str(folder)]) == 0
+    line = ["report", str(folder), "--export", str(tmp_path / "new"), "--as", "svg,csv"]
+    assert main(line) == 0
+    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".svg", ".csv"}
+    text = "".join(path.read_text() for path in (tmp_path / "new").glob("*.csv"))
+    assert "75.0" in text
+
+
 def test_the_pages_of_an_audit_are_written_again(audited, capsys):
     before = {name: (audited / name).read_bytes() for name in ("report.html", "summary.html")}
     assert main(["report", str(audited), "--tables"]) == 0

@@ -11,13 +11,22 @@ from fairjax.config import (
     parse_arg,
     suggest_key,
     validate,
+    validate_devices,
 )
+from fairjax.config.bind import bind_settings
+from fairjax.core.settings import EvalSettings, TrainSettings
 
 
 def changed(path, value):
     config = base_config()
     config.update_from_flattened_dict({path: value})
     return config
+
+
+def validate_on(device_count, config):
+    train = bind_settings(TrainSettings, config.train, "config.train")
+    evaluation = bind_settings(EvalSettings, config.eval, "config.eval")
+    validate_devices(train, evaluation, device_count)
 
 
 def test_parse_arg_reads_words_and_values():
@@ -40,7 +49,8 @@ def test_parse_arg_refuses_what_it_does_not_know(arg, said):
 
 def test_base_config_is_valid_and_locked():
     config = base_config()
-    validate(config, device_count=4)
+    validate(config)
+    validate_on(4, config)
     with pytest.raises(AttributeError):
         config.train.epoch = 3
 
@@ -68,19 +78,19 @@ def test_validate_names_the_key_and_what_to_type(path, value, said):
 
 def test_the_shards_of_a_head_divide_the_devices():
     config = changed("train.head_shards", 2)
-    validate(config, device_count=4)
+    validate_on(4, config)
     with pytest.raises(ConfigError, match="train.head_shards=2 must be a divisor of the 3 devices"):
-        validate(config, device_count=3)
+        validate_on(3, config)
 
 
 def test_a_batch_must_divide_over_devices_and_micro_batches():
     config = changed("train.batch_size", 10)
     validate(config)
     with pytest.raises(ConfigError, match="multiple of the 4 devices; try 12"):
-        validate(config, device_count=4)
+        validate_on(4, config)
     config.train.update(batch_size=12, accumulate=2)
     with pytest.raises(ConfigError, match="4 devices times 2 micro-batches; try 16"):
-        validate(config, device_count=4)
+        validate_on(4, config)
 
 
 def test_a_persons_images_stay_together_in_one_batch_that_nothing_else_balances():

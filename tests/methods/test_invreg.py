@@ -11,6 +11,7 @@ from grouped_example import (
     value_and_gradient,
 )
 
+from fairjax.core.types import EXTENSION
 from fairjax.losses import ArcFace
 from fairjax.losses.invariant import learn_partition, partition_objective
 from fairjax.methods import METHODS
@@ -27,11 +28,11 @@ def build(**settings):
 
 def with_partition(model_state, soft, learned):
     partition = {
-        **model_state["partition"],
+        **model_state[EXTENSION],
         "soft": jnp.asarray(soft, jnp.float32),
         "learned": jnp.asarray(learned, jnp.float32),
     }
-    return {**model_state, "partition": partition}
+    return {**model_state, EXTENSION: partition}
 
 
 def test_the_penalty_is_that_of_the_logits_by_another_route(key):
@@ -70,18 +71,18 @@ def test_partitions_are_learned_after_their_epochs_from_what_the_loss_collected(
     state = aux.model_state
     # Six people, two images each: person k stands in rows k and k + 6, both of parity k.
     np.testing.assert_array_equal(
-        state["partition"]["counts"], [[2, 0, 2, 0, 2, 0], [0, 2, 0, 2, 0, 2]]
+        state[EXTENSION]["counts"], [[2, 0, 2, 0, 2, 0], [0, 2, 0, 2, 0, 2]]
     )
     batch = {name: jnp.roll(x, 1, axis=0) if x.ndim else x for name, x in batch.items()}
     state = jax.jit(method.loss)(params, state, batch, key)[1].model_state
-    np.testing.assert_array_equal(state["partition"]["counts"], 2)
+    np.testing.assert_array_equal(state[EXTENSION]["counts"], 2)
     params_after, early = jax.jit(method.after_epoch)(params, state, jnp.int32(2))
     jax.tree.map(np.testing.assert_array_equal, params, params_after)
-    np.testing.assert_array_equal(early["partition"]["learned"], 0)
-    np.testing.assert_array_equal(early["partition"]["sums"], 0)  # an epoch begins anew
+    np.testing.assert_array_equal(early[EXTENSION]["learned"], 0)
+    np.testing.assert_array_equal(early[EXTENSION]["sums"], 0)  # an epoch begins anew
     _, first = jax.jit(method.after_epoch)(params, state, jnp.int32(1))
-    np.testing.assert_array_equal(first["partition"]["learned"], [1, 0])
-    soft = np.asarray(first["partition"]["soft"])
+    np.testing.assert_array_equal(first[EXTENSION]["learned"], [1, 0])
+    soft = np.asarray(first[EXTENSION]["soft"])
     np.testing.assert_allclose(soft.sum(axis=2), 1, rtol=1e-5)
     assert np.abs(soft[0] - 0.5).max() > 0.3
     np.testing.assert_array_equal(soft[1], 0.5)

@@ -104,3 +104,10 @@ def test_a_group_without_errors_is_refused():
     error, group, x, subject = drawn()
     with pytest.raises(ValueError, match="each group needs"):
         standardise(error & (group == 1), group, x[:, None], dyads(subject))
+
+
+def test_a_group_whose_pairs_all_share_a_person_is_refused():
+    error, group, x, subject = drawn()
+    subject[group == 1, 0] = 23
+    with pytest.raises(ValueError, match="no person in common"):
+        standardise(error, group, x[:, None], dyads(subject))

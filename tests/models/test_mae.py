@@ -37,6 +37,13 @@ def test_the_number_of_parameters_is_the_published_one(key, size, decoder, total
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == total
 
 
+def test_a_decoder_whose_heads_do_not_divide_its_width_is_refused(key):
+    images, selection = jnp.zeros((1, 32, 32, 3)), select(jnp.zeros((1, 16)), ratio=0.75)
+    init = partial(autoencoder(decoder=(8, 1, 7)).init, train=False)
+    with pytest.raises(ValueError, match="decoder_dim=8 must be a multiple of decoder_heads=7"):
+        jax.eval_shape(init, key, images, selection)
+
+
 def test_the_guess_depends_on_kept_patches_alone(key):
     model = autoencoder()
     images = jax.random.normal(key, (2, 32, 32, 3))

@@ -139,3 +139,8 @@ def test_a_perturbed_spectrum_has_some_components_removed_or_some_raised(key):
     assert (gain >= 0).all()
     assert (gain.max(axis=(1, 2)) <= top + 1e-5).all()
     assert (gain.max(axis=(1, 2)) > 0.5 * top).all()
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="dim=15 must be a multiple of heads=2"):
+        shapes(TFC(**SMALL | {"dim": 15}), 32)

@@ -1,5 +1,7 @@
 """The machine behind every gap: what it says of groups without errors, of ties, of equal groups."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,14 @@ def test_the_primary_test_says_what_it_would_find_and_nothing_without_errors():
     (nothing,) = gaps.equality_test(BLANK, rates([0.0, 0.0, 0.0]), SETTING)
     assert nothing.measure.value is None and "no group has an error" in nothing.measure.note
     assert gaps.equality_test(BLANK, rates([0.1, 0.2, 0.3], known=False), SETTING) == []
+
+
+def test_the_people_needed_are_those_of_every_group_and_not_of_a_tiny_one():
+    part = rates([0.1, 0.1, 0.12])
+    people = [4, 300, 300]
+    measures = [replace(m, n_clusters=n) for m, n in zip(part.measures, people, strict=True)]
+    known = Known(part.known.pooled, np.array(people, float))
+    part = replace(part, measures=measures, known=known)
+    found = {n.measure.name: n.measure.value for n in gaps.equality_test(BLANK, part, SETTING)}
+    even = Known(known.pooled, np.full(3, found["fpr_people_needed"]))
+    assert even.power(2.0, alpha=SETTING.alpha, seed=1) == pytest.approx(0.8, abs=0.03)

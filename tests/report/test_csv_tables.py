@@ -4,7 +4,7 @@ import pytest
 from verification_example import GROUPS, HOSTILE, verification_example
 
 from fairjax.core.results import Measure, Results, Table
-from fairjax.report.csv_tables import safe_cell, write_csv, write_tables
+from fairjax.report.csv_tables import renew_tables, safe_cell, write_csv
 
 
 def rows_of(path):
@@ -80,10 +80,10 @@ def test_a_file_is_whole_or_the_old_one_stays(tmp_path, monkeypatch):
 
 def test_tables_of_an_earlier_result_do_not_stay_beside_the_new_ones(tmp_path):
     old = [Table("Old", ["a"], [["1"]]), Table("Older", ["a"], [["2"]])]
-    write_tables(tmp_path, old)
+    renew_tables(tmp_path, old)
     for name in ("table-of-mine.csv", "notes.csv"):
         (tmp_path / name).write_text("mine")
-    (written,) = write_tables(tmp_path, [Table("New", ["a"], [["3"]])])
+    (written,) = renew_tables(tmp_path, [Table("New", ["a"], [["3"]])])
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["notes.csv", "table-1-new.csv", "table-of-mine.csv"]
     assert written.name == "table-1-new.csv"

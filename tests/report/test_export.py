@@ -2,13 +2,14 @@
 
 import io
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 from verification_example import HOSTILE, verification_example
 
-from fairjax.core.results import Table
+from fairjax.core.results import Results, Table
 from fairjax.report.export import export, latex
 
 TABLE = Table("A & B_c", ["rate", "50 %"], [["≥ 1", "{x}\\y"], ["a~b^c", "#1 $2"]], "note: 100 %")
@@ -20,6 +21,12 @@ def folder(tmp_path_factory):
     written = export(folder, verification_example(), [TABLE], ["svg", "png", "pdf", "csv", "tex"])
     assert sorted(folder.iterdir()) == sorted(written)
     return folder
+
+
+def test_other_files_of_the_folder_stay(tmp_path):
+    (tmp_path / "table-1-mine.csv").write_text("mine")
+    export(tmp_path, Results("verification", {}, [], {}, [], {}), [TABLE], ["csv"])
+    assert (tmp_path / "table-1-mine.csv").read_text() == "mine"
 
 
 def test_every_figure_is_there_in_each_format(folder):
@@ -61,6 +68,18 @@ def test_latex_escapes_what_latex_reads():
     assert "\n" not in latex(Table("x", [HOSTILE], [["a\nb"]])).split("\\hline")[2].strip()
 
 
+def test_latex_rows_may_begin_with_a_bracket_or_a_star():
+    text = latex(Table("Ages", ["age", "n"], [["[18, 30)", "1"], ["* few", "<30"]]))
+    assert "{[}18, 30) & 1 " in text and "{*} few & $<$30 " in text
+
+
 def test_only_what_is_asked_for_is_written(tmp_path):
     export(tmp_path / "new", verification_example(), [TABLE], ["tex"])
     assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".tex"}
+
+
+def test_every_file_of_a_smoke_test_says_so(tmp_path):
+    provenance = {"command": "python -m fairjax.main --config quickstart:smoke", "dataset": "lfw"}
+    results = replace(verification_example(), provenance=provenance)
+    for path in export(tmp_path, results, [TABLE], ["svg", "csv", "tex"]):
+        assert "Smoke test" in path.read_text(), path

@@ -8,7 +8,7 @@ from html_page import Page
 from results_example import example_results
 from verification_example import HOSTILE, verification_example
 
-from fairjax.core.results import Results
+from fairjax.core.results import Measure, Results
 from fairjax.report.one_page import one_page, write_one_page
 
 JARGON = ("p-value", "p ", "FNMR", "interval", "bootstrap", "hypothesis", "Holm", "σ")
@@ -48,6 +48,29 @@ def test_its_words_are_those_of_everybody(results):
 def test_an_operating_point_is_said_in_plain_words(shown):
     said = " ".join(one_page(shown, title="It").tested)
     assert "of all comparisons of two different people, 1 in" in said and "FMR" not in said
+
+
+def test_an_operating_point_over_all_pairs_keeps_its_name(shown):
+    measures = [replace(m, at=m.at and f"{m.at} of all pairs") for m in shown.measures]
+    said = " ".join(one_page(replace(shown, measures=measures), title="It").tested)
+    assert re.search(r"FMR 1e-\d of all pairs", said)
+
+
+def test_images_of_failures_are_no_comparisons(shown):
+    (attribute,) = {
+        name for m in shown.measures for name in m.group if not name.startswith("other")
+    }
+    groups = [{}, *({attribute: name} for name in shown.protocol["groups"])]
+    failures = [Measure("fta", 0.1, "fraction", 1234, group) for group in groups]
+    more = replace(shown, measures=[*shown.measures, *failures])
+    tested = one_page(shown, title="It").tested
+    assert tested == one_page(more, title="It").tested
+    assert any("comparisons of two pictures" in line for line in tested)
+
+
+def test_a_mean_error_is_large_not_often():
+    said = [one for one in one_page(example_results(), title="It").errors if "years" in one]
+    assert said and all("largest for" in one and "often" not in one for one in said)
 
 
 def test_few_errors_and_what_no_audit_of_scores_sees_are_missing(shown):

@@ -29,3 +29,12 @@ def test_the_same_people_are_pointed_to_the_paired_test(tmp_path):
     one = verification_example()
     same = replace(one, provenance={"pairs": "sha256:1"})
     assert "--paired" in page_of(tmp_path, same, same)
+
+
+def test_each_of_several_systems_has_its_own_numbers_and_figures(tmp_path):
+    both = verification_example(systems=("alpha", "beta"))
+    text = page_of(tmp_path, both, both)
+    assert text.count('class="plot"') == 8  # two rates of two systems, on two sides
+    page = Page(text)
+    for system in ("alpha", "beta"):
+        assert f"{system}: everyone" in page.text and f"{system}: False matches" in page.text

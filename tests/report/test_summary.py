@@ -162,6 +162,15 @@ def test_people_needed_are_rounded_up_and_compared_with_the_smallest_group(neede
     assert summarise(audit({"a": 0.004, "b": 0.001}, more, p=0.3)).sentences[-1] == said
 
 
+def test_a_small_group_beside_large_ones_is_no_lack_where_the_ratio_would_be_shown():
+    more = [
+        across("fmr_people_needed", 90.0, "count"),
+        across("fmr_detectable_ratio", 1.9, "ratio"),
+    ]
+    found = summarise(audit({"a": 0.004, "b": 0.001}, *more, p=0.3))
+    assert found.sentences[-1] == "These people are enough to settle a factor of 2."
+
+
 def test_data_that_would_miss_any_ratio_are_too_few():
     more = across("fmr_detectable_ratio", None, "ratio")
     found = summarise(audit({"a": 0.004, "b": 0.001}, more, p=0.3))

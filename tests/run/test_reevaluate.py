@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from fairjax.config import ConfigError, benchmark, load, protocol
 from fairjax.interop import to_iresnet, write_tensors
 from fairjax.run import reevaluate
 from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
+from fairjax.run.experiment import run_experiment
 from fairjax.run.score import read_predictions, score
 from fairjax.run.workdir import WorkdirError
 
@@ -22,10 +22,8 @@ TINY = Path(__file__).parents[1] / "configs" / "tiny_faces.py"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run of twelve steps."""
-    from fairjax import main
-
     folder = tmp_path_factory.mktemp("trained") / "run"
-    assert main.run(load(str(TINY)), folder) == 0
+    assert run_experiment(build_run(load(str(TINY))), folder) == 0
     return folder
 
 
@@ -41,7 +39,7 @@ def other_pairs():
 
 def settings_on(config, source):
     """The settings of an evaluation of `source` on a config's data."""
-    return build_run(ConfigDict(reevaluate.merged(config.to_dict(), source)))
+    return reevaluate.evaluation_settings(config.to_dict(), source)
 
 
 def contents(folder):
@@ -83,9 +81,9 @@ def test_other_pairs_and_another_protocol_go_to_a_folder_of_their_own(run):
 def test_the_model_is_the_runs_whatever_the_config_says(run):
     config = other_pairs()
     config.backbone.width = 8
-    merged = reevaluate.merged(config.to_dict(), run)
-    assert merged["backbone"]["width"] == 4
-    assert tuple(merged["eval"]["protocol"]["fmrs"]) == (0.2,)
+    settings = settings_on(config, run)
+    assert settings.backbone.width == settings.tree["backbone"]["width"] == 4
+    assert tuple(settings.scoring.settings.fmrs) == (0.2,)
 
 
 def test_public_weights_are_evaluated_as_the_run_they_came_from(run, tmp_path):
@@ -121,7 +119,7 @@ def test_another_run_in_the_same_folder_is_refused(run, tmp_path):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(WorkdirError, match=r"config.json"):
-        reevaluate.merged(load(str(TINY)).to_dict(), tmp_path)
+        settings_on(load(str(TINY)), tmp_path)
 
 
 def test_from_python_the_numbers_are_those_of_the_command(run, tmp_path):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fairjax.core.settings import SensitivitySettings
 from fairjax.core.types import Target
 from fairjax.data.dataset import Examples
 from fairjax.methods import METHODS
@@ -54,20 +55,18 @@ def scene():
 
 def gathered(scene, mesh=None, **changes):
     backbone, method, variables, examples, _ = scene
-    settings = dict(source="cls", last_layer=False, correct_only=False, symmetrise=False) | changes
     return collect(
         backbone=backbone,
         method=method,
         variables=variables,
         preprocess=preprocess,
         examples=examples,
-        attribute="race",
         values=3,
         mesh=mesh or sharding.make_mesh(),
         batch_size=8,
         image_size=SIZE,
         cache_mb=16,
-        **settings,
+        settings=SensitivitySettings(attribute="race", **changes),
     )
 
 
@@ -98,12 +97,12 @@ def test_maps_by_value_use_that_values_images_and_nobody_has_none(scene):
     assert np.isnan(found.by_value[2]).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"last_layer": True}, {"symmetrise": True}])
+@pytest.mark.parametrize("changes", [{}, {"layers": "last"}, {"symmetrise": True}])
 def test_the_noise_is_how_much_each_image_moves_a_values_difference_from_everyone(scene, changes):
     found, attention = gathered(scene, **changes), by_hand(scene)
     race = scene[3].labels["race"]
     weights = attention[:, :, :, 0, 1:].mean(axis=2)  # [images, layers, patches]
-    weights = weights[:, -1] if "last_layer" in changes else weights.sum(axis=1)
+    weights = weights[:, -1] if "layers" in changes else weights.sum(axis=1)
     weights = symmetrised(weights) if "symmetrise" in changes else weights
     size = weights.sum(axis=1, keepdims=True)
     everyone = (weights - found.overall * size) / size.sum()
@@ -116,7 +115,7 @@ def test_the_noise_is_how_much_each_image_moves_a_values_difference_from_everyon
 
 
 def test_only_images_that_are_classified_rightly_count_when_asked(scene):
-    found = gathered(scene, correct_only=True)
+    found = gathered(scene, images="correct")
     _, method, variables, examples, batch = scene
     decided = np.asarray(method.predict(variables, batch)["prob_race"].argmax(axis=1))
     right = decided == examples.labels["race"]
@@ -149,7 +148,7 @@ def test_patches_can_be_asked_instead_of_the_class_token():
 
 
 def test_the_last_layer_alone(scene):
-    found = gathered(scene, last_layer=True)
+    found = gathered(scene, layers="last")
     np.testing.assert_allclose(found.overall, gathered(scene).by_layer[-1], rtol=1e-6)
 
 

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from fairjax import main
 from fairjax.config import ConfigError, load, method, task, vit
 from fairjax.core.results import load_results
 from fairjax.core.settings import InputSettings
@@ -23,7 +23,8 @@ from fairjax.data.dataset import DataError, Dataset
 from fairjax.run import train
 from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
-from fairjax.run.prepare import check_balance, check_labels, dry_run, targets_of
+from fairjax.run.experiment import run_experiment
+from fairjax.run.prepare import check_balance, check_batch, check_labels, dry_run, targets_of
 from fairjax.run.progress import read_metrics
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
@@ -321,6 +322,16 @@ def test_a_label_outside_its_range_is_an_error_before_the_first_step():
         check_labels(settings, bad)
 
 
+def test_a_batch_of_more_than_all_images_is_refused():
+    settings, dataset = ready(tiny_config())
+    check_batch(settings, dataset)
+    images = len(dataset.splits["train"])
+    train = replace(settings.train, batch_size=images + 1)
+    words = f"{images + 1} is more than the {images} training images"
+    with pytest.raises(ConfigError, match=words):
+        check_batch(replace(settings, train=train), dataset)
+
+
 def test_training_is_balanced_by_a_class_of_the_data_or_not_at_all():
     _, dataset = ready(tiny_config())
     for name in ("", "group", "gender"):
@@ -335,7 +346,7 @@ def test_one_task_of_age_bins_runs_to_its_table(tmp_path):
     config = tiny_config(**{"train.epochs": 0.3, "train.best_metric": "age_bin_loss"})
     edges = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
     config.method.tasks = ConfigDict(dict(age_bin=task("bins", "age", edges=edges)))
-    assert main.run(config, tmp_path) == 0
+    assert run_experiment(build_run(config), tmp_path) == 0
     results = load_results(tmp_path / "results.json")
     assert results.protocol["tasks"] == ["age_bin"]
     assert results.get("age_bin_weighted_f1_std", across="group").ddof == 1

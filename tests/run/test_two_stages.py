@@ -10,8 +10,9 @@ from run_folder import write_run
 
 from fairjax.config import load
 from fairjax.core.results import load_results
-from fairjax.main import run
+from fairjax.run.build import build_run
 from fairjax.run.checkpoint import read_variables
+from fairjax.run.experiment import run_experiment
 from fairjax.run.gradcam import pair_picture
 
 
@@ -23,7 +24,7 @@ def test_pfe_keeps_the_backbone_it_starts_from_and_is_measured_by_likelihood(tmp
     config.backbone = ConfigDict(json.loads((first / "config.json").read_text())["backbone"])
     config.input.image_size = PIXELS
     config.init.run = str(first)
-    assert run(config, second) == 0
+    assert run_experiment(build_run(config), second) == 0
     results = load_results(second / "results.json")
     assert results.protocol["scorer"] == "mls"
     assert results.get("accuracy").value is not None

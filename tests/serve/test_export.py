@@ -147,12 +147,12 @@ def test_a_check_notices_other_weights(runs, tmp_path, capsys):
         lambda x: x * 1.01 + 0.01, variables["params"]["backbone"]
     )
     other = run.__class__(**{**vars(run), "variables": variables})
-    assert exporting.check(other, load(path)) > exporting.TOLERANCE
+    assert exporting.largest_difference(other, load(path)) > exporting.TOLERANCE
 
 
 def test_a_file_that_differs_is_not_kept(runs, tmp_path, capsys, monkeypatch):
     out = tmp_path / "m.stablehlo"
-    monkeypatch.setattr(exporting, "check", lambda run, model: float("nan"))
+    monkeypatch.setattr(exporting, "largest_difference", lambda run, model: float("nan"))
     line = ["export", str(runs / "vit"), "--to", "stablehlo", "--out", str(out), "--check"]
     assert main(line) == 1
     assert "was deleted" in capsys.readouterr().err and not [*tmp_path.iterdir()]

@@ -1,4 +1,4 @@
-"""Any .onnx embedder: what it takes is found or told, and what is none is refused in one line."""
+"""Any .onnx embedder: what it takes is found or stated, and what is none is refused in one line."""
 
 import json
 
@@ -7,8 +7,8 @@ import onnx_graphs as graphs
 import pytest
 
 from fairjax.serve import ModelError, load
-from fairjax.serve.load import load_told
-from fairjax.serve.onnx_file import METADATA, Told
+from fairjax.serve.load import load_with_notes
+from fairjax.serve.onnx_file import METADATA, OnnxInput
 
 
 def pictures(n=5, size=graphs.SIZE):
@@ -41,8 +41,8 @@ def test_a_graph_that_scales_its_pixels_gets_them_as_they_are(tmp_path):
 
 
 def test_flags_win(tmp_path):
-    told = Told(colour="BGR", mean=(10.0,), std=(20.0,), size=(8, 8), layout="NCHW")
-    model, _ = load_told(graphs.embedder(tmp_path / "m.onnx", size="s"), told=told)
+    stated = OnnxInput(colour="BGR", mean=(10.0,), std=(20.0,), size=(8, 8), layout="NCHW")
+    model, _ = load_with_notes(graphs.embedder(tmp_path / "m.onnx", size="s"), stated=stated)
     images = pictures()
     np.testing.assert_allclose(
         model.embed(images),
@@ -73,16 +73,16 @@ def test_weights_beside_the_file_are_read_and_hashed(tmp_path):
 
 
 def test_half_precision_is_said_and_close(tmp_path):
-    model, notes = load_told(graphs.embedder(tmp_path / "m.onnx", half=True))
+    model, notes = load_with_notes(graphs.embedder(tmp_path / "m.onnx", half=True))
     assert len(notes) == 1 and "half precision" in notes[0]
     images = pictures()
     found, whole = model.embed(images), graphs.expected(images)
     assert 0 < np.abs(found - whole).max() < 0.02 * np.abs(whole).max()
 
 
-def refused(path, **told):
+def refused(path, **stated):
     with pytest.raises(ModelError) as caught:
-        load_told(path, told=Told(**told))
+        load_with_notes(path, stated=OnnxInput(**stated))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -126,7 +126,7 @@ def test_what_our_export_says_of_itself_is_taken_and_not_overruled(tmp_path):
     expected = graphs.expected(pictures(), mean=0, std=1)
     np.testing.assert_allclose(model.embed(pictures()), expected, rtol=1e-4, atol=0.1)
     assert "leave the input flags out" in refused(made(OWN), colour="BGR")
-    assert load_told(made(OWN), told=Told(resizes=True))[0].preprocessing.resizes
+    assert load_with_notes(made(OWN), stated=OnnxInput(resizes=True))[0].preprocessing.resizes
     for name in OWN:
         if name == "preprocessing":
             continue

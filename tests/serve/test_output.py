@@ -13,8 +13,8 @@ from fairjax.core.comparisons import Pairs
 from fairjax.data.phantom.benchmark import PhantomPairs
 from fairjax.serve import Model, load
 from fairjax.serve.colour import order_warning
-from fairjax.serve.load import load_told
-from fairjax.serve.onnx_file import Told
+from fairjax.serve.load import load_with_notes
+from fairjax.serve.onnx_file import OnnxInput
 from fairjax.serve.output import predicted, write_embeddings, write_predictions
 from fairjax.serve.sources import of_benchmark
 from fairjax.serve.stream import Outcome, run_over
@@ -36,8 +36,8 @@ def path(tmp_path):
     return graphs.embedder(tmp_path / "m.onnx", graphs.weights(size=SIZE), size=SIZE)
 
 
-def embedded(path, people, out, **told):
-    model, _ = load_told(path, told=Told(**told))
+def embedded(path, people, out, **stated):
+    model, _ = load_with_notes(path, stated=OnnxInput(**stated))
     outcome = run_over(model, people, out, batch_size=32)
     write_embeddings(out, model, people, outcome)
     return outcome
@@ -83,8 +83,8 @@ def test_the_pairs_and_folds_are_the_benchmarks(path, people, tmp_path):
 
 
 def test_a_diff_names_another_preprocessing(path, people, tmp_path, capsys):
-    for name, told in (("one", {}), ("other", {"mean": (0.0,), "colour": "BGR"})):
-        embedded(path, people, tmp_path / f"{name}.npz", **told)
+    for name, stated in (("one", {}), ("other", {"mean": (0.0,), "colour": "BGR"})):
+        embedded(path, people, tmp_path / f"{name}.npz", **stated)
         line = ["audit", str(tmp_path / f"{name}.npz"), "--fmr", "0.1", "--bootstrap", "20"]
         assert main([*line, "--out", str(tmp_path / name)]) == 0
     capsys.readouterr()
@@ -150,8 +150,8 @@ def test_a_model_that_expects_bgr_is_noticed_on_mated_pairs(tmp_path):
     people = replace(people, read=images.__getitem__, names=np.arange(20).astype(str), pairs=pairs)
     said = order_warning(load(path), people)
     assert "BGR tells people apart better" in said and "\n" not in said
-    model, _ = load_told(path, told=Told(colour="BGR"))
-    assert order_warning(model, people) == ""  # told, so that nothing is assumed
+    model, _ = load_with_notes(path, stated=OnnxInput(colour="BGR"))
+    assert order_warning(model, people) == ""  # stated, so that nothing is assumed
     assert order_warning(load(path), replace(people, pairs=None)) == ""
 
 

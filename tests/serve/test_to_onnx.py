@@ -33,6 +33,11 @@ def max_pool(x):
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 2, 2, 1), padding)
 
 
+def max_pool_over_padded_channels(x):
+    padding = ((0, 0), (1, 1), (1, 1), (1, 0))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
+
+
 def prelu(x):
     return jnp.where(x > 0, x, CHANNELS[None, None, None] * x)
 
@@ -40,6 +45,15 @@ def prelu(x):
 def layer_norm(x):
     mean = x.mean(-1, keepdims=True)
     return (x - mean) * lax.rsqrt(((x - mean) ** 2).mean(-1, keepdims=True) + 1e-6)
+
+
+def prelu_of_the_turned(x):
+    square = x[:, :4, :4]
+    return jnp.where(square > 0, square.swapaxes(1, 2), 0.5 * square)
+
+
+def wide(x, like):
+    return jnp.broadcast_to(x, like.shape)
 
 
 def with_first_token(x):
@@ -88,6 +102,16 @@ FUNCTIONS = {
     "whole_image": lambda x: jnp.einsum("bhwc,bhwc->b", x, conv(x, KERNEL[..., :4])),
     "two_inner_axes": lambda x: jnp.einsum("bhwc,whk->bck", x, CELLS[:5, :18].reshape(5, 6, 3)),
     "first_token": with_first_token,
+    "sum_then_turned": lambda x: (x + CHANNELS[None, None, None]).swapaxes(1, 3) * 2 + 1,
+    "prelu_of_the_turned": prelu_of_the_turned,
+    "sum_then_wide": lambda x: (wide(x.mean(axis=-1, keepdims=True) + 1, x) + 2).sum(axis=-1),
+    "product_then_wide": lambda x: (wide(x.mean(axis=-1, keepdims=True) + 1, x) * 2).sum(axis=-1),
+    "one_row_to_all": lambda x: x.sum(axis=1)[:, None] + jnp.zeros_like(x),
+    "no_row": lambda x: jnp.einsum("bd,bhwd->bhw", x.mean(axis=(1, 2)), x),
+    "no_column": lambda x: jnp.einsum("bhwd,bd->bhw", x, x.mean(axis=(1, 2))),
+    "two_inner_axes_and_no_row": lambda x: jnp.einsum("bhw,bhwd->bd", x.mean(axis=-1), x),
+    "outer_product": lambda x: jnp.einsum("bij,bkl->bijkl", x[..., 0], x[:, 0]),
+    "sum_over_nothing": lambda x: x.sum(axis=()),
     "of_the_batch": lambda x: jnp.ones((x.shape[0], 3)) * 2 + x[:, :3, 0, 0],
     "smallest": lambda x: (x.min(axis=1) > 0).astype(np.float32),
 }
@@ -174,6 +198,8 @@ def test_the_batch_is_free_and_named():
         (lambda x: jnp.zeros((2 * x.shape[0], 1)) + 1, r"an axis of 2\*batch entries"),
         (lambda x: lax.slice_in_dim(x, 0, x.shape[0] - 1), "bounds depend on the batch"),
         (lambda x: conv(x, lhs_dilation=(2, 2)), "transposed convolution"),
+        (lambda x: conv(x, padding=((-1, 1), (1, 1))), "less than nothing"),
+        (max_pool_over_padded_channels, "windows that are not of two axes"),
     ],
 )
 def test_what_cannot_be_written_is_named_in_one_line(function, words):

@@ -64,7 +64,7 @@ def finished(folder, spread):
         ("outcome", {"evaluated_step": 3, "parameters": 7}),
     ):
         (folder / f"{name}.json").write_text(json.dumps(kept))
-    results = score(build_scoring(config), folder)
+    results = score(build_scoring(config.to_dict()), folder)
     save_results(folder / "results.json", results)
     return results
 
@@ -119,13 +119,13 @@ def test_noise_makes_a_run_just_no_more_accurate_than_another(runs):
     assert good > bad + 5 and bad - 5 < noisy <= bad
     assert paired.fingerprint(run.folder) == paired.fingerprint(runs["Good"].folder)
     outcome = json.loads((run.folder / "outcome.json").read_text())
-    assert outcome["parameters"] == 7 and outcome["noise_std"] > 0
+    assert outcome["parameters"] == 7 and outcome["noise_length"] > 0
 
 
 def test_no_noise_where_the_other_is_as_accurate(runs, tmp_path):
     good = runs["Good"].folder
     run = runs["Noisy"].__class__(
-        "same-seed0", "Same", 0, tmp_path / "same", tree(), (), (good, good)
+        "same-seed0", "Same", 0, tmp_path / "same", tree().to_dict(), (), (good, good)
     )
     make_control(run, STUDY)
     before, after = (embeddings_of(folder).embedding for folder in (good, run.folder))
@@ -140,7 +140,7 @@ def test_a_run_without_embeddings_has_nothing_to_add_noise_to(runs, tmp_path):
     del columns["embedding"]
     write_predictions(broken / "predictions.npz", columns, pairs)
     run = runs["Noisy"].__class__(
-        "x-seed0", "X", 0, tmp_path / "x", tree(), (), (broken, runs["Bad"].folder)
+        "x-seed0", "X", 0, tmp_path / "x", tree().to_dict(), (), (broken, runs["Bad"].folder)
     )
     with pytest.raises(WorkdirError, match="has no embeddings of pairs"):
         make_control(run, STUDY)

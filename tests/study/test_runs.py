@@ -46,15 +46,15 @@ def test_every_row_is_run_once_a_seed_in_a_folder_of_its_own():
         "fpr-penalty-paper-seed4",
         "plain-seed4",
     ]
-    assert [run.config.seed for run in found] == [3, 3, 4, 4]
-    assert found[1].config.optim.peak_lr == 0.5
-    assert found[0].config.optim.peak_lr == base_config().optim.peak_lr
-    assert "study" not in found[0].config
+    assert [run.tree["seed"] for run in found] == [3, 3, 4, 4]
+    assert found[1].tree["optim"]["peak_lr"] == 0.5
+    assert found[0].tree["optim"]["peak_lr"] == base_config().optim.peak_lr
+    assert "study" not in found[0].tree
 
 
 def test_a_row_starts_from_the_run_of_its_own_seed():
     found = runs(Row("Base"), Row("Next", needs={"init.run": "Base"}))
-    assert found[3].config.init.run == str(Path("at") / "base-seed4")
+    assert found[3].tree["init"]["run"] == str(Path("at") / "base-seed4")
     assert found[3].needs == ("base-seed4",)
 
 
@@ -64,14 +64,14 @@ def test_rows_that_share_a_section_change_it_each_its_own_way():
         Row("One", {"method": section, "method.alpha": 0.25}),
         Row("Other", {"method": section, "method.alpha": 2.0}),
     )
-    assert [run.config.method.alpha for run in found] == [0.25, 2.0, 0.25, 2.0]
+    assert [run.tree["method"]["alpha"] for run in found] == [0.25, 2.0, 0.25, 2.0]
     assert section.alpha == 1.0
 
 
 def test_the_command_line_sets_what_a_row_does_not():
     given = {"optim.peak_lr": 0.1, "optim.weight_decay": 0.2}
     one, *_ = runs(Row("One", {"optim.peak_lr": 0.5}), given=given)
-    assert (one.config.optim.peak_lr, one.config.optim.weight_decay) == (0.5, 0.2)
+    assert (one.tree["optim"]["peak_lr"], one.tree["optim"]["weight_decay"]) == (0.5, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_study_that_was_moved_goes_on(tmp_path):
     rows = (Row("Base"), Row("Next", needs={"init.run": "Base"}))
     before = tiny_runs(tmp_path / "before", *rows)[1]
     before.folder.mkdir(parents=True)
-    write_json(before.folder / "config.json", before.config.to_dict())
+    write_json(before.folder / "config.json", before.tree)
     write_json(before.folder / "data.json", {"hash": "0", "attributes": {}})
     (tmp_path / "before").rename(tmp_path / "after")
     after = tiny_runs(tmp_path / "after", *rows)
@@ -162,7 +162,7 @@ def test_a_run_is_done_with_its_last_file(tmp_path):
 
 def test_a_run_is_called_by_its_row_and_seed():
     found = runs(Row("FPR penalty"))
-    assert [run.config.title for run in found] == ["FPR penalty, seed 3", "FPR penalty, seed 4"]
+    assert [run.tree["title"] for run in found] == ["FPR penalty, seed 3", "FPR penalty, seed 4"]
     assert chosen(found, "fpr-penalty-seed4") is found[1]
 
 
@@ -187,9 +187,9 @@ def test_a_key_of_the_command_line_that_a_row_has_not_is_passed_over():
         Row("Plain"),
         given={"method.alpha": 0.5, "seed": 9},
     )
-    assert one.config.method.alpha == 0.5
-    assert "alpha" not in other.config.method
-    assert (one.config.seed, other.config.seed) == (3, 3)  # the study's seeds are its own
+    assert one.tree["method"]["alpha"] == 0.5
+    assert "alpha" not in other.tree["method"]
+    assert (one.tree["seed"], other.tree["seed"]) == (3, 3)  # the study's seeds are its own
 
 
 def test_runs_that_are_compared_save_features():
@@ -203,7 +203,7 @@ def test_runs_that_are_compared_save_features():
 def test_a_finished_run_of_another_config_is_refused_with_the_key(tmp_path):
     before, *_ = tiny_runs(tmp_path, Row("A"))
     before.folder.mkdir(parents=True)
-    write_json(before.folder / "config.json", before.config.to_dict())
+    write_json(before.folder / "config.json", before.tree)
     write_json(before.folder / "data.json", {"hash": "0", "attributes": {}})
     settle([before])
     (after,) = tiny_runs(tmp_path, Row("A", {"optim.peak_lr": 0.5}))
@@ -215,8 +215,8 @@ def test_a_base_that_lies_elsewhere_stays_where_it_is(tmp_path):
     rows = (Row("Base"), Row("Next", needs={"init.run": "Base"}))
     run = tiny_runs(tmp_path, *rows)[1]
     run.folder.mkdir(parents=True)
-    kept = run.config.to_dict()
-    kept["init"]["run"] = str(tmp_path / "quite" / "another-seed0")
+    elsewhere = str(tmp_path / "quite" / "another-seed0")
+    kept = {**run.tree, "init": {**run.tree["init"], "run": elsewhere}}
     write_json(run.folder / "config.json", kept)
     write_json(run.folder / "data.json", {"hash": "0", "attributes": {}})
     with pytest.raises(WorkdirError, match="init.run"):
@@ -240,7 +240,7 @@ def test_a_control_is_made_of_the_runs_of_its_own_seed_and_not_trained():
     run = found[5]
     assert (run.name, run.needs) == ("noisy-seed4", ("plain-seed4", "odd-seed4"))
     assert run.noise == (Path("at") / "plain-seed4", Path("at") / "odd-seed4")
-    assert (run.config.optim.peak_lr, run.config.title) == (0.5, "Noisy, seed 4")
+    assert (run.tree["optim"]["peak_lr"], run.tree["title"]) == (0.5, "Noisy, seed 4")
     with pytest.raises(ConfigError, match="noisy-seed4' is not trained"):
         chosen(found, "noisy-seed4")
 

@@ -69,7 +69,7 @@ def run(folder, seed, right):
     config = base_config()
     config.eval.protocol.update(group_by="race", resamples=9)
     data = {"hash": "0", "attributes": {"race": GROUPS, "gender": GENDER}}
-    results = score_columns(build_scoring(config), columns, None, attributes_of(data))
+    results = score_columns(build_scoring(config.to_dict()), columns, None, attributes_of(data))
     save_results(folder / "results.json", results)
     np.savez(folder / "predictions.npz", **columns)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
@@ -408,6 +408,17 @@ def test_a_new_run_is_compared_with_the_stored_one_within_their_intervals(study,
     path.write_text(json.dumps(kept))
     with pytest.raises(WorkdirError, match="holds a damaged study"):
         read_stored(path)
+
+
+def test_a_page_of_seeds_that_logged_no_step_in_common_has_no_curve(copied, tmp_path):
+    for name in ("good", "bad"):
+        for seed in (0, 1):
+            text = json.dumps({"step": 20 + seed, "kind": "train", "loss": 1.0})
+            (copied / f"{name}-seed{seed}" / "metrics.jsonl").write_text(text + "\n")
+    again(copied)
+    assert cli.main(["study", "page", str(copied), "--out", str(tmp_path / "good.md")]) == 0
+    curves = json.loads((tmp_path / "good" / "curves.json").read_text())
+    assert curves["rows"]["Good"]["loss"] == []
 
 
 def test_a_page_is_made_from_the_study_and_again_from_what_it_left(copied, tmp_path, capsys):

@@ -62,7 +62,7 @@ def match_names(
     Returns:
       The points by image; images without points are left out.
     """
-    found = {name: points[name] for name in names if name in points}
+    matched = {name: points[name] for name in names if name in points}
     for parts in (2, 1):
         tails: dict[str, list[str]] = {}
         for name in points:
@@ -71,9 +71,9 @@ def match_names(
         for name in names:
             wanted.setdefault(_tail(name, parts), []).append(name)
         for tail, images in wanted.items():
-            if len(images) == 1 and images[0] not in found and len(tails.get(tail, ())) == 1:
-                found[images[0]] = points[tails[tail][0]]
-    return found
+            if len(images) == 1 and images[0] not in matched and len(tails.get(tail, ())) == 1:
+                matched[images[0]] = points[tails[tail][0]]
+    return matched
 
 
 def _tail(name: str, parts: int) -> str:

@@ -64,9 +64,9 @@ def assign(
             position = (before + shift * size[number]) / total
             is_test = None
             if folds:  # the last fold is the test; whole numbers decide, so that none is in two
-                place, within = divmod(position * folds, 1)
-                place = (place + fold) % folds
-                is_test, position = place == folds - 1, (place + within) / folds
+                fold_of, within = divmod(position * folds, 1)
+                fold_of = (fold_of + fold) % folds
+                is_test, position = fold_of == folds - 1, (fold_of + within) / folds
             split = int(np.searchsorted(cuts, position, side="right"))
             chosen[number] = split if is_test is None else 2 if is_test else min(split, 1)
             before += size[number]

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import jax
 from jaxtyping import Array, Float
 
-Form = Literal["one_pixel", "tiny_map", "max_pool"]
+Form = Literal["one_pixel", "tiny_map"]
 Lowering = Literal["auto", "lax", "patches"]
 Images = Float[Array, "batch height width channels"]
 Maps = Float[Array, "batch out_height out_width features"]
@@ -33,12 +33,12 @@ def plain_forms(*forms: Form) -> Iterator[None]:
 def takes_cpu_form(form: Form, lowering: Lowering) -> bool:
     """Whether a layer is computed in its form for XLA's CPU backend.
 
-    Three layers have such a form: convolutions with a kernel of one pixel and convolutions to a
-    map with a side below 4 pixels (`conv`), and the max-pool behind a ResNet's stem (`max_pool`).
-    Parameters and results are those of the plain form. A form can be deleted once
-    `benchmarks/layers.py` prints a ratio below 1.3 for it for every step that it knows, and this
-    module with the last of them: then XLA's CPU backend computes `lax.conv_general_dilated` of
-    small maps with all its cores, and the gradient of `lax.reduce_window` without sorting.
+    Two convolutions have such a form: those to a map with a side below 4 pixels ("tiny_map"), which
+    make a step of a ResNet-18 ten times as fast, and others with a kernel of one pixel
+    ("one_pixel"), 1.3 to 1.4 times in a ResNet-50. Parameters and results are those of the plain
+    form. A form can be deleted once `benchmarks/layers.py` prints a ratio below 1.3 for it for
+    every step that it knows, and this module with the last of them: then XLA's CPU backend computes
+    `lax.conv_general_dilated` of small maps with all its cores.
 
     Args:
       form: The form in question.

@@ -35,7 +35,7 @@ def conv(
     size = len(kernel)
     shortest = (min(x.shape[1:3]) + 2 * padding - size) // strides + 1
     small = size == 1 or shortest < 4 or lowering == "patches"
-    if small and takes_cpu_form("one_pixel" if size == 1 else "tiny_map", lowering):
+    if small and takes_cpu_form("tiny_map" if shortest < 4 else "one_pixel", lowering):
         patches = _patches(x, size, strides, padding)
         return jnp.dot(patches, kernel.reshape(-1, kernel.shape[-1]))
     return lax.conv_general_dilated(

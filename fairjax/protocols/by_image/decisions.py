@@ -75,10 +75,10 @@ def check_identity(accuracy: Measure, fpr: Measure, fnr: Measure) -> None:
 
 def check_identities(measures: Sequence[Measure], accuracy: str, decision: str) -> None:
     """Holds the accuracy of everyone and of each group against the rates printed with it."""
-    found = {(m.name, tuple(m.group.items())): m for m in measures if not m.across}
-    for (name, group), m in found.items():
+    by_name = {(m.name, tuple(m.group.items())): m for m in measures if not m.across}
+    for (name, group), m in by_name.items():
         if name == accuracy and len(group) < 2:
-            check_identity(m, found[f"{decision}_fpr", group], found[f"{decision}_fnr", group])
+            check_identity(m, by_name[f"{decision}_fpr", group], by_name[f"{decision}_fnr", group])
 
 
 def whole(quantity: Quantity, scene: Scene) -> list[Measure]:
@@ -144,7 +144,7 @@ def _fairness(
 ) -> list[Measure]:
     """The named gaps of a yes/no decision, as fairlearn defines them."""
     tpr = complement(fnr)
-    found: list[Measure] = []
+    measures: list[Measure] = []
     for suffix, (summary, parts, words) in {
         "demographic_parity_difference": (
             DIFFERENCE,
@@ -174,10 +174,10 @@ def _fairness(
         ),
     }.items():
         summary = replace(summary, rule=f"{words} (fairlearn's convention), {rule}")
-        found += summarise(
+        measures += summarise(
             f"{name}_{suffix}", summary, *parts, across=scene.across, sampling=scene.sampling
         )
-    return found
+    return measures
 
 
 def of_classes(one: Scored, scene: Scene, more: Sequence[Quantity] = ()) -> list[Measure]:

@@ -136,7 +136,7 @@ def measure_groups(
         )
         for g in range(size)
     ]
-    found = GroupRates(
+    group_rates = GroupRates(
         name=quantity.name,
         unit=quantity.unit,
         lower_is_better=quantity.lower_is_better,
@@ -147,10 +147,10 @@ def measure_groups(
         clusters=np.unique(sampling.cluster[quantity.used]),
     )
     if not permute or quantity.values is None:
-        return found
+        return group_rates
     across = ", ".join(dict.fromkeys(name for g in groups for name in g))
     return replace(
-        found,
+        group_rates,
         null=bootstrap.permuted_means(
             quantity.values[used],
             inside[used],
@@ -281,15 +281,15 @@ def summaries(part: GroupRates, *, across: str, sampling: Sampling) -> list[Meas
     wanted = dict(gaps.mean_summaries(part))
     if part.name.endswith("accuracy"):
         wanted["ser"] = gaps.SKEWED_ERROR_RATIO
-    found = []
+    numbers = []
     for suffix, summary in wanted.items():
         named = replace(blank, name=f"{part.name}_{suffix}")
-        found += gaps.summarise(named, summary, [part], sampling.setting)
+        numbers += gaps.summarise(named, summary, [part], sampling.setting)
     worst = replace(blank, name=f"{part.name}_worst")
-    found += gaps.worst_group(worst, part, sampling.setting)
+    numbers += gaps.worst_group(worst, part, sampling.setting)
     if is_primary(f"{part.name}_{PRIMARY[0]}_p_value"):
-        found += gaps.equality_test(blank, part, sampling.setting)
-    return [number.measure for number in found]
+        numbers += gaps.equality_test(blank, part, sampling.setting)
+    return [number.measure for number in numbers]
 
 
 def _across(name: str, parts: Sequence[GroupRates], across: str) -> Measure:

@@ -153,21 +153,21 @@ class Folds:
         score = score.astype(np.float64)
         if v.grid is None:
             self.cuts, rank = np.unique(score, return_inverse=True)
-            place = rank + 1  # column 0 rejects nothing
+            column = rank + 1  # column 0 rejects nothing
         else:
             value = 2 * score - 2 if v.distance else score  # minus the squared distance
             cuts = -v.grid[::-1] if v.distance else v.grid
-            place = np.searchsorted(cuts, value, side="left" if v.distance else "right")
+            column = np.searchsorted(cuts, value, side="left" if v.distance else "right")
             # Walking as the script does, the accuracy first rises to a maximum at one of these.
             if v.distance:
-                rises = np.unique([*(place[mated] - 1), len(cuts) - 1])
+                rises = np.unique([*(column[mated] - 1), len(cuts) - 1])
             else:
-                rises = np.unique([0, *place[~mated]])
+                rises = np.unique([0, *column[~mated]])
             rises = rises[(rises >= 0) & (rises < len(cuts))]
-            self.cuts, place = cuts[rises], np.searchsorted(rises, place)
+            self.cuts, column = cuts[rises], np.searchsorted(rises, column)
         # a pair is rejected in the columns from its place on
         width = len(self.cuts) + 1
-        self.key = (fold * 2 + mated) * width + place
+        self.key = (fold * 2 + mated) * width + column
         self._shape = (self.folds, 2, width)
 
     @property
@@ -246,11 +246,11 @@ class Folds:
 
         In between lie scores that equal it.
         """
-        found = []
+        spans = []
         for nonmated, mated in others:
             both = nonmated + mated
             if not both[-1]:  # no pairs on the other folds
-                found.append((0, 0, np.nan))
+                spans.append((0, 0, np.nan))
                 continue
             low = self.cuts[np.searchsorted(both, 0, side="right") - 1]
             high = self.cuts[np.searchsorted(both, both[-1]) - 1]
@@ -259,8 +259,8 @@ class Folds:
             tmr = divide(mated[-1] - mated[upto], mated[-1])
             fmr = divide(nonmated[-1] - nonmated[upto], nonmated[-1])
             best = np.argmax(tmr - fmr)
-            found.append((np.searchsorted(self.cuts, steps[best]), upto[best], steps[best]))
-        below, upto, threshold = zip(*found, strict=True)
+            spans.append((np.searchsorted(self.cuts, steps[best]), upto[best], steps[best]))
+        below, upto, threshold = zip(*spans, strict=True)
         return np.array(below), np.array(upto), np.array(threshold)
 
 
@@ -284,10 +284,10 @@ def centred_scores(
     score = np.full(len(pairs), np.nan)
     for index in np.unique(part[part >= 0]):
         rows = np.flatnonzero(part == index)
-        images, place = np.unique([pairs.first[rows], pairs.second[rows]], return_inverse=True)
+        images, row = np.unique([pairs.first[rows], pairs.second[rows]], return_inverse=True)
         unit = unit_length(embeddings.embedding[images].astype(np.float64))
-        centred = unit_length(unit - np.bincount(place.ravel()) @ unit / place.size)
-        first, second = place.reshape(2, -1)
+        centred = unit_length(unit - np.bincount(row.ravel()) @ unit / row.size)
+        first, second = row.reshape(2, -1)
         score[rows] = np.einsum("pd,pd->p", centred[first], centred[second])
     return score
 

@@ -134,8 +134,8 @@ def count_all_pairs(
         raise ValueError(f"pairs need two images; got {len(embeddings)}.")
     grid = _Grid(embeddings, person)
     pool = int((np.diag(grid.nonmated)[:-1] if within_groups else np.triu(grid.nonmated)).sum())
-    resolved = [place for place, target in enumerate(fmrs) if _is_resolved(target, pool, rule)]
-    targets = [fmrs[place] for place in resolved]
+    resolved = [index for index, target in enumerate(fmrs) if _is_resolved(target, pool, rule)]
+    targets = [fmrs[index] for index in resolved]
     kept = max((allowed(target, pool, rule=rule) + 1 for target in targets), default=0)
     tail = _Tail.of(grid, min(kept, pool), within_groups=within_groups, most=MOST_KEPT)
     threshold = np.array([*(np.nan for _ in fmrs), *thresholds], np.float64)
@@ -569,9 +569,9 @@ def _count(grid: _Grid, threshold: np.ndarray, tail: _Tail | None) -> AllPairs:
         """Pairs at or above each known threshold, in the thresholds' order."""
         by_level = counts.reshape(levels + 1, *shape)
         above = np.cumsum(by_level[::-1], axis=0)[::-1][1:]
-        found = np.zeros((len(threshold), *shape), np.int64)
-        found[known] = above
-        return found
+        reached = np.zeros((len(threshold), *shape), np.int64)
+        reached[known] = above
+        return reached
 
     accepted = reaching(cells, size, size)
     accepted = accepted + np.swapaxes(np.triu(accepted, 1), 1, 2)  # images are in order of group
@@ -594,6 +594,6 @@ def _count(grid: _Grid, threshold: np.ndarray, tail: _Tail | None) -> AllPairs:
 
 
 def _rejected(totals: np.ndarray, accepted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    found = np.zeros_like(accepted)
-    found[known] = totals - accepted[known]
-    return found
+    rejected = np.zeros_like(accepted)
+    rejected[known] = totals - accepted[known]
+    return rejected

@@ -33,7 +33,7 @@ def arrays(
     named = {"everyone": scene.everyone, **dict(zip(scene.groups, scene.own, strict=True))}
     resolved = [p for p, point in enumerate(points) if point.threshold is not None]
     used = np.array([points[p].threshold for p in resolved], np.float64)
-    found: dict[str, Any] = {
+    stored: dict[str, Any] = {
         "det": {"groups": {name: _curve(comparisons, part, used) for name, part in named.items()}},
         "rates": _rates(comparisons, points, scene),
         "histograms": _histograms(comparisons, scene),
@@ -41,8 +41,8 @@ def arrays(
         "planner": _planner(points, rates, scene),
     }
     if resolved:
-        found["matrix"] = _matrix(points[resolved[0]], rates[resolved[0]]["fmr"], scene)
-    return found
+        stored["matrix"] = _matrix(points[resolved[0]], rates[resolved[0]]["fmr"], scene)
+    return stored
 
 
 def _scores(comparisons: Comparisons, part: Part) -> tuple[np.ndarray, np.ndarray]:
@@ -105,24 +105,24 @@ def _histograms(comparisons: Comparisons, scene: Scene) -> dict[str, Any]:
 def _matrix(point: Point, fmr: Sequence[PartRates], scene: Scene) -> dict[str, Any]:
     size = len(scene.groups)
     blank: list[list[Any]] = [[None] * size for _ in range(size)]
-    found: dict[str, Any] = {
+    stored: dict[str, Any] = {
         name: [list(row) for row in blank] for name in ("fmr", "errors", "n", "low", "high")
     }
     for row in range(size):
         for column in range(size):
-            found["errors"][row][column] = found["n"][row][column] = 0
+            stored["errors"][row][column] = stored["n"][row][column] = 0
     for one in fmr:
         if one.part.cell is None:
             continue
-        m, place = one.measure, divmod(one.part.cell, size)
+        m, cell = one.measure, divmod(one.part.cell, size)
         low, high = m.interval or (None, None)
-        for row, column in {place, place[::-1]}:
-            found["fmr"][row][column] = m.value
-            found["errors"][row][column] = m.n_errors or 0
-            found["n"][row][column] = m.n
-            found["low"][row][column] = low
-            found["high"][row][column] = high
-    return {"at": point.at, "threshold": point.threshold, "groups": list(scene.groups), **found}
+        for row, column in {cell, cell[::-1]}:
+            stored["fmr"][row][column] = m.value
+            stored["errors"][row][column] = m.n_errors or 0
+            stored["n"][row][column] = m.n
+            stored["low"][row][column] = low
+            stored["high"][row][column] = high
+    return {"at": point.at, "threshold": point.threshold, "groups": list(scene.groups), **stored}
 
 
 def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> l
     From the rate over everyone, the groups' mean design effect and their pairs a person. A group
     without errors counts like any other: it has people, pairs and the common design effect.
     """
-    found = []
+    entries = []
     for point, at_point in zip(points, rates, strict=True):
         for name in ("fmr", "fnmr"):
             everyone, *own = (part.rate for part in at_point[name])
@@ -141,7 +141,7 @@ def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> l
             effect = float(np.mean(clustered.common_design_effects(known)))
             correlation = clustered.common_correlation(known)
             each = sum(one.trials for one in known) / sum(one.people for one in known)
-            found.append(
+            entries.append(
                 {
                     "at": point.at,
                     "rate": name,
@@ -163,7 +163,7 @@ def _planner(points: Sequence[Point], rates: Sequence[Rates], scene: Scene) -> l
                     },
                 }
             )
-    return found
+    return entries
 
 
 def _adequacy(
@@ -173,7 +173,7 @@ def _adequacy(
 
     Design effects are measured where the group has most errors; None where it has none anywhere.
     """
-    found = []
+    entries = []
     for g, (name, part) in enumerate(zip(scene.groups, scene.own, strict=True)):
         effects = {}
         for rate in ("fmr", "fnmr"):
@@ -184,7 +184,7 @@ def _adequacy(
         independent = max((rate.independent for rate in nonmated), default=0)
         if independent and effects["fmr"]:
             independent = max(independent, int(len(part.nonmated) / effects["fmr"]))
-        found.append(
+        entries.append(
             {
                 "group": name,
                 "subjects": part.people,
@@ -206,4 +206,4 @@ def _adequacy(
                 },
             }
         )
-    return found
+    return entries

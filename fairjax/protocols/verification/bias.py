@@ -130,12 +130,12 @@ def all_pairs_measures(
     Source: the spread over people is that of the evaluation code of CIFP's successor, which prints
       a hundred times `tmr_person_std`.
     """
-    found: list[Measure] = []
+    measures: list[Measure] = []
     for p, point in enumerate(points):
-        found += _rates(counted, p, point, attribute)
+        measures += _rates(counted, p, point, attribute)
         if point.threshold is not None:
-            found += _spreads(counted, p, point, degree, attribute)
-    return found
+            measures += _spreads(counted, p, point, degree, attribute)
+    return measures
 
 
 def _rates(counted: AllPairs, p: int, point: Point, attribute: str) -> Iterator[Measure]:

@@ -37,7 +37,7 @@ def tested(numbers: Mapping[str, Sequence[Number]], changes: Sequence[Number]) -
       changes: Change of each number, under the name `..._change` of the system "B minus A".
     """
     (first, before), *others = numbers.items()
-    found = list(changes)
+    extended = list(changes)
     for system, after in others:
         tests = [
             test
@@ -48,8 +48,8 @@ def tested(numbers: Mapping[str, Sequence[Number]], changes: Sequence[Number]) -
         moved = np.array([m.note != _NOTHING for m in tests], bool)
         p = np.array([m.value for m in tests], np.float64)
         adjusted = np.where(moved, holm(np.where(moved, p, np.nan)), 1.0)
-        found += [Number(m) for m in tests]
-        found += [
+        extended += [Number(m) for m in tests]
+        extended += [
             Number(
                 replace(
                     m,
@@ -60,18 +60,18 @@ def tested(numbers: Mapping[str, Sequence[Number]], changes: Sequence[Number]) -
             )
             for m, p in zip(tests, adjusted, strict=True)
         ]
-    return found
+    return extended
 
 
 def _matched(before: Sequence[Number], after: Sequence[Number]) -> list[tuple[Number, Number]]:
     """The same tested number of both systems."""
 
-    def place(n: Number) -> tuple[Any, ...]:
+    def key(n: Number) -> tuple[Any, ...]:
         m = n.measure
         return m.name, m.at, m.across, tuple(m.group.items())
 
-    old = {place(n): n for n in before if _is_tested(n)}
-    return [(old[place(n)], n) for n in after if place(n) in old]
+    old = {key(n): n for n in before if _is_tested(n)}
+    return [(old[key(n)], n) for n in after if key(n) in old and _is_tested(n)]
 
 
 def _is_tested(n: Number) -> bool:

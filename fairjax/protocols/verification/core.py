@@ -49,6 +49,7 @@ def measure_comparisons(
     bias_degree: BiasDegree | None = None,
     tolerances: Mapping[str, float] | None = None,
     adjust: Adjust = "holm",
+    more_tests: int = 0,
     paired: bool = False,
     resamples: int,
     level: float,
@@ -83,6 +84,8 @@ def measure_comparisons(
         accepted, in the summary's unit: each has a verdict at every operating point.
       adjust: How p-values are adjusted for the number of tests: "holm" for claims,
         "benjamini_hochberg" for screening.
+      more_tests: Number of primary tests that the caller adds to the report and adjusts together
+        with these, such as of failures to acquire.
       paired: Whether changes from the first system to each other one are tested, too.
       resamples: Bootstrap resamples of people, and permutations; 2,000 or more to publish.
       level: Coverage of the intervals, a fraction in (0, 1).
@@ -115,17 +118,17 @@ def measure_comparisons(
         points += (given or {}).get(system, ())
         more = (more_points or {}).get(system, ())
         biased = {point.at for point in more or points}
-        found, drawn[system] = _one_system(
-            comparisons, [*points, *more], scene, rule, bias_degree, biased
+        own, drawn[system] = _one_system(
+            comparisons, [*points, *more], scene, rule, bias_degree, biased, more_tests
         )
         turned = (cosines or {}).get(system, comparisons.score)
-        found += _accuracies(
+        own += _accuracies(
             replace(comparisons, score=turned), accuracies, (centred or {}).get(system), scene
         )
-        found = verification_gaps.adjusted(found, adjust)
-        numbers[system] = [replace(n, measure=replace(n.measure, system=system)) for n in found]
-        drawn[system]["verdicts"] = verification_gaps.verdicts(found, tolerances, scene)
-    measures = [n.measure for found in numbers.values() for n in found]
+        own = verification_gaps.adjusted(own, adjust)
+        numbers[system] = [replace(n, measure=replace(n.measure, system=system)) for n in own]
+        drawn[system]["verdicts"] = verification_gaps.verdicts(own, tolerances, scene)
+    measures = [n.measure for own in numbers.values() for n in own]
     changes = _changes(numbers, scene)
     if paired:
         changes = change_tests.tested(numbers, changes)
@@ -165,23 +168,24 @@ def _one_system(
     rule: ThresholdRule,
     bias_degree: BiasDegree | None,
     biased: Collection[str],
+    more_tests: int,
 ) -> tuple[list[Number], dict[str, Any]]:
     """Everything but accuracies and verdicts: numbers and plot data."""
     resampled = verification_rates.resampled_rates(comparisons, points, scene, rule)
-    found, rates = [], []
-    tests = 2 * sum(point.threshold is not None for point in points)
+    numbers, rates = [], []
+    tests = 2 * sum(point.threshold is not None for point in points) + more_tests
     for point, drawn in zip(points, resampled, strict=True):
         at_point = verification_rates.rates_at_point(comparisons, point, drawn, scene)
         rates.append(at_point)
         for name in ("fmr", "fnmr"):
-            found += [Number(r.measure, r.resampled) for r in at_point[name]]
-        found += [verification_rates.true_match(r, point) for r in at_point["fnmr"]]
+            numbers += [Number(r.measure, r.resampled) for r in at_point[name]]
+        numbers += [verification_rates.true_match(r, point) for r in at_point["fnmr"]]
         of_people = (
             verification_rates.person_mean(comparisons, point, part, scene)
             for part in [scene.everyone, *scene.own]
         )
-        found += [Number(m) for m in of_people if m is not None]
-        found += verification_gaps.gaps_at_point(
+        numbers += [Number(m) for m in of_people if m is not None]
+        numbers += verification_gaps.gaps_at_point(
             at_point,
             comparisons,
             point,
@@ -189,18 +193,18 @@ def _one_system(
             bias_degree=bias_degree if point.at in biased else None,
             tests=tests,
         )
-    found += verification_rates.threshold_free(comparisons, scene)
-    return found, arrays(comparisons, points, rates, scene)
+    numbers += verification_rates.threshold_free(comparisons, scene)
+    return numbers, arrays(comparisons, points, rates, scene)
 
 
 def _accuracies(
     comparisons: Comparisons, variants: Sequence[str], centred: np.ndarray | None, scene: Scene
 ) -> list[Number]:
     """Accuracies by group and what they are across groups."""
-    found = []
+    numbers = []
     for name, everyone, own in verification_rates.accuracies(comparisons, variants, centred, scene):
-        found += [*everyone, *own, *verification_gaps.accuracy_spread(name, own, scene)]
-    return found
+        numbers += [*everyone, *own, *verification_gaps.accuracy_spread(name, own, scene)]
+    return numbers
 
 
 def _changes(numbers: Mapping[str, Sequence[Number]], scene: Scene) -> list[Number]:
@@ -214,7 +218,7 @@ def _changes(numbers: Mapping[str, Sequence[Number]], scene: Scene) -> list[Numb
         return m.name, m.at, m.across, group
 
     old = {place(n): n for n in before if n.resampled is not None and n.measure.value is not None}
-    found = []
+    changes = []
     for system, after in others:
         for n in after:
             one = old.get(place(n))
@@ -224,7 +228,7 @@ def _changes(numbers: Mapping[str, Sequence[Number]], scene: Scene) -> list[Numb
             moved = n.resampled - one.resampled
             value = n.measure.value - one.measure.value
             interval = bootstrap.recentred_interval(value, moved, level=scene.level)
-            found.append(
+            changes.append(
                 Number(
                     replace(
                         n.measure,
@@ -243,22 +247,24 @@ def _changes(numbers: Mapping[str, Sequence[Number]], scene: Scene) -> list[Numb
                     )
                 )
             )
-    return found
+    return changes
 
 
 def _limits(comparisons: Comparisons) -> list[str]:
     """What the pairs themselves cannot show."""
-    said = []
+    sentences = []
     unknown = int((comparisons.group < 0).any(axis=1).sum())
     if unknown:
-        said.append(
+        sentences.append(
             f"{unknown:,} of {len(comparisons):,} pairs show somebody of unknown group: they count "
             "for everyone and for no group."
         )
     one, other = comparisons.group.T
     if len(comparisons.groups) > 1 and not (~comparisons.mated & (one != other)).any():
-        said.append("There are no non-mated pairs across groups: cross-group FMR is not measured.")
-    return said
+        sentences.append(
+            "There are no non-mated pairs across groups: cross-group FMR is not measured."
+        )
+    return sentences
 
 
 def _check(

@@ -165,21 +165,21 @@ def gaps_at_point(
         null = _permuted(comparisons, point, scene)
         people = np.array([m.n_clusters for m in fnmr.measures], np.float64)[fnmr.has_rate]
         fnmr = replace(fnmr, null=null, null_method=method, weights=people)
-    found: list[Number] = []
+    numbers: list[Number] = []
     for part in (fmr, fnmr):
         blank = _blank([part], point, scene)
         for name, summary in OF_ONE_RATE.items():
             named = replace(blank, name=f"{part.name}_{name}")
-            found += gaps.summarise(named, summary, [part], setting)
-        found += gaps.worst_group(replace(blank, name=f"{part.name}_worst"), part, setting)
-        found += gaps.equality_test(blank, part, setting)
+            numbers += gaps.summarise(named, summary, [part], setting)
+        numbers += gaps.worst_group(replace(blank, name=f"{part.name}_worst"), part, setting)
+        numbers += gaps.equality_test(blank, part, setting)
     for name, summary in OF_BOTH_RATES.items():
         blank = replace(_blank([fmr, fnmr], point, scene), name=name)
-        found += gaps.summarise(blank, summary, [fmr, fnmr], setting)
+        numbers += gaps.summarise(blank, summary, [fmr, fnmr], setting)
     if bias_degree is not None and (point.target or bias_degree.denominator != "target"):
         realised = rates["fmr"][0].rate.rate
-        found.append(_bias_degree(bias_degree, fmr, realised, point, scene, setting))
-    return found
+        numbers.append(_bias_degree(bias_degree, fmr, realised, point, scene, setting))
+    return numbers
 
 
 def adjusted(numbers: Sequence[Number], adjust: Adjust) -> list[Number]:
@@ -204,12 +204,12 @@ def adjusted(numbers: Sequence[Number], adjust: Adjust) -> list[Number]:
         )
         for m, p, first in zip(tests, twins, primary, strict=True)
     )
-    found = []
+    with_twins = []
     for number in numbers:
-        found.append(number)
+        with_twins.append(number)
         if number.measure.name.endswith("_p_value"):
-            found.append(Number(next(adjusted_twins)))
-    return found
+            with_twins.append(Number(next(adjusted_twins)))
+    return with_twins
 
 
 def verdicts(
@@ -222,12 +222,14 @@ def verdicts(
       tolerances: By measure's name the gap that is accepted, in the measure's unit.
       scene: The pairs.
     """
-    found = []
+    decided = []
     for m in (n.measure for n in numbers if n.measure.name in tolerances):
         if m.across != scene.attribute:
             continue
         tolerance = tolerances[m.name]
-        said = gap_tests.verdict(m.interval, tolerance, larger_is_fairer=m.name in LARGER_IS_FAIRER)
+        verdict = gap_tests.verdict(
+            m.interval, tolerance, larger_is_fairer=m.name in LARGER_IS_FAIRER
+        )
         if m.interval is None:
             span = f"no interval ({m.note})" if m.note else "no interval"
         else:
@@ -236,20 +238,20 @@ def verdicts(
             "within": "within",
             "exceeds": "beyond",
             "inconclusive": "not clearly within or beyond",
-        }[said]
+        }[verdict]
         value = "undefined" if m.value is None else f"{m.value:.4g}"
-        found.append(
+        decided.append(
             {
                 "measure": m.name,
                 "at": m.at,
                 "value": m.value,
                 "interval": None if m.interval is None else list(m.interval),
                 "tolerance": tolerance,
-                "verdict": said,
+                "verdict": verdict,
                 "words": f"{value} ({span}): {lies} the tolerance of {tolerance:g}.",
             }
         )
-    return found
+    return decided
 
 
 def _of_groups(name: str, own: Sequence[PartRates], scene: Scene) -> GroupRates:
@@ -380,7 +382,7 @@ def accuracy_spread(name: str, own: Sequence[Number], scene: Scene) -> list[Numb
         n_clusters=scene.everyone.people,
     )
     setting = Setting(scene.level, scene.seed, "subject", ALPHA)
-    found = []
+    numbers = []
     for suffix, summary in {
         "mean": replace(gaps.MEAN, recentred=True),
         "std": gaps.STD,
@@ -390,10 +392,10 @@ def accuracy_spread(name: str, own: Sequence[Number], scene: Scene) -> list[Numb
         if resampled is None:
             summary = replace(summary, interval=False)
         named = replace(blank, name=f"{name}_{suffix}", rule=f"{summary.rule}; {rule}")
-        found += gaps.summarise(named, summary, [part], setting)
+        numbers += gaps.summarise(named, summary, [part], setting)
     worst = by_group.worst_group(part.rates, lower_is_better=False)
     return [
-        *found,
+        *numbers,
         Number(
             replace(
                 measures[worst],

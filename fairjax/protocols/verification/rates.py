@@ -71,8 +71,8 @@ def operating_points(
     for target in fmrs:
         point = Point(at_fmr(target), None, source or "all non-mated pairs", target, not source)
         try:
-            found = verification.threshold_at_fmr(nonmated, fmr=target, rule=rule)
-            points.append(replace(point, threshold=found))
+            threshold = verification.threshold_at_fmr(nonmated, fmr=target, rule=rule)
+            points.append(replace(point, threshold=threshold))
         except InsufficientDataError as error:
             points.append(replace(point, note=str(error)))
     return points + [Point(f"threshold {t:g}", float(t), "given") for t in thresholds]
@@ -88,7 +88,7 @@ def resampled_rates(
     comparisons: Comparisons, points: Sequence[Point], scene: Scene, rule: ThresholdRule
 ) -> list[ResampledRates | None]:
     """The rates at each point in every resample; None where it has no threshold."""
-    found: list[ResampledRates | None] = [None] * len(points)
+    rates: list[ResampledRates | None] = [None] * len(points)
     own = [p for p, point in enumerate(points) if point.resampled and point.threshold is not None]
     fixed = [
         p for p, point in enumerate(points) if not point.resampled and point.threshold is not None
@@ -98,16 +98,16 @@ def resampled_rates(
         drawn = subject_bootstrap.rates_at_fmr(
             comparisons, scene.draws, targets=targets, cell=scene.cell, cells=scene.cells, rule=rule
         )
-        for place, p in enumerate(own):
-            found[p] = _one_point(drawn, place)
+        for index, p in enumerate(own):
+            rates[p] = _one_point(drawn, index)
     if fixed:
         thresholds = np.array([points[p].threshold for p in fixed], np.float64)
         drawn = subject_bootstrap.rates_at(
             comparisons, scene.draws, thresholds=thresholds, cell=scene.cell, cells=scene.cells
         )
-        for place, p in enumerate(fixed):
-            found[p] = _one_point(drawn, place)
-    return found
+        for index, p in enumerate(fixed):
+            rates[p] = _one_point(drawn, index)
+    return rates
 
 
 def _one_point(drawn: ResampledRates, place: int) -> ResampledRates:
@@ -252,7 +252,7 @@ def threshold_free(comparisons: Comparisons, scene: Scene) -> list[Number]:
 
     Intervals come from resampled histograms of the scores; values from the scores themselves.
     """
-    found = []
+    numbers = []
     for part in [scene.everyone, *scene.own]:
         rows = part.rows
         blank = Measure("", None, "fraction", len(rows), part.group, n_clusters=part.people)
@@ -260,7 +260,7 @@ def threshold_free(comparisons: Comparisons, scene: Scene) -> list[Number]:
         units = {"eer": "fraction", "auc": "fraction", "d_prime": "ratio"}
         if not len(mated) or not len(nonmated):
             kind = "mated" if not len(mated) else "non-mated"
-            found += [
+            numbers += [
                 Number(
                     replace(blank, name=name, unit=unit, rule=_RULES[name], note=f"no {kind} pairs")
                 )
@@ -285,8 +285,8 @@ def threshold_free(comparisons: Comparisons, scene: Scene) -> list[Number]:
             )
             number = _recentred(measure, value, resampled[name], scene, high=high)
             binned = f"{number.measure.method}, {BINS} score bins" if number.measure.method else ""
-            found.append(replace(number, measure=replace(number.measure, method=binned)))
-    return found
+            numbers.append(replace(number, measure=replace(number.measure, method=binned)))
+    return numbers
 
 
 def _recentred(
@@ -312,11 +312,11 @@ def _resampled_free(
     """EER, AUC and d' of each resample, from histograms with equally many scores a bin."""
     values = score[rows].astype(np.float64)
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
-    place = np.searchsorted(edges, values, side="right")
+    index = np.searchsorted(edges, values, side="right")
     bins = len(edges) + 1
-    centre = divide(np.bincount(place, values, bins), np.bincount(place, minlength=bins))
+    centre = divide(np.bincount(index, values, bins), np.bincount(index, minlength=bins))
     centre = np.nan_to_num(centre)  # an empty bin never has weight
-    key = place + bins * (np.arange(len(rows)) >= mated)
+    key = index + bins * (np.arange(len(rows)) >= mated)
     made: dict[str, list[np.ndarray]] = {"eer": [], "auc": [], "d_prime": []}
     for block in scene.resampled_counts(rows, key, keys=2 * bins):
         mated_counts, counts = block[:, :bins], block[:, bins:]
@@ -388,15 +388,15 @@ def accuracies(
     Yields:
       For each variant the measure's name, the numbers over everyone (none or one) and by group.
     """
-    for place, variant in enumerate(variants):
-        name = f"accuracy_{variant}" if place else "accuracy"
+    for index, variant in enumerate(variants):
+        name = f"accuracy_{variant}" if index else "accuracy"
         score = centred if VARIANTS[variant].centred else comparisons.score
         everyone = [] if VARIANTS[variant].centred and scene.own else [scene.everyone]
-        found = [
-            _accuracy(name, variant, score, part, scene, bootstrapped=not place)
+        numbers = [
+            _accuracy(name, variant, score, part, scene, bootstrapped=not index)
             for part in [*everyone, *scene.own]
         ]
-        yield name, found[: len(everyone)], found[len(everyone) :]
+        yield name, numbers[: len(everyone)], numbers[len(everyone) :]
 
 
 def _accuracy(

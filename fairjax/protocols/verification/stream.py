@@ -94,6 +94,7 @@ def measure_stream(
     level: float,
     limits: Sequence[str],
     name: str = "verification",
+    more_tests: int = 0,
 ) -> Results:
     """Measures one system in three passes; in one with given thresholds alone, but for curves.
 
@@ -107,6 +108,8 @@ def measure_stream(
       level: Coverage of intervals, a fraction in (0, 1).
       limits: Sentences for the reader.
       name: The protocol's name.
+      more_tests: Number of primary tests that the caller adds to the report and adjusts together
+        with these.
 
     Returns:
       Results of kind "verification"; the provenance is empty, for the caller to fill in.
@@ -128,9 +131,9 @@ def measure_stream(
     points += [(at, float(t), "given") for at, t in zip(names, thresholds, strict=True)]
     counts = Counts([threshold for _, threshold, _ in points], groups=len(groups))
     passes.count(counts)
-    setting = Setting(level, 0, "subject", ALPHA / max(2 * len(points), 1))
-    for place, point in enumerate(points):
-        measures += _at_point(counts, place, point, groups, attribute, setting)
+    setting = Setting(level, 0, "subject", ALPHA / max(2 * len(points) + more_tests, 1))
+    for index, point in enumerate(points):
+        measures += _at_point(counts, index, point, groups, attribute, setting)
     measures = [n.measure for n in adjusted([Number(m) for m in measures], "holm")]
     nonmated, mated = histogram.counts.sum(axis=(1, 2))
     protocol = {
@@ -172,7 +175,7 @@ def _at_point(
     at, threshold, source = point
     blank = Measure("", None, "fraction", 0, at=at, threshold=threshold, threshold_source=source)
     size = len(groups)
-    found = []
+    numbers = []
     counted = {
         "fmr": _backed([counts.fmr(place, (g, g)) for g in range(size)]),
         "fnmr": _backed([counts.fnmr(place, g) for g in range(size)]),
@@ -182,7 +185,7 @@ def _at_point(
         fmr = counts.fmr(place, None) if g is None else counted["fmr"][g]
         fnmr = counts.fnmr(place, None) if g is None else counted["fnmr"][g]
         missed = _measured(replace(blank, name="fnmr", group=group), fnmr, level)
-        found += [
+        numbers += [
             _measured(replace(blank, name="fmr", group=group), fmr, level),
             missed,
             _complement(missed),
@@ -192,19 +195,19 @@ def _at_point(
             rate = counts.fmr(place, (a, b))
             if rate.trials:
                 group = {attribute: groups[a], f"other_{attribute}": groups[b]}
-                found.append(_measured(replace(blank, name="fmr", group=group), rate, level))
+                numbers.append(_measured(replace(blank, name="fmr", group=group), rate, level))
     rates = {name: np.array([one.rate for one in own]) for name, own in counted.items()}
     own = {
-        name: [m for m in found if m.name == name and list(m.group) == [attribute]]
+        name: [m for m in numbers if m.name == name and list(m.group) == [attribute]]
         for name in counted
     }
     n = {name: sum(m.n for m in measures) for name, measures in own.items()}
     gap = replace(blank, across=attribute)
     for name, of_one in OF_ONE_RATE.items():
         for kind, values in rates.items():
-            found.append(_gap(replace(gap, name=f"{kind}_{name}", n=n[kind]), of_one, values))
+            numbers.append(_gap(replace(gap, name=f"{kind}_{name}", n=n[kind]), of_one, values))
     for name, of_both in OF_BOTH_RATES.items():
-        found.append(
+        numbers.append(
             _gap(replace(gap, name=name, n=sum(n.values())), of_both, rates["fmr"], rates["fnmr"])
         )
     for name, values in rates.items():
@@ -222,8 +225,8 @@ def _at_point(
         )
         part = drawn_null(part, draws=_DRAWS, seed=setting.seed)
         tests = gaps.equality_test(replace(gap, n=n[name]), part, setting)
-        found += [number.measure for number in tests]
-    return found
+        numbers += [number.measure for number in tests]
+    return numbers
 
 
 def _backed(rates: list[ClusteredRate]) -> list[ClusteredRate]:
@@ -273,7 +276,7 @@ def _gap(blank: Measure, summary: Any, *rates: np.ndarray) -> Measure:
 
 
 def _curves(histogram: ScoreHistogram, groups: Sequence[str]) -> dict[str, Any]:
-    found = {}
+    curves = {}
     for g, name in [(None, "everyone"), *enumerate(groups)]:
         counts = histogram.counts.sum(axis=1) if g is None else histogram.counts[:, g]
         nonmated, mated = (int(n) for n in counts.sum(axis=1))
@@ -287,8 +290,8 @@ def _curves(histogram: ScoreHistogram, groups: Sequence[str]) -> dict[str, Any]:
         if nonmated and mated:
             curve = verification.thin(histogram.curve(g), points=CURVE_POINTS)
             one |= {key: getattr(curve, key).tolist() for key in ("threshold", "fmr", "fnmr")}
-        found[name] = one
-    return found
+        curves[name] = one
+    return curves
 
 
 def _matrix(

@@ -29,11 +29,11 @@ def tables(results: Results, *, published: Published = "") -> list[Table]:
       results: From `measure_comparisons` or a benchmark's protocol, or read from a file.
       published: Which training set's published rows to show beside ours, on RFW; "" for none.
     """
-    found = []
+    all_tables = []
     for system in results.protocol["systems"]:
         one = _One(results, system)
         arrays = results.arrays.get("systems", {}).get(system, results.arrays)
-        found += [
+        all_tables += [
             one.accuracies(published),
             one.rates(),
             one.gaps(),
@@ -41,7 +41,7 @@ def tables(results: Results, *, published: Published = "") -> list[Table]:
             one.bias(published),
             _planner(arrays.get("planner", ()), one.title),
         ]
-    return [table for table in found if table.rows]
+    return [table for table in all_tables if table.rows]
 
 
 def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
@@ -59,7 +59,9 @@ def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
     ]
     note = (
         "People that each of two groups needs so that a two-sided test finds the ratio between "
-        "their rates with 80 % power, with pairs a person and design effects as measured here."
+        "their rates with 80 % power at the 5 % level, with pairs a person and design effects as "
+        "measured here. The verdict plans for the test of all groups, adjusted for other tests, "
+        "and names more people."
     )
     columns = [
         "at",
@@ -84,9 +86,9 @@ class _One:
         self.degrees = [
             m for m in own if m.name == "fmr_bias_degree" and m.across == self.attribute
         ]
-        places = dict.fromkeys(m.at for m in own if m.at)
-        self.points = [at for at in places if not at.endswith(("all pairs", "within groups"))]
-        self.pooled = [at for at in places if at not in self.points]
+        points = dict.fromkeys(m.at for m in own if m.at)
+        self.points = [at for at in points if not at.endswith(("all pairs", "within groups"))]
+        self.pooled = [at for at in points if at not in self.points]
         self.brackets = f"Brackets: {100 * results.protocol['level']:g} % interval, "
         self.brackets += f"{results.protocol['interval']}. * = fewer than {FEW} errors."
 
@@ -104,8 +106,8 @@ class _One:
             columns = ["method", "everyone", "pairs"]
         rows, notes = [], []
         variants: Sequence[str] = self.protocol["accuracies"]
-        for place, variant in enumerate(variants):
-            name = f"accuracy_{variant}" if place else "accuracy"
+        for index, variant in enumerate(variants):
+            name = f"accuracy_{variant}" if index else "accuracy"
             of_groups = [self.get(name, group=group) for group in self.groups]
             shown = of_groups or [self.get(name)]
             known = [m for m in shown if m is not None]
@@ -181,8 +183,15 @@ class _One:
             "FNMR, %",
             "mated",
         ]
-        source = f"Threshold from {self.protocol['threshold_source']}: "
-        note = f"{source}{self.protocol['threshold_rule']}. {self.brackets}"
+        source, rule = (self.protocol[f"threshold_{name}"] for name in ("source", "rule"))
+        origin = f"Threshold from {source}: {rule}. "
+        if rule == "given":
+            origin = "Thresholds as given. "
+        elif source == "given":
+            origin = f"{rule[0].upper()}{rule[1:]}. "
+        elif self.protocol.get("thresholds"):
+            origin = f"Threshold at an FMR from {source}: {rule}. Other thresholds as given. "
+        note = f"{origin}{self.brackets}"
         title = f"{self.title}Error rates at one threshold"
         return Table(title, columns, rows, note, drawn=True)
 
@@ -256,15 +265,15 @@ class _One:
 
     def bias(self, published: Published) -> Table:
         """The layout of CIFP's Tables 5 and 6."""
-        found = {m.at: m for m in self.degrees}
-        columns = ["method", *found]
-        rows = [["here", *(cell(m) for m in found.values())]] if found else []
+        by_point = {m.at: m for m in self.degrees}
+        columns = ["method", *by_point]
+        rows = [["here", *(cell(m) for m in by_point.values())]] if by_point else []
         note = f"{self.protocol.get('bias_rule', '')}. Thresholds: pool "
         note += f"{self.protocol.get('bias_pool', '')}; FMR of groups: "
         note += f"{self.protocol.get('bias_pairs', '')} pairs."
         table = BIAS.get(self.protocol["name"])
-        if found and published == "balancedface" and table is not None:
-            targets = dict(zip(self.protocol["bias_fmrs"], found, strict=False))
+        if by_point and published == "balancedface" and table is not None:
+            targets = dict(zip(self.protocol["bias_fmrs"], by_point, strict=False))
             for method, degrees in table.rows.items():
                 rows.append(
                     [

@@ -10,12 +10,14 @@ from fairjax.report.attributes.measures import by_attributes, overall, worst_pla
 from fairjax.report.drawing import plots
 from fairjax.report.drawing.pictures import sensitivity_section
 from fairjax.report.sections import Figure, Parts, Section, reading
+from fairjax.report.verification import covariate_section
 from fairjax.report.wording import describe, digits, more_is_better, sentence, span, words
 
 
 def sections(results: Results) -> list[Section]:
-    """Groups, intersections, classes, calibration, attention; some may be empty."""
+    """Covariates, groups, intersections, classes, calibration, attention; some may be empty."""
     return [
+        covariate_section.section(results),
         _group_section(results),
         _cell_section(results),
         _confusion_section(results.arrays.get("confusion", {})),

@@ -138,13 +138,20 @@ class Drawn(NamedTuple):
     figure: Figure
     svg: str
 
-    def alone(self) -> str:
-        """The `<svg>` element as a file of its own: light colours, a font, white behind it."""
+    def alone(self, note: str = "") -> str:
+        """The `<svg>` element as a file of its own: light colours, a font, white behind it.
+
+        Args:
+          note: Small words in the upper right corner, without characters that XML escapes.
+        """
         text = re.sub(r"var\(--[\w-]+,(#[0-9a-f]{6})\)", r"\1", self.svg)
         width, height = (72 * side for side in self.figure.get_size_inches())
         size = f'width="{width:.0f}" height="{height:.0f}" font-family="sans-serif" '
         text = text.replace("<svg ", f"<svg {size}", 1)
         paper = f'<rect width="100%" height="100%" fill="{PAPER}" />'
+        if note:
+            corner = 'x="99%" y="8" text-anchor="end" font-size="7" fill="#444444"'
+            text = text.replace("</svg>", f"<text {corner}>{note}</text></svg>")
         return text.replace("</desc>", f"</desc>{paper}", 1) + "\n"
 
 

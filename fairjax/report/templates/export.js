@@ -59,7 +59,9 @@
   const csv = (table) => cells(table).map((row) => row.map((text) => `"${guarded(text).replace(/"/g, '""')}"`).join(",")).join("\r\n") + "\r\n";
 
   const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}" };
-  const tex = (text) => text.replace(/[\\&%$#_{}~^]/g, (c) => special[c] || `\\${c}`);
+  // LaTeX's own fonts lack <, > and |; a first [ or * would belong to the end of the row before.
+  const tex = (text) => text.replace(/[\\&%$#_{}~^]/g, (c) => special[c] || `\\${c}`)
+    .replace(/[<>|]/g, (c) => `$${c}$`).replace(/^[[*]/, (c) => `{${c}}`);
   const latex = (table, title) => {
     const [head, ...body] = cells(table);
     const line = (row) => `${row.map(tex).join(" & ")} \\\\`;

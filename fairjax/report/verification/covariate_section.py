@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from fairjax.core.results import Measure, Results, Table
-from fairjax.report.sections import Figure, Parts, Section
+from fairjax.core.results import Measure, Results
+from fairjax.report.sections import Figure, Section
 from fairjax.report.verification import plots
 from fairjax.report.verification.covariates import TITLE, Answer, answers, tables
 from fairjax.report.wording import listed, sentence
 
 _LEAD = (
-    "Hollow: each group's rate as found. Filled: the rate of all pairs if they were pairs of this "
+    "Hollow: each group's rate as found. Filled: the rate of everyone, were they all of this "
     "group; the covariates stay as they are, the group alone changes. A gap that stays is not "
     "explained by these covariates. A gap that goes runs along with them, which is no excuse: the "
     "people still meet the errors."
@@ -20,8 +20,7 @@ _LEAD = (
 
 def section(results: Results) -> Section:
     """The answers with their pictures and tables; empty where no covariates were held."""
-    parts: Parts = []
-    shown: list[Table] = []
+    figures: list[Figure] = []
     for place, answer in enumerate(answers(results)):
         if not answer.held:
             continue
@@ -32,14 +31,9 @@ def section(results: Results) -> Section:
             _rates(answer, answer.found, answer.found_interval),
             _rates(answer, answer.held, answer.held_interval),
         )
-        figure = Figure(
-            Markup(svg),
-            caption,
-            f"%; hollow: as found; filled: with {listed(answer.covariates)} held",
-        )
-        parts.append(("", [figure]))
-    shown += tables(results)
-    return Section("covariates", TITLE, _LEAD, parts=parts, tables=shown)
+        note = f"%; hollow: as found; filled: with {listed(answer.covariates)} held"
+        figures.append(Figure(Markup(svg), caption, note))
+    return Section("covariates", TITLE, _LEAD, parts=[("", figures)], tables=tables(results))
 
 
 def _rates(

@@ -8,9 +8,22 @@ from fairjax.core.results import Results, Table
 from fairjax.report.wording import digits, listed, number, sentence, span
 
 TITLE = "Is it the group or the picture?"
-_RATES = {"fmr": "false matches", "fnmr": "false non-matches"}
+_RATES = {
+    "fmr": "false matches",
+    "fnmr": "false non-matches",
+    "fpr": "false positives",
+    "fnr": "false negatives",
+    "error_rate": "wrong predictions",
+}
+_TRIALS = {
+    "fmr": "non-mated pairs",
+    "fnmr": "mated pairs",
+    "fpr": "negatives",
+    "fnr": "positives",
+    "error_rate": "images",
+}
 _OVERLAP = (
-    "Like this group: share of all pairs at which the group is at least a tenth as frequent as "
+    "Like this group: share of all {trials} at which the group is at least a tenth as frequent as "
     "overall. Below 80% the comparison rests on the model alone, and there is no answer."
 )
 
@@ -20,21 +33,21 @@ class Answer:
     """One error rate at one operating point with covariates held.
 
     Attributes:
-      rate: "fmr" or "fnmr".
+      rate: "fmr" or "fnmr"; of an attribute model "fpr", "fnr" or "error_rate".
       system: Name of the system; "" where there is one.
-      at: Operating point.
+      at: Operating point; "" for an attribute model.
       groups: Groups that are compared.
-      left_out: Groups with too few errors.
+      left_out: Groups with too few errors or people.
       errors: Errors of each group.
-      trials: Pairs of each group.
+      trials: Pairs, or images, of each group.
       covariates: What is held.
-      means: Mean of each covariate over the pairs of each group.
+      means: Mean of each covariate over the trials of each group.
       why: Why nothing could be compared; "" where it was.
       found: Rate of each group as found.
       found_interval: Interval of each group's rate as found.
       held: Rate of each group with covariates held.
       held_interval: Interval of each group's rate with covariates held.
-      overlap: Share of all pairs that are like those of each group.
+      overlap: Share of all trials that are like those of each group.
       worst: Place of the group with the highest rate as found.
       best: Place of the group with the lowest one.
       found_ratio: Ratio of these two as found, and its interval.
@@ -95,7 +108,12 @@ class Answer:
     def named(self) -> str:
         """Which rate, at which point, of which system."""
         system = f"{self.system}, " if self.system else ""
-        return f"{system}{_RATES[self.rate]} at {self.at}"
+        return f"{system}{_RATES[self.rate]}{f' at {self.at}' if self.at else ''}"
+
+    @property
+    def trial_words(self) -> str:
+        """What the rate is counted over, in the plural."""
+        return _TRIALS[self.rate]
 
 
 def _cell(value: float, interval: Sequence[float]) -> str:
@@ -129,11 +147,11 @@ def _sentence(answer: Answer) -> str:
         "hidden": "No gap is shown as found, but one is with the picture held",
         "no gap": "No gap is shown, with the picture held or not",
         "too few data": "Too few data to tell whether it is the group or the picture",
-        "no overlap": "The groups' pictures are too unlike to compare: of all pairs, only "
-        f"{100 * min(answer.overlap, default=0):.0f}% are like those of "
+        "no overlap": "The groups' pictures are too unlike to compare: of all "
+        f"{answer.trial_words}, only {100 * min(answer.overlap, default=0):.0f}% are like those of "
         f"{answer.groups[_least(answer.overlap)]}",
     }
-    left_out = f" Left out, with too few errors: {listed(answer.left_out)}."
+    left_out = f" Left out, with too few errors or people: {listed(answer.left_out)}."
     return f"{start} {ratio}. {says[answer.answer]}.{left_out if answer.left_out else ''}"
 
 
@@ -168,7 +186,7 @@ def tables(results: Results) -> list[Table]:
             for a in fitted
             for k, group in enumerate(a.groups)
         ],
-        _OVERLAP,
+        _OVERLAP.format(trials=" or ".join(dict.fromkeys(a.trial_words for a in fitted))),
         drawn=True,
     )
     does = Table(
@@ -193,12 +211,12 @@ def tables(results: Results) -> list[Table]:
 def _means(fitted: Sequence[Answer]) -> Table:
     """Mean covariate of each group's pairs, once a rate."""
     rows = []
-    groups: list[str] = []
+    groups = list(dict.fromkeys(group for a in fitted for group in a.groups))
     for rate in dict.fromkeys(a.rate for a in fitted):
         answer = max((a for a in fitted if a.rate == rate), key=lambda a: len(a.groups))
-        groups = groups or list(answer.groups)
         for name, values in zip(answer.covariates, answer.means, strict=True):
             of = dict(zip(answer.groups, values, strict=True))
-            kind = "non-mated pairs" if rate == "fmr" else "mated pairs"
-            rows.append([name, kind, *(f"{of[g]:.3g}" if g in of else "–" for g in groups)])
+            rows.append(
+                [name, answer.trial_words, *(f"{of[g]:.3g}" if g in of else "–" for g in groups)]
+            )
     return Table("Covariates by group, means", ["covariate", "of", *groups], rows, drawn=True)

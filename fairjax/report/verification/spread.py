@@ -167,8 +167,9 @@ def _plan_table(system: Audited) -> list[Table]:
     columns = ["rate", "observed", "people now", *(f"for {ratio}×" for ratio in ratios)]
     note = (
         "People that each of two groups needs so that a two-sided test finds the ratio between "
-        "their rates with 80% power, with pairs a person and design effects as measured here. "
-        "People now: in the smallest group."
+        "their rates with 80% power at the 5% level, with pairs a person and design effects as "
+        "measured here. The verdict plans for the test of all groups, adjusted for other tests, "
+        "and names more people. People now: in the smallest group."
     )
     return [Table(system.titled("People needed"), columns, rows, note)] if rows else []
 

@@ -35,6 +35,14 @@ class Operand:
     order: tuple[int, ...] = ()
     narrow: bool = False
 
+    @property
+    def key(self) -> "Key":
+        """What tells the array from other views of the same node, such as its transpose."""
+        return self.name, self.order, self.shape
+
+
+Key = tuple[str, tuple[int, ...], tuple[Any, ...]]
+
 
 class Graph:
     """Nodes and constants of the graph, and where its batch comes from.
@@ -56,10 +64,10 @@ class Graph:
         self._stored: dict[tuple[int, tuple[int, ...]], tuple[str, np.ndarray]] = {}
         self._labels: set[str] = set()
         self._batch_size = ""
-        # How some arrays were made, by name, for `primitives` to merge steps.
-        self.shifts: dict[str, tuple[Operand, np.ndarray]] = {}
-        self.products: dict[str, tuple[str, np.ndarray]] = {}
-        self.positive: dict[str, str] = {}
+        # How some arrays were made, for `primitives` to merge steps.
+        self.shifts: dict[Key, tuple[Operand, np.ndarray]] = {}
+        self.products: dict[Key, tuple[Key, np.ndarray]] = {}
+        self.positive: dict[Key, Key] = {}
 
     def node(self, kind: str, inputs: Sequence[str], *, outputs: int = 1, **attributes: Any) -> Any:
         """Adds a node; returns the name of its output, or a list of names of several."""

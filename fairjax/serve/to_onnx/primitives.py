@@ -24,11 +24,11 @@ def refused(what: str) -> ModelError:
 
 
 def elementwise(graph: Graph, kind: str, operands: Sequence[Operand], out: Aval) -> Operand:
-    """One node for each entry; operands are broadcast where they are narrow or numbers."""
+    """One node for each entry; operands are broadcast where they are narrow, short or numbers."""
     orders = [x.order for x in operands if x.constant is None and len(x.order) == len(out.shape)]
     order = orders[0] if orders else tuple(range(len(out.shape)))
     names = [graph.stored(x, order if x.shape else ()) for x in operands]
-    narrow = all(x.narrow or not x.shape for x in operands)
+    narrow = all(x.narrow or x.shape != out.shape for x in operands)
     return Operand(out.shape, graph.node(kind, names), order=order, narrow=narrow)
 
 
@@ -46,11 +46,11 @@ def _constant_of(x: Operand, y: Operand) -> tuple[Operand, np.ndarray] | None:
 
 def _shifted(graph: Graph, x: Operand, constant: np.ndarray, out: Aval) -> Operand:
     """The sum of x and a constant; of two sums in a row one is made."""
-    if x.name in graph.shifts:
-        x, before = graph.shifts[x.name]
+    if x.key in graph.shifts:
+        x, before = graph.shifts[x.key]
         constant = np.asarray(before + constant)
     y = elementwise(graph, "Add", [x, _as_operand(constant, out)], out)
-    graph.shifts[y.name] = x, constant
+    graph.shifts[y.key] = x, constant
     return y
 
 
@@ -79,13 +79,13 @@ def _mul(graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval])
     if not pair:
         return [elementwise(graph, "Mul", xs, outs[0])]
     x, scale = pair
-    before = graph.shifts.get(x.name)
+    before = graph.shifts.get(x.key)
     y = elementwise(
         graph, "Mul", [before[0] if before else x, _as_operand(scale, outs[0])], outs[0]
     )
     if before:
         y = _shifted(graph, y, np.asarray(before[1] * scale), outs[0])
-    graph.products[y.name] = x.name, scale
+    graph.products[y.key] = x.key, scale
     return [y]
 
 
@@ -99,7 +99,7 @@ def _max(graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval])
 def _gt(graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval]) -> list[Operand]:
     y = elementwise(graph, "Greater", xs, outs[0])
     if xs[1].constant is not None and not xs[1].constant.any():
-        graph.positive[y.name] = xs[0].name
+        graph.positive[y.key] = xs[0].key
     return [y]
 
 
@@ -111,8 +111,8 @@ def _select_n(
     if len(cases) != 2:
         raise refused("a choice among more than two arrays")
     first, second = cases
-    x, slope = graph.products.get(first.name, ("", np.zeros(0)))
-    if x and x == second.name == graph.positive.get(which.name):
+    x, slope = graph.products.get(first.key, (None, np.zeros(0)))
+    if x and x == second.key == graph.positive.get(which.key):
         return [elementwise(graph, "PRelu", [second, _as_operand(slope, outs[0])], outs[0])]
     return [elementwise(graph, "Where", [which, second, first], outs[0])]
 
@@ -215,6 +215,8 @@ def _reduction(kind: str) -> Rule:
         graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval]
     ) -> list[Operand]:
         x, axes = graph.full(xs[0]), params["axes"]
+        if not axes:  # which ONNX takes for all of them
+            return [x]
         stored = graph.integers([x.order.index(axis) for axis in axes])
         name = graph.node(kind, [x.name, stored], keepdims=0)
         return [Operand(outs[0].shape, name, order=without(x.order, axes))]
@@ -348,17 +350,15 @@ def _dot_general(
             joined = x.constant.transpose(order).reshape(dims)
             return graph.stored(Operand(tuple(dims), constant=joined, label=x.label))
         name = graph.stored(x, order)
-        return name if len(dims) == len(order) else graph.reshaped(name, dims)
+        return name if all(len(group) == 1 for group in groups) else graph.reshaped(name, dims)
 
     if len(rows) > 1 and len(inner_a) == 1 and not shared_a:  # MatMul takes all rows as they are
-        left = graph.stored(a, (*rows, *inner_a))
-        dims = [*(a.shape[k] for k in rows), prod(b.shape[k] for k in columns)]
+        left, joined = graph.stored(a, (*rows, *inner_a)), False
     else:
-        left = matrix(a, shared_a, rows, inner_a)
-        dims = []
+        left, joined = matrix(a, shared_a, rows, inner_a), len(rows) != 1
     name = graph.node("MatMul", [left, matrix(b, shared_b, inner_b, columns)])
     shape = outs[0].shape
-    if len(dims or (*shared_a, 0, 0)) != len(shape):
+    if joined or len(columns) != 1:
         name = graph.reshaped(name, shape)
     return [Operand(shape, name, order=tuple(range(len(shape))))]
 
@@ -369,6 +369,8 @@ def _conv(graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval]
         raise refused("a transposed convolution")
     x, kernel = (graph.full(one) for one in xs)
     padding = params["padding"]
+    if any(n < 0 for side in padding for n in side):
+        raise refused("a convolution that is padded with less than nothing")
     name = graph.node(
         "Conv",
         [graph.stored(x, tuple(numbers.lhs_spec)), graph.stored(kernel, tuple(numbers.rhs_spec))],
@@ -384,8 +386,14 @@ def _conv(graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval]
 def _max_pool(
     graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval]
 ) -> list[Operand]:
-    windows, strides = params["window_dimensions"], params["window_strides"]
-    still = [k for k, sizes in enumerate(zip(windows, strides, strict=True)) if sizes == (1, 1)]
+    windows, strides, padding = (
+        params[name] for name in ("window_dimensions", "window_strides", "padding")
+    )
+    still = [
+        k
+        for k, how in enumerate(zip(windows, strides, padding, strict=True))
+        if how == (1, 1, (0, 0))
+    ]
     dilated = any(n != 1 for n in (*params["base_dilation"], *params["window_dilation"]))
     if len(windows) != 4 or len(still) != 2 or dilated:
         raise refused("a maximum over windows that are not of two axes")
@@ -396,7 +404,7 @@ def _max_pool(
         [graph.stored(graph.full(xs[0]), order)],
         kernel_shape=[windows[k] for k in over],
         strides=[strides[k] for k in over],
-        pads=[params["padding"][k][end] for end in (0, 1) for k in over],
+        pads=[padding[k][end] for end in (0, 1) for k in over],
     )
     return [Operand(outs[0].shape, name, order=order)]
 

@@ -1,5 +1,7 @@
 """An audit as text, beside the published rows."""
 
+from dataclasses import replace
+
 import pytest
 from protocol_example import measured
 from scored_pairs import RACES, benchmark, scored_pairs
@@ -126,3 +128,20 @@ def test_the_planner_says_how_many_people_a_gap_needs(audited):
     table = titled(tables(audited), "People needed")
     assert table.columns[-4:] == [f"for a ratio of {ratio}" for ratio in ("1.25", "1.5", "2", "3")]
     assert {row[1] for row in table.rows} == {"FMR", "FNMR"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Threshold from all non-mated pairs: "),
+        ({"thresholds": [0.4]}, "target. Other thresholds as given. Brackets"),
+        ({"threshold_source": "given", "threshold_rule": "given"}, "Thresholds as given. Brackets"),
+        (
+            {"threshold_source": "given", "threshold_rule": "decisions as they are"},
+            "Decisions as they are. Brackets",
+        ),
+    ],
+)
+def test_the_note_says_where_every_threshold_comes_from(audited, changes, said):
+    changed = replace(audited, protocol={**audited.protocol, **changes})
+    assert said in titled(tables(changed), "Error rates").note

@@ -43,7 +43,7 @@ def test_the_sentence_names_both_groups_both_ratios_and_what_is_left_out():
     assert said == (
         "False non-matches at FMR 1e-2: jade <b> over amber 3 times as found, 1.2 [0.8, 1.9] with "
         "sharpness and age held. The gap goes with the picture: what is left is not shown. Left "
-        "out, with too few errors: violet."
+        "out, with too few errors or people: violet."
     )
     assert said in summarise(results(FITTED)).sentences or not summarise(results(FITTED)).compared
 
@@ -73,6 +73,17 @@ def test_the_section_draws_what_was_fitted_and_escapes_names():
     assert "10.0% (5.0 to 20.0) as found, 15.0%" in figures[0].svg
     said = [row[2] for row in tables(results(FITTED, unfitted))[0].rows]
     assert any("too few data to hold covariates (no errors)" in text for text in said)
+
+
+def test_means_are_given_for_groups_that_one_rate_alone_compares():
+    fmr = Answer(**{**FITTED.as_json(), "rate": "fmr"})
+    three = {"groups": ["amber", "jade <b>", "violet"], "left_out": []}
+    three |= {"means": [[4, 5, 6], [1, 2, 3]], "errors": [10, 30, 20], "trials": [100] * 3}
+    three |= {name: [0.1] * 3 for name in ("found", "held", "overlap")}
+    three |= {f"{name}_interval": [(0.05, 0.2)] * 3 for name in ("found", "held")}
+    table = tables(results(fmr, Answer(**{**FITTED.as_json(), **three})))[-1]
+    assert table.columns[2:] == ["amber", "jade <b>", "violet"]
+    assert [row[-1] for row in table.rows] == ["–", "–", "6", "3"]
 
 
 def test_nothing_is_said_where_no_covariates_were_held():
