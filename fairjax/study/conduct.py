@@ -83,8 +83,10 @@ def conduct(study: Study, runs: Sequence[Run], workdir: Path, console: Console) 
             elif status:
                 failed[run.name] = why or f"exit status {status}; its messages stand above"
         path = summarise(workdir, console, failed=failed)
+    trained = {run.name for run in runs if not run.noise}
     for name, why in failed.items():
-        logging.error("%s failed: %s. Alone: %s", name, why, shlex.join([*line, f"--only={name}"]))
+        alone = f" Alone: {shlex.join([*line, f'--only={name}'])}" if name in trained else ""
+        logging.error("%s failed: %s.%s", name, why.rstrip("."), alone)
     print(f"\nReport: {path}")
     return 1 if failed else 0
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from test_main import ROOT, main
 
 from fairjax.config import Column, Row, Study, base_config, study
 from fairjax.data.dataset import DataError
-from fairjax.run.workdir import claim
+from fairjax.run.workdir import WorkdirError, claim
 from fairjax.study import expand
 
 # `fairjax.study.conduct` is the function, which the room hands on.
@@ -66,8 +67,10 @@ def conducted(tmp_path, monkeypatch):
     )
     runs = expand(tree, tmp_path, overrides={})
 
-    def call(endings, done=()):
+    def call(endings, done=(), controls=()):
         started, failures = [], []
+        noise = (tmp_path, tmp_path)
+        conducted = [replace(run, noise=noise) if run.name in controls else run for run in runs]
 
         def run_apart(run, workdir):
             assert workdir == tmp_path
@@ -87,7 +90,7 @@ def conducted(tmp_path, monkeypatch):
         monkeypatch.setattr(conduct_module, "_run_apart", run_apart)
         monkeypatch.setattr(conduct_module, "summarise", summarise)
         monkeypatch.setattr(sys, "argv", ["main.py", "--workdir=some where"])
-        status = conduct_module.conduct(tree.study, runs, tmp_path, Console(quiet=True))
+        status = conduct_module.conduct(tree.study, conducted, tmp_path, Console(quiet=True))
         return SimpleNamespace(status=status, started=started, failed=failures)
 
     return call
@@ -120,6 +123,17 @@ def test_a_failed_run_stops_only_those_that_need_it(conducted, caplog):
     assert "--only=base-seed0" in said
     assert "after-seed0 failed: it needs base-seed0, which failed" in said
     assert "plain-seed1 failed: signal 9 ended it; was there enough memory?" in said
+
+
+def test_a_control_that_cannot_be_made_is_not_offered_alone(conducted, monkeypatch, caplog):
+    def refuse(run, study):
+        raise WorkdirError("There are no embeddings.")
+
+    monkeypatch.setattr(conduct_module, "make_control", refuse)
+    outcome = conducted({}, controls=("plain-seed0",))
+    assert outcome.failed == ["plain-seed0"] and outcome.status == 1
+    assert "plain-seed0 failed: There are no embeddings." in caplog.messages
+    assert "--only=plain-seed0" not in caplog.text
 
 
 def test_a_signal_ends_the_study_after_the_run_and_says_how_to_resume(conducted, capsys):
