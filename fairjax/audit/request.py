@@ -267,6 +267,8 @@ def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[t
         raise UsageError("--label takes one table of predictions.")
     if request.groups is not None:
         raise UsageError("--groups is for pairs; put the groups into the table of predictions.")
+    if request.stream:
+        raise UsageError("--stream is for scores of pairs; leave it out with --label.")
     held = None
     if request.covariates is not None or request.hold:
         held = load_image_covariates(

@@ -494,6 +494,7 @@ def test_numbers_are_compared_by_their_errors(results):
         (["v.npz"], 2, "embeddings need --pairs TABLE, --all-pairs or --sample-pairs N"),
         (["t.csv", "t.csv", "--label", "truth"], 2, "--label takes one table of predictions"),
         (["t.csv", "--label", "truth", "--groups", "t.csv"], 2, "--groups is for pairs"),
+        (["t.csv", "--label", "truth", "--stream"], 2, "--stream is for scores of pairs"),
         (["t.csv", "--label", "truth"], 1, "--label needs --prediction COLUMN or --probability"),
         (["t.csv", "--threshold", "9"], 1, "--threshold 9 lies outside the scores"),
         (["t.csv", "--kind", "l2"], 1, "name score with --distance"),
