@@ -65,7 +65,7 @@ def _quantity(claim: Claim, measures: Sequence[Measure], everyone: Measure | Non
     elif metric == "mae":
         title, predicate = f"{subject} error", "faces are misjudged by"
     else:
-        title, predicate = describe(name), "faces:"
+        title, predicate = describe(name), "faces"
     return Quantity(title, predicate, "images" if is_rate else "", measures, everyone, what, claim)
 
 
