@@ -145,10 +145,8 @@ def test_four_devices_equal_one(one_device, tmp_path):
     np.testing.assert_allclose([got[s] for s in got], [expected[s] for s in got], rtol=1e-3)
 
 
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
+def pair_of_processes(folder, kinds):
     """Folder of a run by two processes of two devices; beside it what `several_processes` left."""
-    folder = tmp_path_factory.mktemp("two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -160,7 +158,7 @@ def two_processes(tmp_path_factory):
             flags = [f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={k}"]
             run = [f"--config={TINY}", f"--workdir={folder / 'run'}", *flags]
             process = subprocess.Popen(
-                [sys.executable, str(script), str(folder), *run],
+                [sys.executable, str(script), str(folder), ",".join(kinds), *run],
                 stdout=stack.enter_context(log.open("w")),
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
@@ -172,6 +170,11 @@ def two_processes(tmp_path_factory):
         codes = [process.wait(timeout=1200) for process in processes]
     assert codes == [0, 0], "\n".join(log.read_text()[-2000:] for log in logs)
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    return pair_of_processes(tmp_path_factory.mktemp("two"), several_processes.KINDS)
 
 
 @pytest.mark.slow
@@ -187,10 +190,21 @@ def test_two_processes_of_two_devices_equal_one_process_of_one(one_device, two_p
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", several_processes.KINDS)
 def test_two_processes_four_devices_and_one_have_the_same_losses(two_processes, kind):
-    got = json.loads((two_processes.parent / "losses.json").read_text())[kind]
+    assert_one_process_trains_alike(two_processes, kind, (4, 1))
+
+
+@pytest.mark.exhaustive
+def test_two_processes_train_autoencoders_and_two_views_like_one(tmp_path):
+    run = pair_of_processes(tmp_path, several_processes.MORE_KINDS)
+    for kind in several_processes.MORE_KINDS:
+        # `test_every_method` compares their steps on four devices and on one
+        assert_one_process_trains_alike(run, kind, (4,))
+
+
+def assert_one_process_trains_alike(run, kind, meshes):
+    got = json.loads((run.parent / "losses.json").read_text())[kind]
     assert len(got) == several_processes.STEPS and len(set(got)) > 1
-    # `test_every_method` compares steps of the first two on four devices and on one
-    for devices in (4,) if kind in several_processes.KINDS[:2] else (4, 1):
+    for devices in meshes:
         steps = several_processes.train(kind, devices)
         np.testing.assert_allclose([loss for _, loss, _ in steps], got, rtol=1e-4)
 
