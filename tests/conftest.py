@@ -31,12 +31,6 @@ else:
     jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker is left alone with one at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
     """Drops compiled programs: they take memory maps, of which Linux allows a process 65,530."""
