@@ -18,7 +18,7 @@ keeps what the second and the third pass need of its comparisons.
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer, UInt32
 
 from fairjax.core.comparisons import Comparisons
 from fairjax.metrics.classification import divide
@@ -397,13 +397,13 @@ def score_bin(score: Float[np.ndarray, " scores"]) -> Int[np.ndarray, " scores"]
     return (ordered_bits(single) >> np.uint32(16)).astype(np.int64)
 
 
-def ordered_bits(score: Float[np.ndarray, " scores"]) -> Int[np.ndarray, " scores"]:
+def ordered_bits(score: Float[np.ndarray, " scores"]) -> UInt32[np.ndarray, " scores"]:
     """The bits of float32 scores as unsigned numbers that keep the scores' order."""
     bits = (score + np.float32(0)).view(np.uint32)  # + 0: -0.0 is 0.0
     return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
-def from_ordered_bits(bits: Int[np.ndarray, " scores"]) -> Float[np.ndarray, " scores"]:
+def from_ordered_bits(bits: Integer[np.ndarray, " scores"]) -> Float[np.ndarray, " scores"]:
     """The float32 scores of `ordered_bits`."""
     key = bits.astype(np.uint32)
     return np.where(key & _SIGN, key ^ _SIGN, ~key).astype(np.uint32).view(np.float32)

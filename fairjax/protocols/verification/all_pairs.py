@@ -299,7 +299,7 @@ class _Grid:
             shape = len(row_cell), len(column_cell)
             scores = memory[: shape[0] * shape[1]].reshape(shape)
             np.matmul(self.unit[rows], self.unit[columns].T, out=scores)
-            own = self._block_number(np.array(rows.start), np.array(columns.start))
+            own = self._block_number(np.array([rows.start]), np.array([columns.start]))
             same = slice(*np.searchsorted(number, own + np.arange(2)))
             scores[one[same] - rows.start, other[same] - columns.start] = -np.inf
             if rows == columns:

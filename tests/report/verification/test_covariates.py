@@ -78,7 +78,11 @@ def test_the_section_draws_what_was_fitted_and_escapes_names():
 def test_means_are_given_for_groups_that_one_rate_alone_compares():
     fmr = Answer(**{**FITTED.as_json(), "rate": "fmr"})
     three = {"groups": ["amber", "jade <b>", "violet"], "left_out": []}
-    three |= {"means": [[4, 5, 6], [1, 2, 3]], "errors": [10, 30, 20], "trials": [100] * 3}
+    three |= {
+        "means": [[4.0, 5.0, 6.0], [1.0, 2.0, 3.0]],
+        "errors": [10, 30, 20],
+        "trials": [100] * 3,
+    }
     three |= {name: [0.1] * 3 for name in ("found", "held", "overlap")}
     three |= {f"{name}_interval": [(0.05, 0.2)] * 3 for name in ("found", "held")}
     table = tables(results(fmr, Answer(**{**FITTED.as_json(), **three})))[-1]
