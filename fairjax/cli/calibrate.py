@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import values
 from fairjax.cli.answers import console
-from fairjax.cli.audit import add_columns, add_pairs, asked_of, people_of
+from fairjax.cli.table_flags import add_columns, add_pairs, asked_of, people_of
 
 
 def add(verbs: Any) -> None:
@@ -105,15 +106,14 @@ def _split(arguments: argparse.Namespace) -> None:
 
 def _fit(arguments: argparse.Namespace) -> None:
     from fairjax.audit import calibrated
-    from fairjax.cli.audit import pair
     from fairjax.core.errors import UsageError
     from fairjax.postprocess import METHODS, stored
 
     try:
-        given = dict(pair(text) for text in arguments.set)
+        values_by_name = dict(values.key_value(text) for text in arguments.set)
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--set {error}.") from error
-    settings = calibrated.settings_of(arguments.method, given)
+    settings = calibrated.settings_of(arguments.method, values_by_name)
     if arguments.out.suffix not in (".json", ".safetensors"):
         raise UsageError(f"--out {arguments.out}: it must end in .json or .safetensors.")
     loaded, system = _load(arguments)

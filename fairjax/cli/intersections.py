@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli.answers import answer, facts_of
-from fairjax.cli.audit import add_columns, asked_of, people_of
+from fairjax.cli.table_flags import add_columns, asked_of, people_of
 
 _PRINTED = 20  # rows of a table
 
