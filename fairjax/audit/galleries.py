@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from fairjax.audit.embeddings import load_images
+from fairjax.audit.embedding_files import load_images
 from fairjax.audit.foreign import candidates_of
 from fairjax.audit.grouping import known_groups, numbered, ordered_groups
-from fairjax.audit.layout import Asked, People, known_as
-from fairjax.audit.pairs import spelled_nearly
+from fairjax.audit.layout import People, TableOptions, known_as
+from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import InputError, column_names, listed, read_batches
 from fairjax.core.errors import UsageError
 from fairjax.core.names import counted
@@ -251,9 +251,9 @@ def _people_of(images: np.ndarray, people: People, where: str) -> np.ndarray:
 
 
 def _groups(labels: Sequence[str], by: str, where: str) -> tuple[list[str], np.ndarray]:
-    asked = Asked(by=(by,), unknown_groups=True)
-    known = known_groups(list(labels), asked)
-    groups = ordered_groups(known, asked, f"{where} ({by})")
+    options = TableOptions(by=(by,), unknown_groups=True)
+    known = known_groups(list(labels), options)
+    groups = ordered_groups(known, options, f"{where} ({by})")
     if len(groups) < 2:
         raise InputError(f"{where}: by {by} there is {listed(groups)}; two groups are needed.")
     return groups, numbered(known, groups).astype(np.int64)

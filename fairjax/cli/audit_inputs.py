@@ -12,11 +12,11 @@ from fairjax.core.errors import UsageError
 
 def request_of(arguments: argparse.Namespace, limits: Sequence[str] = ()) -> Any:
     """The audit that the command line asks for; `limits` are sentences on what it cannot show."""
-    from fairjax.audit import predictions, request, run
+    from fairjax.audit import prediction_tables, request, run
 
     columns = None
     if arguments.label:
-        columns = predictions.Columns(
+        columns = prediction_tables.PredictionColumns(
             arguments.label,
             arguments.prediction or "",
             arguments.probability or "",
@@ -27,7 +27,7 @@ def request_of(arguments: argparse.Namespace, limits: Sequence[str] = ()) -> Any
         )
     return request.Request(
         files=arguments.files,
-        asked=table_flags.asked_of(arguments),
+        options=table_flags.table_options_of(arguments),
         settings=run.Settings(
             fmrs=_fmrs(arguments),
             thresholds=arguments.threshold,
@@ -67,7 +67,7 @@ def _fmrs(arguments: argparse.Namespace) -> tuple[float, ...]:
 
 def write_embeddings(arguments: argparse.Namespace) -> Path:
     """Embeds --data with --model into --out, and takes its protocol where none is asked for."""
-    from fairjax.audit.embeddings import read_made
+    from fairjax.audit.embedding_files import read_made
     from fairjax.audit.run import ACCURACY_VARIANTS
 
     if not (arguments.model and arguments.data and arguments.out):

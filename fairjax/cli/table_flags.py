@@ -177,11 +177,11 @@ def add_pairs(group: Any) -> None:
     )
 
 
-def asked_of(arguments: argparse.Namespace) -> Any:
+def table_options_of(arguments: argparse.Namespace) -> Any:
     """What the options say of the columns of a table."""
-    from fairjax.audit.layout import Asked
+    from fairjax.audit.layout import TableOptions
 
-    return Asked(
+    return TableOptions(
         scores=arguments.score,
         distances=arguments.distance,
         mated=arguments.mated,

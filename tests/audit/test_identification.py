@@ -171,16 +171,16 @@ def test_unfit_lists_are_refused_in_one_line(tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "said"),
     [
         (dict(sizes=(1000,)), "40 people can be enrolled"),
         (dict(unenrolled=1.0), "--unenrolled 1 must be"),
         (dict(by="shoe"), "has no 'shoe'; it has"),
     ],
 )
-def test_impossible_galleries_are_refused(tmp_path, asked, said):
+def test_impossible_galleries_are_refused(tmp_path, options, said):
     path = save(tmp_path / "faces.npz")
-    settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **asked}
+    settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **options}
     by = settings.pop("by")
     with pytest.raises(UserError, match=re.escape(said)):
         galleries.from_embeddings(path, by, **settings)

@@ -83,7 +83,7 @@ def test_a_models_benchmark_is_the_default_protocol(tmp_path, monkeypatch, made,
         arguments.out.touch()
 
     monkeypatch.setattr(embed, "write", write)
-    monkeypatch.setattr("fairjax.audit.embeddings.read_made", lambda path: {"protocol": made})
+    monkeypatch.setattr("fairjax.audit.embedding_files.read_made", lambda path: {"protocol": made})
     out = tmp_path / "new"
     line = ["--model", "m.onnx", "--data", "rfw:x", "--out", str(out), "--size", "112x96"]
     arguments = arguments_of(*line, *words)

@@ -3,11 +3,11 @@ import os
 from pathlib import Path
 
 import pytest
+from results_example import example_results
 
 from fairjax.audit import outputs
 from fairjax.audit.tables import InputError
 from fairjax.cli import answers, audit_output
-from tests.results_example import example_results
 
 
 def test_a_folder_below_one_that_exists_can_be_written_to(tmp_path):
