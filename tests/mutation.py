@@ -128,7 +128,7 @@ def _is_inert(node) -> bool:
 
 
 class TestFile(NamedTuple):
-    """One test file of a room, without a mutant.
+    """One test file, without a mutant.
 
     Attributes:
       path: Path from the repository's root.
@@ -148,17 +148,13 @@ def mirror_of(module: str) -> Path:
 
 
 @functools.cache
-def measured(path: str, room: Path) -> TestFile:
-    """Runs a test file under coverage.
-
-    Args:
-      path: The test file.
-      room: Folder or module in `fairjax/`, whose executed lines are wanted.
+def measured(path: str) -> TestFile:
+    """Runs a test file under coverage, once.
 
     Raises:
       SystemExit: If a test fails, with pytest's output.
     """
-    outcome = run_tests(path, cpu_seconds=3600, covered=room)
+    outcome = run_tests(path, cpu_seconds=3600, cover=True)
     if not outcome.passed:
         raise SystemExit(f"{Path('pytest.log').read_text()}\n{path} fails without a mutant.")
     lines = json.loads(Path("lines.json").read_text())
@@ -170,16 +166,14 @@ def tests_of(mutant: Mutant, room: Path, *, mirror_only: bool) -> Iterator[TestF
     statement = set(_statement(Path(mutant.module).read_text(), mutant.line))
     mirror = mirror_of(mutant.module)
     paths = [mirror] if mirror.exists() else []
-    yield from _executing(statement, mutant.module, paths, room)
+    yield from _executing(statement, mutant.module, paths)
     if not mirror_only:
         others = set(Path("tests", *room.parts[1:2]).rglob("test_*.py")) - {mirror}
-        yield from _executing(statement, mutant.module, sorted(others), room)
+        yield from _executing(statement, mutant.module, sorted(others))
 
 
-def _executing(
-    statement: set[int], module: str, paths: Sequence[Path], room: Path
-) -> list[TestFile]:
-    files = [measured(str(path), room) for path in paths]
+def _executing(statement: set[int], module: str, paths: Sequence[Path]) -> list[TestFile]:
+    files = [measured(str(path)) for path in paths]
     chosen = [file for file in files if statement & file.lines.get(module, set())]
     return sorted(chosen, key=lambda file: file.seconds)
 
@@ -209,14 +203,14 @@ class Outcome(NamedTuple):
     hung: bool
 
 
-def run_tests(path: str, *, cpu_seconds: int, covered: Path | None = None) -> Outcome:
+def run_tests(path: str, *, cpu_seconds: int, cover: bool = False) -> Outcome:
     """Runs a test file in a fork of this process.
 
     Args:
       path: The test file.
       cpu_seconds: Limit of the CPU time. A fork that reaches it, or waits for ten times as long,
         is killed with all that it started.
-      covered: Folder whose executed lines are written to lines.json; its compiled files are kept.
+      cover: Whether executed lines are written to lines.json, and compiled files kept.
     """
     before, child = _children_seconds(), os.fork()
     if not child:
@@ -225,10 +219,10 @@ def run_tests(path: str, *, cpu_seconds: int, covered: Path | None = None) -> Ou
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         sink = os.open("pytest.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(sink, 1), os.dup2(sink, 2)
-        sys.dont_write_bytecode = covered is None
+        sys.dont_write_bytecode = not cover
         code = 1
         try:
-            with _coverage(covered) if covered else contextlib.nullcontext():
+            with _coverage() if cover else contextlib.nullcontext():
                 code = pytest.main([path, *OPTIONS])
         except BaseException:
             traceback.print_exc()
@@ -254,11 +248,11 @@ def run_tests(path: str, *, cpu_seconds: int, covered: Path | None = None) -> Ou
 
 
 @contextlib.contextmanager
-def _coverage(folder: Path) -> Iterator[None]:
-    """Writes the lines that are executed in a folder's modules to lines.json."""
+def _coverage() -> Iterator[None]:
+    """Writes the lines that are executed in `fairjax/` to lines.json."""
     from coverage import Coverage
 
-    coverage = Coverage(data_file=None, include=[f"{folder}/*", str(folder)])
+    coverage = Coverage(data_file=None, include=["fairjax/*"])
     coverage.start()
     try:
         yield
