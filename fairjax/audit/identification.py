@@ -116,7 +116,7 @@ def _of_gallery(
             if threshold == ANY:
                 facts = {"threshold_source": "none: with every candidate accepted it is below"}
                 limits.append(
-                    f"{at}: more searches than that found nobody, so every candidate is accepted."
+                    f"{at}: no non-mated search found anybody, so every candidate is accepted."
                 )
             rates.append(
                 grouped(

@@ -68,12 +68,14 @@ class Searches:
           fpir: Target false positive identification rate, a fraction in (0, 1).
 
         Returns:
-          The threshold; `ANY` where so many searches found nobody that any candidate is accepted.
+          The threshold; `ANY` where no non-mated search found anybody.
 
         Raises:
           InsufficientDataError: If it asks for less than one non-mated search.
         """
-        return threshold_at_fmr(np.maximum(self.top[~self.mated], ANY), fmr=fpir)
+        top = self.top[~self.mated]
+        threshold = threshold_at_fmr(np.maximum(top, ANY), fmr=fpir)
+        return ANY if np.isneginf(top).all() else threshold
 
     def fpir(self, threshold: float) -> ClusteredRate:
         """False positive identification rate at a threshold."""
