@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from fairjax.run.host import (
     add_xla_flags,
+    drop_tracebacks_of_writers,
+    end_despite_threads,
     end_with_parent,
     how_to_resume,
     keep_compiled_programs,
@@ -332,4 +334,9 @@ def parse(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    app.run(guarded, flags_parser=parse)
+    drop_tracebacks_of_writers()
+    try:
+        app.run(guarded, flags_parser=parse)
+    except BaseException as error:
+        end_despite_threads(error)
+        raise

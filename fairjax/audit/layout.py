@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from fairjax.audit.tables import InputError, Source, check_columns, column_names, listed
 
-_SCORES = ("score", "similarity", "cosine", "sim", "cosine_similarity")
-_DISTANCES = ("distance", "dist")
+_SCORES = ("score", "similarity", "cosine")
+_OTHER_SCORES = ("sim", "cosine_similarity")  # where none of the above is there
+DISTANCES = ("distance", "dist")
 _MATED = ("mated", "same", "is_same", "issame", "genuine", "label")
 SUBJECTS = ("subject", "subject_id", "id", "identity", "person")
 IMAGES = (
@@ -141,8 +142,8 @@ class Layout:
       fold: Column of the benchmark's part.
       attributes: What people are grouped by.
       decision: Column of decisions.
-      unread: Columns that are called like distances and are not read, since another one holds the
-        scores and nobody named a column.
+      unread: Columns that are called like scores or distances and are not read, since another one
+        holds the scores and nobody named a column.
     """
 
     scores: tuple[str, ...]
@@ -205,11 +206,15 @@ def find_layout(
     scored = scored and not options.decision
     unread: tuple[str, ...] = ()
     if scored and not scores and not distances:
-        scores = tuple(_present(path, names, _SCORES, "--score"))
+        scores = tuple(
+            _present(path, names, _SCORES, "--score")
+            or _present(path, names, _OTHER_SCORES, "--score")
+        )
         if scores:
-            unread = tuple(name for name in names if name.lower() in _DISTANCES)
+            others = {*_OTHER_SCORES, *DISTANCES}
+            unread = tuple(n for n in names if n.lower() in others and n not in scores)
         else:
-            distances = tuple(_present(path, names, _DISTANCES, "--distance"))
+            distances = tuple(_present(path, names, DISTANCES, "--distance"))
     if scored and not scores and not distances:
         raise InputError(
             f"{path} has no column of scores (it has {listed(names)}); name it with --score, or "

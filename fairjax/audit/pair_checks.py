@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
+from fairjax.audit.layout import DISTANCES
 from fairjax.audit.loaded import (
     Loaded,
 )
@@ -114,10 +115,11 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
             "threshold accepts distances up to it."
         )
     for name in table.layout.unread:
+        flag = "--distance" if name.lower() in DISTANCES else "--score"
         said.append(
             f"The column {name!r} is not read: the scores are those of "
             f"{listed(table.layout.systems)}. To audit both, say --score "
-            f"{shlex.quote(table.layout.systems[0])} --distance {shlex.quote(name)}."
+            f"{shlex.quote(table.layout.systems[0])} {flag} {shlex.quote(name)}."
         )
     if table.options.zero_is_same:
         said.append(

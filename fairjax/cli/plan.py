@@ -138,7 +138,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     validate(config)
     import jax
 
-    from fairjax.run import capacity
+    from fairjax.run import capacity, prepare
     from fairjax.run.build import build_run
 
     if arguments.devices:
@@ -150,6 +150,8 @@ def _plan(arguments: argparse.Namespace) -> None:
         dataset = capacity.stand_in(settings, arguments.classes)
     else:
         dataset = settings.data.load(seed=settings.seed)
+        prepare.check_data(settings, dataset)
+        prepare.dry_run(settings, dataset)
     limit = int(arguments.memory * GIB) if arguments.memory else _memory(jax.devices()[0])
     console = answers.console()
     with console.status("") as status:

@@ -183,6 +183,9 @@ def test_a_column_of_distances_beside_one_of_scores_is_not_passed_over_in_silenc
     (said,) = notes()
     assert said.endswith("To audit both, say --score score --distance distance.")
     assert notes(scores=["score"]) == []
+    (tmp_path / "both.csv").write_text("\n".join(lines).replace(",distance", ",sim"))
+    (said,) = notes()
+    assert said.endswith("To audit both, say --score score --score sim.")
 
 
 def test_a_threshold_that_is_a_distance_itself_accepts_it(tmp_path):
