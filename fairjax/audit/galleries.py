@@ -229,9 +229,9 @@ def from_candidates(
     galleries = []
     for name in sorted(set(gallery_of.tolist())):
         chosen = np.flatnonzero(gallery_of == name)
-        part = {key: column[chosen] for key, column in table.items()}
+        of_gallery = {key: column[chosen] for key, column in table.items()}
         members = enrolled_in.get(name, enrolled_in.get("", set())) if gallery else None
-        galleries.append(_searches(part, group[chosen], members, name, str(path)))
+        galleries.append(_searches(of_gallery, group[chosen], members, name, str(path)))
     galleries.sort(key=lambda g: (g.size or 0, g.name))
     unknown = len(set(table["probe"][group == UNKNOWN].tolist()))
     note = f"{counted(unknown, 'search', 'searches')} of unknown {by}: counted for everyone alone."

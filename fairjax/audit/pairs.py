@@ -94,13 +94,13 @@ class PairTable:
         self.names = {what: Names() for what in ("subject", "fold")}
         self.names["image"] = Names(clean_path)
         self.words: dict[str, Names] = {  # of each attribute's parts
-            part: Names() for a in layout.attributes for part in a.columns
+            attribute: Names() for a in layout.attributes for attribute in a.columns
         }
 
     def read(self) -> dict[str, np.ndarray]:
         """All rows of `batches`."""
-        parts = list(self.batches())
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        batches = list(self.batches())
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Columns as numbers: "score NAME", "mated", "fold", and two a row of the others."""
@@ -127,23 +127,23 @@ class PairTable:
 
     def _numbered(self, batch: Batch) -> dict[str, np.ndarray]:
         layout, text = self.layout, batch.columns
-        found = {f"score {name}": self._scored(text[name]) for name in layout.scores}
-        found |= {f"score {name}": -self._scored(text[name]) for name in layout.distances}
+        codes = {f"score {name}": self._scored(text[name]) for name in layout.scores}
+        codes |= {f"score {name}": -self._scored(text[name]) for name in layout.distances}
         if layout.decision:
-            found[f"score {layout.decision}"] = self._decided(text[layout.decision], batch.start)
+            codes[f"score {layout.decision}"] = self._decided(text[layout.decision], batch.start)
         if layout.mated:
-            found["mated"] = self._mated(text[layout.mated], batch.start)
+            codes["mated"] = self._mated(text[layout.mated], batch.start)
         for what in ("subject", "image"):
             if columns := getattr(layout, what):
-                found[what] = self._both(what, self.names[what], columns, batch, needed=True)
+                codes[what] = self._both(what, self.names[what], columns, batch, needed=True)
         if layout.fold:
-            found["fold"] = self.names["fold"].encode(text[layout.fold])
+            codes["fold"] = self.names["fold"].encode(text[layout.fold])
         for attribute in layout.attributes:
-            for part, columns in attribute.columns.items():
-                found[f"by {part}"] = self._both(
-                    part, self.words[part], columns, batch, needed=False
+            for name, columns in attribute.columns.items():
+                codes[f"by {name}"] = self._both(
+                    name, self.words[name], columns, batch, needed=False
                 )
-        return found
+        return codes
 
     def _both(
         self, what: str, names: Names, columns: tuple[str, str], batch: Batch, *, needed: bool
@@ -235,9 +235,9 @@ class PairTable:
           scores: By system.
           pairs: Rows of the embeddings whose cosines the scores are; None for scores of a table.
         """
-        place, labels = self.labels(columns, attribute)
+        label, labels = self.labels(columns, attribute)
         groups = ordered_groups(labels, self.options, f"{self.path} ({attribute.name})")
-        group = numbered(labels, groups)[place]
+        group = numbered(labels, groups)[label]
         subject, names, mated = self._subjects(columns, group)
         check_couples(self, columns)
         fold = np.zeros(len(mated), np.int32)
@@ -300,12 +300,12 @@ class PairTable:
         both = (who[:, 0] == who[:, 1]) & (loaded.group[:, 0] != loaded.group[:, 1])
         seen = np.unique(np.stack([who.ravel(), loaded.group.ravel()], axis=1), axis=0)[:, 0]
         several = int((np.bincount(seen) > 1).sum())
-        said = [
+        notes = [
             f"--subjects-by-group: {several:,} of {len(number):,} names occur in several groups "
             f"and were taken for one person in each; {int(both.sum()):,} of {len(loaded):,} pairs "
             "show one name in two groups and were left out, for they may show one person."
         ]
-        return ~both, said
+        return ~both, notes
 
     def _unique_names(
         self, names: Sequence[str], subject: np.ndarray, group: np.ndarray, groups: Sequence[str]
@@ -349,8 +349,8 @@ class PairTable:
         else:
             return None, [], columns["mated"]
         ordered = sorted(set(names))
-        place = {name: k for k, name in enumerate(ordered)}
-        subject = np.array([place[name] for name in names], np.int32)[code]
+        number = {name: k for k, name in enumerate(ordered)}
+        subject = np.array([number[name] for name in names], np.int32)[code]
         people = ordered
         if self.options.subjects_by_group:
             codes, subject = np.unique(
@@ -362,7 +362,7 @@ class PairTable:
         mated = columns.get("mated", same)
         if (wrong := same != mated).any():
             row = int(np.argmax(wrong))
-            who = [ordered[place[names[k]]] for k in code[row]]
+            who = [ordered[number[names[k]]] for k in code[row]]
             hint = ""
             if wrong.mean() > _NEARLY_ALL and not self.options.zero_is_same:
                 hint = f" If 0 in {self.layout.mated!r} marks one person, say --zero-is-same."
@@ -388,38 +388,38 @@ class PairTable:
     ) -> tuple[np.ndarray, list[str]]:
         """An index into labels of groups for both sides, and the labels; "" is unknown."""
         codes, words = [], []
-        for part in attribute.name.split("+"):
-            if part in attribute.columns:
-                codes.append(columns[f"by {part}"])
-                words.append(self._grouped_words(list(self.words[part]), attribute, part))
+        for name in attribute.name.split("+"):
+            if name in attribute.columns:
+                codes.append(columns[f"by {name}"])
+                words.append(self._grouped_words(list(self.words[name]), attribute, name))
                 continue
             assert self.people is not None
             key = self.people.key
             if key not in columns:
                 raise InputError(
-                    f"{self.people.source} gives the {part} of each {key}, but {self.path} names "
+                    f"{self.people.source} gives the {name} of each {key}, but {self.path} names "
                     f"no {key}s; name their columns with --{key}."
                 )
-            column = known_as(part, self.people.groups)
-            found = self._looked_up(self.people.groups[column], key)
-            words.append(self._grouped_words(found, attribute, part))
+            column = known_as(name, self.people.groups)
+            names = self._looked_up(self.people.groups[column], key)
+            words.append(self._grouped_words(names, attribute, name))
             if "" in words[-1] and not self.options.unknown_groups:
-                place = words[-1].index("")
-                who, word = list(self.names[key])[place], found[place]
+                index = words[-1].index("")
+                who, word = list(self.names[key])[index], names[index]
                 keep = ", --group-names takes it for a group" if word else ""
                 raise InputError(
-                    f"{self.people.source}: the {part} of {who!r} is {how_unknown(word)}; "
+                    f"{self.people.source}: the {name} of {who!r} is {how_unknown(word)}; "
                     f"--unknown-groups keeps such people among everyone only{keep}."
                 )
             codes.append(columns[key])
         check_names(words, str(self.path))
         return labelled(codes, words)
 
-    def _grouped_words(self, names: list[str], attribute: Attribute, part: str) -> list[str]:
+    def _grouped_words(self, names: list[str], attribute: Attribute, name: str) -> list[str]:
         """Names of groups: "" for what says nothing, numbers as their bins."""
         known = known_groups(names, self.options)
-        edges = attribute.bins.get(part)
-        return binned(known, edges, f"{self.path} ({part})") if edges else known
+        edges = attribute.bins.get(name)
+        return binned(known, edges, f"{self.path} ({name})") if edges else known
 
 
 def _truth(word: str) -> int:

@@ -184,8 +184,8 @@ def read_columns(path: Path) -> dict[str, pa.Array]:
       InputError: If a column is there twice, or the file is damaged.
     """
     names = column_names(path)
-    parts = [batch.columns for batch in read_batches(path, text=names, numbers=())]
-    return {name: pa.concat_arrays([part[name] for part in parts]) for name in names}
+    batches = [batch.columns for batch in read_batches(path, text=names, numbers=())]
+    return {name: pa.concat_arrays([columns[name] for columns in batches]) for name in names}
 
 
 def _last_filled(block: pa.RecordBatch) -> int:

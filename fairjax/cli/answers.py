@@ -35,21 +35,21 @@ def facts_of(files: Mapping[str, Path | None]) -> dict[str, Any]:
     """
     from fairjax.audit import run
 
-    given = {role: path for role, path in files.items() if path is not None}
-    return run.provenance(given, command(), {})
+    paths = {role: path for role, path in files.items() if path is not None}
+    return run.provenance(paths, command(), {})
 
 
-def answer(found: "Findings", out: Path | None, *, most_rows: int = 0) -> None:
+def answer(results: "Findings", out: Path | None, *, most_rows: int = 0) -> None:
     """Prints findings, and writes them to a folder where one is given.
 
     Args:
-      found: The findings.
+      results: Numbers and tables of the answer.
       out: The folder, or None.
       most_rows: Rows of a table that are printed; 0 prints all.
     """
     from fairjax.audit import findings
 
-    findings.show(found, console(), most_rows=most_rows)
+    findings.show(results, console(), most_rows=most_rows)
     if out:
-        findings.write(out, found)
+        findings.write(out, results)
         print(f"Written: {out / 'results.json'}")

@@ -69,10 +69,10 @@ def add(verbs: Any) -> None:
         help="also write the pairs with the old scores, where embeddings were given",
     )
     use.set_defaults(run=_apply)
-    for one in (fit, use):
-        one.add_argument("--seed", type=int, default=0, help="of --sample-pairs (default: 0)")
-        add_columns(one.add_argument_group("columns and groups"))
-        add_pairs(one.add_argument_group("pairs of embeddings"))
+    for verb in (fit, use):
+        verb.add_argument("--seed", type=int, default=0, help="of --sample-pairs (default: 0)")
+        add_columns(verb.add_argument_group("columns and groups"))
+        add_pairs(verb.add_argument_group("pairs of embeddings"))
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -185,5 +185,5 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
         raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     else:
         loaded = load_comparisons(path, options, people=people)
-    one = next(iter(loaded.values()))
-    return one, next(iter(one.scores))
+    pairs = next(iter(loaded.values()))
+    return pairs, next(iter(pairs.scores))
