@@ -303,11 +303,11 @@ class _Gabn:
             return jnp.where(mask, (embeddings.direction * own).sum(axis=1), 0.0)
 
         like = jax.eval_shape(self.network.train, weights, variables, images, key)[2]
-        output, activations, gradient = with_map(embed, target_cosine, like)
+        (embeddings, kernel, moved), activations, gradient = with_map(embed, target_cosine, like)
         maps = attention_map(
             activations, gradient, kind=self.attention, second_order=self.second_order
         )
-        return _Attended(*output, activations, maps)
+        return _Attended(embeddings, kernel, moved, activations, maps)
 
     def identify(
         self, embeddings: Unit, kernel: jax.Array, state: PyTree, batch: Batch, key: jax.Array
