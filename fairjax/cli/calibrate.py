@@ -6,7 +6,13 @@ from typing import Any
 
 from fairjax.cli import values
 from fairjax.cli.answers import console
-from fairjax.cli.table_flags import add_columns, add_pairs, people_of, table_options_of
+from fairjax.cli.table_flags import (
+    add_columns,
+    add_pairs,
+    check_one_system,
+    people_of,
+    table_options_of,
+)
 
 
 def add(verbs: Any) -> None:
@@ -166,8 +172,7 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
     if by and not arguments.by:
         arguments.by = [by]
     options, people = table_options_of(arguments), people_of(arguments)
-    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
-        raise UsageError("calibration is for one column of scores and one --by.")
+    check_one_system(options, "calibration is")
     path = arguments.table
     if not path.is_file():
         raise InputError(f"{path} does not exist.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli import values
+from fairjax.core.errors import UsageError
 
 
 def add_columns(group: Any) -> None:
@@ -219,3 +220,17 @@ def people_of(arguments: argparse.Namespace) -> Any:
         own_subject=arguments.groups_subject,
         own_image=arguments.groups_image,
     )
+
+
+def check_one_system(options: Any, what: str) -> None:
+    """Refuses several columns of scores, or of decisions, where a verb takes one.
+
+    Args:
+      options: How the table is read.
+      what: Start of the message, such as "a threshold is".
+
+    Raises:
+      UsageError: Says what the verb takes.
+    """
+    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
+        raise UsageError(f"{what} for one column of scores and one --by.")

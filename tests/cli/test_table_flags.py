@@ -6,6 +6,7 @@ import pytest
 from fairjax.audit.layout import TableOptions
 from fairjax.audit.tables import InputError
 from fairjax.cli import table_flags
+from fairjax.core.errors import UsageError
 
 EVERY = {
     "scores": ["--score", "ours", "--score", "theirs"],
@@ -94,3 +95,18 @@ def test_the_table_of_people_is_read_by_its_flags(tmp_path):
 def test_one_choice_of_pairs_is_made(words):
     with pytest.raises(SystemExit):
         parsed(*words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--score", "a", "--score", "b"],
+        ["--score", "a", "--distance", "b"],
+        ["--decision", "verdict"],
+        ["--by", "race", "--by", "age"],
+    ],
+)
+def test_some_verbs_take_one_system_and_one_attribute(words):
+    table_flags.check_one_system(table_flags.table_options_of(parsed("--score", "a")), "this is")
+    with pytest.raises(UsageError, match="^this is for one column of scores and one --by.$"):
+        table_flags.check_one_system(table_flags.table_options_of(parsed(*words)), "this is")
