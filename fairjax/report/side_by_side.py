@@ -9,7 +9,7 @@ from fairjax.core.verdict import Answer
 from fairjax.report.accounts import Listing
 from fairjax.report.cards import card
 from fairjax.report.conditions import conditions
-from fairjax.report.page import render
+from fairjax.report.page import Page, render
 from fairjax.report.quantities import Quantity
 from fairjax.report.sections import Figure, Section
 from fairjax.report.summary import Summary, summarise
@@ -39,8 +39,7 @@ def write_side_by_side(
     """
     summaries = (summarise(results[0]), summarise(results[1]))
     answer: Answer = "too few data"
-    render(
-        path,
+    page = Page(
         title=f"{names[0]} beside {names[1]}",
         conditions=list(
             dict.fromkeys(line for audited in results for line in conditions(audited.provenance))
@@ -65,6 +64,7 @@ def write_side_by_side(
         limits=[],
         provenance=Listing("", [(n, _origin(r)) for n, r in zip(names, results, strict=True)]),
     )
+    render(path, page)
 
 
 def _caution(results: tuple[Results, Results]) -> str:
