@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 
 from fairjax.audit.foreign import adopt
 from fairjax.audit.grouping import (
@@ -32,6 +31,7 @@ from fairjax.audit.loaded import (
     independent,
 )
 from fairjax.audit.pair_checks import check_couples, check_mated, failure_notes, kinds_of, row_notes
+from fairjax.audit.pair_values import decisions_as_scores, is_mated, without_failures
 from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import (
     Batch,
@@ -44,7 +44,6 @@ from fairjax.audit.tables import (
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import (
-    clean,
     clean_path,
     counted,
     how_unknown,
@@ -52,8 +51,6 @@ from fairjax.core.names import (
 )
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
-_YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
-_NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatch", "impostor"}
 
 
 def load_comparisons(
@@ -127,12 +124,20 @@ class PairTable:
 
     def _numbered(self, batch: Batch) -> dict[str, np.ndarray]:
         layout, text = self.layout, batch.columns
-        codes = {f"score {name}": self._scored(text[name]) for name in layout.scores}
-        codes |= {f"score {name}": -self._scored(text[name]) for name in layout.distances}
+        codes = {
+            f"score {name}": without_failures(text[name], self.options) for name in layout.scores
+        }
+        codes |= {
+            f"score {name}": -without_failures(text[name], self.options)
+            for name in layout.distances
+        }
         if layout.decision:
-            codes[f"score {layout.decision}"] = self._decided(text[layout.decision], batch.start)
+            codes[f"score {layout.decision}"] = decisions_as_scores(
+                text[layout.decision], batch.start, self.path, self.options
+            )
         if layout.mated:
-            codes["mated"] = self._mated(text[layout.mated], batch.start)
+            mated = is_mated(text[layout.mated], batch.start, self.path, layout.mated)
+            codes["mated"] = mated != self.options.zero_is_same
         for what in ("subject", "image"):
             if columns := getattr(layout, what):
                 codes[what] = self._both(what, self.names[what], columns, batch, needed=True)
@@ -169,55 +174,6 @@ class PairTable:
                     f"{how_unknown(word)}{keep}."
                 )
         return np.stack(sides, axis=1)
-
-    def _scored(self, score: np.ndarray) -> np.ndarray:
-        """The scores, NaN for those that stand for a failure to acquire."""
-        if not self.options.failure_scores:
-            return score
-        codes = [code for code in self.options.failure_scores if not isinstance(code, str)]
-        return np.where(np.isin(score, codes), np.nan, score)
-
-    def _decided(self, words: pa.Array, start: int) -> np.ndarray:
-        """Decisions as scores: 1 where the pair is accepted, 0 where not, NaN where it failed."""
-        names = Names()
-        code = names.encode(words)
-        accept = {clean(word).casefold() for word in self.options.accept}
-        words_of = {name: name.casefold() for name in names}
-        word_of = ["" if is_unknown(n) and w not in accept else w for n, w in words_of.items()]
-        known = [word for word in word_of if word]
-        if not accept & set(known):
-            raise InputError(
-                f"{self.path}: --accept says which words in {self.layout.decision} accept a pair; "
-                f"it holds {listed(sorted(known))}."
-            )
-        if len(set(known) - accept) > 1:
-            raise InputError(
-                f"{self.path}: {self.layout.decision} holds {listed(sorted(known))}; name all that "
-                "accept with --accept, one word is left for those that do not."
-            )
-        value = np.array(
-            [float(word in accept) if word else np.nan for word in word_of], np.float64
-        )[code]
-        if (missing := np.isnan(value)).any() and not self.options.failures:
-            row = int(np.argmax(missing))
-            raise InputError(
-                f"{self.path}, data row {start + row}: {self.layout.decision} is "
-                f"{how_unknown(list(names)[code[row]])}; --failures counts such pairs."
-            )
-        return value
-
-    def _mated(self, words: pa.Array, start: int) -> np.ndarray:
-        names = Names()
-        code = names.encode(words)
-        meaning = np.array([_truth(name) for name in names], np.int8)[code]
-        if (bad := meaning < 0).any():
-            row = int(np.argmax(bad))
-            raise InputError(
-                f"{self.path}, data row {start + row}: {self.layout.mated} is "
-                f"{words[row].as_py()!r}; expected 1 or 0 (or true/false, same/different, "
-                "mated/nonmated, genuine/impostor)."
-            )
-        return meaning.astype(bool) != self.options.zero_is_same
 
     def grouped(
         self,
@@ -420,8 +376,3 @@ class PairTable:
         known = known_groups(names, self.options)
         edges = attribute.bins.get(name)
         return binned(known, edges, f"{self.path} ({name})") if edges else known
-
-
-def _truth(word: str) -> int:
-    word = word.strip().lower()
-    return 1 if word in _YES else 0 if word in _NO else -1
