@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fairjax.audit.layout import IMAGES, People, TableOptions, both_sides
 from fairjax.audit.people import load_people
-from fairjax.audit.tables import InputError, Source, column_names, listed, read_batches
+from fairjax.audit.tables import InputError, Source, column_names, listed, read_batches, read_words
 from fairjax.core.names import clean_path, is_unknown
 
 
@@ -85,11 +85,10 @@ def load_image_covariates(
             f"{predictions} has no covariate {lost[0]!r}; it has {listed(have)}. Name a column, or "
             "give a table with one row an image with --covariates."
         )
-    values: dict[str, dict[str, str]] = {name: {} for name in names}
-    for batch in read_batches(predictions, text=names, numbers=[]):
-        for name, column in values.items():
-            words = batch.columns[name].to_pylist()
-            column |= {str(batch.start + row): word for row, word in enumerate(words)}
+    values = {
+        name: {str(row): word for row, word in enumerate(words, 1)}
+        for name, words in read_words(predictions, names).items()
+    }
     return Covariates(str(predictions), "row", values)
 
 

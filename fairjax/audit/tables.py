@@ -188,6 +188,19 @@ def read_columns(path: Path) -> dict[str, pa.Array]:
     return {name: pa.concat_arrays([columns[name] for columns in batches]) for name in names}
 
 
+def read_words(path: Source, names: Sequence[str]) -> dict[str, list[str]]:
+    """Some columns of a table as words; a missing word is "".
+
+    Raises:
+      InputError: If a column is missing or there twice, or the file is damaged.
+    """
+    words: dict[str, list[str]] = {name: [] for name in names}
+    for batch in read_batches(path, text=names, numbers=()) if names else ():
+        for name in names:
+            words[name] += batch.columns[name].to_pylist()
+    return words
+
+
 def _last_filled(block: pa.RecordBatch) -> int:
     """How many rows there are up to the last one with anything in it."""
     if not block.num_columns:
