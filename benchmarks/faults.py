@@ -11,7 +11,8 @@ written. The faults:
     damage    a flipped bit in a file of the newest checkpoint, or half of the file cut off
     gone      the folder of checkpoints disappears while the run trains, and comes back
     writers   two runs of one folder at once
-    clock     the wall clock is set back by an hour, twice, while the run trains
+    clock     the wall clock is set back by an hour, twice, while the run trains; or it is a day
+              off at every second look, and the run trains to its end
 
 After each fault the same line is started again until the run is finished. A fault is survived if
 the weights are bit for bit those of the undisturbed run and so are the results; else it is lost.
@@ -253,15 +254,27 @@ def jump_clock() -> None:
     time.time = lambda: clock() + 3600 * (1 - min(next(looks) // 300, 2))
 
 
-def clocks(run: Run) -> Iterator[Hook]:
-    """A wall clock that is set back while the run trains."""
+def shake_clock() -> None:
+    """In the run's process: every second look at the wall clock finds it a day fast."""
+    clock, looks = time.time, itertools.count()
+    time.time = lambda: clock() + 86400 * (next(looks) % 2)
 
-    def fault() -> None:
+
+def clocks(run: Run) -> Iterator[Hook]:
+    """A wall clock that jumps while the run trains."""
+
+    def set_back() -> None:
         process = run.start(jump_clock)
         run.wait(process, lambda: run.steps() > 10)
         end(process, signal.SIGKILL)
 
-    yield fault
+    def shaken() -> None:
+        process = run.start(shake_clock)
+        process.join()
+        assert process.exitcode == 0, f"exit code {process.exitcode}"
+
+    yield set_back
+    yield shaken
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -80,10 +80,10 @@ def build(
       layer: Map of the backbone that attention is read from: "stage_4", or an earlier one such as
         "stage_3" for twice the resolution.
       attention: Form of the map; see `attention_map`.
-      adversary: What the backbone wants of the discriminator: "reversal" maximises its
+      adversary: Aim of the backbone against the discriminator: "reversal" maximises its
         cross-entropy, "uniform" makes it equally unsure of all groups, "to_reference" makes it
         take every other group for the reference.
-      adversary_weight: Weight of that, 0 or more, once ramped up.
+      adversary_weight: Weight of the adversary's term in the loss, 0 or more, once ramped up.
       adversary_ramp_epochs: Epochs over which the weight grows from 0, linearly.
       discriminator_lr: Learning rate of the discriminator's own Adam.
       second_order: Whether the gradient passes through the map's own gradient.
@@ -294,8 +294,8 @@ class _Watched(NamedTuple):
           params: Parameters of the model.
           variables: What the forward pass moves.
           images: The backbone's input.
-          key: For dropout.
-          offset: What is added to the layer's activations; None is nothing.
+          key: Key of dropout.
+          offset: Numbers added to the layer's activations; None adds nothing.
 
         Raises:
           ValueError: If the backbone has no such map.
@@ -374,8 +374,8 @@ def confuse(
       weights: Parameters of the discriminator.
       maps: Attention maps [batch, rows, columns].
       labels: Group of each row; rows with a negative one are left out by the caller.
-      adversary: What the backbone wants of the discriminator.
-      strength: Weight of that.
+      adversary: Aim of the backbone: "reversal", "uniform" or "to_reference".
+      strength: Weight of the adversary's term.
       anchor: Number of the reference group.
     """
     truth = jnp.where(labels >= 0, labels, 0)

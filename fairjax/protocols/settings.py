@@ -15,8 +15,8 @@ class ProtocolSettings:
 
     Attributes:
       group_by: Attribute whose groups are compared.
-      resamples: Number of bootstrap resamples, and of permutations for noise floors; 2,000 or more
-        to publish.
+      resamples: Number of bootstrap resamples, and of permutations for noise floors, 1 or more; at
+        least 2,000 to publish.
       level: Coverage of the intervals, a fraction in (0, 1).
     """
 
@@ -25,7 +25,7 @@ class ProtocolSettings:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        need(self.resamples >= 0, "resamples", self.resamples, "0 or more")
+        need(self.resamples >= 1, "resamples", self.resamples, "1 or more")
         need(0 < self.level < 1, "level", self.level, "between 0 and 1, such as 0.95")
 
 

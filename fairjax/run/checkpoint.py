@@ -26,8 +26,9 @@ from fairjax.run.workdir import WorkdirError, read_checked, read_json, write_jso
 
 # Orbax gives a write 20 minutes, then the run fails. A large state on a slow disk, or a machine
 # whose processors others keep busy, takes longer and loses nothing. A process that is gone is
-# noticed by `fairjax.run.peers`, not by this limit.
-_WRITE_TIMEOUT_S = 24 * 3600
+# noticed by `fairjax.run.peers`, not by this limit. Orbax measures it on the wall clock, which
+# may jump by decades where a machine without a battery learns the time: a century, then.
+_WRITE_TIMEOUT_S = 100 * 365 * 24 * 3600
 ASIDE = "checkpoints_damaged"  # beside the checkpoints; nothing that was saved is ever deleted
 
 
@@ -75,7 +76,12 @@ class Checkpoints:
                 best_fn=score,
                 best_mode="min" if minimise else "max",
                 cleanup_tmp_directories=True,  # what a killed run left half-written
-                async_options=ocp.AsyncOptions(timeout_secs=_WRITE_TIMEOUT_S),
+                async_options=ocp.AsyncOptions(
+                    timeout_secs=_WRITE_TIMEOUT_S,
+                    # Else threads wait for the folders, for five minutes at most by the wall
+                    # clock, and for ever if that is set back or a folder cannot be made.
+                    create_directories_asynchronously=False,
+                ),
             ),
         )
 

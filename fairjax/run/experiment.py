@@ -77,9 +77,7 @@ def run_experiment(
             logging.info("%s holds a finished run; nothing is trained.", workdir)
         else:
             dataset = settings.data.load(seed=settings.seed)
-            prepare.check_labels(settings, dataset)
-            prepare.check_balance(settings.input, dataset)
-            prepare.check_batch(settings, dataset)
+            prepare.check_data(settings, dataset)
             prepare.dry_run(settings, dataset)
             write_json(workdir / "environment.json", environment(devices))
             manifest = prepare.manifest_of(dataset)

@@ -10,7 +10,10 @@ import platform
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 LAUNCH = "FAIRJAX_LAUNCH"  # environment variable: the launcher's line, where there is one
@@ -102,6 +105,50 @@ def end_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
     if os.getppid() != int(parent):  # it went before that call
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_despite_threads(
+    error: BaseException, *, patience_s: float = 5.0, end: Callable[[int], None] = os._exit
+) -> None:
+    """Ends a process that failed, where a library's thread would keep it for ever.
+
+    Python waits for all threads but daemons before it ends. When a write of Orbax fails, other
+    threads of it go on waiting for what the one that failed was to tell them. Where the process
+    ends well, or no thread is left, nothing happens.
+
+    Args:
+      error: What ends the process; of a SystemExit the code is kept.
+      patience_s: Seconds that the threads have to end by themselves.
+      end: What ends this process; takes the exit code.
+    """
+    code = error.code if isinstance(error, SystemExit) else 1
+    if code in (None, 0):
+        return
+    deadline = time.monotonic() + patience_s
+    others = [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.current_thread() and not thread.daemon
+    ]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        if not isinstance(error, SystemExit):
+            traceback.print_exception(error)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        end(code if isinstance(code, int) else 1)
+
+
+def drop_tracebacks_of_writers() -> None:
+    """Keeps Orbax's threads from printing the traceback of an error that training raises, too."""
+    show = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if not type(arguments.thread).__module__.startswith("orbax."):
+            show(arguments)
+
+    threading.excepthook = hook
 
 
 def how_to_resume() -> str:

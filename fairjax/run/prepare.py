@@ -191,8 +191,7 @@ def check_protocol(settings: RunSettings, dataset: Dataset) -> None:
       ConfigError: If the protocol does not fit the data.
     """
     scoring = settings.scoring
-    resamples = min(1, scoring.settings.resamples)  # 0 is refused here, before training
-    brief = replace(scoring, settings=replace(scoring.settings, resamples=resamples))
+    brief = replace(scoring, settings=replace(scoring.settings, resamples=1))
     columns = _embedded(dataset) if scoring.compares_pairs else _predicted(dataset)
     _refused_as("eval.protocol", functools.partial(score_columns, brief, columns))(
         dataset.pairs.get("test"), attributes_of_test(dataset)
@@ -220,6 +219,17 @@ def _predicted(dataset: Dataset) -> Columns:
         else:
             columns[f"pred_{name}"] = test.labels[name].astype(np.float64)
     return columns
+
+
+def check_data(settings: RunSettings, dataset: Dataset) -> None:
+    """Refuses data that a run cannot be trained on; compiles nothing.
+
+    Raises:
+      ConfigError, DataError: If labels, balance or batch are impossible.
+    """
+    check_labels(settings, dataset)
+    check_balance(settings.input, dataset)
+    check_batch(settings, dataset)
 
 
 def check_balance(settings: InputSettings, dataset: Dataset) -> None:

@@ -225,9 +225,7 @@ def unusable_data(runs: Sequence[Run]) -> dict[str, str]:
         for run in some:
             try:
                 settings = build_run(run.tree)
-                prepare.check_labels(settings, dataset)
-                prepare.check_balance(settings.input, dataset)
-                prepare.check_batch(settings, dataset)
+                prepare.check_data(settings, dataset)
             except (ConfigError, DataError) as error:
                 reasons[run.name] = str(error)
     return reasons

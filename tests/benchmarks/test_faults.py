@@ -44,6 +44,12 @@ def test_a_run_that_ends_with_other_numbers_or_not_at_all_is_lost():
     assert "exit code -6" in faults.survived(run, refused, {}, finish=False)
 
 
+def test_the_clock_jumps_a_day_to_and_fro(monkeypatch):
+    monkeypatch.setattr(faults.time, "time", lambda: 5000.0)
+    faults.shake_clock()
+    assert [faults.time.time() for _ in range(4)] == [5000.0, 91400.0, 5000.0, 91400.0]
+
+
 @pytest.mark.parametrize(("jump", "looks"), [(3600, 0), (0, 300), (-3600, 900)])
 def test_the_clock_is_set_back_twice(monkeypatch, jump, looks):
     monkeypatch.setattr(faults.time, "time", lambda: 5000.0)

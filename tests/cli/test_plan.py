@@ -73,6 +73,18 @@ def test_a_mistake_is_one_line(capsys, flags, said):
     assert error.count("\n") == 1
 
 
+def test_what_training_would_refuse_is_not_planned(capsys):
+    for flag, said in (
+        ("--config.train.batch_size=1000000000", "is more than the"),
+        ("--config.eval.protocol.resamples=0", "resamples=0 must be 1 or more"),
+        ("--config.input.balance=planet", "is no class of this dataset"),
+        ("--config.eval.protocol.group_by=planet", "planet"),
+    ):
+        assert main(["plan", "--config", FACES, flag, "--memory", "0.5"]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1, error
+
+
 def test_an_unknown_flag_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["plan", "--config", FACES, "--epochs", "3"])

@@ -1,6 +1,8 @@
 """What a source holds adds up: used, skipped and passed over; nothing is guessed in silence."""
 
 import io
+import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,24 @@ def test_every_file_is_counted_once(tmp_path):
     assert found["used"] == 2 and found[".webp files"] == 1 and found["links to folders"] == 1
     assert found["files of __MACOSX"] == 1 and found["hidden files"] == 1
     assert found["skipped: image"] == 1 and found["skipped: name"] == 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_links_and_devices_are_no_files_without_an_extension(tmp_path, packed):
+    root = tree(tmp_path / "x", {"a/0.jpg": picture(0), "a/README": b"", "b/0.jpg": picture(1)})
+    (root / "gone").symlink_to(tmp_path / "nowhere")  # of a person, or of a picture: unknown
+    (root / "b" / "1.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    expected = {"files without an extension": 1, "skipped: image": 1, "used": 2}
+    if packed:
+        with tarfile.open(tmp_path / "x.tar", "w") as archive:
+            archive.add(root, "x")
+        root, expected["links"] = tmp_path / "x.tar", 1
+    else:
+        os.mkfifo(root / "b" / "pipe")
+        expected |= {"broken links": 1, "devices": 1}
+    found = file_account(read_tree(str(root), ""))
+    assert found.pop("found") == sum(found.values())
+    assert found == expected
 
 
 def test_people_who_share_a_picture_or_nearly_a_name_are_reported(tmp_path):

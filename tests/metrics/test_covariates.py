@@ -1,5 +1,7 @@
 """Rates with covariates held, against a route that shares no code with ours."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
@@ -98,6 +100,13 @@ def test_equality_is_rejected_where_groups_differ_and_only_there():
     assert fit.equality(held=False) < 1e-6  # x - and so errors - are higher in one group
     shuffled = np.random.default_rng(1).permutation(error)
     assert standardise(shuffled, group, x[:, None], dyads(subject)).equality(held=True) > 0.01
+
+
+def test_a_variance_that_comes_out_negative_shows_nothing():
+    error, group, x, subject = drawn()
+    fit = standardise(error, group, x[:, None], dyads(subject))
+    indefinite = dataclasses.replace(fit, covariance=-fit.covariance)
+    assert indefinite.equality(held=False) == 1.0
 
 
 def test_a_group_without_errors_is_refused():

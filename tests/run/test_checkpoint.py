@@ -1,4 +1,9 @@
+import errno
+import itertools
+import os
 import shutil
+import threading
+import time
 from collections import namedtuple
 
 import jax
@@ -57,10 +62,35 @@ def test_what_is_saved_comes_back(tmp_path):
     assert position["step"] == 3
 
 
-def test_a_starved_write_has_a_day_before_it_counts_as_failed(tmp_path):
+def test_a_write_has_all_the_time_it_needs_whatever_the_clock_says(tmp_path, monkeypatch):
+    clock, looks = time.time, itertools.count()
+    decades = 40 * 365 * 24 * 3600  # as where a machine without a battery learns the time
+    monkeypatch.setattr(time, "time", lambda: clock() + decades * (next(looks) % 2))
     with opened(tmp_path) as checkpoints:
-        writer = checkpoints._manager._checkpointer._async_manager
-    assert writer._timeout_secs >= 24 * 3600, "orbax's own limit is 20 minutes"
+        save(checkpoints, 1)
+        checkpoints.wait()
+        save(checkpoints, 2)
+    assert next(looks) > 20, "orbax looks at the clock"
+    with opened(tmp_path) as checkpoints:
+        assert checkpoints.restore(abstract())[1]["step"] == 2
+
+
+def test_a_folder_that_cannot_be_made_is_told_at_once_and_leaves_no_thread_waiting(
+    tmp_path, monkeypatch
+):
+    mkdir = os.mkdir
+
+    def full(path, *arguments, **options):
+        if "tmp" in os.path.basename(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "mkdir", full)
+    before = set(threading.enumerate())
+    with pytest.raises(OSError, match="No space left"), opened(tmp_path) as checkpoints:
+        save(checkpoints, 1)
+        checkpoints.wait()
+    assert not [x for x in set(threading.enumerate()) - before if not x.daemon]
 
 
 def test_weights_that_two_devices_share_go_on_in_the_hands_of_four(tmp_path):

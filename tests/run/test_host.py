@@ -3,12 +3,20 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from fairjax.run.host import LAUNCH, add_xla_flags, how_to_resume, keep_compiled_programs
+from fairjax.run.host import (
+    LAUNCH,
+    add_xla_flags,
+    drop_tracebacks_of_writers,
+    end_despite_threads,
+    how_to_resume,
+    keep_compiled_programs,
+)
 
 PROBE = """
 import ctypes, resource
@@ -35,6 +43,41 @@ def test_a_freed_block_is_reused_without_faulting_its_pages_in_again():
     first, second = map(int, done.stdout.split())
     assert first > 32  # the kernel may hand out pages of 2 MiB
     assert second < 16
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(SystemExit(3), 3), (SystemExit("why"), 1), (ValueError("why"), 1), (SystemExit(0), None)],
+)
+def test_a_failed_process_waits_for_no_thread_that_is_stuck(error, code):
+    codes, go_on = [], threading.Event()
+    thread = threading.Thread(target=go_on.wait)
+    thread.start()
+    end_despite_threads(error, patience_s=0.05, end=codes.append)
+    go_on.set()
+    assert codes == ([] if code is None else [code])
+    end_despite_threads(error, patience_s=30, end=codes.append)  # the thread ends in time
+    assert codes == ([] if code is None else [code])
+    assert not thread.is_alive() or code is None
+
+
+def test_a_writers_error_is_told_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    drop_tracebacks_of_writers()
+
+    class Writer(threading.Thread):
+        pass
+
+    def fail():
+        raise OSError
+
+    for kind, module in ((Writer, "orbax.checkpoint"), (threading.Thread, "threading")):
+        kind.__module__ = module
+        thread = kind(target=fail)
+        thread.start()
+        thread.join()
+    assert [arguments.exc_type for arguments in told] == [OSError]
 
 
 ORPHAN = """

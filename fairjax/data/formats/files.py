@@ -197,7 +197,9 @@ def _open_folder(path: Path, suffixes: tuple[str, ...]) -> ImageFiles:
                     len(below_names) for _, _, below_names in os.walk(os.path.join(folder, name))
                 )
         below[:] = [n for n in below if n not in links and not _hidden_kind(n)]
-        other.update(kind for name in names if (kind := _kind_of(name, suffixes)))
+        for name in names:
+            if kind := _kind_of(name, suffixes):
+                other[_kind_on_disk(Path(folder, name), kind)] += 1
         wanted = [name for name in names if _is_wanted(name, suffixes)]
         if not wanted and not below:
             empty.append(Path(folder).relative_to(path).as_posix())
@@ -290,7 +292,8 @@ def _tar_members(
                         folders.add(str(member_path))
                     continue
                 if kind := (*kinds, _kind_of(member_path.name, suffixes))[0]:
-                    other[kind] += 1
+                    is_link = not kinds and (member.issym() or member.islnk())
+                    other["links" if is_link else kind] += 1
                     continue
                 if suffixes == SUFFIXES and member.size > MOST_BYTES:
                     skipped[str(member_path)] = too_large(member.size)
@@ -353,6 +356,13 @@ def _kind_of(name: str, suffixes: tuple[str, ...]) -> str:
         return ""
     suffix = PurePosixPath(name).suffix.lower()
     return f"{suffix} files" if suffix else "files without an extension"
+
+
+def _kind_on_disk(path: Path, kind: str) -> str:
+    """What a file that is passed over is counted as: `kind`, or that it is no file at all."""
+    if kind == "hidden files" or path.is_file():
+        return kind
+    return "broken links" if path.is_symlink() else "devices"
 
 
 def _below_shared_folder(path: Path, names: Iterable[str]) -> dict[str, str]:
