@@ -127,6 +127,13 @@ def dialect_of(path: Path, numbers: Sequence[str]) -> Dialect:
     return find_dialect(path, tabs=kind_of(path) == "tsv", numbers=numbers)
 
 
+def has_decimal_commas(path: Path, names: Sequence[str]) -> bool:
+    """Whether any column of a text table holds numbers with decimal commas."""
+    if kind_of(path) not in ("csv", "tsv"):
+        return False
+    return any(dialect_of(path, [name]).decimal == "," for name in names)
+
+
 def _read_workbook(path: Path) -> pa.Table:
     try:
         return read_workbook(path)

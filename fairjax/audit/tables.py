@@ -138,14 +138,23 @@ def read_batches(
 
 
 def read_columns(path: Path) -> dict[str, pa.Array]:
-    """All columns of a table as text, in their order.
+    """All columns of a table as text, in their order; decimal commas become points.
 
     Raises:
       InputError: If a column is there twice, or the file is damaged.
     """
     names = column_names(path)
     batches = [batch.columns for batch in read_batches(path, text=names, numbers=())]
-    return {name: pa.concat_arrays([columns[name] for columns in batches]) for name in names}
+    columns = {name: pa.concat_arrays([part[name] for part in batches]) for name in names}
+    if table_files.has_decimal_commas(path, names):
+        columns = {name: _with_points(column) for name, column in columns.items()}
+    return columns
+
+
+def _with_points(column: pa.Array) -> pa.Array:
+    """A column of numbers with decimal commas as one with points; any other as it is."""
+    numbers = pc.match_substring_regex(column, r"^\s*([-+]?\d*,?\d+([eE][-+]?\d+)?\s*)?$")
+    return pc.replace_substring(column, ",", ".") if pc.all(numbers).as_py() else column
 
 
 def read_words(path: Source, names: Sequence[str]) -> dict[str, list[str]]:
