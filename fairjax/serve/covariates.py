@@ -120,14 +120,14 @@ def measure(
     rows, unreadable = [], list(images.unreadable)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(images), _PART):
-            rows = range(start, min(start + _PART, len(images)))
-            for row, measured in zip(rows, pool.map(measure_image, rows), strict=True):
+            batch = range(start, min(start + _PART, len(images)))
+            for row, measured in zip(batch, pool.map(measure_image, batch), strict=True):
                 name = str(images.names[row])
                 if isinstance(measured, str):
                     unreadable.append((name, measured))
                 else:
                     rows.append((name, measured))
-            progress(rows.stop)
+            progress(batch.stop)
     return [*OF_PIXELS, *(OF_POINTS if landmarks else ())], rows, unreadable
 
 
