@@ -1,6 +1,7 @@
 """Margins by hand, in torch, by finite differences, and at the edge of the cosine."""
 
 import math
+from dataclasses import asdict
 from functools import partial
 
 import jax
@@ -270,3 +271,41 @@ def test_shards_of_the_classes_add_up_to_the_whole(key):
 def test_a_wrong_setting_is_named(settings, said):
     with pytest.raises(ConfigError, match=f"config.method.{said}"):
         method("cosine_margin", margin=settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "expected"),
+    [
+        ("curricularface", {"tau": 0.5}, {"tau": 0.9 * 0.5 + 0.1 * 0.2}),
+        (
+            "adaface",
+            {"norm_mean": 30.0, "norm_std": 8.0},
+            {"norm_mean": 0.9 * 30 + 0.1 * 22, "norm_std": 0.9 * 8 + 0.1 * 2 * 2**0.5},
+        ),
+        ("cosface", {}, {}),
+    ],
+)
+def test_a_running_state_keeps_nine_tenths_of_itself(name, state, expected):
+    changes = {"momentum": 0.1} if state else {}
+    target, norm = jnp.array([0.1, 0.3, 9.0]), jnp.array([20.0, 24.0, 99.0])
+    mask = jnp.array([True, True, False])
+    state = {key: jnp.float32(value) for key, value in state.items()}
+    moved = make(name, **changes).moved(state, target, norm, mask)
+    assert moved.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_allclose(moved[key], value, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("softmax", {"scale": 64.0}),
+        ("cosface", {"scale": 64.0, "margin": 0.35}),
+        ("arcface", {"scale": 64.0, "margin": 0.5, "fallback": "linear", "grad": "exact"}),
+        ("curricularface", {"scale": 64.0, "margin": 0.5, "momentum": 0.01}),
+        ("adaface", {"scale": 64.0, "margin": 0.4, "concentration": 0.333, "momentum": 0.01}),
+        ("magface", {"scale": 64.0, **SETTINGS["magface"]}),
+    ],
+)
+def test_without_settings_a_margin_has_those_of_its_paper(name, settings):
+    assert asdict(MARGINS[name]()) == settings

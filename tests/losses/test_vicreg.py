@@ -56,3 +56,13 @@ def test_the_gradient_is_finite_where_a_dimension_is_constant():
     flat = jnp.full((4, 3), 2.0)
     gradient = jax.grad(lambda z: sum(vicreg(z, z + 0.1, jnp.ones(4, bool))))(flat)
     assert np.isfinite(gradient).all()
+
+
+def test_a_batch_of_padding_alone_is_no_lesson():
+    one, other = jnp.asarray(vectors(4)), jnp.asarray(vectors(5))
+    nobody = jnp.zeros(7, bool)
+    terms = vicreg(one, other, nobody)
+    assert float(terms.invariance) == float(terms.covariance) == 0.0
+    np.testing.assert_allclose(terms.variance, 0.99, rtol=1e-5)  # as of a collapsed view
+    gradient = jax.grad(lambda z: sum(vicreg(z, other, nobody)))(one)
+    np.testing.assert_array_equal(gradient, 0.0)
