@@ -84,4 +84,4 @@ def _column(
     columns = [name for name in names if name.lower().replace(" ", "_") in customary]
     if len(columns) > 1:
         raise InputError(f"{path} has {listed(columns)}; say which with {flag}.")
-    return columns[0] if columns else None
+    return next(iter(columns), None)

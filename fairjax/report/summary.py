@@ -18,6 +18,7 @@ from fairjax.report.verification import quantities as verification_quantities
 from fairjax.report.wording import group_name, listed, lower
 
 MOST_CARDS = 6
+_MOST = 0.5  # share of wrong answers above which a system is no use to anybody
 MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
 _CHANCE: Mapping[Answer, str] = {
     "shown": "This is more than chance explains.",
@@ -68,6 +69,7 @@ def summarise(results: Results) -> Summary:
         headline,
         [
             *map(_sentence, compared),
+            *_mostly_wrong(compared),
             *covariates.sentences(results),
             *_people(compared),
             *_chosen_thresholds(compared),
@@ -134,7 +136,7 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     plans = [
         (q.claim.people_needed, q.claim.people, q)
         for q in compared
-        if q.claim.people_needed and q.claim.people
+        if q.claim.people_needed and q.claim.people and _may_double(q)
     ]
     if not plans:
         return []
@@ -154,6 +156,22 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     return [
         f"These people are enough to settle {factor}: about {about} a group are needed, and the "
         f"smallest has {now:,}."
+    ]
+
+
+def _may_double(q: Quantity) -> bool:
+    """Whether a rate can be `SETTLED_RATIO` times as high in one group at all."""
+    everyone = q.overall.value if q.overall else None
+    return not q.trials or everyone is None or everyone * SETTLED_RATIO < 1
+
+
+def _mostly_wrong(compared: Sequence[Quantity]) -> list[str]:
+    """That a system is wrong more often than right, which being fair does not mend."""
+    return [
+        f"{q.heading} are {q.amount(q.overall)} in {q.per:,} {q.trials} of everyone: that is most "
+        "of them, whatever the groups."
+        for q in compared
+        if q.trials and q.overall and (q.overall.value or 0) > _MOST
     ]
 
 

@@ -254,6 +254,18 @@ def test_nothing_is_said_of_nothing():
         assert nothing.text == [] and not nothing.compared
 
 
+def test_a_system_that_is_mostly_wrong_is_said_to_be_and_no_factor_of_two_is_promised():
+    everyone = Measure("fnmr", 0.97, "fraction", 1000, n_errors=970, n_clusters=140, **AT)
+    more = [everyone, across("fnmr_people_needed", 3.0, "count")]
+    rates = {"a": 0.98, "b": 0.96}
+    said = summarise(audit(rates, *more, p=0.3, rate_name="fnmr")).sentences
+    assert said[-1] == (
+        "False non-matches are 97 in 100 comparisons of everyone: that is most of them, whatever "
+        "the groups."
+    )
+    assert not any("factor of 2" in line for line in said)
+
+
 def test_a_threshold_that_was_found_on_the_data_is_no_system_s_own():
     given = audit({"a": 0.004, "b": 0.001}, p=0.3)
     found = [replace(m, threshold_source="all non-mated pairs") for m in given.measures]
