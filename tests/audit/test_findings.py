@@ -36,6 +36,12 @@ def test_the_answer_comes_first_then_reasons_tables_and_limits():
     assert places == sorted(places)  # and markup of the input is printed as it is
 
 
+def test_sentences_are_not_broken_where_a_log_is_narrow():
+    answer, reason = "No difference between groups is shown. " * 5, "One reason after another. " * 6
+    lines = printed(findings(answer=answer.strip(), sentences=[reason.strip()])).splitlines()
+    assert lines[:2] == [answer.strip(), reason.strip()]
+
+
 def test_long_tables_are_cut_and_say_how_much_is_missing():
     text = printed(findings(), most_rows=2)
     assert "row 1" in text and "row 2" not in text
