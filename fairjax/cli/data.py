@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairjax.cli import answers
+from fairjax.core.files import naming
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,7 +121,9 @@ def _check(arguments: argparse.Namespace) -> None:
     with console.status(f"Reading {arguments.path} ..."):
         report = REPORTS[arguments.dataset](arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report.account, indent=1) + "\n", encoding="utf-8")
+        with naming(arguments.json):
+            text = json.dumps(report.account, indent=1) + "\n"
+            arguments.json.write_text(text, encoding="utf-8")
     _print_report(console, report)
     report.refuse()
     console.print(f"{report.account['source']}: fit to {report.use} on.", soft_wrap=True)

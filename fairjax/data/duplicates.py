@@ -54,7 +54,8 @@ RULE = (
 )
 MOST_PIXELS = 50_000_000  # of a picture; decoding takes three bytes for each
 LEAST_SIDE = 8  # pixels
-_KEPT = "scan-4"  # raise the number when thumbnails, search or format change
+MOST_ELONGATED = 8  # times the shorter side
+_KEPT = "scan-5"  # raise the number when thumbnails, search or format change
 _AT_ONCE = 4096  # files looked at between two rests, which bounds the memory
 _FLAT = 1.0  # grey levels: a picture without detail looks like every other such picture
 
@@ -170,7 +171,8 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
 
     Raises:
       ValueError: If it is none, is cut short, has colours that training does not read, or is
-        larger than `MOST_PIXELS` or smaller than `LEAST_SIDE`.
+        larger than `MOST_PIXELS`, smaller than `LEAST_SIDE` or longer than `MOST_ELONGATED` times
+        its width.
     """
     if not encoded:
         raise ValueError("empty file")
@@ -185,6 +187,8 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
                     raise ValueError("too many pixels to be a face picture")
                 if min(image.size) < LEAST_SIDE:
                     raise ValueError("too few pixels to be a face picture")
+                if max(image.size) > MOST_ELONGATED * min(image.size):
+                    raise ValueError("too long and narrow to be a face picture")
                 image.draft("L", size)
                 grey = image.convert("L")
     except Image.UnidentifiedImageError:

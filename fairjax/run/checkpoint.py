@@ -30,8 +30,8 @@ from fairjax.run.workdir import WorkdirError, read_checked, read_json, write_jso
 # noticed by `fairjax.run.peers`, not by this limit. Orbax measures it on the wall clock, which
 # may jump by decades where a machine without a battery learns the time: a century, then.
 _WRITE_TIMEOUT_S = 100 * 365 * 24 * 3600
-# What the system says where a file is missing or a folder took its place; anything else, such as too
-# many open files, may be gone a moment later.
+# What the system says where a file is missing, or a folder took its place; anything else, such as
+# too many open files, may be gone a moment later.
 _ERRNOS_OF_DAMAGE = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 ASIDE = "checkpoints_damaged"  # beside the checkpoints; nothing that was saved is ever deleted
 
