@@ -60,10 +60,8 @@ from fairjax import config as config_lib  # noqa: E402
 from fairjax.config import command_line  # noqa: E402
 from fairjax.core.errors import (  # noqa: E402
     DONE,
-    UNUSABLE,
     USAGE,
-    UserError,
-    missing_extra,
+    exit_code_of,
     print_anywhere,
     report_error,
 )
@@ -161,9 +159,6 @@ _EXIT_CODES = """
 exit codes: 0 done; 1 the data, a file or the run's folder can't be used, or the loss is not finite,
 and one line says why; 2 the command line or the config is wrong; 128 + N a signal N stopped it, and
 the same line resumes it."""
-
-# What a user can put right, beside UserError; anything else is our fault and keeps its traceback.
-USER_ERRORS = (FloatingPointError, OSError)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -268,21 +263,11 @@ def guarded(argv: Sequence[str]) -> int:
     print_anywhere()
     try:
         return main(argv)
-    except UserError as error:
-        why = str(error)
-        report_error(error)
-        return error.code
-    except USER_ERRORS as error:
-        why = str(error)
-        report_error(error)
-        return UNUSABLE
-    except ModuleNotFoundError as error:
-        message = missing_extra(error, "training")
-        if not message:
-            raise
-        report_error(message)
-        return UNUSABLE
     except BaseException as error:
+        code = exit_code_of(error, "training")
+        if code is not None:
+            why = str(error)
+            return code
         why = repr(error)
         for peers in PEERS:
             peers.wait_for_news()
@@ -350,11 +335,10 @@ def parse(argv: list[str]) -> list[str]:
         report_error(command_line.explain(error, argv))
         raise SystemExit(USAGE) from None
     except ModuleNotFoundError as error:  # a config file names what needs it
-        message = missing_extra(error, "training")
-        if not message:
+        code = exit_code_of(error, "training")
+        if code is None:
             raise
-        report_error(message)
-        raise SystemExit(UNUSABLE) from None
+        raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

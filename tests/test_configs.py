@@ -46,8 +46,26 @@ def test_an_unknown_argument_is_refused(path):
         load(f"{path}:huge")
 
 
+# What these train is trained by smokes of the same kind; they run with all tests (`-m ''`).
+LIKE_OTHERS = {
+    "studies/rfw.py",
+    "studies/utkface_masking.py",
+    "studies/utkface_methods.py",
+    "studies/utkface_tfc.py",
+    "utkface/vicreg.py",
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in CONFIGS if not run_by_a_page(p)], ids=by_name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, marks=pytest.mark.exhaustive) if by_name(p) in LIKE_OTHERS else p
+        for p in CONFIGS
+        if not run_by_a_page(p)
+    ],
+    ids=by_name,
+)
 def test_the_smoke_of_a_config_reaches_its_report(path, tmp_path, monkeypatch):
     config = load(f"{path}:smoke")
     if "study" in config:

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fairjax.audit.tables import InMemory, InputError, Source
+from fairjax.audit.tables import InMemory, InputError, Source, listed
 from fairjax.core.names import counted
 
 _HEAD = 1 << 16  # bytes that tell the format
@@ -86,16 +86,20 @@ def candidates_of(source: Path) -> Source:
         name: [] for name in ("probe", "candidate_image", "score", "failed")
     }
     for number, fields in _lines(source, header):
-        # A place without a candidate has a blank template: one field fewer
-        if len(fields) not in (len(header) - 1, len(header)):
+        # A place without a candidate may have a blank template: one field fewer
+        empty = fields[3:4] == ["0"]
+        if len(fields) != len(header) and not (empty and len(fields) == len(header) - 1):
             raise _miscounted(source, number, len(header), len(fields))
-        probe, rank, code, assigned = fields[:4]
-        there = assigned == "1" and len(fields) == len(header) and code == "0"
-        if not there and rank != "0":
+        probe, rank, code = fields[:3]
+        assigned = not empty and code == "0"
+        score = _number(fields[5]) if assigned else None
+        if assigned and (score is None or math.isnan(score)):
+            raise InputError(f"{source}, line {number}: score is {fields[5]!r}, not a number.")
+        if not assigned and rank != "0":
             continue
         columns["probe"].append(probe)
-        columns["candidate_image"].append(fields[4] if there else "")
-        columns["score"].append(_number(fields[5]) if there else None)
+        columns["candidate_image"].append(fields[4] if assigned else "")
+        columns["score"].append(score)
         columns["failed"].append("0" if code == "0" else "1")
     table = {name: pa.array(column, _type(name)) for name, column in columns.items()}
     return InMemory(pa.table(table), name=source.name)
@@ -164,6 +168,11 @@ def _score_list(path: Path, count: int) -> InMemory:
         for column, word in zip(columns, fields[:-1], strict=False):
             column.append(word)
         columns[-1].append(None if math.isnan(score) else score)
+    if count == 3 and set(columns[-1]) <= {0.0, 1.0}:
+        raise InputError(
+            f"{path}: its third column has only 0 and 1, which are labels and no scores; audits "
+            "need a score for each pair, such as a column 'score' beside a column 'mated'."
+        )
     table = dict(zip(_COLUMNS[count], columns, strict=True))
     if count == 4:  # one model a person
         table["image1"] = [f"model of {name}" for name in table["subject1"]]
@@ -207,15 +216,19 @@ def _json(path: Path) -> InMemory:
 
 def _objects(path: Path, rows: Sequence[Mapping[str, Any]]) -> InMemory:
     """Objects of one shape as a table; values that are lists or objects are left out."""
-    plain = {
-        name: [row.get(name) for row in rows]
-        for name in dict.fromkeys(name for row in rows for name in row)
-        if not any(isinstance(row.get(name), list | dict) for row in rows)
-    }
-    try:
-        return InMemory(pa.table(plain), name=path.name)
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: a value is text in one row and none in another.") from error
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        if any(isinstance(value, list | dict) for value in values):
+            continue
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowException, OverflowError) as error:
+            raise InputError(
+                f"{path}: {listed([name])} mixes kinds of values, or has a number beyond 64 "
+                "bits; write one kind in all objects."
+            ) from error
+    return InMemory(pa.table(columns), name=path.name)
 
 
 def _fhibe(path: Path, outputs: Any) -> InMemory:

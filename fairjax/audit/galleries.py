@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fairjax.audit.embeddings import load_images
+from fairjax.audit.embedding_files import load_images
 from fairjax.audit.foreign import candidates_of
 from fairjax.audit.grouping import known_groups, numbered, ordered_groups
-from fairjax.audit.layout import Asked, People, known_as
-from fairjax.audit.pairs import spelled_nearly
+from fairjax.audit.layout import People, TableOptions, known_as
+from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import InputError, column_names, listed, read_batches
+from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.errors import UsageError
 from fairjax.core.names import counted
 from fairjax.metrics.identification import NOWHERE, Searches, search
@@ -189,7 +190,7 @@ def from_candidates(
                 "images and their people with --groups (the list then has probe and "
                 "candidate_image)."
             )
-    column = known_as(by, people.groups) if people else ""
+    column = known_as(by, people.groups) if people and by not in have else ""
     if by not in have and not column:
         raise InputError(
             f"{path} has no column {by!r} of the probes' groups; name it with --by, or give a "
@@ -212,8 +213,8 @@ def from_candidates(
         table[key] = _people_of(table[image], people, str(path))
     labels = parts.get(by, [])
     if people and column:
-        keys = table["probe" if people.key == "image" else "probe_subject"].tolist()
-        labels = [people.groups[column].get(key, "") for key in keys]
+        keys = table["probe" if people.key == "image" else "probe_subject"]
+        labels = _labels_of(keys, people, column, str(path))
     rows = len(table["probe"])
     if rows == 0:
         raise InputError(f"{path} has no rows.")
@@ -232,7 +233,9 @@ def from_candidates(
         members = enrolled_in.get(name, enrolled_in.get("", set())) if gallery else None
         galleries.append(_searches(part, group[chosen], members, name, str(path)))
     galleries.sort(key=lambda g: (g.size or 0, g.name))
-    return Galleries(by, tuple(groups), galleries, ())
+    unknown = len(set(table["probe"][group == UNKNOWN].tolist()))
+    note = f"{counted(unknown, 'search', 'searches')} of unknown {by}: counted for everyone alone."
+    return Galleries(by, tuple(groups), galleries, (note,) if unknown else ())
 
 
 def _people_of(images: np.ndarray, people: People, where: str) -> np.ndarray:
@@ -242,18 +245,35 @@ def _people_of(images: np.ndarray, people: People, where: str) -> np.ndarray:
       InputError: If an image is unknown.
     """
     known = {"": "", **people.subject}
-    if lost := [image for image in dict.fromkeys(images.tolist()) if image not in known]:
-        raise InputError(
-            f"{where}: {people.source} lacks {counted(len(lost), 'image')}, such as {lost[0]!r}."
-            f"{spelled_nearly(lost, people.subject)}"
-        )
+    _require_known(images, known, people, where, "image")
     return np.array([known[image] for image in images.tolist()], object)
 
 
+def _labels_of(keys: np.ndarray, people: People, column: str, where: str) -> list[str]:
+    """The group of each probe, by its image or its person.
+
+    Raises:
+      InputError: If one is unknown.
+    """
+    known = people.groups[column]
+    _require_known(keys, known, people, where, people.key)
+    return [known[key] for key in keys.tolist()]
+
+
+def _require_known(
+    keys: np.ndarray, known: Mapping[str, str], people: People, where: str, noun: str
+) -> None:
+    if absent := [key for key in dict.fromkeys(keys.tolist()) if key not in known]:
+        raise InputError(
+            f"{where}: {people.source} lacks {counted(len(absent), noun)}, such as "
+            f"{absent[0]!r}.{spelled_nearly(absent, known)}"
+        )
+
+
 def _groups(labels: Sequence[str], by: str, where: str) -> tuple[list[str], np.ndarray]:
-    asked = Asked(by=(by,), unknown_groups=True)
-    known = known_groups(list(labels), asked)
-    groups = ordered_groups(known, asked, f"{where} ({by})")
+    options = TableOptions(by=(by,), unknown_groups=True)
+    known = known_groups(list(labels), options)
+    groups = ordered_groups(known, options, f"{where} ({by})")
     if len(groups) < 2:
         raise InputError(f"{where}: by {by} there is {listed(groups)}; two groups are needed.")
     return groups, numbered(known, groups).astype(np.int64)

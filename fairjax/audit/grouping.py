@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from fairjax.audit.layout import MOST_GROUPS, Asked
+from fairjax.audit.layout import MOST_GROUPS, TableOptions
 from fairjax.audit.tables import InputError, listed
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.names import alike, dates_among_ranges, is_unknown
@@ -40,7 +40,7 @@ def labelled(
     return row.reshape(codes[0].shape), labels
 
 
-def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]:
+def ordered_groups(labels: Sequence[str], options: TableOptions, where: str) -> list[str]:
     """The groups: as asked for, or sorted, bins of numbers from the lowest on.
 
     Raises:
@@ -48,10 +48,10 @@ def ordered_groups(labels: Sequence[str], asked: Asked, where: str) -> list[str]
         more than `MOST_GROUPS` without being asked for.
     """
     named = sorted(set(labels) - {""})
-    if any(":" in by for by in asked.by):
+    if any(":" in by for by in options.by):
         named.sort(key=_by_number)
-    groups = list(asked.group_names) or named
-    if len(groups) > MOST_GROUPS and not asked.many_groups and not asked.group_names:
+    groups = list(options.group_names) or named
+    if len(groups) > MOST_GROUPS and not options.many_groups and not options.group_names:
         raise InputError(
             f"{where}: {len(groups):,} groups ({listed(groups, most=3)}), more than "
             f"{MOST_GROUPS}; put numbers into bins (--by age:18,30,45,60), or say --many-groups."
@@ -78,9 +78,9 @@ def _by_number(label: str) -> list[tuple[int, float, str]]:
     return keys
 
 
-def known_groups(names: Sequence[str], asked: Asked) -> list[str]:
+def known_groups(names: Sequence[str], options: TableOptions) -> list[str]:
     """The names, "" for those that say nothing (nan, NA, unknown) unless --group-names has them."""
-    return ["" if is_unknown(n) and n not in asked.group_names else n for n in names]
+    return ["" if is_unknown(n) and n not in options.group_names else n for n in names]
 
 
 def binned(names: Sequence[str], edges: Sequence[float], where: str) -> list[str]:
@@ -121,7 +121,7 @@ def numbered(labels: Sequence[str], groups: Sequence[str]) -> Int[np.ndarray, " 
 
 
 def intersect(
-    codes: Sequence[np.ndarray], words: Sequence[Sequence[str]], asked: Asked, where: str
+    codes: Sequence[np.ndarray], words: Sequence[Sequence[str]], options: TableOptions, where: str
 ) -> tuple[np.ndarray, list[str]]:
     """Groups of one attribute, or of several where they meet, and their names in order.
 
@@ -129,7 +129,7 @@ def intersect(
       InputError: See `ordered_groups`.
     """
     row, labels = labelled(codes, words)
-    groups = ordered_groups(labels, asked, where)
+    groups = ordered_groups(labels, options, where)
     return numbered(labels, groups)[row], groups
 
 

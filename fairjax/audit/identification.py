@@ -16,7 +16,7 @@ from fairjax.core.results import FEW, Measure, Results, Table, finite_or_none
 from fairjax.core.verdict import ALPHA, LARGEST_RATIO
 from fairjax.metrics import bootstrap
 from fairjax.metrics.clustered import ClusteredRate, clustered_rate
-from fairjax.metrics.identification import Searches
+from fairjax.metrics.identification import ANY, Searches
 from fairjax.metrics.verification import InsufficientDataError
 
 FPIRS = (1e-1, 1e-2)
@@ -113,6 +113,11 @@ def _of_gallery(
                 "threshold": threshold,
                 "threshold_source": "all non-mated searches of this gallery",
             }
+            if threshold == ANY:
+                facts = {"threshold_source": "none: with every candidate accepted it is below"}
+                limits.append(
+                    f"{at}: no non-mated search found anybody, so every candidate is accepted."
+                )
             rates.append(
                 grouped(
                     "fpir",

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from fairjax.audit.tables import InputError, Source, check_columns, column_names, listed
 
-_SCORES = ("score", "similarity", "cosine", "sim", "cosine_similarity")
-_DISTANCES = ("distance", "dist")
+_SCORES = ("score", "similarity", "cosine")
+_OTHER_SCORES = ("sim", "cosine_similarity")  # where none of the above is there
+DISTANCES = ("distance", "dist")
 _MATED = ("mated", "same", "is_same", "issame", "genuine", "label")
 SUBJECTS = ("subject", "subject_id", "id", "identity", "person")
 IMAGES = (
@@ -56,37 +57,38 @@ MOST_GROUPS = 20  # more are most likely people or ages, unless somebody says so
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Columns as the user names them; "" and () mean: find the customary name.
+class TableOptions:
+    """How a table is read: the names of its columns, and what is allowed in them.
 
-    A name of one side's column stands for both: "subject" for subject1 and subject2 (or subject_1,
-    subject_a ...), or for one column that both sides share; "left,right" names the two.
+    "" and () find the columns by their customary names. A name of one side's column stands for
+    both: "subject" for subject1 and subject2 (or subject_1, subject_a ...), or for one column that
+    both sides share; "left,right" names the two.
 
     Attributes:
-      scores: Columns that grow with likeness, one a system.
-      distances: Columns that fall with likeness, one a system.
-      mated: Whether the pair shows one person.
-      subject: Who is on each side.
-      image: Which image each side is.
-      fold: Part of the benchmark.
+      scores: Columns of scores that grow with likeness, one a system.
+      distances: Columns of scores that fall with likeness, one a system.
+      mated: Column that says whether a pair shows one person.
+      subject: Columns of the person on each side.
+      image: Columns of the image on each side.
+      fold: Column of the benchmark's folds.
       by: Attributes whose groups are compared: "race", "race+gender" for their intersection,
         "race=left,right" where the columns are called otherwise, "age:18,30" for numbers in bins.
-      group_names: The groups in order; any other name is refused. () takes all, sorted.
+      group_names: Names of the groups in order; any other name is refused. () takes all, sorted.
       unknown_groups: Whether people without a group are kept, among everyone only.
       subjects_by_group: Whether a subject's name is one within its group only (as in RFW).
       any_direction: Whether scores may run against their kind.
       zero_is_same: Whether 0 in `mated` marks one person, and 1 two people.
-      kind: What scores are, a key of `kinds.KINDS`; "" where nobody says.
+      kind: Kind of the scores, a key of `kinds.KINDS`; "" where nobody says.
       names_as_written: Whether people whose names are alike but for `core.names.DIFFERENCES` are
         several people, and nan, NA and unknown are names of people.
       many_groups: Whether there may be more than `MOST_GROUPS` groups.
       failures: Whether a blank score is a failure to acquire a face.
       failure_scores: Scores that stand for such a failure, such as -1 or "error".
-      decision: A column of decisions, instead of scores.
-      accept: The words in it that accept a pair.
-      embedding: What columns of an embedding's dimensions begin with; "" finds the only series.
-      scorer: How embeddings are compared, one of `core.comparisons.SCORERS`; "" is "mls" where all
-        of them have variances, else "cosine".
+      decision: Column of decisions, instead of scores.
+      accept: Words in the column of decisions that accept a pair.
+      embedding: Prefix of the columns of an embedding's dimensions; "" finds the only series.
+      scorer: Rule that compares embeddings, one of `core.comparisons.SCORERS`; "" is "mls" where
+        all of them have variances, else "cosine".
     """
 
     scores: Sequence[str] = ()
@@ -140,8 +142,8 @@ class Layout:
       fold: Column of the benchmark's part.
       attributes: What people are grouped by.
       decision: Column of decisions.
-      unread: Columns that are called like distances and are not read, since another one holds the
-        scores and nobody named a column.
+      unread: Columns that are called like scores or distances and are not read, since another one
+        holds the scores and nobody named a column.
     """
 
     scores: tuple[str, ...]
@@ -190,7 +192,7 @@ class People:
 
 
 def find_layout(
-    path: Source, asked: Asked, people: People | None = None, *, scored: bool = True
+    path: Source, options: TableOptions, people: People | None = None, *, scored: bool = True
 ) -> Layout:
     """Matches the table's columns with what is asked for and with customary names.
 
@@ -198,17 +200,21 @@ def find_layout(
       InputError: If a column is missing, there twice or ambiguous; it says which flag names it.
     """
     names = column_names(path)
-    scores, distances = tuple(asked.scores), tuple(asked.distances)
-    if asked.decision and (scores or distances):
+    scores, distances = tuple(options.scores), tuple(options.distances)
+    if options.decision and (scores or distances):
         raise InputError("--decision stands alone: give --score and --distance in another audit.")
-    scored = scored and not asked.decision
+    scored = scored and not options.decision
     unread: tuple[str, ...] = ()
     if scored and not scores and not distances:
-        scores = tuple(_present(path, names, _SCORES, "--score"))
+        scores = tuple(
+            _present(path, names, _SCORES, "--score")
+            or _present(path, names, _OTHER_SCORES, "--score")
+        )
         if scores:
-            unread = tuple(name for name in names if name.lower() in _DISTANCES)
+            others = {*_OTHER_SCORES, *DISTANCES}
+            unread = tuple(n for n in names if n.lower() in others and n not in scores)
         else:
-            distances = tuple(_present(path, names, _DISTANCES, "--distance"))
+            distances = tuple(_present(path, names, DISTANCES, "--distance"))
     if scored and not scores and not distances:
         raise InputError(
             f"{path} has no column of scores (it has {listed(names)}); name it with --score, or "
@@ -216,20 +222,20 @@ def find_layout(
         )
     if len(set(scores + distances)) < len(scores + distances):
         raise InputError(f"a score column is named twice: {listed(scores + distances)}.")
-    mated = asked.mated or next(iter(_present(path, names, _MATED, "--mated")), None)
-    fold = asked.fold or next(iter(_present(path, names, _FOLDS, "--fold")), None)
-    subject = _sides(path, names, asked.subject, SUBJECTS, "--subject")
-    image = _sides(path, names, asked.image, IMAGES, "--image", bare=BARE_IMAGES)
+    mated = options.mated or next(iter(_present(path, names, _MATED, "--mated")), None)
+    fold = options.fold or next(iter(_present(path, names, _FOLDS, "--fold")), None)
+    subject = _sides(path, names, options.subject, SUBJECTS, "--subject")
+    image = _sides(path, names, options.image, IMAGES, "--image", bare=BARE_IMAGES)
     from_images = people is not None and people.subject and image
     if mated is None and subject is None and not from_images:
         raise InputError(
             f"{path} says neither whether pairs are mated nor who is on them (it has "
             f"{listed(names)}); name the columns with --mated or --subject."
         )
-    by = asked.by or default_by(people)
+    by = options.by or default_by(people)
     attributes = tuple(find_attribute(path, names, wanted, people) for wanted in by)
     layout = Layout(
-        scores, distances, mated, subject, image, fold, attributes, asked.decision or None, unread
+        scores, distances, mated, subject, image, fold, attributes, options.decision or None, unread
     )
     check_columns(path, [*layout.text, *layout.systems])
     return layout
@@ -358,20 +364,20 @@ def known_as(name: str, columns: Iterable[str]) -> str:
     return next((word for word in _SYNONYMS.get(name, (name,)) if word in columns), "")
 
 
-def has_two_sides(names: Sequence[str], asked: Asked) -> bool:
+def has_two_sides(names: Sequence[str], options: TableOptions) -> bool:
     """Whether a row of a table is a pair: some column is there for the left and the right side.
 
     Args:
       names: The table's columns.
-      asked: Columns that the user names; customary names are looked for where there are none.
+      options: Columns that the user names; customary names are looked for where there are none.
     """
-    parts = [_Part.parse(item) for by in asked.by or ["group"] for item in by.split("+")]
+    parts = [_Part.parse(item) for by in options.by or ["group"] for item in by.split("+")]
     attributes = [item.column or item.name for item in parts]
     images = [name for name in IMAGES if name != "p"]  # p1 and p2 are probabilities, too
-    bases = [asked.subject, asked.image, *attributes]
-    bases += [] if asked.subject else SUBJECTS
-    bases += [] if asked.image else images
-    if not asked.image and any(left in names and right in names for left, right in BARE_IMAGES):
+    bases = [options.subject, options.image, *attributes]
+    bases += [] if options.subject else SUBJECTS
+    bases += [] if options.image else images
+    if not options.image and any(left in names and right in names for left, right in BARE_IMAGES):
         return True
     return any(both_sides(names, base) for base in bases if base)
 

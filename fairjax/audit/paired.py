@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairjax.audit.layout import Asked, People
+from fairjax.audit.layout import People, TableOptions
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.tables import InputError, Source
@@ -18,18 +18,20 @@ _TITLE = "What changed"
 _GAPS = {"difference": "gap, difference", "max_over_min": "gap, largest / smallest"}
 
 
-def load_both(files: Sequence[Source], asked: Asked, *, people: People | None) -> dict[str, Loaded]:
-    """Two tables of the same pairs as two systems, for each attribute of `asked.by`.
+def load_both(
+    files: Sequence[Source], options: TableOptions, *, people: People | None
+) -> dict[str, Loaded]:
+    """Two tables of the same pairs as two systems, for each attribute of `options.by`.
 
     Args:
       files: Before and after.
-      asked: Which columns to read from both.
+      options: How both tables are read.
       people: Groups (and people) by subject or image.
 
     Raises:
       InputError: If the tables show different pairs, people or groups, or have several systems.
     """
-    tables = [load_comparisons(path, asked, people=people) for path in files]
+    tables = [load_comparisons(path, options, people=people) for path in files]
     names = [path.stem if isinstance(path, Path) else path.name for path in files]
     if names[0] == names[1]:
         names = ["before", "after"]

@@ -6,7 +6,7 @@ a known group are allowed, counted in a note.
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,8 +22,7 @@ from fairjax.audit.grouping import (
     numbered,
     ordered_groups,
 )
-from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
-from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout, known_as
+from fairjax.audit.layout import Attribute, Layout, People, TableOptions, find_layout, known_as
 from fairjax.audit.loaded import (
     Failures,
     Loaded,
@@ -32,6 +31,8 @@ from fairjax.audit.loaded import (
     check_people,
     independent,
 )
+from fairjax.audit.pair_checks import check_couples, check_mated, failure_notes, kinds_of, row_notes
+from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import (
     Batch,
     InputError,
@@ -43,11 +44,9 @@ from fairjax.audit.tables import (
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import (
-    alike,
     clean,
     clean_path,
     counted,
-    folded,
     how_unknown,
     is_unknown,
 )
@@ -58,21 +57,21 @@ _NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatc
 
 
 def load_comparisons(
-    path: Source, asked: Asked, *, people: People | None = None
+    path: Source, options: TableOptions, *, people: People | None = None
 ) -> dict[str, Loaded]:
-    """Reads a table of scored pairs, for each attribute of `asked.by`.
+    """Reads a table of scored pairs, for each attribute of `options.by`.
 
     Args:
       path: CSV, TSV, Parquet, JSON lines or a file of another tool that `foreign.adopt` knows.
-      asked: Which columns to read.
+      options: How the table is read.
       people: Groups (and people) by subject or image, where the table has them not.
 
     Raises:
       InputError: If anything is unfit; the message names the first row and how many there are.
     """
     path = adopt(path)
-    layout = find_layout(path, asked, people)
-    table = PairTable(path, layout, asked, people)
+    layout = find_layout(path, options, people)
+    table = PairTable(path, layout, options, people)
     columns = table.read()
     scores = {name: columns[f"score {name}"] for name in layout.systems}
     return {a.name: table.grouped(columns, a, scores) for a in layout.attributes}
@@ -84,12 +83,14 @@ class PairTable:
     Args:
       path: The table.
       layout: From `find_layout`.
-      asked: What the user asked for.
+      options: How the table is read.
       people: Groups (and people) by subject or image.
     """
 
-    def __init__(self, path: Source, layout: Layout, asked: Asked, people: People | None) -> None:
-        self.path, self.layout, self.asked, self.people = path, layout, asked, people
+    def __init__(
+        self, path: Source, layout: Layout, options: TableOptions, people: People | None
+    ) -> None:
+        self.path, self.layout, self.options, self.people = path, layout, options, people
         self.names = {what: Names() for what in ("subject", "fold")}
         self.names["image"] = Names(clean_path)
         self.words: dict[str, Names] = {  # of each attribute's parts
@@ -104,8 +105,8 @@ class PairTable:
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Columns as numbers: "score NAME", "mated", "fold", and two a row of the others."""
         numbers = (*self.layout.scores, *self.layout.distances)
-        allowed = self.asked.failures or bool(self.asked.failure_scores)
-        words = [word for word in self.asked.failure_scores if isinstance(word, str)]
+        allowed = self.options.failures or bool(self.options.failure_scores)
+        words = [word for word in self.options.failure_scores if isinstance(word, str)]
         try:
             for batch in read_batches(
                 self.path, text=self.layout.text, numbers=numbers, blanks=allowed, missing=words
@@ -150,13 +151,13 @@ class PairTable:
         sides = []
         for column in columns:
             sides.append(names.encode(batch.columns[column]))
-            if not needed and self.asked.unknown_groups:
+            if not needed and self.options.unknown_groups:
                 continue
             keep = "; --unknown-groups keeps such people among everyone only"
-            named = self.asked.group_names
+            named = self.options.group_names
             if needed:
                 keep = "; --names-as-written takes it for a name"
-                named = [name for name in names if name and self.asked.names_as_written]
+                named = [name for name in names if name and self.options.names_as_written]
             empty = [names.number[n] for n in names if is_unknown(n) and n not in named]
             if empty and (there := np.isin(sides[-1], empty)).any():
                 row = int(np.argmax(there))
@@ -171,16 +172,16 @@ class PairTable:
 
     def _scored(self, score: np.ndarray) -> np.ndarray:
         """The scores, NaN for those that stand for a failure to acquire."""
-        if not self.asked.failure_scores:
+        if not self.options.failure_scores:
             return score
-        codes = [code for code in self.asked.failure_scores if not isinstance(code, str)]
+        codes = [code for code in self.options.failure_scores if not isinstance(code, str)]
         return np.where(np.isin(score, codes), np.nan, score)
 
     def _decided(self, words: pa.Array, start: int) -> np.ndarray:
         """Decisions as scores: 1 where the pair is accepted, 0 where not, NaN where it failed."""
         names = Names()
         code = names.encode(words)
-        accept = {clean(word).casefold() for word in self.asked.accept}
+        accept = {clean(word).casefold() for word in self.options.accept}
         words_of = {name: name.casefold() for name in names}
         word_of = ["" if is_unknown(n) and w not in accept else w for n, w in words_of.items()]
         known = [word for word in word_of if word]
@@ -197,7 +198,7 @@ class PairTable:
         value = np.array(
             [float(word in accept) if word else np.nan for word in word_of], np.float64
         )[code]
-        if (missing := np.isnan(value)).any() and not self.asked.failures:
+        if (missing := np.isnan(value)).any() and not self.options.failures:
             row = int(np.argmax(missing))
             raise InputError(
                 f"{self.path}, data row {start + row}: {self.layout.decision} is "
@@ -216,7 +217,7 @@ class PairTable:
                 f"{words[row].as_py()!r}; expected 1 or 0 (or true/false, same/different, "
                 "mated/nonmated, genuine/impostor)."
             )
-        return meaning.astype(bool) != self.asked.zero_is_same
+        return meaning.astype(bool) != self.options.zero_is_same
 
     def grouped(
         self,
@@ -235,10 +236,10 @@ class PairTable:
           pairs: Rows of the embeddings whose cosines the scores are; None for scores of a table.
         """
         place, labels = self.labels(columns, attribute)
-        groups = ordered_groups(labels, self.asked, f"{self.path} ({attribute.name})")
+        groups = ordered_groups(labels, self.options, f"{self.path} ({attribute.name})")
         group = numbered(labels, groups)[place]
         subject, names, mated = self._subjects(columns, group)
-        self._check_couples(columns)
+        check_couples(self, columns)
         fold = np.zeros(len(mated), np.int32)
         if "fold" in columns:
             fold = self.names["fold"].ordered()[1][columns["fold"]]
@@ -253,177 +254,47 @@ class PairTable:
             has_subjects=subject is not None,
             has_images="image" in columns,
             pairs=pairs,
-            kinds=self._kinds(scores, mated) if pairs is None else dict.fromkeys(scores, "cosine"),
+            kinds=kinds_of(self, scores, mated)
+            if pairs is None
+            else dict.fromkeys(scores, "cosine"),
             distances=self.layout.distances,
             decided=self.layout.decision is not None,
             names=() if subject is None else self._unique_names(names, subject, group, groups),
             image=columns.get("image"),
             images=tuple(self.names["image"]),
         )
-        if not self.asked.subjects_by_group:
+        if not self.options.subjects_by_group:
             check_people(loaded, names, str(self.path))
-        notes = [*name_limits(groups, attribute.name), *self._notes(loaded)]
+        notes = [*name_limits(groups, attribute.name), *row_notes(self, loaded)]
         kept, more = self._less_names_of_two(columns, loaded)
         image = columns["image"][kept] if "image" in columns else None
         loaded = self._less_failures(loaded.take(kept), image)
-        loaded = replace(loaded, notes=(*notes, *more, *self._failed_note(loaded)))
-        self._check_mated(columns, loaded)
+        loaded = replace(loaded, notes=(*notes, *more, *failure_notes(loaded)))
+        check_mated(self, columns, loaded)
         check_groups(loaded, str(self.path))
         marked = self.layout.mated if self.layout.mated and subject is None else ""
         for name in scores:
-            if not self.asked.any_direction:
+            if not self.options.any_direction:
                 check_direction(loaded, name, str(self.path), mated_column=marked or "")
         return loaded
 
-    def _kinds(self, scores: Mapping[str, np.ndarray], mated: np.ndarray) -> dict[str, str]:
-        """What each system's scores are: as stated, or cosines where their range says so."""
-        kinds = {}
-        for name, score in scores.items():
-            distance = name in self.layout.distances
-            hint = failure_hint(name, score, mated, distance=distance)
-            if self.layout.decision:
-                kinds[name] = "other"
-            elif self.asked.kind:
-                check_kind(
-                    self.asked.kind,
-                    name,
-                    score,
-                    distance=distance,
-                    where=str(self.path),
-                    hint=hint,
-                )
-                kinds[name] = self.asked.kind
-            else:
-                kinds[name] = guess_kind(name, score, distance=distance)
-                if distance and (score > 0).any() and not self.asked.any_direction:
-                    row, times = int(np.argmax(score > 0)), int((score > 0).sum())
-                    raise InputError(
-                        f"{self.path}, data row {row + 1}: {name} is {-score[row]:g}, and no "
-                        "distance is negative "
-                        f"({counted(times, 'such row')}). If larger means more alike, "
-                        f"use --score {name}; if 0 marks one person, --zero-is-same; else say "
-                        f"--kind other.{hint and ' ' + hint}"
-                    )
-        return kinds
-
-    def notes(self, total: int, *, mated: int) -> list[str]:
-        """What flags have turned, and names that look odd; after all rows are read.
-
-        Args:
-          total: How many pairs there are.
-          mated: How many of them are mated.
-
-        Raises:
-          InputError: If people's names are alike, and --names-as-written does not keep them apart.
-        """
-        said = []
-        for name in self.layout.distances:
-            said.append(
-                f"{name} is a distance (all {total:,} values): smaller means more alike, and a "
-                "threshold accepts distances up to it."
-            )
-        for name in self.layout.unread:
-            said.append(
-                f"The column {name!r} is not read: the scores are those of "
-                f"{listed(self.layout.systems)}. To audit both, say --score "
-                f"{shlex.quote(self.layout.systems[0])} --distance {shlex.quote(name)}."
-            )
-        if self.asked.zero_is_same:
-            said.append(
-                f"--zero-is-same: 0 in {self.layout.mated!r} was read as one person, 1 as two: "
-                f"{mated:,} pairs are mated, {total - mated:,} are not."
-            )
-        if self.asked.any_direction:
-            said.append(
-                f"--any-direction: whether mated pairs score above non-mated ones was not checked "
-                f"for the {total:,} pairs."
-            )
-        for what in ("subject", "image"):
-            if found := alike(self.names[what]):
-                first, second, difference = found[0]
-                if what == "subject" and not self.asked.names_as_written:
-                    raise InputError(
-                        f"{self.path}: the subjects {first!r} and {second!r} differ by "
-                        f"{difference} alone "
-                        f"({counted(len(found), 'such name')}); write one person alike, "
-                        "or keep them apart with --names-as-written."
-                    )
-                said.append(
-                    f"{first!r} and {second!r} differ by {difference} alone "
-                    f"({counted(len(found), f'such {what}')}); they count as different."
-                )
-        return said
-
-    def _notes(self, loaded: Loaded) -> list[str]:
-        """`notes`, and rows and people that look odd."""
-        said = self.notes(len(loaded), mated=int(loaded.mated.sum()))
-        if loaded.pairs is None and not loaded.decided:
-            hints = [
-                failure_hint(name, score, loaded.mated, distance=name in loaded.distances)
-                for name, score in loaded.scores.items()
-            ]
-            hints += [unit_hint(name, s, loaded.mated) for name, s in loaded.scores.items()]
-            said += filter(None, hints)
-        if loaded.has_subjects and not self.layout.mated and not self.asked.subjects_by_group:
-            said += self._one_sided(loaded)
-        if loaded.has_subjects and not loaded.has_images and not loaded.decided:
-            rows = np.column_stack([np.sort(loaded.subject, axis=1), *loaded.scores.values()])
-            if again := len(rows) - len(np.unique(rows, axis=0)):
-                said.append(
-                    f"{again:,} of {len(rows):,} rows repeat the people and the scores of another "
-                    "row; if a join repeated rows, intervals are too narrow."
-                )
-        return said
-
-    def _one_sided(self, loaded: Loaded) -> list[str]:
-        """People without a mated pair who are on one side of the pairs only."""
-        mated = np.unique(loaded.subject[loaded.mated])
-        alone = [
-            np.setdiff1d(np.setdiff1d(loaded.subject[:, side], loaded.subject[:, 1 - side]), mated)
-            for side in (0, 1)
-        ]
-        if not all(map(len, alone)):
-            return []
-        names = sorted(set(self._names_of_people()))
-        return [
-            f"{counted(len(alone[0]), 'person occurs', 'people occur')} "
-            "on the left side of the pairs only and "
-            f"{len(alone[1]):,} on the right only, none of them with a mated pair, such as "
-            f"{names[alone[0][0]]!r} and {names[alone[1][0]]!r}. If both sides spell people "
-            "differently, mated pairs were taken for non-mated ones."
-        ]
-
-    def _names_of_people(self) -> list[str]:
+    def names_of_people(self) -> list[str]:
         """The people's names in the order of their first occurrence."""
         if self.layout.subject:
             return list(self.names["subject"])
         assert self.people is not None
         return [self.people.subject[image] for image in self.names["image"]]
 
-    def _check_mated(self, columns: Mapping[str, np.ndarray], loaded: Loaded) -> None:
-        """Refuses pairs that seem to have no mated ones since both sides spell people apart."""
-        if loaded.mated.any() or self.layout.mated or "subject" not in columns:
-            return
-        left, right = (np.unique(columns["subject"][:, side]) for side in (0, 1))
-        if not np.intersect1d(left, right).size:
-            names, sides = list(self.names["subject"]), self.layout.subject
-            assert sides is not None
-            raise InputError(
-                f"{self.path} has no mated pairs: no name in {sides[0]} occurs in {sides[1]}, such "
-                f"as {names[left[0]]!r} and {names[right[0]]!r}; are people spelled alike on both "
-                "sides?"
-            )
-
     def _less_names_of_two(
         self, columns: Mapping[str, np.ndarray], loaded: Loaded
     ) -> tuple[np.ndarray, list[str]]:
         """With --subjects-by-group: which pairs are not of one name in two groups, and a note."""
-        if not self.asked.subjects_by_group or not loaded.has_subjects:
+        if not self.options.subjects_by_group or not loaded.has_subjects:
             return np.ones(len(loaded), bool), []
         if "subject" in columns:
             names, code = list(self.names["subject"]), columns["subject"]
         else:
-            names, code = self._names_of_people(), columns["image"]
+            names, code = self.names_of_people(), columns["image"]
         number = {name: k for k, name in enumerate(dict.fromkeys(names))}
         who = np.array([number[name] for name in names])[code]
         both = (who[:, 0] == who[:, 1]) & (loaded.group[:, 0] != loaded.group[:, 1])
@@ -440,7 +311,7 @@ class PairTable:
         self, names: Sequence[str], subject: np.ndarray, group: np.ndarray, groups: Sequence[str]
     ) -> tuple[str, ...]:
         """A name for each person's number; with --subjects-by-group it holds the group as well."""
-        if not self.asked.subjects_by_group:
+        if not self.options.subjects_by_group:
             return tuple(names)
         home = np.full(len(names), UNKNOWN)
         home[subject.ravel()] = group.ravel()
@@ -451,7 +322,7 @@ class PairTable:
 
     def _less_failures(self, loaded: Loaded, image: np.ndarray | None) -> Loaded:
         """The pairs that every system has scored; the others are kept as failures."""
-        if not (self.asked.failures or self.asked.failure_scores):
+        if not (self.options.failures or self.options.failure_scores):
             return loaded
         failed = np.isnan(np.stack([*loaded.scores.values()])).any(axis=0)
         failures = Failures(
@@ -467,15 +338,6 @@ class PairTable:
         roles = any(word in left for word in ("probe", "query"))
         return ("probe", "reference") if roles else ("image", "image")
 
-    def _failed_note(self, loaded: Loaded) -> list[str]:
-        if loaded.failures is None:
-            return []
-        failed, total = int(loaded.failures.failed.sum()), len(loaded.failures.failed)
-        return [
-            f"{failed:,} of {total:,} pairs have no score: they count as failures to acquire or "
-            "enrol. FMR and FNMR are over the pairs with a score; FAR and FRR over all pairs."
-        ]
-
     def _subjects(
         self, columns: Mapping[str, np.ndarray], group: np.ndarray
     ) -> tuple[np.ndarray | None, list[str], np.ndarray]:
@@ -490,7 +352,7 @@ class PairTable:
         place = {name: k for k, name in enumerate(ordered)}
         subject = np.array([place[name] for name in names], np.int32)[code]
         people = ordered
-        if self.asked.subjects_by_group:
+        if self.options.subjects_by_group:
             codes, subject = np.unique(
                 (group.astype(np.int64) + 1) * len(ordered) + subject, return_inverse=True
             )
@@ -502,7 +364,7 @@ class PairTable:
             row = int(np.argmax(wrong))
             who = [ordered[place[names[k]]] for k in code[row]]
             hint = ""
-            if wrong.mean() > _NEARLY_ALL and not self.asked.zero_is_same:
+            if wrong.mean() > _NEARLY_ALL and not self.options.zero_is_same:
                 hint = f" If 0 in {self.layout.mated!r} marks one person, say --zero-is-same."
             raise InputError(
                 f"{self.path}, data row {row + 1}: marked {'mated' if mated[row] else 'non-mated'} "
@@ -541,7 +403,7 @@ class PairTable:
             column = known_as(part, self.people.groups)
             found = self._looked_up(self.people.groups[column], key)
             words.append(self._grouped_words(found, attribute, part))
-            if "" in words[-1] and not self.asked.unknown_groups:
+            if "" in words[-1] and not self.options.unknown_groups:
                 place = words[-1].index("")
                 who, word = list(self.names[key])[place], found[place]
                 keep = ", --group-names takes it for a group" if word else ""
@@ -555,44 +417,9 @@ class PairTable:
 
     def _grouped_words(self, names: list[str], attribute: Attribute, part: str) -> list[str]:
         """Names of groups: "" for what says nothing, numbers as their bins."""
-        known = known_groups(names, self.asked)
+        known = known_groups(names, self.options)
         edges = attribute.bins.get(part)
         return binned(known, edges, f"{self.path} ({part})") if edges else known
-
-    def _check_couples(self, columns: Mapping[str, np.ndarray]) -> None:
-        """No image with itself, no pair of images twice in whichever order."""
-        if "image" not in columns:
-            return
-        names = list(self.names["image"])
-        low, high = np.sort(columns["image"], axis=1).T.astype(np.int64)
-        if (same := low == high).any():
-            row = int(np.argmax(same))
-            raise InputError(
-                f"{self.path}, data row {row + 1}: {names[low[row]]!r} is compared with itself "
-                f"({counted(int(same.sum()), 'such row')})."
-            )
-        key = low * len(names) + high
-        order = np.argsort(key, kind="stable")
-        again = np.flatnonzero(np.diff(key[order]) == 0)
-        if len(again):
-            first, second = order[again[0]] + 1, order[again[0] + 1] + 1
-            raise InputError(
-                f"{self.path}: the pair {names[low[first - 1]]!r}, {names[high[first - 1]]!r} is "
-                f"in data rows {first} and {second} "
-                f"({counted(len(again), 'row repeats', 'rows repeat')} a pair)."
-            )
-
-
-def spelled_nearly(lost: Sequence[str], known: Iterable[str]) -> str:
-    """A hint where a name that is not there is there in another spelling; "" where it is not."""
-    spelled = {folded(name): name for name in known}
-    ends = {name.rpartition("/")[2].rpartition(".")[0] or name: name for name in spelled.values()}
-    for name in lost:
-        bare = name.rpartition("/")[2]
-        other = spelled.get(folded(name)) or ends.get(bare) or ends.get(bare.rpartition(".")[0])
-        if other:
-            return f" {name!r} is spelled {other!r} there; write names alike."
-    return ""
 
 
 def _truth(word: str) -> int:

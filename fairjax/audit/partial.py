@@ -13,8 +13,7 @@ holds
 The file is an .npz of numbers and JSON: nothing that is read from it can run code.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,20 @@ import numpy as np
 
 from fairjax.audit import run, streaming
 from fairjax.audit.grouping import numbered
-from fairjax.audit.layout import Asked, Attribute, Layout, People
+from fairjax.audit.layout import People, TableOptions
 from fairjax.audit.pairs import PairTable
+from fairjax.audit.partial_files import (
+    FORMAT,
+    LAYOUT_FIELDS,
+    NAME,
+    PartialFile,
+    known_labels,
+    narrowed,
+    packed,
+)
 from fairjax.audit.tables import InputError, Source
 from fairjax.core.comparisons import UNKNOWN
-from fairjax.core.files import read_arrays, whole_file
+from fairjax.core.files import whole_file
 from fairjax.core.results import Results
 from fairjax.metrics.streaming import (
     BINS,
@@ -40,8 +48,6 @@ from fairjax.metrics.streaming import (
     tail_cut,
 )
 
-NAME = "partial.npz"
-FORMAT = 1  # of the file; another one is refused
 KEEP_TIMES = 64  # largest target rates of the non-mated scores that are kept
 KEEP_LEAST = 1 << 16  # non-mated scores that are kept at least
 _ROWS = 1 << 20  # rows merged at a time
@@ -72,7 +78,7 @@ class Written:
 def write(
     folder: Path,
     paths: Sequence[Source],
-    asked: Asked,
+    options: TableOptions,
     settings: run.Settings,
     *,
     people: People | None,
@@ -84,7 +90,7 @@ def write(
     Args:
       folder: Folder of the partial file; it is made where there is none.
       paths: The tables.
-      asked: Which columns to read; the subjects must be known.
+      options: How the tables are read; the subjects must be known.
       settings: What the merge will measure.
       people: Groups (and people) by subject or image.
       facts: Provenance of the tables, from `run.provenance`.
@@ -94,8 +100,8 @@ def write(
     Raises:
       InputError: If a table is unfit, or is asked for what a stream does not give.
     """
-    streaming.check_asked(asked, settings)
-    tables = streaming.Tables(paths, asked, people)
+    streaming.check_options(options, settings)
+    tables = streaming.Tables(paths, options, people)
     layout, attributes = tables.layout, tables.layout.attributes
     surveys = {attribute.name: streaming.Survey() for attribute in attributes}
     nonmated = np.zeros(BINS, np.int64)
@@ -111,10 +117,12 @@ def write(
         thresholds=streaming.held(settings.thresholds, is_distance),
     )
     tail = Tail(cut)
-    histograms = {name: ScoreHistogram(groups=len(_known(s.labels))) for name, s in surveys.items()}
+    histograms = {
+        name: ScoreHistogram(groups=len(known_labels(s.labels))) for name, s in surveys.items()
+    }
     for rows in tables.rows():
         for name, survey in surveys.items():
-            groups = _known(survey.labels)
+            groups = known_labels(survey.labels)
             group = numbered(list(survey.labels), groups)[survey.home[rows.subject] - 1]
             pairs = streaming.comparisons(rows.subject, rows.mated, rows.score, group, groups)
             histograms[name].add(pairs)
@@ -122,17 +130,17 @@ def write(
     subject, score = tail.kept
     couples, trials = tail.rest
     arrays = {
-        "people": _packed(list(tables.names)),
+        "people": packed(list(tables.names)),
         "subject": subject.astype(np.uint32),
-        "score": _narrowed(score),
+        "score": narrowed(score),
         "couples": couples.astype(np.uint32),
         "trials": trials.astype(np.min_scalar_type(int(trials.max(initial=0)))),
     }
     (first, *_) = surveys.values()
     about = {
         "format": FORMAT,
-        "options": _options(asked, settings, facts),
-        "layout": {what: asdict(layout)[what] for what in _LAYOUT},
+        "options": _options(options, settings, facts),
+        "layout": {what: asdict(layout)[what] for what in LAYOUT_FIELDS},
         "facts": dict(facts),
         "range": list(map(float, first.range)),
         "pairs": first.pairs.tolist(),
@@ -149,7 +157,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     with whole_file(path) as file:
-        np.savez(file, about=_packed(about), **arrays)  # type: ignore[arg-type]
+        np.savez(file, about=packed(about), **arrays)  # type: ignore[arg-type]
     return Written(path, int(first.pairs.sum()), len(score), len(trials), path.stat().st_size)
 
 
@@ -168,7 +176,7 @@ def merge(folders: Sequence[Path], *, command: str) -> Iterator[tuple[str, Resul
       InputError: If a file is missing or damaged, two files were made with different options, a
         table occurs twice, or a file keeps too few scores.
     """
-    partials = [_PartialFile(folder / NAME) for folder in folders]
+    partials = [PartialFile(folder / NAME) for folder in folders]
     first = partials[0]
     for other in partials[1:]:
         _refuse_other_options(other, first)
@@ -217,120 +225,6 @@ def refuse_twice(files: Sequence[tuple[str, str]]) -> None:
         known[fingerprint] = name
 
 
-_LAYOUT = ("scores", "distances", "mated", "subject", "attributes", "unread")
-_WHOLE = ("u", "i")  # kinds of numpy's whole numbers
-
-
-class _PartialFile:
-    """A partial file, checked; its arrays are read when they are needed.
-
-    Args:
-      path: The file.
-
-    Raises:
-      InputError: If it is missing, damaged, or of another format.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.is_file():
-            raise InputError(
-                f"{path} does not exist; make it with fairjax audit FILE --partial --out "
-                f"{path.parent}."
-            )
-        try:
-            arrays = read_arrays(path)
-            about = _unpacked(arrays["about"])
-            self.format = about["format"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error) from error
-        if self.format != FORMAT:
-            raise InputError(
-                f"{path} has format {self.format}; this FairJAX reads format {FORMAT}. Make it "
-                "again with this version."
-            )
-        try:
-            self.about: dict[str, Any] = about
-            self.people: list[str] = _unpacked(arrays["people"])
-            self.tables: list[dict[str, Any]] = [
-                file for role, file in about["facts"]["files"].items() if role != "groups"
-            ]
-            self.asked = Asked(**about["options"]["columns"])
-            self.settings = run.Settings(**about["options"]["measures"])
-            self.layout = _layout(about["layout"])
-            self._check(arrays)
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise self._damaged(error) from error
-
-    def read(self, *names: str) -> list[np.ndarray]:
-        """Some of the file's arrays."""
-        arrays = read_arrays(self.path, only=names)
-        return [arrays[name] for name in names]
-
-    def survey(self, index: int, name: str) -> streaming.Survey:
-        """The first pass of an attribute."""
-        (home,) = self.read(f"home {index}")
-        survey = streaming.Survey()
-        survey.labels = {label: k for k, label in enumerate(self.about["labels"][name], 1)}
-        survey.home = home.astype(np.int64)
-        survey.range = (self.about["range"][0], self.about["range"][1])
-        survey.pairs = np.array(self.about["pairs"], np.int64)
-        survey.total = np.array(self.about["total"], np.float64)
-        return survey
-
-    def histogram(self, index: int, name: str) -> tuple[ScoreHistogram, list[str]]:
-        """The histogram of an attribute and its groups here, in order."""
-        groups = _known(self.about["labels"][name])
-        histogram = ScoreHistogram(groups=len(groups))
-        filled, counts = self.read(f"bins {index}", f"counts {index}")
-        histogram.counts.ravel()[filled] = counts
-        return histogram, groups
-
-    def _damaged(self, error: Exception) -> InputError:
-        why = " ".join(str(error).split()).removeprefix(f"{self.path}: ").rstrip(".")
-        why = f"{why!r} is missing" if isinstance(error, KeyError) else why
-        return InputError(f"{self.path} is no partial file or is damaged ({why}); make it again.")
-
-    def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Compares the file's arrays and numbers; ValueError where they contradict each other."""
-        about, people = self.about, len(self.people)
-        subject, couples = arrays["subject"], arrays["couples"]
-        score, trials = arrays["score"], arrays["trials"]
-        lists = [
-            arrays[f"{what} {k}"] for what in ("home", "bins", "counts") for k in self._attributes
-        ]
-        whole = [subject, couples, trials, *lists]
-        if any(array.dtype.kind not in _WHOLE for array in whole) or score.dtype.kind != "f":
-            raise ValueError("an array holds numbers of another kind")
-        if len(set(self.people)) < people or not all(isinstance(p, str) for p in self.people):
-            raise ValueError("the names of people repeat")
-        if subject.shape != (len(score), 2) or couples.shape != (len(trials), 2):
-            raise ValueError("arrays have other lengths")
-        if any(a.size and not 0 <= a.min() <= a.max() < people for a in (subject, couples)):
-            raise ValueError("a pair names nobody")
-        low, high, cut = *map(float, about["range"]), int(about["cut"])
-        if not -np.inf < low <= high < np.inf or not 0 <= cut < BINS or len(about["total"]) != 2:
-            raise ValueError("the range of scores is none")
-        mated = int((subject[:, 0] == subject[:, 1]).sum())
-        pairs = [len(score) - mated + int(trials.sum()), mated]
-        if pairs != about["pairs"] or not np.isfinite(score).all():
-            raise ValueError("the numbers of pairs differ")
-        for k, attribute in zip(self._attributes, self.layout.attributes, strict=True):
-            labels = about["labels"][attribute.name]
-            home, filled, counts = (arrays[f"{what} {k}"] for what in ("home", "bins", "counts"))
-            size = 2 * BINS * (len(set(labels) - {""}) + 1)
-            if len(home) != people or home.min() < 1 or home.max() > len(labels):
-                raise ValueError("somebody has no group")
-            if filled.shape != counts.shape or not 0 <= filled.min() <= filled.max() < size:
-                raise ValueError("a histogram has other bins")
-            if counts.min() < 1 or int(counts.sum()) != sum(pairs):
-                raise ValueError("a histogram has other pairs")
-
-    @property
-    def _attributes(self) -> range:
-        return range(len(self.layout.attributes))
-
-
 @dataclass(frozen=True)
 class _Merged:
     """The pairs of partial files, for one pass after the other.
@@ -345,7 +239,7 @@ class _Merged:
       settings: What is measured.
     """
 
-    partials: Sequence[_PartialFile]
+    partials: Sequence[PartialFile]
     numbers: Sequence[np.ndarray]
     survey: streaming.Survey
     groups: Sequence[str]
@@ -382,7 +276,7 @@ class _Merged:
                     subject, group[subject], trials[start : start + _ROWS].astype(np.int64)
                 )
 
-    def _kept(self, partial: _PartialFile, people: np.ndarray) -> Iterator[Any]:
+    def _kept(self, partial: PartialFile, people: np.ndarray) -> Iterator[Any]:
         """The pairs that a file holds one by one."""
         subject, score = partial.read("subject", "score")
         group = self._group()
@@ -419,11 +313,11 @@ class _Merged:
         )
 
 
-def _numbered(partials: Sequence[_PartialFile]) -> tuple[PairTable, list[np.ndarray]]:
+def _numbered(partials: Sequence[PartialFile]) -> tuple[PairTable, list[np.ndarray]]:
     """A table without rows that knows all people, and the number of everybody of each file."""
     first = partials[0]
     where = Path(streaming.shown([str(partial.path) for partial in partials]))
-    schema = PairTable(where, first.layout, first.asked, None)
+    schema = PairTable(where, first.layout, first.options, None)
     number = schema.names["subject"].number
     numbers = [
         np.array([number.setdefault(name, len(number)) for name in partial.people], np.int64)
@@ -432,7 +326,7 @@ def _numbered(partials: Sequence[_PartialFile]) -> tuple[PairTable, list[np.ndar
     return schema, numbers
 
 
-def _refuse_other_options(partial: _PartialFile, first: _PartialFile) -> None:
+def _refuse_other_options(partial: PartialFile, first: PartialFile) -> None:
     """Raises InputError where two files were made with different options."""
     if difference := streaming.other_columns(partial.layout, first.layout):
         raise InputError(
@@ -458,55 +352,13 @@ def _as_text(value: Any) -> str:
     return str(value) or "(none)"
 
 
-def _options(asked: Asked, settings: run.Settings, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _options(
+    options: TableOptions, settings: run.Settings, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """All that two partial files must have in common."""
     groups = facts["files"].get("groups", {})
     return {
-        "columns": {field.name: getattr(asked, field.name) for field in fields(asked)},
+        "columns": {field.name: getattr(options, field.name) for field in fields(options)},
         "measures": {name: getattr(settings, name) for name in _SETTINGS},
         "other": {"hash of groups": groups.get("hash", ""), "stated": facts.get("stated", {})},
     }
-
-
-def _layout(kept: Mapping[str, Any]) -> Layout:
-    """A layout as JSON holds it."""
-    attributes = tuple(
-        Attribute(
-            attribute["name"],
-            {name: (left, right) for name, (left, right) in attribute["columns"].items()},
-            {name: tuple(map(float, edges)) for name, edges in attribute["bins"].items()},
-        )
-        for attribute in kept["attributes"]
-    )
-    left, right = kept["subject"]
-    return Layout(
-        scores=tuple(kept["scores"]),
-        distances=tuple(kept["distances"]),
-        mated=kept["mated"],
-        subject=(left, right),
-        image=None,
-        fold=None,
-        attributes=attributes,
-        unread=tuple(kept["unread"]),
-    )
-
-
-def _known(labels: Iterable[str]) -> list[str]:
-    """The labels of known groups, sorted: the groups of a partial histogram."""
-    return sorted(label for label in labels if label)
-
-
-def _narrowed(score: np.ndarray) -> np.ndarray:
-    """Scores as float32 where that loses nothing."""
-    with np.errstate(over="ignore"):
-        single = score.astype(np.float32)
-    return single if (single == score).all() else score
-
-
-def _packed(tree: Any) -> np.ndarray:
-    """JSON as an array of bytes."""
-    return np.frombuffer(json.dumps(tree).encode(), np.uint8)
-
-
-def _unpacked(array: np.ndarray) -> Any:
-    return json.loads(array.tobytes().decode())

@@ -147,15 +147,15 @@ def _needed(
         f"within one group. –: not with {planning.MOST_PEOPLE:,} people a group, or a rate above "
         "100 %.",
     )
-    asked = {rate: needed[rate, question.ratio] for rate in designs}
-    sentences = [_one_rate(question, rate, designs[rate], asked[rate]) for rate in designs]
-    if None in asked.values():
+    options = {rate: needed[rate, question.ratio] for rate in designs}
+    sentences = [_one_rate(question, rate, designs[rate], options[rate]) for rate in designs]
+    if None in options.values():
         answer = (
             f"A ratio of {question.ratio:g} cannot be planned for: more than "
             f"{planning.MOST_PEOPLE:,} people a group would be needed."
         )
     else:
-        most = max(filter(None, asked.values()))
+        most = max(filter(None, options.values()))
         answer = (
             f"Collect about {most:,} people in each of the {question.groups} groups, with "
             f"{question.images} images each ({most * question.groups:,} people, "

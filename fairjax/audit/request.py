@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.audit import partial, run, streaming
-from fairjax.audit.covariates import (
-    Covariates,
-    load_covariates,
-    load_image_covariates,
-    with_covariates,
-)
-from fairjax.audit.embeddings import load_embeddings, read_made
+from fairjax.audit.covariate_tables import Covariates, load_covariates, load_image_covariates
+from fairjax.audit.covariates import with_covariates
+from fairjax.audit.embedding_files import read_made
+from fairjax.audit.embeddings import load_embeddings
 from fairjax.audit.foreign import adopt, release_of
-from fairjax.audit.layout import Asked, People
+from fairjax.audit.layout import People, TableOptions
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.paired import load_both
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
-from fairjax.audit.predictions import Columns, audit_predictions
+from fairjax.audit.prediction_tables import PredictionColumns
+from fairjax.audit.predictions import audit_predictions
 from fairjax.audit.tables import InMemory, Source, size
 from fairjax.core.errors import UsageError
 from fairjax.core.results import Results
@@ -49,7 +47,7 @@ class Request:
 
     Attributes:
       files: Tables of scores or of predictions (one), or embeddings of one or several systems.
-      asked: Columns, attributes and what is allowed.
+      options: How the tables are read.
       settings: What is measured.
       predictions: Columns of labels and predictions; None audits pairs.
       groups: Table of people or of images.
@@ -68,9 +66,9 @@ class Request:
     """
 
     files: Sequence[Source]
-    asked: Asked = field(default_factory=Asked)
+    options: TableOptions = field(default_factory=TableOptions)
     settings: run.Settings = field(default_factory=run.Settings)
-    predictions: Columns | None = None
+    predictions: PredictionColumns | None = None
     groups: Source | None = None
     groups_subject: str = ""
     groups_image: str = ""
@@ -153,7 +151,7 @@ def write_partial(
         return partial.write(
             folder,
             request.files,
-            request.asked,
+            request.options,
             request.settings,
             people=_people(request),
             facts=facts,
@@ -241,7 +239,7 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
         tables = streaming.shown([str(path) for path in request.files])
         with watch(f"Streaming {tables} in four passes ..."):
             found = streaming.measure(
-                request.files, request.asked, request.settings, people=_people(request)
+                request.files, request.options, request.settings, people=_people(request)
             )
         yield from found.items()
     else:
@@ -262,7 +260,9 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
             yield by, results
 
 
-def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[tuple[str, Results]]:
+def _predictions(
+    request: Request, columns: PredictionColumns, watch: Watch
+) -> Iterator[tuple[str, Results]]:
     if len(request.files) > 1:
         raise UsageError("--label takes one table of predictions.")
     if request.groups is not None:
@@ -275,14 +275,14 @@ def _predictions(request: Request, columns: Columns, watch: Watch) -> Iterator[t
             request.covariates,
             request.hold,
             predictions=request.files[0],
-            asked=request.asked,
+            options=request.options,
         )
-    for by in request.asked.by or ["group"]:
+    for by in request.options.by or ["group"]:
         with watch(f"Measuring by {by} ..."):
             results = audit_predictions(
                 request.files[0],
                 columns,
-                request.asked,
+                request.options,
                 by,
                 resamples=request.settings.resamples,
                 level=request.settings.level,
@@ -298,8 +298,8 @@ def _people(request: Request) -> People | None:
         return None
     return load_people(
         request.groups,
-        subject=request.asked.subject,
-        image=request.asked.image,
+        subject=request.options.subject,
+        image=request.options.image,
         own_subject=request.groups_subject,
         own_image=request.groups_image,
     )
@@ -310,14 +310,14 @@ def _covariates(request: Request) -> Covariates:
         request.covariates,
         request.hold,
         pairs=request.files[0],
-        asked=request.asked,
+        options=request.options,
         people=_people(request),
     )
 
 
 def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]:
     """The pairs by attribute, and those to find thresholds on."""
-    asked, people = request.asked, _people(request)
+    options, people = request.options, _people(request)
     first = request.files[0]
     if request.settings.paired and len(request.files) != 2:
         raise UsageError("--paired takes two files: before and after.")
@@ -330,7 +330,7 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
             )
         loaded = load_embeddings(
             dict(zip(names, request.files, strict=True)),
-            asked,
+            options,
             people=people,
             pairs=request.pairs,
             sample=request.sample_pairs,
@@ -340,13 +340,13 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
     elif first.vectors if isinstance(first, InMemory) else first.suffix in (".npz", ".npy"):
         raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     elif request.settings.paired:
-        loaded = load_both(request.files, asked, people=people)
+        loaded = load_both(request.files, options, people=people)
     elif len(request.files) > 1:
         raise UsageError(_SEVERAL)
-    elif asked.scorer:
+    elif options.scorer:
         raise UsageError("--scorer compares embeddings; for a table of scores say --kind.")
     else:
-        loaded = load_comparisons(first, asked, people=people)
+        loaded = load_comparisons(first, options, people=people)
     calibration = {}
     if request.calibrate_on is not None:
         files = (first, request.calibrate_on)
@@ -355,5 +355,5 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
                 f"--calibrate-on {first} is the audited table itself; without it thresholds are "
                 "found on the audited pairs, and the results say so."
             )
-        calibration = load_comparisons(request.calibrate_on, asked, people=people)
+        calibration = load_comparisons(request.calibrate_on, options, people=people)
     return loaded, calibration

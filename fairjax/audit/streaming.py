@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int
 
+from fairjax.audit import pair_checks
 from fairjax.audit.distances import in_own_unit
 from fairjax.audit.grouping import check_names, name_limits, numbered, ordered_groups
 from fairjax.audit.kinds import check_kind, check_threshold
-from fairjax.audit.layout import Asked, Attribute, Layout, People, find_layout
+from fairjax.audit.layout import Attribute, Layout, People, TableOptions, find_layout
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.run import Settings
 from fairjax.audit.tables import InputError, Source
@@ -22,26 +23,30 @@ STREAM_BYTES = 2 << 30  # tables larger than this are streamed without being ask
 
 
 def measure(
-    paths: Sequence[Source], asked: Asked, settings: Settings, *, people: People | None = None
+    paths: Sequence[Source],
+    options: TableOptions,
+    settings: Settings,
+    *,
+    people: People | None = None,
 ) -> dict[str, Results]:
-    """Measures one system for each attribute of `asked.by`, in four passes over the tables.
+    """Measures one system for each attribute of `options.by`, in four passes over the tables.
 
     The first pass checks names, people and directions; pairs listed twice are not looked for.
 
     Args:
       paths: The table, or several that are parts of one.
-      asked: Which columns to read; the subjects must be known.
+      options: How the tables are read; the subjects must be known.
       settings: What to measure; tolerances and accuracies need resamples and are refused.
       people: Groups (and people) by subject or image.
 
     Raises:
       InputError: If anything is unfit, or is asked for that a stream does not give.
     """
-    check_asked(asked, settings)
-    layout = Tables(paths, asked, people).layout
+    check_options(options, settings)
+    layout = Tables(paths, options, people).layout
     results = {}
     for attribute in layout.attributes:
-        tables = Tables(paths, asked, people, attribute=attribute)
+        tables = Tables(paths, options, people, attribute=attribute)
         survey = Survey()
         for rows in tables.rows():
             survey.add(rows, attribute, tables.names)
@@ -51,13 +56,13 @@ def measure(
     return results
 
 
-def check_asked(asked: Asked, settings: Settings) -> None:
+def check_options(options: TableOptions, settings: Settings) -> None:
     """Refuses what a stream does not give.
 
     Raises:
       InputError: Naming the options.
     """
-    if asked.failures or asked.failure_scores or asked.decision or asked.subjects_by_group:
+    if options.failures or options.failure_scores or options.decision or options.subjects_by_group:
         raise InputError(
             "a stream takes no --failures, --failure-score, --decision or --subjects-by-group."
         )
@@ -100,7 +105,7 @@ class Tables:
 
     Args:
       paths: The tables.
-      asked: What the user asked for.
+      options: How the table is read.
       people: Groups (and people) by subject or image.
       attribute: The only attribute that is read; None reads all.
 
@@ -117,12 +122,12 @@ class Tables:
     def __init__(
         self,
         paths: Sequence[Source],
-        asked: Asked,
+        options: TableOptions,
         people: People | None,
         *,
         attribute: Attribute | None = None,
     ) -> None:
-        layouts = [find_layout(path, asked, people) for path in paths]
+        layouts = [find_layout(path, options, people) for path in paths]
         self.layout = layouts[0]
         for path, layout in zip(paths, layouts, strict=True):
             if len(layout.systems) > 1:
@@ -136,7 +141,7 @@ class Tables:
         read = replace(self.layout, image=None, fold=None)
         if attribute:
             read = replace(read, attributes=(attribute,))
-        self._tables = [PairTable(path, read, asked, people) for path in paths]
+        self._tables = [PairTable(path, read, options, people) for path in paths]
         self.first = self._tables[0]
         for table in self._tables:
             table.names, table.words = self.first.names, self.first.words
@@ -158,9 +163,9 @@ class Tables:
                         f"{'mated' if mated[row] else 'non-mated'}, but its people say otherwise."
                     )
                 score = columns[f"score {system}"]
-                if table.asked.kind:
+                if table.options.kind:
                     check_kind(
-                        table.asked.kind,
+                        table.options.kind,
                         system,
                         score,
                         distance=system in self.layout.distances,
@@ -302,8 +307,8 @@ def check(survey: Survey, table: PairTable, attribute: Attribute, where: str) ->
     Raises:
       InputError: If groups, kinds of pairs or the scores' direction are unfit.
     """
-    asked, (system,) = table.asked, table.layout.systems
-    groups = ordered_groups(list(survey.labels), asked, where)
+    options, (system,) = table.options, table.layout.systems
+    groups = ordered_groups(list(survey.labels), options, where)
     check_names([groups], where)
     nonmated, mated = survey.pairs.tolist()
     if len(groups) < 2 or not nonmated or not mated:
@@ -311,12 +316,12 @@ def check(survey: Survey, table: PairTable, attribute: Attribute, where: str) ->
             f"{where}: needs two groups and both kinds of pairs; it has "
             f"{len(groups)}, {mated:,} mated and {nonmated:,} non-mated pairs."
         )
-    if not asked.any_direction and survey.total[1] / mated < survey.total[0] / nonmated:
+    if not options.any_direction and survey.total[1] / mated < survey.total[0] / nonmated:
         raise InputError(
             f"{where}: mated pairs score lower than non-mated ones in {system}; see "
             "--distance and --any-direction."
         )
-    notes = table.notes(nonmated + mated, mated=mated)
+    notes = pair_checks.notes(table, nonmated + mated, mated=mated)
     return Checked(groups, survey.range, [*notes, *name_limits(groups, attribute.name)])
 
 
@@ -357,7 +362,7 @@ def results_of(
         protocol={
             **results.protocol,
             "thresholds": list(settings.thresholds),
-            "score_kinds": {system: table.asked.kind or "not stated"},
+            "score_kinds": {system: table.options.kind or "not stated"},
         },
     )
 

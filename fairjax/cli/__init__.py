@@ -29,16 +29,7 @@ from fairjax.cli import (
     study,
     threshold,
 )
-from fairjax.core.errors import (
-    DONE,
-    INTERRUPTED,
-    UNUSABLE,
-    USAGE,
-    UserError,
-    missing_extra,
-    print_anywhere,
-    report_error,
-)
+from fairjax.core.errors import DONE, USAGE, exit_code_of, print_anywhere, report_error
 
 # Each module adds its verb to the parser and keeps what is slow to import inside the function that
 # runs.
@@ -96,21 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.parser.error(_unrecognized(unknown, arguments.parser))
     try:
         arguments.run(arguments)
-    except UserError as error:
-        report_error(error)
-        return error.code
-    except OSError as error:
-        report_error(error)
-        return UNUSABLE
-    except KeyboardInterrupt:
-        report_error(f"{arguments.verb} was stopped by Ctrl-C.")
-        return INTERRUPTED
-    except ModuleNotFoundError as error:
-        message = missing_extra(error, f"fairjax {arguments.verb}")
-        if not message:
+    except BaseException as error:
+        code = exit_code_of(error, f"fairjax {arguments.verb}")
+        if code is None:
             raise
-        report_error(message)
-        return UNUSABLE
+        return code
     return DONE
 
 

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import values
 from fairjax.cli.answers import console
-from fairjax.cli.audit import add_columns, add_pairs, asked_of, people_of
+from fairjax.cli.table_flags import add_columns, add_pairs, people_of, table_options_of
 
 
 def add(verbs: Any) -> None:
@@ -105,15 +106,14 @@ def _split(arguments: argparse.Namespace) -> None:
 
 def _fit(arguments: argparse.Namespace) -> None:
     from fairjax.audit import calibrated
-    from fairjax.cli.audit import pair
     from fairjax.core.errors import UsageError
     from fairjax.postprocess import METHODS, stored
 
     try:
-        given = dict(pair(text) for text in arguments.set)
+        values_by_name = dict(values.key_value(text) for text in arguments.set)
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--set {error}.") from error
-    settings = calibrated.settings_of(arguments.method, given)
+    settings = calibrated.settings_of(arguments.method, values_by_name)
     if arguments.out.suffix not in (".json", ".safetensors"):
         raise UsageError(f"--out {arguments.out}: it must end in .json or .safetensors.")
     loaded, system = _load(arguments)
@@ -165,8 +165,8 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
 
     if by and not arguments.by:
         arguments.by = [by]
-    asked, people = asked_of(arguments), people_of(arguments)
-    if len(asked.by) > 1 or len(asked.scores) + len(asked.distances) > 1 or asked.decision:
+    options, people = table_options_of(arguments), people_of(arguments)
+    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
         raise UsageError("calibration is for one column of scores and one --by.")
     path = arguments.table
     if not path.is_file():
@@ -175,7 +175,7 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
     if any(paired.get(key) for key in ("pairs", "all_pairs", "sample_pairs")):
         loaded = load_embeddings(
             {path.stem: path},
-            asked,
+            options,
             people=people,
             pairs=arguments.pairs,
             sample=arguments.sample_pairs,
@@ -184,6 +184,6 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
     elif path.suffix in (".npz", ".npy"):
         raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     else:
-        loaded = load_comparisons(path, asked, people=people)
+        loaded = load_comparisons(path, options, people=people)
     one = next(iter(loaded.values()))
     return one, next(iter(one.scores))

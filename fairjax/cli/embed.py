@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import values
+
 BATCH = 64  # images computed at a time
 INPUT = ("layout", "size", "colour", "mean", "std", "output", "resize")  # flags of `add_input`
 _DESCRIPTION = """\
@@ -56,10 +58,14 @@ def add_arguments(parser: Any, *, out: str) -> None:
     parser.add_argument("images", metavar="IMAGES", help="folder, .tar, list or benchmark")
     parser.add_argument("--out", metavar=out, type=Path, required=True, help="the file to write")
     parser.add_argument(
-        "--batch-size", metavar="N", type=_positive, default=BATCH, help="images computed at a time"
+        "--batch-size",
+        metavar="N",
+        type=values.positive,
+        default=BATCH,
+        help="images computed at a time",
     )
     parser.add_argument(
-        "--threads", metavar="N", type=_positive, default=0, help="that decode (default: all)"
+        "--threads", metavar="N", type=values.positive, default=0, help="that decode (default: all)"
     )
     parser.add_argument(
         "--step", metavar="N", type=int, help="checkpoint of a run (default: the evaluated one)"
@@ -78,7 +84,10 @@ def add_input(group: Any) -> None:
     """Adds the flags that say what an .onnx model takes."""
     group.add_argument("--layout", choices=["NCHW", "NHWC"], default="", help="order of the axes")
     group.add_argument(
-        "--size", metavar="PIXELS", type=_size, help="of the images: 112, or 112x96 (height first)"
+        "--size",
+        metavar="PIXELS",
+        type=values.size,
+        help="of the images: 112, or 112x96 (height first)",
     )
     group.add_argument(
         "--colour", choices=["RGB", "BGR"], default="", help="order of the channels (default: RGB)"
@@ -86,11 +95,14 @@ def add_input(group: Any) -> None:
     group.add_argument(
         "--mean",
         metavar="VALUES",
-        type=_numbers,
+        type=values.by_channel,
         help="subtracted from pixels of 0 to 255: one number, or three (default: 127.5)",
     )
     group.add_argument(
-        "--std", metavar="VALUES", type=_numbers, help="that they are divided by (default: 127.5)"
+        "--std",
+        metavar="VALUES",
+        type=values.by_channel,
+        help="that they are divided by (default: 127.5)",
     )
     group.add_argument("--output", metavar="NAME", default="", help="which output is the embedding")
     group.add_argument(
@@ -228,24 +240,3 @@ def write(arguments: argparse.Namespace) -> None:
     if lost:
         say(f"{lost:,} of {len(images.pairs):,} pairs have an unreadable image and are left out.")
     report(arguments, model, images, outcome)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
-    return value
-
-
-def _size(text: str) -> tuple[int, int]:
-    sides = [_positive(side) for side in text.lower().split("x")]
-    if len(sides) > 2:
-        raise argparse.ArgumentTypeError(f"{text} must be one number, or HEIGHTxWIDTH")
-    return sides[0], sides[-1]
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    numbers = tuple(float(word) for word in text.split(","))
-    if len(numbers) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"{text} must be one number, or three with commas")
-    return numbers

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import values
 from fairjax.cli.answers import answer, facts_of
-from fairjax.cli.audit import pair
 
 _DESCRIPTION = """\
 How often do searches of a gallery miss an enrolled person (FNIR) or name somebody for a person who
@@ -46,7 +46,7 @@ def add(verbs: Any) -> None:
     identify.add_argument(
         "--gallery",
         metavar="N[,N...]",
-        type=_numbers,
+        type=values.whole_numbers,
         default=(),
         help="gallery sizes, for embeddings (default: all that can be enrolled, and a tenth)",
     )
@@ -73,7 +73,7 @@ def add(verbs: Any) -> None:
     identify.add_argument(
         "--fpir",
         metavar="RATE[,RATE...]",
-        type=_rates,
+        type=values.numbers,
         default=None,
         help="false positive identification rates, each with its threshold (default: 0.1,0.01)",
     )
@@ -113,7 +113,7 @@ def _identify(arguments: argparse.Namespace) -> None:
         )
     else:
         try:
-            columns = dict(pair(text) for text in arguments.column)
+            columns = dict(values.key_value(text) for text in arguments.column)
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"--column {error}.") from error
         loaded = galleries.from_candidates(
@@ -131,11 +131,3 @@ def _identify(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     answer(results.with_facts(facts), arguments.out)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in text.split(","))
-
-
-def _rates(text: str) -> tuple[float, ...]:
-    return tuple(float(word) for word in text.split(","))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli.answers import answer, facts_of
-from fairjax.cli.audit import add_columns, asked_of, people_of
+from fairjax.cli.table_flags import add_columns, people_of, table_options_of
 
 _PRINTED = 20  # rows of a table
 
@@ -55,12 +55,12 @@ def _intersections(arguments: argparse.Namespace) -> None:
         if not ok:
             raise UsageError(text)
     facts = facts_of({"scores": arguments.table, "groups": arguments.groups})
-    asked, people = asked_of(arguments), people_of(arguments)
-    if len(asked.by) < 2 or any("+" in by for by in asked.by):
+    options, people = table_options_of(arguments), people_of(arguments)
+    if len(options.by) < 2 or any("+" in by for by in options.by):
         raise UsageError("name each attribute with a --by of its own: --by race --by gender.")
-    if len(asked.scores) + len(asked.distances) > 1 or asked.decision:
+    if len(options.scores) + len(options.distances) > 1 or options.decision:
         raise UsageError("intersections are for one column of scores.")
-    loaded = load_comparisons(arguments.table, asked, people=people)
+    loaded = load_comparisons(arguments.table, options, people=people)
     results = intersections.measure(
         loaded,
         next(iter(next(iter(loaded.values())).scores)),

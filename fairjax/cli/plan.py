@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fairjax.cli import answers
+from fairjax.cli import answers, values
 
 GIB = 2**30
 
@@ -68,7 +68,7 @@ def _add_audit(kinds: Any) -> None:
     )
     audit.add_argument(
         "--people",
-        type=_numbers,
+        type=values.whole_numbers,
         default=(),
         metavar="N[,N...]",
         help="people in each group, to ask what they can show",
@@ -98,10 +98,6 @@ def _add_audit(kinds: Any) -> None:
     )
     audit.add_argument("--out", type=Path, metavar="DIR", help="write numbers and picture here")
     audit.set_defaults(run=_plan_audit)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in text.split(","))
 
 
 def _plan_audit(arguments: argparse.Namespace) -> None:

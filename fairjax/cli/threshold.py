@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli.answers import answer, facts_of
-from fairjax.cli.audit import add_columns, asked_of, people_of
+from fairjax.cli.table_flags import add_columns, people_of, table_options_of
 
 
 def add(verbs: Any) -> None:
@@ -51,13 +51,13 @@ def _threshold(arguments: argparse.Namespace) -> None:
 
     wish = Wish(arguments.fmr_max, arguments.worst_group, arguments.confidence)
     facts = facts_of({"scores": arguments.table, "check": arguments.check})
-    asked, people = asked_of(arguments), people_of(arguments)
-    if len(asked.by) > 1 or len(asked.scores) + len(asked.distances) > 1 or asked.decision:
+    options, people = table_options_of(arguments), people_of(arguments)
+    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
         raise UsageError("a threshold is for one column of scores and one --by.")
-    loaded = next(iter(load_comparisons(arguments.table, asked, people=people).values()))
+    loaded = next(iter(load_comparisons(arguments.table, options, people=people).values()))
     check = None
     if arguments.check:
-        check = next(iter(load_comparisons(arguments.check, asked, people=people).values()))
+        check = next(iter(load_comparisons(arguments.check, options, people=people).values()))
         names = (arguments.table.name, arguments.check.name)
         refuse_shared_people(loaded, check, names, "a threshold is checked on people it never saw")
     system = next(iter(loaded.scores))

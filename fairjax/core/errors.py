@@ -84,6 +84,33 @@ def report_error(error: object) -> None:
             Path(path).write_text(safe, encoding="utf-8")
 
 
+def exit_code_of(error: BaseException, command: str) -> int | None:
+    """Reports what a user can put right, and gives the exit code of the command that it ended.
+
+    Args:
+      error: What ended the command.
+      command: What the user asked for, such as "fairjax plan" or "training".
+
+    Returns:
+      The exit code; None where the fault is ours: the caller raises the error again.
+    """
+    message: object = error
+    code = UNUSABLE
+    if isinstance(error, UserError):
+        code = error.code
+    elif isinstance(error, KeyboardInterrupt):
+        message = f"{command.removeprefix('fairjax ')} was stopped by Ctrl-C."
+        code = INTERRUPTED
+    elif isinstance(error, ModuleNotFoundError):
+        message = missing_extra(error, command)
+        if not message:
+            return None
+    elif not isinstance(error, OSError | FloatingPointError):
+        return None
+    report_error(message)
+    return code
+
+
 def missing_extra(error: ModuleNotFoundError, what: str) -> str:
     """The message for a package that only an extra of FairJAX installs.
 

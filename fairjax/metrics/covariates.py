@@ -130,7 +130,8 @@ class Standardised:
         apart = np.eye(groups)[1:] - np.eye(groups)[0]
         value = apart @ special.logit(rates)
         between = apart @ covariance @ apart.T
-        statistic = float(value @ np.linalg.solve(between, value)) / (groups - 1)
+        # Where few people are on many pairs, the variance may come out negative: nothing is shown.
+        statistic = max(float(value @ np.linalg.solve(between, value)) / (groups - 1), 0.0)
         freedom = max(float(self.people.sum()) - groups, 1.0)
         return float(special.fdtrc(groups - 1, freedom, statistic))
 

@@ -29,6 +29,7 @@ from fairjax.metrics.verification import threshold_at_fmr
 
 _BLOCK = 1024  # probes compared at a time: bounds the memory
 NOWHERE = np.iinfo(np.int32).max  # rank of a mate who is not among the candidates
+ANY = float(np.finfo(np.float64).min)  # threshold at which every candidate is accepted
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,15 @@ class Searches:
         Args:
           fpir: Target false positive identification rate, a fraction in (0, 1).
 
+        Returns:
+          The threshold; `ANY` where no non-mated search found anybody.
+
         Raises:
           InsufficientDataError: If it asks for less than one non-mated search.
         """
         top = self.top[~self.mated]
-        return threshold_at_fmr(np.where(np.isneginf(top), np.finfo(np.float64).min, top), fmr=fpir)
+        threshold = threshold_at_fmr(np.maximum(top, ANY), fmr=fpir)
+        return ANY if np.isneginf(top).all() else threshold
 
     def fpir(self, threshold: float) -> ClusteredRate:
         """False positive identification rate at a threshold."""

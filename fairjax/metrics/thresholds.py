@@ -129,9 +129,9 @@ def bounded_threshold(groups: Sequence[GroupPairs], *, fmr: float, confidence: f
         )
 
     passed, place, step = -1, 0, 1.0
-    while place < len(every) and holds(place):
+    while holds(place):  # the last place does not: a group that is accepted whole has the bound 1
         passed, step = place, max(step * _GROWTH, step + 1)
-        place = min(int(step) - 1, len(every) - 1) if passed < len(every) - 1 else len(every)
+        place = min(int(step) - 1, len(every) - 1)
     failed = place
     while failed - passed > 1:
         middle = (passed + failed) // 2

@@ -12,7 +12,7 @@ from fairjax.report.conditions import conditions
 from fairjax.report.drawing.svg import PALETTE
 from fairjax.report.page import CONTROLS, template
 from fairjax.report.quantities import Quantity
-from fairjax.report.summary import rounded_up, summarise
+from fairjax.report.summary import lacks_plan, rounded_up, summarise
 from fairjax.report.verification import covariates
 from fairjax.report.wording import group_name, listed
 
@@ -178,6 +178,12 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     ]
     if not plans:
         return []
+    unknown = [q.within_sentence for q in compared if lacks_plan(q)]
+    if unknown and all(enough for _, _, enough in plans):
+        return [
+            f"How many people it takes to find a group with {SETTLED_RATIO:g} times the errors "
+            f"({listed(unknown)}) cannot be told."
+        ]
     needed, now, enough = max(plans, key=lambda plan: (not plan[2], plan[0] / plan[1]))
     if enough:
         return [

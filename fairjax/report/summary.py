@@ -134,8 +134,11 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     if not plans:
         return []
     short = [plan for plan in plans if not plan[2].claim.has_enough_people]
+    factor = f"a factor of {SETTLED_RATIO:g}"
+    if not short and (unknown := [q.within_sentence for q in compared if lacks_plan(q)]):
+        return [f"How many people would settle {factor} in {listed(unknown)} cannot be told."]
     needed, now, q = max(short or plans, key=lambda plan: plan[0] / plan[1])
-    about, factor = f"{rounded_up(needed):,}", f"a factor of {SETTLED_RATIO:g}"
+    about = f"{rounded_up(needed):,}"
     if short:
         return [
             f"To settle {factor} in {q.within_sentence} you need about {about} people a group; "
@@ -147,6 +150,12 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
         f"These people are enough to settle {factor}: about {about} a group are needed, and the "
         f"smallest has {now:,}."
     ]
+
+
+def lacks_plan(q: Quantity) -> bool:
+    """Whether a quantity was tested on too few people, and no number is known that would do."""
+    open_question = q.claim.p_adjusted is not None and q.claim.answer != "shown"
+    return open_question and not q.claim.people_needed and not q.claim.has_enough_people
 
 
 def rounded_up(people: int) -> int:

@@ -70,18 +70,21 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, workdir: Path, config: Mapping[str, Any], start_step: int) -> None:
-        import_tensorflow()  # which the next line pulls in, before anything is set
-        from flax.metrics.tensorboard import SummaryWriter
+        tensorflow = import_tensorflow()
+        from tensorboard.plugins.hparams import summary_v2  # its `api` would import Keras: a second
 
-        self._writer = SummaryWriter(str(workdir / "tensorboard"))
+        self._summary = tensorflow.summary
+        self._writer = self._summary.create_file_writer(str(workdir / "tensorboard"))
         text = json.dumps(config, indent=1)
-        self._writer.text("config", f"```json\n{text}\n```", start_step)
-        self._writer.hparams(hyperparameters(config))
+        with self._writer.as_default():
+            self._summary.text("config", f"```json\n{text}\n```", start_step)
+            summary_v2.hparams(hyperparameters(config))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes one event a number."""
-        for name, value in values.items():
-            self._writer.scalar(name, value, step)
+        """Writes one event a number, and all of them at once."""
+        with self._writer.as_default(step):
+            for name, value in values.items():
+                self._summary.scalar(name, value)
 
     def close(self) -> None:
         """Flushes and closes the event file."""

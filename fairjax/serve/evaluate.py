@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from fairjax import config as config_lib
-from fairjax.audit.api import Audit
+from fairjax.audit.finished import Audit
 from fairjax.core.results import load_results
 from fairjax.run import reevaluate
 from fairjax.run.score import report

@@ -13,7 +13,7 @@ from fairjax.core.errors import UserError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from fairjax.audit.api import Audit
+    from fairjax.audit.finished import Audit
 
 Flip = Literal["none", "sum", "concat"]
 FLIPS = ("none", "sum", "concat")

@@ -76,14 +76,19 @@ def plain_command(command: str, name: str) -> str:
             given = f"runs/{name}"
         elif flag == "--workdir" and equals:
             given = f"--workdir=runs/{name}"
-        elif "configs/" in given and given.startswith("/"):
-            given = "configs/" + given.partition("configs/")[2]
         elif value.startswith("/"):
-            given = f"{flag}={Path(value).name}"
+            given = f"{flag}={_plain_path(value)}"
         elif given.startswith("/"):
-            given = "python" if "python" in Path(given).name else Path(given).name
+            is_python = not line and "python" in Path(given).name
+            given = "python" if is_python else _plain_path(given)
         line.append(given)
     return shlex.join(line)
+
+
+def _plain_path(path: str) -> str:
+    """A config's path from `configs/` on; of any other file its name."""
+    _, configs, name = path.partition("configs/")
+    return configs + name if configs else Path(path).name
 
 
 def _curves(folder: Path, stored: Stored) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """`fairjax.audit(...)` from Python: the command's numbers, from whatever holds the table."""
 
 import csv
-import re
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import fairlearn.metrics
 import numpy as np
-import pandas
 import pyarrow as pa
 import pytest
-from scored_pairs import benchmark, scored_pairs
+from audit_example import LABELS, PAIRS, pairs_frame, predictions_frame
+from scored_pairs import benchmark
 
 import fairjax
 from fairjax import cli
@@ -20,14 +19,6 @@ from fairjax.audit.tables import InputError
 from fairjax.core.results import load_results
 
 ROOT = Path(__file__).parents[2]
-PAIRS = {"fmr": 0.05, "n_boot": 20}
-LABELS = {
-    "y_true": "gender",
-    "y_score": "p_female",
-    "pos_label": "female",
-    "sensitive_features": "race",
-    "n_boot": 20,
-}
 
 
 class Stream:
@@ -42,35 +33,12 @@ class Stream:
 
 @pytest.fixture(scope="module")
 def pairs():
-    """Scored pairs as columns of a frame."""
-    made = scored_pairs(("a", "b"), people=15, pairs=60, cross=20)
-    names = np.array([f"p{k}" for k in range(30)])
-    return pandas.DataFrame(
-        {
-            "subject1": names[made.subject[:, 0]],
-            "subject2": names[made.subject[:, 1]],
-            "group1": np.array(made.groups)[made.group[:, 0]],
-            "group2": np.array(made.groups)[made.group[:, 1]],
-            "score": made.score,
-        }
-    )
+    return pairs_frame()
 
 
 @pytest.fixture(scope="module")
 def predictions():
-    """An attribute model's predictions of people in two groups."""
-    rng = np.random.default_rng(0)
-    gender = np.array(["female", "male"])[rng.integers(2, size=200)]
-    chance = np.clip(rng.normal(np.where(gender == "female", 0.65, 0.35), 0.2), 0, 1)
-    return pandas.DataFrame(
-        {
-            "file": [f"{k}.jpg" for k in range(200)],
-            "gender": gender,
-            "p_female": chance,
-            "race": np.array(["Asian", "Black"])[rng.integers(2, size=200)],
-            "said": np.where(chance > 0.5, "female", "male"),
-        }
-    )
+    return predictions_frame()
 
 
 def by_command(tmp_path, table, *flags):
@@ -297,81 +265,6 @@ def test_what_cannot_be_audited_is_said_in_one_line(arguments, message, tmp_path
     with pytest.raises(ValueError, match=message) as raised:
         fairjax.audit(**arguments)
     assert "\n" not in str(raised.value)
-
-
-def test_a_number_that_is_not_there_names_what_is(pairs):
-    found = fairjax.audit(pairs, **PAIRS)
-    with pytest.raises(KeyError, match="no measure 'fmrr'; did you mean 'fmr'"):
-        found.measure("fmrr")
-    with pytest.raises(KeyError, match="no 'fmr' of group 'c'; there is .*'a', 'b'"):
-        found.measure("fmr", group="c")
-    with pytest.raises(KeyError, match="no 'fmr' with at='x'; there is .*FMR 5e-2"):
-        found.measure("fmr", at="x")
-    with pytest.raises(KeyError, match="hold no calibration"):
-        found.plot_calibration()
-
-
-def test_of_several_systems_one_is_named(pairs):
-    scores = {"ours": pairs.score, "theirs": -pairs.score + 2 * pairs.score}
-    found = fairjax.audit(pairs.drop(columns="score"), y_score=scores, **PAIRS)
-    with pytest.raises(KeyError, match="there of 2 systems"):
-        found.measure("fmr")
-    assert found.measure("fmr", system="theirs").value == found.measure("fmr", system="ours").value
-
-
-def test_the_table_has_the_rows_of_measures_csv_with_and_without_pandas(
-    pairs, tmp_path, monkeypatch
-):
-    found = fairjax.audit(pairs, **PAIRS)
-    assert found.report(tmp_path / "out") == tmp_path / "out" / "report.html"
-    with (tmp_path / "out" / "measures.csv").open(newline="") as file:
-        written = list(csv.DictReader(file))
-    frame = found.table()
-    assert list(frame.columns) == list(written[0]) and len(frame) == len(written)
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    plain = found.table()
-    for row, kept in zip(plain, written, strict=True):
-        assert row["name"] == kept["name"]
-        assert kept["value"] == ("" if row["value"] is None else repr(float(row["value"])))
-    assert {row["name"] for row in found.table("fmr")} == {"fmr"}
-
-
-def test_a_report_is_one_page_or_a_folder(pairs, tmp_path):
-    found = fairjax.audit(pairs, **PAIRS, title="Ours")
-    page = found.report(tmp_path / "new" / "page.html")
-    assert "<h1>Ours</h1>" in page.read_text()
-    assert [path.name for path in page.parent.iterdir()] == ["page.html"]
-
-
-def test_a_notebook_shows_the_verdict_and_escapes_names(pairs):
-    named = pairs.replace({"group1": {"a": "<b>x"}, "group2": {"a": "<b>x"}})
-    found = fairjax.audit(named, **PAIRS, title="<script>")
-    html = found._repr_html_()
-    assert found.verdict in html and found.verdict in str(found) == repr(found)
-    assert "<script>" not in html and "<b>x" not in html and "&lt;b&gt;x" in html
-    ids = re.findall(r'\bid="([^"]+)"', html + replace(found, title="Other")._repr_html_())
-    assert len(ids) == len(set(ids)) > 2
-
-
-def test_plots_are_drawn_on_the_callers_axes(pairs, predictions):
-    from matplotlib.figure import Figure
-
-    ax = Figure().subplots()
-    found = fairjax.audit(pairs, **PAIRS)
-    assert found.plot_rates("fnmr", ax=ax) is ax
-    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in "os"]
-    assert dots == [found.measure("fnmr", group=group).value for group in "ab"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
-    curves = found.plot_det(ax=Figure().subplots())
-    assert {line.get_label() for line in curves.lines} == {"a", "b", "everyone"}
-    bins = found.plot_scores(group="a", ax=Figure().subplots())
-    for patch in bins.patches:
-        values, edges, _ = patch.get_data()
-        assert np.sum(values * np.diff(edges)) == pytest.approx(1)
-    told = fairjax.audit(predictions, **LABELS)
-    assert told.plot_rates(ax=Figure().subplots()).get_xlabel() == "Gender accuracy"
-    shares = told.plot_calibration(ax=Figure().subplots())
-    assert {line.get_label() for line in shares.lines} >= {"Asian", "Black", "everyone"}
 
 
 def test_importing_fairjax_loads_nothing_and_takes_a_fifth_of_a_second():

@@ -5,10 +5,11 @@ import pytest
 
 from fairjax.audit import outputs, run
 from fairjax.audit.failures import failed_images
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
-from fairjax.audit.predictions import Columns, audit_predictions
+from fairjax.audit.prediction_tables import PredictionColumns
+from fairjax.audit.predictions import audit_predictions
 from fairjax.audit.tables import InputError
 
 HEAD = "probe_image,gallery_image,probe_subject,gallery_subject,probe_race,gallery_race,score\n"
@@ -27,8 +28,8 @@ def test_an_image_without_any_score_explains_its_failed_pairs():
 def test_blank_scores_are_failures_by_group_with_rates_with_and_without_them(tmp_path):
     (tmp_path / "t.csv").write_text(HEAD + ROWS)
     with pytest.raises(InputError, match="data row 4: score is missing"):
-        load_comparisons(tmp_path / "t.csv", Asked(by=["race"]))
-    loaded = load_comparisons(tmp_path / "t.csv", Asked(by=["race"], failures=True))["race"]
+        load_comparisons(tmp_path / "t.csv", TableOptions(by=["race"]))
+    loaded = load_comparisons(tmp_path / "t.csv", TableOptions(by=["race"], failures=True))["race"]
     results = run.measure(loaded, run.Settings(fmrs=(), thresholds=[0.5], resamples=5))
     assert results.get("fta", race="Y").value == 0.5  # d0 of c0, d0
     assert results.get("fta", race="X").value == 0.0
@@ -47,22 +48,24 @@ def test_decisions_have_one_operating_point_and_no_curve(tmp_path):
         for line in ROWS.splitlines()[:8]
     )
     (tmp_path / "t.csv").write_text(text)
-    asked = Asked(by=["race"], decision="verdict", accept=["match"])
-    loaded = load_comparisons(tmp_path / "t.csv", asked)["race"]
+    options = TableOptions(by=["race"], decision="verdict", accept=["match"])
+    loaded = load_comparisons(tmp_path / "t.csv", options)["race"]
     results = run.measure(loaded, run.Settings(fmrs=(), resamples=5))
     assert results.get("fnmr", at="decision").value == 0.25
     assert results.get("fmr", at="decision").value == 0.25
     assert "det" not in results.arrays and not [m for m in results.measures if not m.at]
     outputs.write(tmp_path / "out", results, title="t")
     with pytest.raises(InputError, match="--accept says which words"):
-        load_comparisons(tmp_path / "t.csv", Asked(decision="verdict", by=["race"]))
+        load_comparisons(tmp_path / "t.csv", TableOptions(decision="verdict", by=["race"]))
 
 
 def test_ages_fall_into_bins_and_the_tables_columns_have_flags_of_their_own(tmp_path):
     (tmp_path / "t.csv").write_text("subject1,subject2,score\na,a,.9\nb,b,.9\na,b,.1\n")
     (tmp_path / "p.csv").write_text("who,age\na,17\nb,30\n")
     people = load_people(tmp_path / "p.csv", own_subject="who")
-    loaded = load_comparisons(tmp_path / "t.csv", Asked(by=["age:18,30"]), people=people)["age"]
+    loaded = load_comparisons(tmp_path / "t.csv", TableOptions(by=["age:18,30"]), people=people)[
+        "age"
+    ]
     assert loaded.groups == ("30+", "<18") or loaded.groups == ("<18", "30+")
     assert loaded.groups[0] == "<18"
 
@@ -72,8 +75,8 @@ def test_more_than_twenty_groups_are_asked_about(tmp_path):
     text += "".join(f"p{k},p{k},g{k},g{k},.9\n" for k in range(21)) + "p0,p1,g0,g1,.1\n"
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InputError, match="21 groups .* more than 20"):
-        load_comparisons(tmp_path / "t.csv", Asked())
-    assert load_comparisons(tmp_path / "t.csv", Asked(many_groups=True))
+        load_comparisons(tmp_path / "t.csv", TableOptions())
+    assert load_comparisons(tmp_path / "t.csv", TableOptions(many_groups=True))
 
 
 def _row(k: int) -> str:
@@ -84,11 +87,17 @@ def _row(k: int) -> str:
 TABLE = "file,gender,said,p,race\n" + "".join(map(_row, range(80)))
 
 
-def predictions(folder, text, asked=None, **columns):
+def predictions(folder, text, options=None, **columns):
     (folder / "t.csv").write_text(text)
-    chosen = Columns("gender", positive="f", **columns)
+    chosen = PredictionColumns("gender", positive="f", **columns)
     return audit_predictions(
-        folder / "t.csv", chosen, asked or Asked(), "race", resamples=20, level=0.95, seed=0
+        folder / "t.csv",
+        chosen,
+        options or TableOptions(),
+        "race",
+        resamples=20,
+        level=0.95,
+        seed=0,
     )
 
 

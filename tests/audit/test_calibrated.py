@@ -7,7 +7,7 @@ import pytest
 
 from fairjax.audit import calibrated
 from fairjax.audit.demo import GAP, write_comparisons
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.phantom_scores import Size
 from fairjax.core.errors import UserError
@@ -26,7 +26,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(table):
-    return load_comparisons(table, Asked())["group"]
+    return load_comparisons(table, TableOptions())["group"]
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +97,12 @@ def test_z_norm_learns_from_the_probes_people_alone(loaded, table):
 def test_new_scores_keep_all_other_columns(loaded, table, tmp_path):
     score = np.arange(len(loaded), dtype=np.float64)
     calibrated.write_scores(tmp_path / "new.csv", table, loaded, "score", score)
-    again = load_comparisons(tmp_path / "new.csv", Asked(any_direction=True))["group"]
+    again = load_comparisons(tmp_path / "new.csv", TableOptions(any_direction=True))["group"]
     np.testing.assert_array_equal(again.scores["score"], score)
     np.testing.assert_array_equal(again.subject, loaded.subject)
     assert again.has_images
     calibrated.write_scores(tmp_path / "new.parquet", None, loaded, "score", score)
-    third = load_comparisons(tmp_path / "new.parquet", Asked(any_direction=True))["group"]
+    third = load_comparisons(tmp_path / "new.parquet", TableOptions(any_direction=True))["group"]
     np.testing.assert_array_equal(third.scores["score"], score)
     with pytest.raises(UserError, match="some rows have no score"):
         calibrated.write_scores(tmp_path / "x.csv", table, loaded, "score", score[1:])

@@ -3,18 +3,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from embeddings_example import IDS, RACES, SUBJECTS, example_vectors
 from pyarrow import parquet
 
-from fairjax.audit import embeddings, run
-from fairjax.audit.embeddings import load_embeddings, load_images
-from fairjax.audit.layout import Asked
+from fairjax.audit import pair_choice, run
+from fairjax.audit.embedding_files import load_images
+from fairjax.audit.embeddings import load_embeddings
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.people import load_people
 from fairjax.audit.tables import InputError
 
-IDS = [f"i{k}" for k in range(8)]
-SUBJECTS = ["a", "a", "b", "b", "c", "c", "d", "d"]
-RACES = ["X"] * 4 + ["Y"] * 4
 IMAGES = "image,subject,race\n" + "".join(
     f"{i},{s},{r}\n" for i, s, r in zip(IDS, SUBJECTS, RACES, strict=True)
 )
@@ -23,10 +22,7 @@ PAIRS = "image1,image2,fold\ni0,i1,0\ni0,i2,0\ni4,i5,1\ni4,i6,1\n"
 
 @pytest.fixture
 def vectors():
-    """People apart, their two images near each other."""
-    rng = np.random.default_rng(0)
-    people = np.repeat(rng.standard_normal((4, 6)), 2, axis=0)
-    return (people + 0.1 * rng.standard_normal((8, 6))).astype(np.float32)
+    return example_vectors()
 
 
 def save(folder: Path, kind: str, vectors: np.ndarray) -> Path:
@@ -57,12 +53,12 @@ def save(folder: Path, kind: str, vectors: np.ndarray) -> Path:
 def load(paths: dict[str, Path], folder: Path, pairs: str = PAIRS, **more) -> Loaded:
     table = folder / "pairs.csv"
     table.write_text(pairs)
-    people, asked = more.pop("people", None), Asked(by=["race"], **more.pop("asked", {}))
+    people, options = more.pop("people", None), TableOptions(by=["race"], **more.pop("options", {}))
     if people is not None:
         (folder / "images.csv").write_text(people)
         people = load_people(folder / "images.csv")
     settings = {"people": people, "pairs": table if pairs else None, "sample": None, "seed": 0}
-    return load_embeddings(paths, asked, **{**settings, **more})["race"]
+    return load_embeddings(paths, options, **{**settings, **more})["race"]
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "parquet", "csv"])
@@ -177,97 +173,6 @@ def test_the_rfw_protocol_reports_every_variant_and_says_what_scores_alone_canno
     assert found["accuracy"].rule.startswith("rfw_official")
 
 
-def test_images_are_named_in_any_customary_way(tmp_path, vectors):
-    for name in ("id", "ids", "image", "images", "filename", "path"):
-        np.savez(tmp_path / "v.npz", embedding=vectors, **{name: np.array(IDS)})
-        found = load_images(tmp_path / "v.npz")
-        assert list(found.ids) == IDS and found.people is None, name
-    np.savez(tmp_path / "v.npz", features=vectors, names=np.array(IDS), race=np.array(RACES))
-    found = load_images(tmp_path / "v.npz")
-    assert list(found.ids) == IDS
-    assert found.people.groups == {"race": dict(zip(IDS, RACES, strict=True))}
-    assert found.people.subject == {}
-
-
-def test_an_embedding_of_any_name_is_one_where_it_is_alone(tmp_path, vectors):
-    np.savez(tmp_path / "v.npz", z=vectors, id=np.array(IDS))
-    assert load_images(tmp_path / "v.npz").embedding.shape == (8, 6)
-    np.savez(tmp_path / "v.npz", z=vectors, y=vectors, id=np.array(IDS))
-    with pytest.raises(InputError, match=r"'z \(8, 6\)', 'y \(8, 6\)', 'id \(8,\)'"):
-        load_images(tmp_path / "v.npz")
-    np.savez(tmp_path / "v.npz", z=vectors, embedding=2 * vectors, id=np.array(IDS))
-    with pytest.raises(InputError, match="'z' has shape"):
-        load_images(tmp_path / "v.npz")
-
-
-def test_half_precision_is_widened_before_squares_overflow(tmp_path, vectors):
-    np.savez(tmp_path / "v.npz", embedding=(300 * vectors).astype(np.float16), id=np.array(IDS))
-    assert load_images(tmp_path / "v.npz").embedding.dtype == np.float32
-
-
-def table_of(folder, columns, vectors, name="v.csv"):
-    head = ["image", *columns]
-    rows = [",".join([i, *map(str, v[: len(columns)])]) for i, v in zip(IDS, vectors, strict=True)]
-    (folder / name).write_text(",".join(head) + "\n" + "\n".join(rows) + "\n")
-    return folder / name
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        ["e0", "e1", "e2"],
-        ["E1", "E2", "E3"],
-        ["emb_0", "emb_1", "emb_2"],
-        ["dim 0", "dim 1", "dim 2"],
-        ["0", "1", "2"],
-        ["feature.1", "feature.2", "feature.3"],
-        ["e2", "e0", "e1"],  # in any order
-    ],
-)
-def test_dimensions_are_a_numbered_series(tmp_path, vectors, columns):
-    found = load_images(table_of(tmp_path, columns, vectors))
-    order = np.argsort(columns)
-    np.testing.assert_allclose(found.embedding, vectors[:, order], rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("columns", "prefix", "said"),
-    [
-        (["e0", "e1", "e3"], "", "are not the dimensions of an embedding: e2 is missing"),
-        (["e2", "e3", "e4"], "", "e1 is missing"),
-        (["e0", "e1", "f0", "f1"], "", "has several series of numbered columns: 'e0', 'e1'; 'f0'"),
-        (["e0", "e1"], "g", "has no columns g0, g1 ... (--embedding g)"),
-        (["e0", "e00", "e1"], "", "has two columns e0; rename one"),
-        (["age1", "age2"], "", "must hold one array of embeddings"),  # too few of another name
-    ],
-)
-def test_columns_that_are_no_such_series_are_refused(tmp_path, vectors, columns, prefix, said):
-    with pytest.raises(InputError) as caught:
-        load_images(table_of(tmp_path, columns, vectors), prefix=prefix)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_a_prefix_chooses_among_several_series(tmp_path, vectors):
-    path = table_of(tmp_path, ["e0", "e1", "f0", "f1"], vectors)
-    np.testing.assert_allclose(load_images(path, prefix="F").embedding, vectors[:, 2:4], rtol=1e-6)
-    long = [f"unit{k}" for k in range(6)] + ["sub1", "sub2"]
-    wide = np.concatenate([vectors, vectors[:, :2]], axis=1)
-    path = table_of(tmp_path, long, wide)
-    with pytest.raises(InputError, match="must hold one array"):
-        load_images(path)  # six columns of a name that nobody gives to embeddings
-    assert load_images(path, prefix="unit").embedding.shape == (8, 6)
-
-
-def test_an_embedding_that_is_missing_is_named_by_its_row(tmp_path, vectors):
-    lists = vectors.tolist()
-    lists[2] = None
-    parquet.write_table(pa.table({"id": IDS, "embedding": lists}), tmp_path / "v.parquet")
-    with pytest.raises(InputError, match="data row 3: embedding is missing"):
-        load_images(tmp_path / "v.parquet")
-    with pytest.raises(InputError, match="does not exist"):
-        load_images(tmp_path / "none.npz")
-
-
 def test_people_and_groups_may_come_from_a_table_of_people(tmp_path, vectors):
     np.savez(tmp_path / "ours.npz", embedding=vectors, id=np.array(IDS), subject=np.array(SUBJECTS))
     people = "subject,race\na,X\nb,X\nc,Y\nd,Y\n"
@@ -293,7 +198,7 @@ def test_pairs_that_name_no_images_or_other_kinds_are_refused(tmp_path, vectors)
         load({"ours": ours}, tmp_path, "same,race\n1,X\n")
     with pytest.raises(InputError, match="--kind l2: embeddings are compared by their cosines"):
         load_embeddings(
-            {"ours": ours}, Asked(kind="l2"), people=None, pairs=None, sample=None, seed=0
+            {"ours": ours}, TableOptions(kind="l2"), people=None, pairs=None, sample=None, seed=0
         )
 
 
@@ -304,7 +209,7 @@ def test_every_pair_needs_people(tmp_path, vectors):
 
 
 def test_too_many_pairs_are_refused_before_they_fill_memory(tmp_path, vectors, monkeypatch):
-    monkeypatch.setattr(embeddings, "MOST_PAIRS", 27)
+    monkeypatch.setattr(pair_choice, "MOST_PAIRS", 27)
     ours = save(tmp_path, "npz", vectors)
     with pytest.raises(InputError, match="8 images make 28 pairs, more than 27; take --sample-pai"):
         load({"ours": ours}, tmp_path, pairs="")
@@ -359,7 +264,7 @@ def test_variances_and_their_logarithms_give_the_same_likelihoods(tmp_path, vect
         np.testing.assert_allclose(loaded.scores["ours"][1], expected, rtol=1e-6)
     plain = load({"ours": save_with(tmp_path, vectors)}, tmp_path)
     cosines = load(
-        {"ours": save_with(tmp_path, vectors, **stored)}, tmp_path, asked={"scorer": "cosine"}
+        {"ours": save_with(tmp_path, vectors, **stored)}, tmp_path, options={"scorer": "cosine"}
     )
     assert cosines.kinds == {"ours": "cosine"}
     np.testing.assert_array_equal(cosines.scores["ours"], plain.scores["ours"])
@@ -385,7 +290,7 @@ def test_likelihoods_are_measured_with_what_needs_no_cosine(tmp_path, vectors):
 
 
 @pytest.mark.parametrize(
-    ("stored", "asked", "words"),
+    ("stored", "options", "words"),
     [
         ({"variances": np.ones((8, 5))}, {}, "'variances': variances have shape (8, 5)"),
         ({"variances": np.zeros((8, 6))}, {}, "(8 such rows); logarithms of variances are"),
@@ -399,7 +304,7 @@ def test_likelihoods_are_measured_with_what_needs_no_cosine(tmp_path, vectors):
         ({}, {"kind": "l2"}, "embeddings are compared by their cosines"),
     ],
 )
-def test_unfit_variances_are_one_line(tmp_path, vectors, stored, asked, words):
+def test_unfit_variances_are_one_line(tmp_path, vectors, stored, options, words):
     with pytest.raises(InputError) as caught:
-        load({"ours": save_with(tmp_path, vectors, **stored)}, tmp_path, asked=asked)
+        load({"ours": save_with(tmp_path, vectors, **stored)}, tmp_path, options=options)
     assert words in str(caught.value) and "\n" not in str(caught.value)

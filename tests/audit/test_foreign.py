@@ -112,6 +112,12 @@ def test_two_images_and_a_score_are_a_match_list(tmp_path):
     assert table.table["score"].to_pylist() == [0.25, 0.75]
 
 
+def test_labels_behind_two_images_are_no_scores(tmp_path):
+    (tmp_path / "pairs.txt").write_text("a_0 b_1 0\na_0 a_1 1\n")
+    with pytest.raises(InputError, match="only 0 and 1, which are labels"):
+        adopt(tmp_path / "pairs.txt")
+
+
 CANDIDATES = """searchId candidateRank searchRetCode isAssigned templateId score decision
 p_1 0 0 1 p_0 0.9 1
 p_1 1 0 1 q_0 0.2 1
@@ -141,6 +147,9 @@ def test_candidate_lists_of_nists_driver_keep_a_row_of_searches_that_failed(tmp_
         (adopt, MATCHES.replace(" 0.25 0", " 0.25"), "line 2: expected 4 fields between blanks"),
         (adopt, MATCHES.replace("0.25", "high"), "line 2: simScore is 'high'"),
         (candidates_of, CANDIDATES.replace(" 0.2 1", ""), "line 3: expected 7 fields"),
+        (candidates_of, CANDIDATES.replace("p_0 0.9 1", "p_0 0.9"), "line 2: expected 7 fields"),
+        (candidates_of, CANDIDATES.replace("0.9", "high"), "line 2: score is 'high'"),
+        (candidates_of, CANDIDATES.replace("0.9", "nan"), "line 2: score is 'nan'"),
     ],
 )
 def test_a_damaged_line_of_nists_driver_is_named(tmp_path, read, text, said):
@@ -159,9 +168,10 @@ def test_a_json_list_of_pairs_is_a_table_of_its_plain_values(tmp_path):
         {"img1_path": "a", "img2_path": "b", "distance": 0.4},
         {"img1_path": None, "img2_path": None, "distance": 0.5},
     ]
-    path.write_text('[{"distance": "x"}, {"distance": 0.5}]')
-    with pytest.raises(InputError, match="text in one row and none in another"):
-        adopt(path)
+    for text in ('"x"', "true", str(1 << 70)):
+        path.write_text(f'[{{"distance": {text}}}, {{"distance": 0.5}}]')
+        with pytest.raises(InputError, match="'distance' mixes kinds of values"):
+            adopt(path)
 
 
 def outputs(vectors):

@@ -14,7 +14,7 @@ from fairjax.audit.grouping import (
     ordered_groups,
     refuse_alike,
 )
-from fairjax.audit.layout import MOST_GROUPS, Asked
+from fairjax.audit.layout import MOST_GROUPS, TableOptions
 from fairjax.audit.tables import InputError
 from fairjax.core.comparisons import UNKNOWN
 
@@ -40,9 +40,9 @@ def test_who_lacks_one_of_the_names_is_in_no_group():
 
 def test_groups_are_numbered_in_the_order_asked_for_or_by_name():
     codes, words = [np.array([1, 0, 1])], [["b", "a"]]
-    number, groups = intersect(codes, words, Asked(), "t.csv")
+    number, groups = intersect(codes, words, TableOptions(), "t.csv")
     assert (number.tolist(), groups) == ([0, 1, 0], ["a", "b"])
-    number, groups = intersect(codes, words, Asked(group_names=["b", "a"]), "t.csv")
+    number, groups = intersect(codes, words, TableOptions(group_names=["b", "a"]), "t.csv")
     assert (number.tolist(), groups) == ([1, 0, 1], ["b", "a"])
 
 
@@ -64,23 +64,28 @@ def test_what_is_no_number_falls_into_no_bin():
 
 def test_bins_are_ordered_by_number_and_words_by_name():
     labels = ["30+", "5-17", "<5", "18-29"]
-    assert ordered_groups(labels, Asked(by=["age:5,18,30"]), "t") == ["<5", "5-17", "18-29", "30+"]
-    assert ordered_groups(["10", "9", ""], Asked(by=["age"]), "t") == ["10", "9"]
+    assert ordered_groups(labels, TableOptions(by=["age:5,18,30"]), "t") == [
+        "<5",
+        "5-17",
+        "18-29",
+        "30+",
+    ]
+    assert ordered_groups(["10", "9", ""], TableOptions(by=["age"]), "t") == ["10", "9"]
     crossed = ["f 30+", "f <5", "m 5-17", "f 5-17"]
-    asked = Asked(by=["sex+age:5,30"])
-    assert ordered_groups(crossed, asked, "t") == ["f <5", "f 5-17", "f 30+", "m 5-17"]
+    options = TableOptions(by=["sex+age:5,30"])
+    assert ordered_groups(crossed, options, "t") == ["f <5", "f 5-17", "f 30+", "m 5-17"]
 
 
 @pytest.mark.parametrize("many", [False, True])
 def test_more_groups_than_anybody_compares_must_be_asked_for(many):
     names = [f"g{k:02d}" for k in range(MOST_GROUPS + 1)]
-    assert len(ordered_groups(names[:-1], Asked(), "t.csv")) == MOST_GROUPS
+    assert len(ordered_groups(names[:-1], TableOptions(), "t.csv")) == MOST_GROUPS
     if many:
-        assert ordered_groups(names, Asked(many_groups=True), "t.csv") == names
-        assert ordered_groups(names, Asked(group_names=names), "t.csv") == names
+        assert ordered_groups(names, TableOptions(many_groups=True), "t.csv") == names
+        assert ordered_groups(names, TableOptions(group_names=names), "t.csv") == names
     else:
         with pytest.raises(InputError, match=r"t.csv: 21 groups .'g00', .* or say --many-groups"):
-            ordered_groups(names, Asked(), "t.csv")
+            ordered_groups(names, TableOptions(), "t.csv")
 
 
 @pytest.mark.parametrize(
@@ -93,14 +98,14 @@ def test_more_groups_than_anybody_compares_must_be_asked_for(many):
 )
 def test_groups_other_than_those_asked_for_are_refused(labels, said):
     with pytest.raises(InputError) as caught:
-        ordered_groups(labels, Asked(group_names=["Asian", "Black"]), "t.csv")
+        ordered_groups(labels, TableOptions(group_names=["Asian", "Black"]), "t.csv")
     assert str(caught.value).startswith("t.csv: ") and said in str(caught.value)
 
 
 def test_names_that_say_nothing_are_no_groups_unless_they_are_asked_for():
     names = ["a", "nan", "None", "null", ""]
-    assert known_groups(names, Asked()) == ["a", "", "", "", ""]
-    assert known_groups(names, Asked(group_names=["a", "None"])) == ["a", "", "None", "", ""]
+    assert known_groups(names, TableOptions()) == ["a", "", "", "", ""]
+    assert known_groups(names, TableOptions(group_names=["a", "None"])) == ["a", "", "None", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,42 @@ def test_a_table_of_images_says_who_is_on_probes_and_candidates(tmp_path):
         galleries.from_candidates(path, "group", **settings)
 
 
+def test_where_no_search_finds_anybody_every_candidate_is_accepted(tmp_path):
+    text = LIST.replace("p4,eve,ann,0.5,b", "p4,eve,,,b")
+    loaded = galleries.from_candidates(write(tmp_path, text), "group", columns={}, gallery=None)
+    found = identification.measure(loaded, fpirs=(0.5,), rank=1, level=0.95, seed=0)
+    fpir = found.results.get("fpir", at="candidate lists, FPIR 0.5")
+    assert (fpir.n_errors, fpir.n, fpir.threshold) == (0, 2, None)
+    assert "every candidate is accepted" in " ".join(found.results.limits)
+    assert all("E+" not in cell and len(cell) < 60 for row in found.tables[0].rows for cell in row)
+
+
+def test_groups_of_the_list_go_before_those_of_a_table_whose_people_must_all_be_there(tmp_path):
+    rows = "subject,group,race\n" + "".join(
+        f"{who},{'ba'[k % 2]},{'xy'[k % 2]}\n"
+        for k, who in enumerate(("ann", "bea", "cyd", "eve", "fay"))
+    )
+    (tmp_path / "people.csv").write_text(rows)
+    people = load_people(tmp_path / "people.csv")
+    settings = dict(columns={}, gallery=None, people=people)
+    path = write(tmp_path)
+    by_list = galleries.from_candidates(path, "group", **settings).galleries[0].searches
+    assert by_list.group.tolist() == [0, 0, 1, 1, 1]
+    by_table = galleries.from_candidates(path, "race", **settings).galleries[0].searches
+    assert by_table.group.tolist() == [0, 1, 0, 1, 0]
+
+    (tmp_path / "people.csv").write_text(rows.replace("cyd,b,x", "cyd,b,"))
+    blank = dict(settings, people=load_people(tmp_path / "people.csv"))
+    loaded = galleries.from_candidates(path, "race", **blank)
+    assert "1 search of unknown race: counted for everyone alone." in loaded.notes
+    assert loaded.galleries[0].searches.group.tolist() == [0, 1, -1, 1, 0]
+
+    (tmp_path / "people.csv").write_text(rows.replace("cyd,b,x\n", ""))
+    absent = dict(settings, people=load_people(tmp_path / "people.csv"))
+    with pytest.raises(UserError, match="lacks 1 subject, such as 'cyd'"):
+        galleries.from_candidates(path, "race", **absent)
+
+
 def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):
     text = LIST.replace("enrolled", "gallery").replace("a,1,", "a,small,")
     text = text.replace("b,1,", "b,large,").replace("b,0,", "b,large,")
@@ -171,16 +207,16 @@ def test_unfit_lists_are_refused_in_one_line(tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "said"),
     [
         (dict(sizes=(1000,)), "40 people can be enrolled"),
         (dict(unenrolled=1.0), "--unenrolled 1 must be"),
         (dict(by="shoe"), "has no 'shoe'; it has"),
     ],
 )
-def test_impossible_galleries_are_refused(tmp_path, asked, said):
+def test_impossible_galleries_are_refused(tmp_path, options, said):
     path = save(tmp_path / "faces.npz")
-    settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **asked}
+    settings = {"sizes": (), "unenrolled": 0.5, "seed": 0, "people": None, "by": "race", **options}
     by = settings.pop("by")
     with pytest.raises(UserError, match=re.escape(said)):
         galleries.from_embeddings(path, by, **settings)

@@ -10,7 +10,7 @@ from fairjax.audit import intersections
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError
 
-ASKED = dict(fmr=None, threshold=0.0, smallest=8, level=0.95, seed=0)
+OPTIONS = dict(fmr=None, threshold=0.0, smallest=8, level=0.95, seed=0)
 
 
 def made_up(seed, *, ratio=1.0, people=160, images=4):
@@ -42,7 +42,7 @@ def made_up(seed, *, ratio=1.0, people=160, images=4):
 @pytest.fixture(scope="module")
 def planted():
     loaded = made_up(0, ratio=6.0)
-    return loaded, intersections.measure(loaded, "s", **ASKED)
+    return loaded, intersections.measure(loaded, "s", **OPTIONS)
 
 
 def test_every_intersection_is_counted_by_hand(planted):
@@ -90,7 +90,7 @@ def test_few_people_are_too_few_to_say(planted):
 def test_fair_tables_show_nothing_or_hardly_ever():
     shown = 0
     for seed in range(4):
-        found = intersections.measure(made_up(seed, people=90), "s", **ASKED)
+        found = intersections.measure(made_up(seed, people=90), "s", **OPTIONS)
         p = [m.value for m in found.results.measures if m.name.endswith("_p_value_holm")]
         shown += min(value for value in p if value is not None) <= 0.05
     assert shown <= 1
@@ -98,14 +98,14 @@ def test_fair_tables_show_nothing_or_hardly_ever():
 
 def test_a_target_finds_the_threshold_and_distances_are_told_as_distances():
     loaded = made_up(0)
-    found = intersections.measure(loaded, "s", **{**ASKED, "fmr": 0.05, "threshold": None})
+    found = intersections.measure(loaded, "s", **{**OPTIONS, "fmr": 0.05, "threshold": None})
     assert found.results.protocol["at"] == "FMR 5e-2"
     assert found.results.protocol["threshold"] == 1.0
     turned = {key: replace(one, distances=("s",)) for key, one in loaded.items()}
-    found = intersections.measure(turned, "s", **{**ASKED, "threshold": 0.5})
+    found = intersections.measure(turned, "s", **{**OPTIONS, "threshold": 0.5})
     assert found.results.protocol["threshold"] == 0.5
     with pytest.raises(InputError, match=re.escape("--fmr 1e-09: insufficient data")):
-        intersections.measure(loaded, "s", **{**ASKED, "fmr": 1e-9, "threshold": None})
+        intersections.measure(loaded, "s", **{**OPTIONS, "fmr": 1e-9, "threshold": None})
 
 
 def test_people_of_unknown_group_are_in_no_intersection():
@@ -113,5 +113,5 @@ def test_people_of_unknown_group_are_in_no_intersection():
     group = loaded["gender"].group.copy()
     group[group == 1] = -1
     loaded["gender"] = replace(loaded["gender"], group=group)
-    found = intersections.measure(loaded, "s", **ASKED)
+    found = intersections.measure(loaded, "s", **OPTIONS)
     assert found.results.find("fnmr", {"gender": "m"}, at="threshold 0") is None

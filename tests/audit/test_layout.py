@@ -3,8 +3,8 @@
 import pytest
 
 from fairjax.audit.layout import (
-    Asked,
     People,
+    TableOptions,
     bin_edges,
     default_by,
     find_attribute,
@@ -17,10 +17,10 @@ PEOPLE = People("p.csv", "subject", {}, {"race": {"a": "X"}, "sex": {"a": "f"}})
 IMAGES = People("i.csv", "image", {"1.jpg": "a"}, {"group": {"1.jpg": "X"}})
 
 
-def layout(folder, columns, people=None, *, scored=True, **asked):
+def layout(folder, columns, people=None, *, scored=True, **options):
     path = folder / "t.csv"
     path.write_text(f"{columns}\n")
-    return find_layout(path, Asked(**asked), people, scored=scored)
+    return find_layout(path, TableOptions(**options), people, scored=scored)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_list_of_pairs_needs_no_score(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("columns", "people", "asked", "said"),
+    ("columns", "people", "options", "said"),
     [
         ("subject1,subject2,group", None, {}, "no column of scores (it has 'subject1', 'subject2'"),
         ("score,similarity,same,group", None, {}, "has 'score', 'similarity'; say which one with"),
@@ -155,10 +155,10 @@ def test_a_list_of_pairs_needs_no_score(tmp_path):
     ],
 )
 def test_what_is_missing_or_ambiguous_says_which_flag_names_it(
-    tmp_path, columns, people, asked, said
+    tmp_path, columns, people, options, said
 ):
     with pytest.raises(InputError) as caught:
-        layout(tmp_path, columns, people, **asked)
+        layout(tmp_path, columns, people, **options)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fairjax.audit import paired
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.phantom_scores import Planted, Size, draw
 from fairjax.audit.run import Settings, measure
 from fairjax.audit.tables import InputError
@@ -45,7 +45,7 @@ def both(phantom, tmp_path_factory):
 
 def test_the_second_tables_rows_may_come_in_any_order(phantom, both):
     files, moved = both
-    loaded = paired.load_both(files, Asked(), people=None)["group"]
+    loaded = paired.load_both(files, TableOptions(), people=None)["group"]
     assert list(loaded.scores) == ["before", "after"]
     np.testing.assert_allclose(loaded.scores["before"], phantom.comparisons.score, atol=1e-6)
     np.testing.assert_allclose(loaded.scores["after"], moved, atol=1e-6)
@@ -53,7 +53,7 @@ def test_the_second_tables_rows_may_come_in_any_order(phantom, both):
 
 def test_a_change_of_one_group_is_shown_and_no_other(both):
     files, _ = both
-    loaded = paired.load_both(files, Asked(), people=None)["group"]
+    loaded = paired.load_both(files, TableOptions(), people=None)["group"]
     settings = Settings(fmrs=(), thresholds=(0.28,), resamples=300, paired=True)
     results = measure(loaded, settings)
     table = paired.table(results)
@@ -77,7 +77,7 @@ def test_a_change_of_one_group_is_shown_and_no_other(both):
 
 def test_without_paired_no_change_is_tested(both):
     files, _ = both
-    loaded = paired.load_both(files, Asked(), people=None)["group"]
+    loaded = paired.load_both(files, TableOptions(), people=None)["group"]
     results = measure(loaded, Settings(fmrs=(), thresholds=(0.28,), resamples=50))
     assert not paired.table(results).rows and not paired.sentences(results)
 
@@ -96,7 +96,7 @@ def test_other_pairs_are_refused(both, tmp_path, change, said):
     other = tmp_path / "other.csv"
     other.write_text(change(files[0].read_text()))
     with pytest.raises(InputError, match=re.escape(said)):
-        paired.load_both([files[0], other], Asked(), people=None)
+        paired.load_both([files[0], other], TableOptions(), people=None)
 
 
 def test_without_images_rows_are_matched_in_their_order(phantom, tmp_path):
@@ -105,10 +105,10 @@ def test_without_images_rows_are_matched_in_their_order(phantom, tmp_path):
         (tmp_path / name).mkdir()
         write(tmp_path / name / "s.csv", pairs, phantom.image, pairs.score, names=False)
     files = [tmp_path / "a" / "s.csv", tmp_path / "b" / "s.csv"]
-    loaded = paired.load_both(files, Asked(), people=None)["group"]
+    loaded = paired.load_both(files, TableOptions(), people=None)["group"]
     assert list(loaded.scores) == ["before", "after"]
     turned = Path(files[1])
     lines = turned.read_text().splitlines()
     turned.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
     with pytest.raises(InputError, match="disagree about"):
-        paired.load_both(files, Asked(), people=None)
+        paired.load_both(files, TableOptions(), people=None)

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairjax.audit import phantom_scores, run
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.loaded import Loaded
-from fairjax.audit.pairs import load_comparisons, spelled_nearly
+from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
 from fairjax.audit.tables import InputError
 
@@ -25,14 +25,14 @@ MARKED = "same,subject1,subject2,group,score\n"
 PEOPLE = "subject,race,gender\na,X,f\nb,Y,m\nc,X,m\n"
 
 
-def load(folder: Path, text: str, asked: Asked | None = None, people: str = "") -> Loaded:
+def load(folder: Path, text: str, options: TableOptions | None = None, people: str = "") -> Loaded:
     table = folder / "pairs.csv"
     table.write_text(text)
     known = None
     if people:
         (folder / "people.csv").write_text(people)
         known = load_people(folder / "people.csv")
-    return next(iter(load_comparisons(table, asked or Asked(), people=known).values()))
+    return next(iter(load_comparisons(table, options or TableOptions(), people=known).values()))
 
 
 def test_customary_names_are_found(tmp_path):
@@ -48,7 +48,7 @@ def test_customary_names_are_found(tmp_path):
 def test_flags_name_columns_and_several_systems(tmp_path):
     text = GOOD.replace(HEAD, "left,right,who_a,who_b,gl,gr,ours\n").replace("\n", ",0.5\n")
     text = text.replace("ours,0.5", "ours,theirs", 1)
-    asked = Asked(
+    options = TableOptions(
         scores=["ours"],
         distances=["theirs"],
         subject="who",
@@ -56,7 +56,7 @@ def test_flags_name_columns_and_several_systems(tmp_path):
         by=["race=gl,gr"],
         any_direction=True,
     )
-    loaded = load(tmp_path, text, asked)
+    loaded = load(tmp_path, text, options)
     assert loaded.by == "race"
     assert loaded.scores["ours"].tolist() == [0.9, 0.8, 0.1, 0.2]
     assert loaded.scores["theirs"].tolist() == [-0.5] * 4  # a distance is turned round
@@ -68,7 +68,7 @@ def test_the_bfw_table_is_read_as_it_comes(tmp_path):
         "1,f/1.jpg,f/2.jpg,1,0,0,asian_females,asian_females,0.9,0.8\n"
         "2,f/1.jpg,g/1.jpg,0,0,1,asian_females,white_males,0.1,0.2\n"
     )
-    loaded = load(tmp_path, text, Asked(scores=["vgg16", "resnet50"]))
+    loaded = load(tmp_path, text, TableOptions(scores=["vgg16", "resnet50"]))
     assert loaded.groups == ("asian_females", "white_males")
     assert list(loaded.scores) == ["vgg16", "resnet50"]
     assert loaded.fold.tolist() == [0, 1]
@@ -109,41 +109,41 @@ def test_one_group_in_the_other_direction_is_found_among_right_ones(tmp_path):
     text = as_table(drawn, flipped=1)
     with pytest.raises(InputError, match="'cobalt' have a mean .* mixes directions"):
         load(tmp_path, text)
-    assert len(load(tmp_path, text, Asked(any_direction=True)))
+    assert len(load(tmp_path, text, TableOptions(any_direction=True)))
 
 
 def test_unknown_groups_are_kept_among_everyone_only_where_that_is_asked_for(tmp_path):
     loaded = load(
         tmp_path,
         GOOD.replace("Y,Y", ",").replace("Y,X", ",X").replace("c,X,X", "c,X,Y"),
-        Asked(unknown_groups=True),
+        TableOptions(unknown_groups=True),
     )
     assert loaded.group.tolist() == [[0, 0], [-1, -1], [0, 1], [-1, 0]]
 
 
 def test_names_of_groups_are_held_to_the_ones_expected(tmp_path):
-    assert load(tmp_path, GOOD, Asked(group_names=["Y", "X"])).groups == ("Y", "X")
+    assert load(tmp_path, GOOD, TableOptions(group_names=["Y", "X"])).groups == ("Y", "X")
     with pytest.raises(InputError, match="'Y' is not among --group-names 'X', 'Yy'; did you mean"):
-        load(tmp_path, GOOD, Asked(group_names=["X", "Yy"]))
+        load(tmp_path, GOOD, TableOptions(group_names=["X", "Yy"]))
     with pytest.raises(InputError, match="nobody is in the group 'Z'"):
-        load(tmp_path, GOOD, Asked(group_names=["X", "Y", "Z"]))
+        load(tmp_path, GOOD, TableOptions(group_names=["X", "Y", "Z"]))
 
 
 def test_groups_come_from_a_table_of_people_and_meet(tmp_path):
     text = "subject1,subject2,score\na,a,.9\nb,b,.8\na,c,.1\nb,a,.2\n"
-    loaded = load(tmp_path, text, Asked(by=["race+gender"]), PEOPLE)
+    loaded = load(tmp_path, text, TableOptions(by=["race+gender"]), PEOPLE)
     assert loaded.groups == ("X f", "X m", "Y m")
     assert loaded.group.tolist() == [[0, 0], [2, 2], [0, 1], [2, 0]]
     with pytest.raises(InputError, match="say with --by which"):
         load(tmp_path, text, people=PEOPLE)
     with pytest.raises(InputError, match="lacks 1 of the 3 subjects of .*: 'c'"):
-        load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X,m\n", ""))
+        load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X,m\n", ""))
     with pytest.raises(InputError, match="subject 'b' is in data rows 2 and 3"):
-        load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X", "b,X"))
+        load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X", "b,X"))
     with pytest.raises(InputError, match="the race of 'c' is empty"):
-        load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X", "c,"))
+        load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X", "c,"))
     with pytest.raises(InputError, match="the race of 'c' is 'nan', which says .*--group-names"):
-        load(tmp_path, text, Asked(by=["race"]), PEOPLE.replace("c,X", "c,nan"))
+        load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X", "c,nan"))
 
 
 def test_images_lead_to_people_and_groups(tmp_path):
@@ -157,7 +157,7 @@ def test_a_name_can_be_one_within_its_group_only(tmp_path):
     text = GOOD.replace("b1,b2,b,b,Y,Y", "b1,b2,a,a,Y,Y").replace("b1,a1,b,a", "b1,a1,a,a")
     with pytest.raises(InputError, match="--subjects-by-group"):
         load(tmp_path, text.replace(ROWS[3].replace("b,a", "a,a"), ""))
-    loaded = load(tmp_path, text, Asked(subjects_by_group=True))
+    loaded = load(tmp_path, text, TableOptions(subjects_by_group=True))
     assert loaded.mated.tolist() == [True, True, False]  # one name in two groups is left out
     assert "1 of 2 names occur in several groups" in loaded.limits()[0]
     assert "1 of 4 pairs show one name in two groups and were left out" in loaded.limits()[0]
@@ -192,8 +192,8 @@ PLAIN = "subject1,subject2,group1,group2,score\na,a,X,X,.9\nb,b,Y,Y,.8\na,b,X,Y,
 def test_marks_of_mated_pairs_are_read_as_they_are_customary(tmp_path, yes, no):
     loaded = load(tmp_path, f"same,group,score\n{yes},X,.9\n{no},Y,.1\n")
     assert loaded.mated.tolist() == [True, False]
-    asked = Asked(zero_is_same=True, any_direction=True)
-    turned = load(tmp_path, f"same,group,score\n{yes},X,.9\n{no},Y,.1\n", asked)
+    options = TableOptions(zero_is_same=True, any_direction=True)
+    turned = load(tmp_path, f"same,group,score\n{yes},X,.9\n{no},Y,.1\n", options)
     assert turned.mated.tolist() == [False, True]
     assert any("1 pairs are mated, 1 are not" in said for said in turned.notes)
 
@@ -226,14 +226,14 @@ def test_decisions_are_one_and_nought(tmp_path, accept, words, score):
             *(f"{row.rpartition(',')[0]},{w}" for row, w in zip(lines[1:], words, strict=True)),
         ]
     )
-    asked = Asked(decision="verdict", accept=accept, any_direction=True)
-    loaded = load(tmp_path, text + "\n", asked)
+    options = TableOptions(decision="verdict", accept=accept, any_direction=True)
+    loaded = load(tmp_path, text + "\n", options)
     assert loaded.scores["verdict"].tolist() == score
     assert loaded.decided and loaded.kinds == {"verdict": "other"}
 
 
 @pytest.mark.parametrize(
-    ("words", "asked", "said"),
+    ("words", "options", "said"),
     [
         (["a", "b", "c"], {"accept": ["a"]}, "verdict holds 'a', 'b', 'c'; name all that accept"),
         (["a", "b", "b"], {"accept": ["x"]}, "it holds 'a', 'b'"),
@@ -241,7 +241,7 @@ def test_decisions_are_one_and_nought(tmp_path, accept, words, score):
         (["a", "nan", "b"], {"accept": ["a"]}, "data row 2: verdict is 'nan', which says nothing;"),
     ],
 )
-def test_decisions_that_nobody_can_read_are_refused(tmp_path, words, asked, said):
+def test_decisions_that_nobody_can_read_are_refused(tmp_path, words, options, said):
     lines = PLAIN.replace("score", "verdict").splitlines()
     text = "\n".join(
         [
@@ -250,13 +250,13 @@ def test_decisions_that_nobody_can_read_are_refused(tmp_path, words, asked, said
         ]
     )
     with pytest.raises(InputError) as caught:
-        load(tmp_path, text + "\n", Asked(decision="verdict", **asked))
+        load(tmp_path, text + "\n", TableOptions(decision="verdict", **options))
     assert said in str(caught.value)
 
 
 def test_scores_that_stand_for_a_failure_leave_the_pairs_and_are_kept_beside(tmp_path):
     text = PLAIN + "c,c,X,X,-1\nd,d,Y,Y,error\n"
-    loaded = load(tmp_path, text, Asked(failure_scores=[-1.0, "error"]))
+    loaded = load(tmp_path, text, TableOptions(failure_scores=[-1.0, "error"]))
     assert len(loaded) == 3 and loaded.mated.tolist() == [True, True, False]
     assert loaded.failures.failed.tolist() == [False, False, False, True, True]
     assert loaded.failures.mated.tolist() == [True, True, False, True, True]
@@ -268,14 +268,14 @@ def test_scores_that_stand_for_a_failure_leave_the_pairs_and_are_kept_beside(tmp
         load(
             tmp_path,
             PLAIN.replace(".9", "").replace(".8", "").replace(".1", ""),
-            Asked(failures=True),
+            TableOptions(failures=True),
         )
 
 
 def test_a_pair_that_any_system_failed_is_left_out_of_all(tmp_path):
     text = PLAIN.replace("score", "one,two").replace(".9", ".9,").replace(".8", ".8,.7")
     loaded = load(
-        tmp_path, text.replace(".1", ".1,.2"), Asked(scores=["one", "two"], failures=True)
+        tmp_path, text.replace(".1", ".1,.2"), TableOptions(scores=["one", "two"], failures=True)
     )
     assert loaded.scores["one"].tolist() == [0.8, 0.1]
     assert loaded.scores["two"].tolist() == [0.7, 0.2]
@@ -283,7 +283,7 @@ def test_a_pair_that_any_system_failed_is_left_out_of_all(tmp_path):
 
 def test_probes_and_references_are_told_by_their_columns(tmp_path):
     text = GOOD.replace("image1,image2", "probe_image,gallery_image").replace("0.1", "")
-    loaded = load(tmp_path, text, Asked(failures=True))
+    loaded = load(tmp_path, text, TableOptions(failures=True))
     assert loaded.failures.sides == ("probe", "reference")
     assert loaded.failures.image[2].tolist() == loaded.failures.image[0].tolist()[:1] + [
         loaded.failures.image.max()
@@ -291,7 +291,7 @@ def test_probes_and_references_are_told_by_their_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "said"),
+    ("name", "options", "said"),
     [
         ("nan", {}, "data row 1: subject1 (subject) is 'nan', which says nothing; --names-as-w"),
         ("None", {}, "is 'None', which says nothing"),
@@ -299,13 +299,13 @@ def test_probes_and_references_are_told_by_their_columns(tmp_path):
         ("", {"names_as_written": True}, "data row 1: subject1 (subject) is empty."),
     ],
 )
-def test_names_of_people_that_say_nothing(tmp_path, name, asked, said):
+def test_names_of_people_that_say_nothing(tmp_path, name, options, said):
     text = PLAIN.replace("a,a,X,X", f"{name},{name},X,X").replace("a,b", f"{name},b")
     if not said:
-        assert load(tmp_path, text, Asked(**asked)).mated.tolist() == [True, True, False]
+        assert load(tmp_path, text, TableOptions(**options)).mated.tolist() == [True, True, False]
         return
     with pytest.raises(InputError) as caught:
-        load(tmp_path, text, Asked(**asked))
+        load(tmp_path, text, TableOptions(**options))
     assert said in str(caught.value)
 
 
@@ -313,7 +313,7 @@ def test_a_group_called_none_is_one_where_it_is_named(tmp_path):
     text = PLAIN.replace("X", "None")
     with pytest.raises(InputError, match="--group-names takes it for a group"):
         load(tmp_path, text)
-    assert load(tmp_path, text, Asked(group_names=["None", "Y"])).groups == ("None", "Y")
+    assert load(tmp_path, text, TableOptions(group_names=["None", "Y"])).groups == ("None", "Y")
 
 
 def test_people_on_one_side_only_are_said(tmp_path):
@@ -337,33 +337,17 @@ def test_repeated_rows_are_counted_where_no_image_tells_them_apart(tmp_path):
     assert not any("repeat" in said for said in load(tmp_path, PLAIN + "b,a,Y,X,.11\n").notes)
 
 
-@pytest.mark.parametrize(
-    ("lost", "known", "hint"),
-    [
-        (["x/1.jpg"], ["y/1.jpg"], " 'x/1.jpg' is spelled 'y/1.jpg' there; write names alike."),
-        (["1.jpg"], ["1"], " '1.jpg' is spelled '1' there; write names alike."),
-        (["1"], ["faces/1.png"], " '1' is spelled 'faces/1.png' there; write names alike."),
-        (["Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
-        (["q", "Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
-        (["q"], ["r"], ""),
-        ([], ["r"], ""),
-    ],
-)
-def test_another_spelling_of_a_name_that_is_not_there(lost, known, hint):
-    assert spelled_nearly(lost, known) == hint
-
-
 def test_ages_of_a_table_of_people_fall_into_bins(tmp_path):
     people = "subject,age,race\na,17,X\nb,30,Y\n"
-    loaded = load(tmp_path, PLAIN, Asked(by=["age:18,30"]), people)
+    loaded = load(tmp_path, PLAIN, TableOptions(by=["age:18,30"]), people)
     assert loaded.groups == ("<18", "30+") and loaded.by == "age"
     with pytest.raises(InputError, match="'old' is no number, so it falls into no bin"):
-        load(tmp_path, PLAIN, Asked(by=["age:18"]), people.replace("17", "old"))
+        load(tmp_path, PLAIN, TableOptions(by=["age:18"]), people.replace("17", "old"))
 
 
 def test_a_table_of_images_needs_images_in_the_pairs(tmp_path):
     with pytest.raises(InputError, match="gives the race of each image, but .* names no images"):
-        load(tmp_path, PLAIN, Asked(by=["race"]), "image,race\n1.jpg,X\n")
+        load(tmp_path, PLAIN, TableOptions(by=["race"]), "image,race\n1.jpg,X\n")
 
 
 SMALL = phantom_scores.Size(people=40, images=3, nonmated=600, across=100)
@@ -429,6 +413,6 @@ def test_a_quarter_of_a_million_rows_is_read_in_seconds(tmp_path):
     drawn = phantom_scores.draw(phantom_scores.Planted(), seed=0, size=size)
     (tmp_path / "pairs.csv").write_text(as_table(drawn))
     start = time.perf_counter()
-    loaded = load_comparisons(tmp_path / "pairs.csv", Asked())["group"]
+    loaded = load_comparisons(tmp_path / "pairs.csv", TableOptions())["group"]
     assert len(loaded) > 250_000
     assert time.perf_counter() - start < 8  # 1 s on two idle cores

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairjax.audit import partial, streaming
-from fairjax.audit.layout import Asked
-from fairjax.audit.predictions import Columns
+from fairjax.audit import partial, partial_files, streaming
+from fairjax.audit.layout import TableOptions
+from fairjax.audit.prediction_tables import PredictionColumns
 from fairjax.audit.request import Request, measure, write_partial
 from fairjax.audit.run import Settings
 from fairjax.audit.tables import InputError
@@ -17,7 +17,7 @@ from fairjax.core.errors import UsageError
 
 HEADER = "who_a,who_b,race_a,race_b,age_a,age_b,score"
 SETTINGS = Settings(fmrs=(0.1, 0.02, 1e-7), thresholds=(0.35,))
-ASKED = Asked(subject="who", by=("race", "age:30"), unknown_groups=True)
+OPTIONS = TableOptions(subject="who", by=("race", "age:30"), unknown_groups=True)
 PEOPLE = 60
 
 
@@ -52,8 +52,8 @@ def split(folder, rows, count):
     return [write(folder, rows[a:b], f"part-{k}.csv") for k, (a, b) in enumerate(pairs)]
 
 
-def request(paths, *, asked=ASKED, settings=SETTINGS, **more):
-    return Request(files=paths, asked=asked, settings=settings, command="fairjax audit", **more)
+def request(paths, *, options=OPTIONS, settings=SETTINGS, **more):
+    return Request(files=paths, options=options, settings=settings, command="fairjax audit", **more)
 
 
 def made(folder, paths, *, keep=None, **more):
@@ -104,7 +104,7 @@ def test_several_tables_in_a_file_and_groups_by_table(tmp_path):
     people = [f"p{k},{'XYZ'[k % 3]}" for k in range(PEOPLE)]
     groups.write_text("\n".join(["subject,race", *people]) + "\n")
     more = {
-        "asked": Asked(distances=["d"], any_direction=True),
+        "options": TableOptions(distances=["d"], any_direction=True),
         "settings": Settings(fmrs=(), thresholds=(0.2, 0.1)),
         "groups": groups,
         "stated": {"model": "m"},
@@ -121,7 +121,7 @@ def test_several_tables_in_a_file_and_groups_by_table(tmp_path):
 def test_a_part_may_lack_groups_mated_pairs_and_direction(tmp_path):
     rows = ["a,a,X,X,9,9,0.9", "b,b,Y,Y,9,9,0.8", "a,c,X,X,9,9,0.1", "b,c,Y,X,9,9,0.2"]
     paths = [write(tmp_path, [row], f"part-{k}.csv") for k, row in enumerate(rows)]
-    more = {"asked": Asked(subject="who", by=["race"]), "settings": Settings(fmrs=(0.5,))}
+    more = {"options": TableOptions(subject="who", by=["race"]), "settings": Settings(fmrs=(0.5,))}
     ((_, whole),) = measure(request(paths, stream=True, **more))
     ((_, merged),) = partial.merge(made(tmp_path, paths, **more), command="")
     assert tree(merged) == tree(whole)
@@ -136,7 +136,7 @@ def test_what_is_kept_shrinks_with_the_rate_and_names_are_in_it(tmp_path, keep_f
     mated = sum(row.split(",")[0] == row.split(",")[1] for row in lines())
     assert every.kept == every.pairs == 1500 and every.couples == 0
     assert mated + 64e-3 * (1500 - mated) <= few.kept < 600 and few.couples <= 180
-    with np.load(tmp_path / "few" / partial.NAME) as file:
+    with np.load(tmp_path / "few" / partial_files.NAME) as file:
         assert "p59" in json.loads(file["people"].tobytes())
 
 
@@ -161,16 +161,25 @@ OTHER = [
     ({"settings": Settings(fmrs=(0.2,))}, "was made with --fmr 0.2, "),
     ({"settings": Settings(fmrs=(0.1, 0.02, 1e-7), level=0.9, thresholds=[0.35])}, "--level 0.9"),
     (
-        {"asked": Asked(**{**asdict(ASKED), "by": ["race"]})},
+        {"options": TableOptions(**{**asdict(OPTIONS), "by": ["race"]})},
         "the groups stand in other columns than in",
     ),
-    ({"asked": Asked(**{**asdict(ASKED), "kind": "other"})}, "was made with --kind other"),
-    ({"asked": Asked(**{**asdict(ASKED), "distances": ["score"]})}, "with --distance score, "),
     (
-        {"asked": Asked(**{**asdict(ASKED), "by": ["race"], "scores": ["age_a"]})},
+        {"options": TableOptions(**{**asdict(OPTIONS), "kind": "other"})},
+        "was made with --kind other",
+    ),
+    (
+        {"options": TableOptions(**{**asdict(OPTIONS), "distances": ["score"]})},
+        "with --distance score, ",
+    ),
+    (
+        {"options": TableOptions(**{**asdict(OPTIONS), "by": ["race"], "scores": ["age_a"]})},
         "its columns are ('age_a',)",
     ),
-    ({"asked": Asked(**{**asdict(ASKED), "any_direction": True})}, "--any-direction True"),
+    (
+        {"options": TableOptions(**{**asdict(OPTIONS), "any_direction": True})},
+        "--any-direction True",
+    ),
     ({"stated": {"model": "b"}}, "was made with --stated model=b, "),
 ]
 
@@ -229,77 +238,13 @@ def test_tables_of_other_columns_are_refused_before_they_are_read(tmp_path):
         list(measure(request([one, two], stream=True)))
 
 
-@pytest.fixture
-def whole_file(tmp_path):
-    (path,) = split(tmp_path, lines()[:100], 1)
-    (folder,) = made(tmp_path, [path])
-    return folder, folder / partial.NAME
-
-
-def refusal(folder):
-    with pytest.raises(InputError) as caught:
-        list(partial.merge([folder], command=""))
-    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
-    return str(caught.value)
-
-
-def test_a_missing_or_damaged_file_is_refused_in_a_line(whole_file):
-    folder, path = whole_file
-    content = path.read_bytes()
-    for damaged in (content[:-30], content[: len(content) // 2], b"", b"no archive"):
-        path.write_bytes(damaged)
-        assert "is no partial file or is damaged" in refusal(folder)
-    rng = np.random.default_rng(0)
-    for place in rng.integers(len(content), size=15).tolist():
-        flipped = bytearray(content)
-        flipped[place] ^= 1 << int(rng.integers(8))
-        path.write_bytes(flipped)
-        try:  # a flip in a date of the archive changes nothing
-            list(partial.merge([folder], command=""))
-        except InputError as error:
-            assert "is no partial file or is damaged" in str(error)
-    path.unlink()
-    assert "does not exist; make it with fairjax audit FILE --partial" in refusal(folder)
-
-
-@pytest.mark.parametrize(
-    ("array", "change"),
-    [
-        ("subject", lambda a: a + 1000),
-        ("subject", lambda a: a[:-1]),
-        ("score", lambda a: np.where(np.arange(len(a)), a, np.nan)),
-        ("home 1", lambda a: a * 0),
-        ("counts 0", lambda a: a + 1),
-        ("bins 0", lambda a: a + (1 << 30)),
-        ("trials", None),
-        ("people", lambda a: np.frombuffer(b"[1, 1]", np.uint8)),
-        ("about", lambda a: np.frombuffer(b"[]", np.uint8)),
-    ],
-)
-def test_contents_that_contradict_each_other_are_refused(whole_file, array, change):
-    folder, path = whole_file
-    with np.load(path) as file:
-        arrays = dict(file)
-    changed = {array: change(arrays.pop(array))} if change else {}
-    if not change:
-        del arrays[array]
-    np.savez(path, **arrays, **changed)
-    assert "is no partial file or is damaged" in refusal(folder)
-
-
-def test_another_format_is_refused(whole_file, monkeypatch):
-    folder, _ = whole_file
-    monkeypatch.setattr(partial, "FORMAT", 2)
-    assert "has format 1; this FairJAX reads format 2" in refusal(folder)
-
-
 @pytest.mark.parametrize(
     "more",
     [
         {"all_pairs": True},
         {"calibrate_on": Path("x")},
         {"hold": ["age"]},
-        {"predictions": Columns("age_a")},
+        {"predictions": PredictionColumns("age_a")},
     ],
 )
 def test_what_a_partial_file_is_not_for_is_a_usage_error(tmp_path, more):
@@ -307,4 +252,6 @@ def test_what_a_partial_file_is_not_for_is_a_usage_error(tmp_path, more):
     with pytest.raises(UsageError):
         write_partial(request([path], **more), tmp_path / "x")
     with pytest.raises(InputError, match="a stream takes no --failures"):
-        write_partial(request([path], asked=Asked(subject="who", failures=True)), tmp_path / "x")
+        write_partial(
+            request([path], options=TableOptions(subject="who", failures=True)), tmp_path / "x"
+        )

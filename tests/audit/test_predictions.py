@@ -9,8 +9,9 @@ from fairlearn.metrics import (
 )
 from results_example import stale_levels
 
-from fairjax.audit.layout import Asked
-from fairjax.audit.predictions import Columns, audit_predictions, positive_class
+from fairjax.audit.layout import TableOptions
+from fairjax.audit.prediction_tables import PredictionColumns
+from fairjax.audit.predictions import audit_predictions, positive_class
 from fairjax.audit.tables import InputError
 from fairjax.core.verdict import verdict
 
@@ -23,9 +24,9 @@ GOOD = "subject,race,label,said,chance\n" + "".join(
 def results_of(folder: Path, text: str = GOOD, **columns: str):
     path = folder / "predictions.csv"
     path.write_text(text)
-    chosen = Columns("label", **({"prediction": "said"} | columns))
+    chosen = PredictionColumns("label", **({"prediction": "said"} | columns))
     # somebody may have several images here, but groups are per image as in any attribute data
-    return audit_predictions(path, chosen, Asked(), "race", resamples=50, level=0.95, seed=0)
+    return audit_predictions(path, chosen, TableOptions(), "race", resamples=50, level=0.95, seed=0)
 
 
 def test_the_named_gaps_are_fairlearns(tmp_path):
@@ -87,12 +88,12 @@ def test_rows_without_a_group_count_among_everyone_only(tmp_path):
     """Their groups' numbers are those of the table without such rows."""
     path, lines = tmp_path / "p.csv", GOOD.splitlines()
     mixed = [line.replace(",X,", ",,") if k % 6 == 1 else line for k, line in enumerate(lines)]
-    columns = Columns("label", probability="chance")
+    columns = PredictionColumns("label", probability="chance")
 
-    def audited(text, **asked):
+    def audited(text, **options):
         path.write_text("\n".join(text))
         return audit_predictions(
-            path, columns, Asked(**asked), "race", resamples=20, level=0.95, seed=0
+            path, columns, TableOptions(**options), "race", resamples=20, level=0.95, seed=0
         )
 
     results = audited(mixed, unknown_groups=True, any_direction=True)
@@ -125,11 +126,13 @@ def small(words="01", rows=40, **changes):
     return ",".join(table) + "\n" + "".join(",".join(map(str, row)) + "\n" for row in lines)
 
 
-def measured(folder, text, by="race", asked=None, **columns):
+def measured(folder, text, by="race", options=None, **columns):
     path = folder / "predictions.csv"
     path.write_text(text)
-    chosen = Columns("label", **({"prediction": "said"} | columns))
-    return audit_predictions(path, chosen, asked or Asked(), by, resamples=9, level=0.9, seed=1)
+    chosen = PredictionColumns("label", **({"prediction": "said"} | columns))
+    return audit_predictions(
+        path, chosen, options or TableOptions(), by, resamples=9, level=0.9, seed=1
+    )
 
 
 def test_rates_of_each_group_are_counted_over_its_rows(tmp_path):
@@ -180,7 +183,10 @@ def test_another_label_may_be_the_positive_one(tmp_path):
     ],
 )
 def test_the_positive_label_is_named_or_customary(classes, positive, found):
-    assert positive_class(Path("t.csv"), Columns("label", positive=positive), classes) == found
+    assert (
+        positive_class(Path("t.csv"), PredictionColumns("label", positive=positive), classes)
+        == found
+    )
 
 
 def test_a_prediction_comes_before_the_probability_that_stands_beside_it(tmp_path):
@@ -203,8 +209,8 @@ def test_people_are_clusters_and_rows_are_where_nobody_is_named(tmp_path):
     nameless = measured(tmp_path, small())
     assert nameless.get("label_accuracy").n_clusters == 40
     assert any("does not say who is on each image" in said for said in nameless.limits)
-    asked = Asked(subject="who")
-    own = measured(tmp_path, small(who=[f"p{k // 8}" for k in range(40)]), asked=asked)
+    options = TableOptions(subject="who")
+    own = measured(tmp_path, small(who=[f"p{k // 8}" for k in range(40)]), options=options)
     assert own.get("label_accuracy").n_clusters == 5
 
 
@@ -228,8 +234,8 @@ def test_an_image_may_show_several_people(tmp_path):
     assert measured(tmp_path, two).get("label_accuracy").n == 40
     with pytest.raises(InputError, match=r"file '0.jpg' is in data rows 1 and 2 \(20 rows repeat"):
         measured(tmp_path, small(file=files))
-    own = Asked(image="shot")
-    assert measured(tmp_path, small(file=files, shot=range(40)), asked=own).get("label_accuracy")
+    own = TableOptions(image="shot")
+    assert measured(tmp_path, small(file=files, shot=range(40)), options=own).get("label_accuracy")
 
 
 def test_no_answer_is_counted_by_group_in_a_note(tmp_path):
@@ -320,7 +326,7 @@ def test_exchanged_classes_are_seen_with_thirty_rows_of_each(tmp_path, rows):
         return
     with pytest.raises(InputError, match="are its classes exchanged"):
         measured(tmp_path, exchanged)
-    found = measured(tmp_path, exchanged, asked=Asked(any_direction=True))
+    found = measured(tmp_path, exchanged, options=TableOptions(any_direction=True))
     assert found.get("label_accuracy").value == 0.0
     assert any(
         said.startswith("--any-direction: whether the 80 predictions") for said in found.limits

@@ -9,7 +9,7 @@ from pyarrow import csv, parquet
 
 from fairjax import cli
 from fairjax.audit import kinds, run
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.tables import InputError
@@ -51,8 +51,8 @@ TURNS = {
 def load(folder: Path, kind: str, *, stated: bool = True, **more) -> Loaded:
     distance, turn = TURNS[kind]
     columns = {"distances": ["value"]} if distance else {"scores": ["value"]}
-    asked = Asked(**columns, kind=kind if stated else "", **more)
-    return load_comparisons(table(folder, turn), asked)["group"]
+    options = TableOptions(**columns, kind=kind if stated else "", **more)
+    return load_comparisons(table(folder, turn), options)["group"]
 
 
 @pytest.mark.parametrize("protocol", ["lfw", "rfw"])
@@ -81,7 +81,7 @@ def test_percentages_have_no_accuracy_on_a_grid(tmp_path):
     path = table(tmp_path, lambda c: 50 + 50 * c)
     settings = run.Settings(fmrs=[0.1], protocol="lfw", resamples=10)
     for kind, said in (("percent", "the scores are percentages"), ("", "nobody says what")):
-        loaded = load_comparisons(path, Asked(scores=["value"], kind=kind))["group"]
+        loaded = load_comparisons(path, TableOptions(scores=["value"], kind=kind))["group"]
         results = run.measure(loaded, settings)
         assert results.protocol["accuracies"] == ["exact"]
         assert any(said in limit for limit in results.limits)
@@ -119,7 +119,7 @@ def test_distances_stay_distances_in_all_that_is_shown(tmp_path, systems):
 
     def measured(**columns):
         return run.measure(
-            load_comparisons(tmp_path / "t.csv", Asked(**columns))["group"], settings
+            load_comparisons(tmp_path / "t.csv", TableOptions(**columns))["group"], settings
         )
 
     scores = [name for name in systems if name == "s"]
@@ -177,12 +177,15 @@ def test_a_column_of_distances_beside_one_of_scores_is_not_passed_over_in_silenc
     (tmp_path / "both.csv").write_text("\n".join(lines))
 
     def notes(**columns):
-        loaded = load_comparisons(tmp_path / "both.csv", Asked(**columns))["group"]
+        loaded = load_comparisons(tmp_path / "both.csv", TableOptions(**columns))["group"]
         return [note for note in loaded.notes if "is not read" in note]
 
     (said,) = notes()
     assert said.endswith("To audit both, say --score score --distance distance.")
     assert notes(scores=["score"]) == []
+    (tmp_path / "both.csv").write_text("\n".join(lines).replace(",distance", ",sim"))
+    (said,) = notes()
+    assert said.endswith("To audit both, say --score score --score sim.")
 
 
 def test_a_threshold_that_is_a_distance_itself_accepts_it(tmp_path):
@@ -193,8 +196,8 @@ def test_a_threshold_that_is_a_distance_itself_accepts_it(tmp_path):
             [text[0], *(line.rsplit(",", 1)[0] + f",{k % 3}" for k, line in enumerate(text[1:]))]
         )
     )
-    asked = Asked(distances=["value"], any_direction=True)
-    loaded = load_comparisons(tmp_path / "t.csv", asked)["group"]
+    options = TableOptions(distances=["value"], any_direction=True)
+    loaded = load_comparisons(tmp_path / "t.csv", options)["group"]
     results = run.measure(loaded, run.Settings(fmrs=(), thresholds=[1.0], resamples=5))
     distance = np.arange(len(loaded)) % 3
     assert results.get("fnmr", at="threshold 1").value == pytest.approx(
@@ -216,36 +219,48 @@ def test_a_threshold_outside_the_scores_is_refused(tmp_path, kind, threshold, wo
 
 
 @pytest.mark.parametrize(
-    ("asked", "turn", "words"),
+    ("options", "turn", "words"),
     [
-        (Asked(scores=["value"], kind="cosine"), lambda c: 100 * c, "cosines lie between -1 and 1"),
-        (Asked(scores=["value"], kind="l2"), lambda c: c, "name value with --distance"),
-        (Asked(distances=["value"], kind="cosine"), lambda c: 1 - c, "name value with --score"),
-        (Asked(scores=["value"], kind="probability"), lambda c: c, "probabilities lie between"),
-        (Asked(distances=["value"]), lambda c: -c, "no distance is negative"),
+        (
+            TableOptions(scores=["value"], kind="cosine"),
+            lambda c: 100 * c,
+            "cosines lie between -1 and 1",
+        ),
+        (TableOptions(scores=["value"], kind="l2"), lambda c: c, "name value with --distance"),
+        (
+            TableOptions(distances=["value"], kind="cosine"),
+            lambda c: 1 - c,
+            "name value with --score",
+        ),
+        (
+            TableOptions(scores=["value"], kind="probability"),
+            lambda c: c,
+            "probabilities lie between",
+        ),
+        (TableOptions(distances=["value"]), lambda c: -c, "no distance is negative"),
     ],
 )
-def test_scores_of_another_kind_than_stated_are_refused(tmp_path, asked, turn, words):
+def test_scores_of_another_kind_than_stated_are_refused(tmp_path, options, turn, words):
     with pytest.raises(InputError, match=words):
-        load_comparisons(table(tmp_path, turn), asked)
+        load_comparisons(table(tmp_path, turn), options)
 
 
 @pytest.mark.parametrize(
     "turn", [lambda c: 100 * c, lambda c: 50 + 50 * c, lambda c: (1 + c) / 2, lambda c: c / 20]
 )
 def test_a_calibration_in_another_unit_is_refused(tmp_path, turn):
-    audited = load_comparisons(table(tmp_path), Asked(scores=["value"]))["group"]
+    audited = load_comparisons(table(tmp_path), TableOptions(scores=["value"]))["group"]
     settings = run.Settings(fmrs=[0.1], resamples=5)
-    same = load_comparisons(table(tmp_path, seed=1), Asked(scores=["value"]))["group"]
+    same = load_comparisons(table(tmp_path, seed=1), TableOptions(scores=["value"]))["group"]
     assert run.measure(audited, settings, calibration=same, calibration_source="c").measures
-    other = load_comparisons(table(tmp_path, turn, seed=1), Asked(scores=["value"]))["group"]
+    other = load_comparisons(table(tmp_path, turn, seed=1), TableOptions(scores=["value"]))["group"]
     for one, two in ((audited, other), (other, audited)):
         with pytest.raises(InputError, match="seem to be in another unit"):
             run.measure(one, settings, calibration=two, calibration_source="c.csv")
 
 
 def test_a_calibration_of_distances_does_not_fit_scores(tmp_path):
-    audited = load_comparisons(table(tmp_path), Asked(scores=["value"]))["group"]
+    audited = load_comparisons(table(tmp_path), TableOptions(scores=["value"]))["group"]
     with pytest.raises(InputError, match="a distance in one of the tables only"):
         run.measure(
             audited,
@@ -272,45 +287,47 @@ def marked(path: Path, word: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("turn", "name", "word", "asked"),
+    ("turn", "name", "word", "options"),
     [
-        (lambda c: c, "score", "-999", Asked(any_direction=True)),
-        (lambda c: c, "score", "-1", Asked()),
-        (lambda c: (1 + c) / 2, "score", "-1", Asked()),
-        (lambda c: 1 - c, "distance", "999", Asked(any_direction=True)),
-        (lambda c: 50 * (1 + c), "score", "12345", Asked(any_direction=True)),
+        (lambda c: c, "score", "-999", TableOptions(any_direction=True)),
+        (lambda c: c, "score", "-1", TableOptions()),
+        (lambda c: (1 + c) / 2, "score", "-1", TableOptions()),
+        (lambda c: 1 - c, "distance", "999", TableOptions(any_direction=True)),
+        (lambda c: 50 * (1 + c), "score", "12345", TableOptions(any_direction=True)),
     ],
 )
 def test_a_repeated_score_far_outside_is_reported_until_it_is_a_failure(
-    tmp_path, turn, name, word, asked
+    tmp_path, turn, name, word, options
 ):
     path = marked(table(tmp_path, turn, name=name), word)
-    (said,) = [s for s in load_comparisons(path, asked)["group"].limits() if "far from" in s]
+    (said,) = [s for s in load_comparisons(path, options)["group"].limits() if "far from" in s]
     assert f"{name} is {float(word):g} in 15 rows" in said
     assert said.endswith(f"say --failure-score {float(word):g}.")
-    asked = replace(asked, failure_scores=[float(word)])
-    loaded = load_comparisons(path, asked)["group"]
+    options = replace(options, failure_scores=[float(word)])
+    loaded = load_comparisons(path, options)["group"]
     assert not any("far from" in s for s in loaded.limits())
     assert len(loaded) == len(cosines()) - 15
 
 
 @pytest.mark.parametrize(
-    ("turn", "name", "word", "asked"),
+    ("turn", "name", "word", "options"),
     [
-        (lambda c: c, "score", "-999", Asked()),  # the wrong way round
-        (lambda c: 1 - c, "distance", "-1", Asked()),  # a negative distance
-        (lambda c: c, "score", "-999", Asked(kind="cosine")),  # out of range
+        (lambda c: c, "score", "-999", TableOptions()),  # the wrong way round
+        (lambda c: 1 - c, "distance", "-1", TableOptions()),  # a negative distance
+        (lambda c: c, "score", "-999", TableOptions(kind="cosine")),  # out of range
     ],
 )
-def test_messages_that_a_failure_score_may_explain_name_its_flag(tmp_path, turn, name, word, asked):
+def test_messages_that_a_failure_score_may_explain_name_its_flag(
+    tmp_path, turn, name, word, options
+):
     path = marked(table(tmp_path, turn, name=name), word)
     with pytest.raises(InputError, match=f"15 rows, far .* say --failure-score {word}"):
-        load_comparisons(path, asked)
+        load_comparisons(path, options)
 
 
 def test_ordinary_scores_are_not_taken_for_failures(tmp_path):
     for turn in (lambda c: c, lambda c: max(c, 0), lambda c: round(c, 1), lambda c: float(c > 0.3)):
-        loaded = load_comparisons(table(tmp_path, turn, name="score"), Asked())["group"]
+        loaded = load_comparisons(table(tmp_path, turn, name="score"), TableOptions())["group"]
         assert loaded.limits() == []
 
 
@@ -332,8 +349,8 @@ def test_a_word_may_mark_a_failure(tmp_path, end):
     with pytest.raises(
         InputError, match=r"row 1: score is 'no face', not a number; .* --failure-score 'no face'"
     ):
-        load_comparisons(path, Asked())
-    loaded = load_comparisons(path, Asked(failure_scores=["no face"]))["group"]
+        load_comparisons(path, TableOptions())
+    loaded = load_comparisons(path, TableOptions(failure_scores=["no face"]))["group"]
     assert loaded.failures is not None and loaded.failures.failed.sum() == 15
     assert len(loaded) == len(cosines()) - 15
 
@@ -349,7 +366,7 @@ def test_the_command_takes_numbers_and_words_for_failures(tmp_path):
 
 def test_the_note_on_distances_names_no_threshold_that_nobody_gave(tmp_path):
     path = table(tmp_path, lambda cosine: 1 - cosine, name="distance")
-    (said,) = load_comparisons(path, Asked())["group"].limits()
+    (said,) = load_comparisons(path, TableOptions())["group"].limits()
     assert said.startswith("distance is a distance (all 300 values): smaller means more alike")
     assert said.endswith("a threshold accepts distances up to it.")
 
@@ -362,7 +379,7 @@ def test_fractions_and_percentages_in_one_column_are_questioned(tmp_path):
         rows = [line.rpartition(",") for line in lines]
         text = [f"{a},{turn(k, float(s)):.6f}" for k, (a, _, s) in enumerate(rows)]
         (tmp_path / "t.csv").write_text("\n".join([head, *text]))
-        return load_comparisons(tmp_path / "t.csv", Asked(any_direction=True))["group"].notes
+        return load_comparisons(tmp_path / "t.csv", TableOptions(any_direction=True))["group"].notes
 
     def questions(turn):
         return [note for note in notes(turn) if "percentages mixed?" in note]
@@ -381,4 +398,4 @@ def test_a_missing_score_is_refused_with_the_flag_that_counts_it(tmp_path, blank
     lines[3] = lines[3].rpartition(",")[0] + "," + blank
     path.write_text("\n".join(lines))
     with pytest.raises(InputError, match="data row 3: score is .*--failures counts such pairs"):
-        load_comparisons(path, Asked())
+        load_comparisons(path, TableOptions())

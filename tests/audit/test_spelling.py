@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from fairjax.audit import run
-from fairjax.audit.embeddings import load_embeddings, load_images
-from fairjax.audit.layout import Asked
+from fairjax.audit.embedding_files import load_images
+from fairjax.audit.embeddings import load_embeddings
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
+from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import InputError
 from fairjax.core.comparisons import UNKNOWN
 
@@ -33,9 +35,11 @@ def rows(left=str, right=str, names=NAMES) -> str:
     return HEAD + "".join(lines)
 
 
-def load(folder: Path, text: str, asked: Asked | None = None, **more) -> Loaded:
+def load(folder: Path, text: str, options: TableOptions | None = None, **more) -> Loaded:
     (folder / "pairs.csv").write_text(text)
-    return next(iter(load_comparisons(folder / "pairs.csv", asked or Asked(), **more).values()))
+    return next(
+        iter(load_comparisons(folder / "pairs.csv", options or TableOptions(), **more).values())
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,7 @@ def test_people_who_may_be_one_are_refused_or_reported(tmp_path, spell, differen
     with pytest.raises(InputError, match=rf"differ by {difference} alone \(8 such names\)"):
         load(tmp_path, rows(str, spell) + "z_0,z_1,z,z,X,X,0.9\n")
     loaded = load(
-        tmp_path, rows(str, spell) + "z_0,z_1,z,z,X,X,0.9\n", Asked(names_as_written=True)
+        tmp_path, rows(str, spell) + "z_0,z_1,z,z,X,X,0.9\n", TableOptions(names_as_written=True)
     )
     assert any(f"by {difference} alone (8 such subjects)" in s for s in loaded.limits())
 
@@ -80,7 +84,7 @@ def test_people_who_differ_by_an_apostrophe_are_refused_or_reported(tmp_path):
     text = rows(str, lambda name: name.replace("'", "\u2019"), names) + "z_0,z_1,z,z,X,X,0.9\n"
     with pytest.raises(InputError, match=r"by quotes alone \(8 such names\).*--names-as-written"):
         load(tmp_path, text)
-    said = load(tmp_path, text, Asked(names_as_written=True)).limits()
+    said = load(tmp_path, text, TableOptions(names_as_written=True)).limits()
     assert any("(8 such subjects)" in line and "O\u2019Brien0" in line for line in said)
 
 
@@ -106,7 +110,7 @@ def test_windows_and_unix_paths_are_one_image(tmp_path):
     people = tmp_path / "images.csv"
     lines = [f"{k}_{i},{'XY'[k % 2]}\n" for k in range(8) for i in (0, 1)]
     people.write_text("filename,race\n" + "".join(lines).replace("0_0,", "a/0.jpg,"))
-    loaded = load(tmp_path, text, Asked(by=["ethnicity"]), people=load_people(people))
+    loaded = load(tmp_path, text, TableOptions(by=["ethnicity"]), people=load_people(people))
     assert loaded.groups == ("X", "Y")
 
 
@@ -123,10 +127,10 @@ def test_words_for_a_missing_group_are_unknown_unless_named(tmp_path, word):
     named = load(
         tmp_path,
         rows().replace(",X", f",{word}"),
-        Asked(group_names=["Y", word]),
+        TableOptions(group_names=["Y", word]),
     )
     assert named.groups == ("Y", word)
-    kept = load(tmp_path, text, Asked(unknown_groups=True, subjects_by_group=True))
+    kept = load(tmp_path, text, TableOptions(unknown_groups=True, subjects_by_group=True))
     assert kept.groups == ("X", "Y") and (kept.group == UNKNOWN).any()
     many = rows().replace("X", "nan", 1).replace("nan,X", "nan,nan", 1)
     with pytest.raises(InputError, match="'nan', which says nothing"):
@@ -139,7 +143,7 @@ def test_a_person_called_null_is_a_person_where_that_is_said(tmp_path):
         InputError, match=r"subject1 \(subject\) is 'null', which says nothing; --na"
     ):
         load(tmp_path, rows(names=names))
-    assert load(tmp_path, rows(names=names), Asked(names_as_written=True)).mated.sum() == 8
+    assert load(tmp_path, rows(names=names), TableOptions(names_as_written=True)).mated.sum() == 8
 
 
 def test_a_group_that_numpy_called_nan_is_unknown(tmp_path):
@@ -151,7 +155,7 @@ def test_a_group_that_numpy_called_nan_is_unknown(tmp_path):
     with pytest.raises(InputError, match="the group of 'i0' is"):
         load_embeddings(
             {"e": tmp_path / "e.npz"},
-            Asked(),
+            TableOptions(),
             people=None,
             pairs=tmp_path / "pairs.csv",
             sample=None,
@@ -171,7 +175,7 @@ def test_zero_may_mark_one_person(tmp_path):
     marked = "group1,group2,label,score\nX,X,0,0.9\nY,Y,0,0.8\nX,X,1,0.1\nY,Y,1,0.2\n"
     with pytest.raises(InputError, match="use --distance score .*, or --zero-is-same if 0 in 'lab"):
         load(tmp_path, marked)
-    loaded = load(tmp_path, marked, Asked(zero_is_same=True))
+    loaded = load(tmp_path, marked, TableOptions(zero_is_same=True))
     assert loaded.mated.tolist() == [True, True, False, False]
     assert "2 pairs are mated, 2 are not" in loaded.limits()[0]
     with pytest.raises(InputError, match="If 0 marks one person, say --zero-is-same"):
@@ -184,7 +188,7 @@ def test_labels_that_contradict_the_people_in_nearly_all_rows_may_be_turned(tmp_
     text = "\n".join([lines[0] + ",same", *turned]) + "\n"
     with pytest.raises(InputError, match="If 0 in 'same' marks one person, say --zero-is-same"):
         load(tmp_path, text)
-    assert load(tmp_path, text, Asked(zero_is_same=True)).mated.sum() == 8
+    assert load(tmp_path, text, TableOptions(zero_is_same=True)).mated.sum() == 8
     few = "\n".join([lines[0] + ",same", *(f"{line[:-1]}{1 - int(line[-1])}" for line in turned)])
     load(tmp_path, few)
     with pytest.raises(InputError, match=r"\(1 such row\)\.$"):
@@ -201,7 +205,7 @@ def test_a_person_whose_group_differs_by_image_is_refused_and_never_unmated(tmp_
     text = HEAD + "a0,a1,a,a,X,Y,0.9\nb0,b1,b,b,Y,Y,0.8\nc0,c1,c,c,X,X,.8\na0,b0,a,b,X,Y,0.1\n"
     with pytest.raises(InputError, match="'a' is in 'Y' here and in 'X' elsewhere"):
         load(tmp_path, text.replace("a0,b0", "a1,b0").replace("a,b,X,Y", "a,b,Y,Y"))
-    loaded = load(tmp_path, text, Asked(subjects_by_group=True))
+    loaded = load(tmp_path, text, TableOptions(subjects_by_group=True))
     assert loaded.mated.tolist() == [True, True, False]
     assert "1 of 4 pairs show one name in two groups and were left out" in loaded.limits()[0]
 
@@ -240,7 +244,7 @@ def test_half_precision_embeddings_are_compared_in_single_precision(tmp_path, sc
     )
     loaded = load_embeddings(
         {"e": tmp_path / "e.npz"},
-        Asked(any_direction=True),
+        TableOptions(any_direction=True),
         people=None,
         pairs=tmp_path / "pairs.csv",
         sample=None,
@@ -258,7 +262,7 @@ def test_a_hint_names_the_other_spelling_of_a_lost_image(tmp_path):
     with pytest.raises(InputError, match="'a0.jpg' is spelled 'A0.jpg' there"):
         load_embeddings(
             {"e": tmp_path / "e.npz"},
-            Asked(),
+            TableOptions(),
             people=None,
             pairs=tmp_path / "pairs.csv",
             sample=None,
@@ -282,3 +286,19 @@ def test_the_audit_of_given_thresholds_alone_takes_no_default_rates(tmp_path, mo
             *(f"FMR 1e-{k}" for k in (3, 4) if fmrs),
         }
     assert run.FMRS == (1e-3, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("lost", "known", "hint"),
+    [
+        (["x/1.jpg"], ["y/1.jpg"], " 'x/1.jpg' is spelled 'y/1.jpg' there; write names alike."),
+        (["1.jpg"], ["1"], " '1.jpg' is spelled '1' there; write names alike."),
+        (["1"], ["faces/1.png"], " '1' is spelled 'faces/1.png' there; write names alike."),
+        (["Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
+        (["q", "Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
+        (["q"], ["r"], ""),
+        ([], ["r"], ""),
+    ],
+)
+def test_another_spelling_of_a_name_that_is_not_there(lost, known, hint):
+    assert spelled_nearly(lost, known) == hint

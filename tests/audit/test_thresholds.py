@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fairjax.audit.layout import Asked
+from fairjax.audit.layout import TableOptions
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.phantom_scores import Planted, Size, draw, true_rates
@@ -107,6 +107,6 @@ def test_a_table_keeps_the_names_of_its_people(tmp_path):
     table = tmp_path / "scores.csv"
     rows = ["zoe,zoe,a,a,0.9", "zoe,abe,a,a,0.1", "eve,eve,b,b,0.9", "eve,ida,b,b,0.1"]
     table.write_text("subject1,subject2,group1,group2,score\n" + "\n".join(rows) + "\n")
-    loaded = load_comparisons(table, Asked())["group"]
+    loaded = load_comparisons(table, TableOptions())["group"]
     assert people_of(loaded) == ["abe", "eve", "ida", "zoe"]
     assert [loaded.names[k] for k in loaded.subject[1]] == ["zoe", "abe"]

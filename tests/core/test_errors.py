@@ -25,6 +25,37 @@ def test_an_error_is_one_line_that_names_its_file(error, line, capsys):
     assert capsys.readouterr().err == line
 
 
+class _TeaError(errors.UserError):
+    code = 7
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (errors.UserError("no cups"), 1, "no cups"),
+        (errors.UsageError("no words"), 2, "no words"),
+        (_TeaError("no tea"), 7, "no tea"),
+        (FileNotFoundError(2, "No such file", "a.csv"), 1, "a.csv: No such file."),
+        (FloatingPointError("loss is nan"), 1, "loss is nan"),
+        (KeyboardInterrupt(), 130, "plan was stopped by Ctrl-C."),
+        (ModuleNotFoundError("no", name="jax.numpy"), 1, "fairjax plan needs jax, which is not"),
+    ],
+)
+def test_what_a_user_can_put_right_is_a_line_and_a_code(error, code, line, capsys):
+    assert errors.exit_code_of(error, "fairjax plan") == code
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"fairjax: {line}") and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("ours"), ModuleNotFoundError("no", name="turtles"), SystemExit(3), MemoryError()],
+)
+def test_a_fault_of_ours_has_no_exit_code_and_prints_nothing(error, capsys):
+    assert errors.exit_code_of(error, "training") is None
+    assert capsys.readouterr().err == ""
+
+
 def test_a_missing_package_of_an_extra_gives_the_command_that_installs_it():
     error = ModuleNotFoundError("No module named 'orbax.checkpoint'", name="orbax.checkpoint")
     message = errors.missing_extra(error, "fairjax plan")

@@ -23,28 +23,23 @@ from fairjax.run.checkpoint import Checkpoints
 from fairjax.run.recipe import Recipe, make_recipe
 
 # One method of each kind: supervised, with a memory, with margins that move between epochs, with
-# adversaries, of two views, and of hidden patches. Devices, restarts and precision are the frame's;
-# for the others they are tried with all tests (`-m ''`).
+# adversaries, of two views, and of hidden patches. The others are tried with all tests (`-m ''`):
+# their own files hold their own mathematics.
 KINDS = ("classify", "uss", "labelless_face", "gabn", "time_frequency", "masked_autoencoder")
 RATE, DECAY = 0.05, 0.01
 KEY = jax.random.key(7)
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(
+    scope="module",
+    params=[n if n in KINDS else pytest.param(n, marks=pytest.mark.exhaustive) for n in METHODS],
+)
 def name(request):
     """One method after the other, so that the programs of one alone are in memory."""
     yield request.param
     for cached in (made, loss_of, predict_of, recipe_of):
         cached.cache_clear()
     jax.clear_caches()
-
-
-in_the_frame = pytest.mark.parametrize(
-    "name",
-    [n if n in KINDS else pytest.param(n, marks=pytest.mark.exhaustive) for n in METHODS],
-    indirect=True,
-    scope="module",
-)
 
 
 @functools.cache
@@ -229,7 +224,6 @@ def test_predictions_are_finite_one_row_an_image_and_padding_changes_none(name):
         np.testing.assert_allclose(values[:5], again[column][:5], rtol=1e-5, atol=1e-6)
 
 
-@in_the_frame
 def test_a_step_on_four_devices_is_that_on_one(name):
     assert sharding.make_mesh().size == 4
     before = jax.device_get(start(name))
@@ -245,7 +239,6 @@ def test_a_step_on_four_devices_is_that_on_one(name):
     assert_same(jax.device_get(after.model_state), model_state, rtol=1e-4, atol=1e-5)
 
 
-@in_the_frame
 def test_two_steps_saved_and_two_more_are_four(name, tmp_path):
     batches = [batch(seed) for seed in range(4)]
     whole, _ = steps(name, start(name), batches)
@@ -259,7 +252,6 @@ def test_two_steps_saved_and_two_more_are_four(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(resumed))
 
 
-@in_the_frame
 def test_frozen_parts_stay_and_the_rest_learns_from_micro_batches_in_bfloat16(name):
     which = {"dtype": "bfloat16", "accumulate": 2}
     before = jax.device_get(start(name, **which))

@@ -177,3 +177,22 @@ def test_a_p_value_is_never_zero_and_counts_ties() -> None:
 def test_nothing_to_draw_from_is_refused() -> None:
     with pytest.raises(ValueError, match="needs examples and resamples; got 0 and 5"):
         b.draw(np.zeros(0, np.int64), resamples=5, seed=0)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_sums_and_permutations_know_any_number_of_groups(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    group, cluster = np.arange(32) % groups, np.arange(32)
+    values = rng.normal(size=32)
+    draws = b.draw(cluster, resamples=20, seed=0)
+    found = rates(values, group, draws, groups)
+    for resample, weight in enumerate(draws.weights.T):
+        for one in range(groups):
+            own = weight[group == one]
+            expected = values[group == one] @ own / own.sum() if own.sum() else np.nan
+            assert found[resample, one] == pytest.approx(expected, nan_ok=True)
+    means = b.permuted_means(values, group, cluster, groups=groups, permutations=20, seed=0)
+    sizes = np.bincount(group)
+    assert means.shape == (20, groups)
+    np.testing.assert_allclose(means @ sizes, values.sum())  # every value is in one group
+    assert (means.std(axis=0) > 0.05).all()

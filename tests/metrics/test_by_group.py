@@ -145,3 +145,44 @@ def test_gaps_don_t_depend_on_the_order_of_groups(values: list[float], random: o
 def test_a_group_out_of_range_is_refused_by_row() -> None:
     with pytest.raises(ValueError, match=r"group must lie in 0 .. 1; row 2 has 2 \(1 such row\)"):
         g.group_sums(np.ones((3, 2)), np.array([0, 1, 2]), groups=2)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_gaps_of_any_number_of_groups_are_those_of_plain_loops(groups: int) -> None:
+    rates = np.random.default_rng(groups).uniform(0.1, 0.9, groups)
+    others = np.random.default_rng(groups + 1).uniform(0.1, 0.9, groups)
+    values, overall = sorted(rates.tolist()), 0.4
+    mean = sum(values) / groups
+    squares = sum((value - mean) ** 2 for value in values)
+    assert g.group_mean(rates) == pytest.approx(mean)
+    assert g.difference(rates) == pytest.approx(values[-1] - values[0])
+    assert g.ratio(rates) == pytest.approx(values[0] / values[-1])
+    assert g.std(rates, ddof=1) == pytest.approx((squares / (groups - 1)) ** 0.5)
+    assert g.std(rates, ddof=0) == pytest.approx((squares / groups) ** 0.5)
+    assert g.skewed_error_ratio(rates) == pytest.approx((1 - values[0]) / (1 - values[-1]))
+    assert rates[g.worst_group(rates, lower_is_better=True)] == values[-1]
+    assert rates[g.worst_group(rates, lower_is_better=False)] == values[0]
+    away = [abs(value - overall) for value in values]
+    turned = [min(value / overall, overall / value) for value in values]
+    assert g.difference_to_overall(rates, overall) == pytest.approx(max(away))
+    assert g.ratio_to_overall(rates, overall) == pytest.approx(min(turned))
+    apart = [max(x) - min(x) for x in (rates, others)]
+    ratios = [min(x) / max(x) for x in (rates, others)]
+    for agg, larger, smaller in (
+        ("worst_case", max(apart), min(ratios)),
+        ("mean", sum(apart) / 2, sum(ratios) / 2),
+    ):
+        assert g.equalized_odds_difference(rates, others, agg=agg) == pytest.approx(larger)
+        assert g.equalized_odds_ratio(rates, others, agg=agg) == pytest.approx(smaller)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_a_group_s_metric_is_that_of_its_rows_whatever_the_number_of_groups(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    group, values = rng.permutation(np.arange(40) % groups), rng.normal(size=(40, 2))
+    rows = [values[[k for k in range(40) if group[k] == one]] for one in range(groups)]
+    np.testing.assert_allclose(
+        g.group_sums(values, group, groups=groups), [own.sum(axis=0) for own in rows]
+    )
+    found = g.by_group(np.ptp, values[:, 0], group=group, groups=groups)
+    np.testing.assert_allclose(found, [np.ptp(own[:, 0]) for own in rows])

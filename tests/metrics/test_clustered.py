@@ -282,3 +282,30 @@ def test_people_weigh_equally_in_the_person_mean() -> None:
         (0, 1 - 0.025 ** (1 / 9))
     )
     assert c.person_mean(np.array([1]), np.array([3]), level=0.95) == (1 / 3, None)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_a_common_correlation_is_the_ratio_of_covariances_over_all_groups(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    person = np.repeat(np.arange(40), 6)
+    skill = rng.beta(2, 8, (groups, 40))
+    rates, found, most = [], 0.0, 0.0
+    for own in skill:
+        error = rng.random(240) < own[person]
+        rates.append(c.clustered_rate(error, np.stack([person, person], axis=1)))
+        off = error - error.mean()
+        by_person = np.bincount(person, weights=off)
+        known = 240**2 - 40 * 6**2
+        variance = (by_person @ by_person) / known  # of the mean, over couples that share a person
+        alone = error.mean() * (1 - error.mean())
+        found += (variance * 240 - alone) * 240
+        most += alone * 5 * 240
+    assert c.common_correlation(rates) == pytest.approx(found / most)
+    np.testing.assert_allclose(c.common_design_effects(rates), 1 + 5 * found / most)
+
+
+def test_one_effective_person_has_the_interval_of_one_degree_of_freedom() -> None:
+    found = c.ClusteredRate(3, 10, 1, 1, 0.04, effective_people=1.0)
+    wider = stats.t.ppf(0.975, 1) / stats.norm.ppf(0.975)
+    expected = c.wilson_interval(0.3, found.effective_trials / wider**2, level=0.95)
+    assert found.interval(level=0.95) == pytest.approx([float(x) for x in expected])

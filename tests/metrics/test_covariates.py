@@ -1,11 +1,13 @@
 """Rates with covariates held, against a route that shares no code with ours."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from fairjax.metrics.clustered import dyads
-from fairjax.metrics.covariates import Quartiles, standardise
+from fairjax.metrics.covariates import Quartiles, Standardised, standardise
 
 
 def drawn(seed=0, *, people=24, pairs=900, mated=False):
@@ -100,6 +102,13 @@ def test_equality_is_rejected_where_groups_differ_and_only_there():
     assert standardise(shuffled, group, x[:, None], dyads(subject)).equality(held=True) > 0.01
 
 
+def test_a_variance_that_comes_out_negative_shows_nothing():
+    error, group, x, subject = drawn()
+    fit = standardise(error, group, x[:, None], dyads(subject))
+    indefinite = dataclasses.replace(fit, covariance=-fit.covariance)
+    assert indefinite.equality(held=False) == 1.0
+
+
 def test_a_group_without_errors_is_refused():
     error, group, x, subject = drawn()
     with pytest.raises(ValueError, match="each group needs"):
@@ -111,3 +120,39 @@ def test_a_group_whose_pairs_all_share_a_person_is_refused():
     subject[group == 1, 0] = 23
     with pytest.raises(ValueError, match="no person in common"):
         standardise(error, group, x[:, None], dyads(subject))
+
+
+def exact(groups, *, apart=0.0):
+    """Two covariance blocks and rates of groups, as a fit gives them, without a covariate."""
+    found = np.full(groups, 0.2)
+    found[-1] += apart
+    covariance = np.diag(np.tile(1e-3 * np.arange(1, groups + 1), 2))
+    people = np.full(groups, 30.0)
+    return Standardised(found, found, np.zeros(0), np.zeros(0), covariance, people, np.ones(groups))
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_equality_of_any_number_of_groups_is_the_weighted_sum_of_squares(groups):
+    assert exact(groups).equality(held=False) == pytest.approx(1.0)
+    fit = exact(groups, apart=0.15)
+    logits, slope = special.logit(fit.found), fit.found * (1 - fit.found)
+    weight = slope**2 / np.diag(fit.covariance)[:groups]
+    mean = logits @ weight / weight.sum()
+    statistic = (logits - mean) ** 2 @ weight / (groups - 1)
+    expected = stats.f.sf(statistic, groups - 1, 29 * groups)
+    assert fit.equality(held=False) == pytest.approx(expected)
+    assert fit.equality(held=True) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_without_a_covariate_held_rates_are_those_found_in_any_number_of_groups(groups):
+    rng = np.random.default_rng(groups)
+    group = np.arange(600) % groups
+    subject = rng.integers(0, 12, (600, 2)) + 12 * group[:, None]
+    error = rng.random(600) < np.linspace(0.15, 0.4, groups)[group]
+    fit = standardise(error, group, np.zeros((600, 1)), dyads(subject))
+    rates = [error[group == one].mean() for one in range(groups)]
+    np.testing.assert_allclose(fit.found, rates)
+    np.testing.assert_allclose(fit.held, rates, atol=1e-3)  # but for the ridge
+    contrast = fit.log_ratio(groups - 1, 0, held=False, level=0.95)
+    assert contrast.value == pytest.approx(np.log(rates[-1] / rates[0]))

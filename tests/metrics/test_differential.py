@@ -199,3 +199,33 @@ def test_spread_of_published_accuracies(
         by_group.skewed_error_ratio(accuracies),
     )
     np.testing.assert_allclose(np.array(found), expected, atol=0.0051)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_every_measure_of_any_number_of_groups_is_that_of_plain_loops(groups: int) -> None:
+    fmrs, fnmrs = np.random.default_rng(groups).uniform(0.01, 0.3, (2, groups))
+
+    def geometric(rates: np.ndarray) -> float:
+        return float(np.prod(rates)) ** (1 / groups)
+
+    def gini(rates: np.ndarray) -> float:
+        total = sum(abs(a - b) for a in rates for b in rates)
+        return float(total / (2 * groups**2 * np.mean(rates)) * groups / (groups - 1))
+
+    assert d.geometric_mean(fmrs) == pytest.approx(geometric(fmrs))
+    assert d.max_over_min(fmrs) == pytest.approx(max(fmrs) / min(fmrs))
+    assert d.max_over_geomean(fmrs) == pytest.approx(max(fmrs) / geometric(fmrs))
+    logs = [abs(np.log10(rate / geometric(fmrs))) for rate in fmrs]
+    assert d.sum_abs_log10(fmrs) == pytest.approx(sum(logs))
+    assert d.gini(fmrs) == pytest.approx(gini(fmrs))
+    half = 0.5 * (max(fmrs) - min(fmrs)) + 0.5 * (max(fnmrs) - min(fnmrs))
+    assert d.fairness_discrepancy_rate(fmrs, fnmrs) == pytest.approx(1 - half)
+    both = max(fmrs) / min(fmrs) * max(fnmrs) / min(fnmrs)
+    assert d.inequity_rate(fmrs, fnmrs) == pytest.approx(both**0.5)
+    assert d.garbe(fmrs, fnmrs) == pytest.approx((gini(fmrs) + gini(fnmrs)) / 2)
+    worst = max(fmrs) / geometric(fmrs) * max(fnmrs) / geometric(fnmrs)
+    found = d.worst_error_rate_multiplier(fmrs, fnmrs, epsilon=0.0)
+    assert found == pytest.approx(worst**0.5)
+    for ddof in (0, 1):
+        spread = (sum((rate - np.mean(fmrs)) ** 2 for rate in fmrs) / (groups - ddof)) ** 0.5
+        assert d.bias_degree(fmrs, denominator=0.1, ddof=ddof) == pytest.approx(spread / 0.1)

@@ -127,3 +127,32 @@ def test_fair_groups_of_shared_people_are_seldom_called_unequal(rate: float) -> 
         known = Known(float(rates @ trials / trials.sum()), trials, freedom)
         rejected += known.p_value(rates, known.null(199, seed=k), seed=k) <= 0.05
     assert rejected <= 15  # 5 % are 7.5; more than 15 come once in 200 times
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_power_and_detectable_ratio_of_any_number_of_groups(groups: int) -> None:
+    known = Known(0.1, np.full(groups, 900.0))
+    ratio = known.detectable_ratio(alpha=0.05, seed=0)
+    others = 0.1 * groups / (groups - 1 + ratio)
+    far = 900 * ((ratio * others - 0.1) ** 2 + (groups - 1) * (others - 0.1) ** 2) / (0.1 * 0.9)
+    critical = stats.chi2.isf(0.05, groups - 1)
+    power = stats.ncx2.sf(critical, groups - 1, far)
+    assert power == pytest.approx(0.8, abs=0.005)
+    assert known.power(ratio, alpha=0.05, seed=0) == pytest.approx(power, abs=1e-6)
+    factor = known.people_factor(1.5, alpha=0.05, seed=0)
+    more = Known(0.1, np.full(groups, 900.0 * factor))
+    assert more.power(1.5, alpha=0.05, seed=0) == pytest.approx(0.8, abs=0.005)
+    rates = np.full(groups, 0.1)
+    rates[:2] = 0.09, 0.11
+    x = float(known.statistic(rates))
+    assert known.large_sample_p_value(rates) == pytest.approx(stats.chi2.sf(x, groups - 1))
+
+
+@pytest.mark.parametrize(("pooled", "trials"), [(0.02, 1499.0), (0.98, 1499.0)])
+def test_a_rate_near_one_is_as_rare_as_one_near_zero(pooled: float, trials: float) -> None:
+    few, enough = (Known(pooled, np.array([2000.0, n])) for n in (trials, trials + 2))
+    rates = np.full(2, pooled)
+    assert few.large_sample_p_value(rates) is None  # 29.98 errors, or others
+    assert enough.large_sample_p_value(rates) == 1.0
+    means = Known(5.0, np.full(2, 9.0), is_rate=False)
+    assert means.large_sample_p_value(np.full(2, 5.0)) == 1.0

@@ -27,36 +27,43 @@ def one_or_both(name: str, *rates: np.ndarray) -> list[np.ndarray]:
     return list(rates if name in JOINT else rates[:1])
 
 
+numbers_of_groups = pytest.mark.parametrize("groups", [2, 3, 8])
+
+
+@numbers_of_groups
 @pytest.mark.parametrize("name", VALUES)
-def test_a_gap_s_form_gives_its_measure(name: str) -> None:
+def test_a_gap_s_form_gives_its_measure(name: str, groups: int) -> None:
     assert set(VALUES) == set(t.GAPS)
     rng = np.random.default_rng(0)
-    rates = one_or_both(name, *rng.uniform(0.01, 0.3, (2, 50, 4)))
+    rates = one_or_both(name, *rng.uniform(0.01, 0.3, (2, 50, groups)))
     gap = t.GAPS[name]
     found = gap.finish(gap.size(*(gap.transform(x) for x in rates)))
     np.testing.assert_allclose(found, VALUES[name](*rates))
 
 
+@numbers_of_groups
 @pytest.mark.parametrize("name", VALUES)
-def test_an_interval_without_spread_is_the_value(name: str) -> None:
-    rates = one_or_both(name, FMR, FNMR)
+def test_an_interval_without_spread_is_the_value(name: str, groups: int) -> None:
+    rates = one_or_both(name, *(np.resize(x, groups) for x in (FMR, FNMR)))
     same = [np.tile(x, (20, 1)) for x in rates]
     low, high = t.GAPS[name].interval(rates, same, level=0.95)
     assert (low, high) == pytest.approx((float(VALUES[name](*rates)),) * 2)
 
 
 @pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("truth", [(0.05, 0.05, 0.05), (0.02, 0.05, 0.09)])
+@pytest.mark.parametrize(
+    "truth", [(0.05, 0.05, 0.05), (0.02, 0.05, 0.09), (0.05, 0.05), (0.04, *[0.06] * 7)]
+)
 def test_intervals_cover_the_true_gap_where_groups_are_equal_too(
     name: str, truth: tuple[float, ...]
 ) -> None:
     rng = np.random.default_rng(1)
-    n = np.array([1200, 900, 1500])
+    n = np.resize([1200, 900, 1500], len(truth))
     true = VALUES[name](*one_or_both(name, np.array(truth), np.array(truth)[::-1]))
     covered = 0
     for _ in range(80):
         rates = [rng.binomial(n, p) / n for p in one_or_both(name, truth, truth[::-1])]
-        resampled = [rng.binomial(n, p, (300, 3)) / n for p in rates]
+        resampled = [rng.binomial(n, p, (300, len(n))) / n for p in rates]
         low, high = t.GAPS[name].interval(rates, resampled, level=0.9)
         covered += low - 1e-9 <= true <= high + 1e-9
     assert covered >= 66  # 90 % nominal

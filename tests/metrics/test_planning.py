@@ -103,3 +103,24 @@ def test_as_many_people_as_planned_show_the_ratio_in_four_of_five_simulated_audi
         correlations.append(common_correlation(rates))
     assert 0.7 < shown / repeats < 0.9  # 0.8, give or take three standard errors
     assert np.mean(correlations) == pytest.approx(correlation, abs=0.03)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_people_for_any_number_of_groups_have_the_power_of_the_f_test(groups):
+    design = Design("fnmr", 0.05, 0.1, images=4)
+    people = planning.people_needed(design, 1.5, groups=groups, alpha=0.025)
+    others = 0.05 * groups / (groups + 0.5)
+    trials = people * 6 / 1.5
+    far = trials * ((1.5 * others - 0.05) ** 2 + (groups - 1) * (others - 0.05) ** 2)
+    critical = stats.f.isf(0.025, groups - 1, groups * (people - 1)) * (groups - 1)
+    power = stats.ncx2.sf(critical, groups - 1, far / (0.05 * 0.95))
+    assert power == pytest.approx(0.8, abs=0.015)
+    shown = planning.detectable_ratio(design, np.full(groups, float(people)), alpha=0.025)
+    assert shown == pytest.approx(1.5, rel=0.01)
+
+
+def test_three_images_a_person_are_nine_pairs_of_two_people():
+    people = np.array([5.0])
+    design = Design("fmr", 0.01, 0.1, images=3)
+    assert design.pairs(people) == 9 * 10
+    assert design.design_effect(people) == pytest.approx(1 + 0.1 * (9 * 7 - 1))

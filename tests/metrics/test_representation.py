@@ -83,3 +83,10 @@ def test_spread_over_the_axes_and_collapse_by_hand():
     point = np.tile([3.0, 4.0], (5, 1))
     np.testing.assert_allclose([feature_std(point), uniformity(point)], 0.0, atol=1e-12)
     assert np.isnan(uniformity(point[:1]))
+
+
+def test_two_images_have_the_uniformity_of_their_one_distance():
+    two = np.array([[3.0, 0.0], [0.0, 0.5]])
+    assert uniformity(two) == pytest.approx(-2 * 2.0)  # squared distance of unit vectors
+    assert uniformity(two[[0, 0]]) == pytest.approx(0.0)
+    assert np.isnan(uniformity(two[:1]))

@@ -51,3 +51,13 @@ def test_no_error_anywhere_has_no_rate_of_zero():
     assert (found.rates > 0).all() and (found.high < 0.2).all()
     with pytest.raises(ValueError, match="nothing to shrink"):
         shrink(np.zeros(0), np.zeros(0), **ASKED)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_any_number_of_groups_is_shrunk_and_the_worst_named(groups):
+    rates = np.full(groups, 0.05)
+    rates[-1] = 0.4
+    found = shrink(rates, np.full(groups, 500.0), **ASKED)
+    assert found.rates.shape == found.low.shape == found.high.shape == (groups,)
+    assert found.worst[-1] > 0.999 and found.rates[-1] == pytest.approx(0.4, abs=0.02)
+    assert (found.rates[:-1] > 0.05).all() and (found.high[:-1] < found.low[-1]).all()

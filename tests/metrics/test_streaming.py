@@ -14,13 +14,13 @@ TARGETS = (0.3, 0.01, 0.002)
 
 
 def comparisons(
-    seed: int, *, n: int = 3000, dtype: type = np.float64, decimals: int = 8
+    seed: int, *, n: int = 3000, dtype: type = np.float64, decimals: int = 8, groups: int = 3
 ) -> Comparisons:
     rng = np.random.default_rng(seed)
     first = rng.integers(0, 40, n)
     mated = rng.random(n) < 0.3
     second = np.where(mated, first, (first + rng.integers(1, 40, n)) % 40)
-    own = np.append(np.arange(39) % 3, UNKNOWN)
+    own = np.append(np.arange(39) % groups, UNKNOWN)
     person = np.stack([first, second], axis=1)
     score = (0.2 * rng.normal(size=n) + 0.4 * mated).round(decimals)
     return Comparisons(
@@ -28,7 +28,7 @@ def comparisons(
         mated=mated,
         subject=1000 - 20 * person,
         group=own[person],
-        groups=("a", "b", "c"),
+        groups=tuple("abcdefgh"[:groups]),
         fold=np.zeros(n, np.int64),
     )
 
@@ -250,3 +250,24 @@ def test_histograms_merge_by_the_numbers_of_their_groups() -> None:
         )
         found.merge(part, groups=own)
     assert (found.counts == whole.counts).all()
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_rates_and_curves_of_any_number_of_groups_are_those_of_their_own_pairs(groups: int) -> None:
+    c = comparisons(5, groups=groups, decimals=2)
+    counts, found = s.Counts([0.25], groups=groups), s.ScoreHistogram(groups=groups)
+    for chunk in chunks(c):
+        counts.add(chunk)
+        found.add(chunk)
+    wrong = (c.score >= 0.25) != c.mated
+    for one in range(groups):
+        within = (c.group == one).all(axis=1)
+        mated, nonmated = c.score[within & c.mated], c.score[within & ~c.mated]
+        assert counts.fnmr(0, one).rate == pytest.approx(np.mean(mated < 0.25))
+        assert counts.fmr(0, (one, one)).rate == pytest.approx(np.mean(nonmated >= 0.25))
+        curve = found.curve(one)
+        place = np.searchsorted(curve.threshold, 0.25)
+        assert curve.fmr[place] == pytest.approx(np.mean(nonmated >= curve.threshold[place]))
+        assert curve.fnmr[place] == pytest.approx(np.mean(mated < curve.threshold[place]))
+    across = (c.group.min(axis=1) == 0) & (c.group.max(axis=1) == groups - 1) & ~c.mated
+    assert counts.fmr(0, (0, groups - 1)).rate == pytest.approx(wrong[across].mean())

@@ -42,7 +42,7 @@ def comparisons(
         mated=is_mated,
         subject=10 * person + 4,
         group=own[person],
-        groups=tuple("abc"[:groups]),
+        groups=tuple("abcdefgh"[:groups]),
         fold=np.zeros(len(first), np.int64),
     ).take(rows)
 
@@ -232,3 +232,23 @@ def test_nothing_to_draw_from_and_nan_scores_are_refused() -> None:
         b.rates_at_fmr(c, draws, targets=np.array([0.1]), cell=cell, cells=1)
     with pytest.raises(ValueError, match="score 5 is NaN"):
         b.rates_at(c, draws, thresholds=np.array([0.1]), cell=cell, cells=1)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_rates_of_any_number_of_groups_are_those_of_the_resample_written_out(groups: int) -> None:
+    c = comparisons(4, groups=groups)
+    draws = b.draw_subjects(c, resamples=6, seed=0)
+    cell, cells = b.group_cell(c.group, groups=groups), groups**2
+    found = b.rates_at(c, draws, thresholds=np.array([0.9]), cell=cell, cells=cells)
+    assert found.cell_fmr.shape == found.cell_fnmr.shape == (6, 1, cells)
+    for resample in range(6):
+        taken = written_out(c, draws, resample)
+        wrong = (taken.score >= 0.9) != taken.mated
+        for low in range(groups):
+            for high in range(low, groups):
+                inside = (taken.group.min(axis=1) == low) & (taken.group.max(axis=1) == high)
+                for mated, rates in ((False, found.cell_fmr), (True, found.cell_fnmr)):
+                    own = wrong[inside & (taken.mated == mated)]
+                    expected = own.mean() if len(own) else np.nan
+                    rate = rates[resample, 0, groups * low + high]
+                    assert rate == pytest.approx(expected, nan_ok=True)

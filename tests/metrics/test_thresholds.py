@@ -66,3 +66,22 @@ def test_the_true_rate_is_above_the_target_in_few_simulated_tables():
         threshold = bounded_threshold(groups, fmr=0.03, confidence=0.9)
         broken += stats.norm.sf(threshold) > 0.03
     assert broken <= 9  # 4 expected at most, and three standard errors
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_the_strictest_group_decides_whatever_their_number(groups):
+    rng = np.random.default_rng(groups)
+    scores = [rng.normal(0, 1, 600) for _ in range(groups)]
+    scores[-1] += 1.0
+    every = [lone(name, own) for name, own in zip("abcdefgh", scores, strict=False)]
+    alone = bounded_threshold(every[-1:], fmr=0.05, confidence=0.9)
+    assert bounded_threshold(every, fmr=0.05, confidence=0.9) == pytest.approx(alone, abs=0.1)
+    assert alone > bounded_threshold(every[:-1], fmr=0.05, confidence=0.9) + 0.5
+
+
+def test_no_threshold_accepts_every_pair():
+    group = lone("a", np.arange(300) / 1000)
+    assert upper_bound(group.rate(0.0), confidence=0.6) == 1.0
+    found = bounded_threshold([group], fmr=0.999, confidence=0.6)
+    assert found == 0.001
+    assert upper_bound(group.rate(found), confidence=0.6) <= 0.999

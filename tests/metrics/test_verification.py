@@ -226,3 +226,10 @@ def test_one_kind_of_pairs_alone_has_no_curve() -> None:
     for measure in (v.error_curve, v.auc, v.d_prime, v.equal_error_rate):
         with pytest.raises(v.InsufficientDataError, match="3 mated and 0 non-mated pairs"):
             measure(np.zeros(3), np.zeros(0))
+
+
+def test_a_curve_with_as_many_points_as_wanted_is_kept_whole() -> None:
+    rng = np.random.default_rng(0)
+    curve = v.error_curve(rng.normal(2, 1, 40), rng.normal(0, 1, 300))
+    assert v.thin(curve, points=len(curve.threshold)) is curve
+    assert len(v.thin(curve, points=len(curve.threshold) - 1).threshold) < len(curve.threshold)

@@ -171,6 +171,16 @@ def test_a_small_group_beside_large_ones_is_no_lack_where_the_ratio_would_be_sho
     assert found.sentences[-1] == "These people are enough to settle a factor of 2."
 
 
+def test_people_are_not_enough_where_another_rate_could_show_nothing():
+    more = [rate("fnmr", value, g=group) for group, value in {"a": 0.02, "b": 0.01}.items()]
+    more += [across("fnmr_equality_p_value", 0.2), across("fnmr_equality_p_value_holm", 0.2)]
+    enough = across("fmr_people_needed", 31.0, "count")
+    unknown = across("fnmr_people_needed", None, "count")
+    found = summarise(audit({"a": 0.004, "b": 0.001}, enough, unknown, *more, p=0.3))
+    said = "How many people would settle a factor of 2 in false non-matches cannot be told."
+    assert found.sentences[-1] == said
+
+
 def test_data_that_would_miss_any_ratio_are_too_few():
     more = across("fmr_detectable_ratio", None, "ratio")
     found = summarise(audit({"a": 0.004, "b": 0.001}, more, p=0.3))

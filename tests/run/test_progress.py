@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 
 import pytest
 from rich.console import Console
@@ -80,6 +81,7 @@ def test_tensorboard_gets_the_same_numbers_the_groups_and_the_config(tmp_path):
     with open_log(tmp_path, track=("tensorboard",), config={"seed": 7}) as log:
         log.scalars(7, "train", {"loss": 2.5})
         log.groups(7, {"age_mae_gap": 1.5})
+    assert "keras" not in sys.modules, "a second or two of every start"
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util import tensor_util
 

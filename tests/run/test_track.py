@@ -43,7 +43,7 @@ def test_tensorflow_is_kept_off_the_gpus_before_tensorboard_pulls_it_in(tmp_path
         raise InterruptedError
 
     monkeypatch.setattr(track, "import_tensorflow", refuse)
-    monkeypatch.setitem(sys.modules, "flax.metrics.tensorboard", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "tensorboard.plugins.hparams", None)  # importing it fails
     with pytest.raises(InterruptedError):
         track.TensorBoard(tmp_path, {}, 0)
 

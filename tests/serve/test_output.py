@@ -60,12 +60,12 @@ def test_an_audit_needs_nothing_but_the_file(path, people, tmp_path):
 
 def test_the_pairs_and_folds_are_the_benchmarks(path, people, tmp_path):
     from fairjax.audit.embeddings import load_embeddings
-    from fairjax.audit.layout import Asked
+    from fairjax.audit.layout import TableOptions
 
     embedded(path, people, tmp_path / "emb.npz")
     loaded = load_embeddings(
         {"m": tmp_path / "emb.npz"},
-        Asked(),
+        TableOptions(),
         people=None,
         pairs=None,
         sample=None,

@@ -83,3 +83,35 @@ def test_a_row_has_learned_where_all_its_seeds_and_those_it_is_made_from_have(tm
     assert found["After"].startswith("Before, which it is made from, has not: seed 1")
     assert found["Costly"].startswith("seed 0: its validation loss is 1.6")
     assert found["Noisy"].startswith("Before, which it is made from")
+
+
+@pytest.mark.parametrize(("lines", "start"), [(4, None), (5, 2.0)])
+def test_a_start_and_an_end_are_told_apart_from_five_lines_on(tmp_path, lines, start):
+    write(tmp_path, [2.0] * lines)
+    assert training_of(tmp_path) == Training(start, 2.0, None, None, None)
+
+
+def test_the_end_is_by_steps_and_not_by_lines(tmp_path):
+    lines = [{"step": step, "kind": "train", "loss": loss} for step, loss in STEPS.items()]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert training_of(tmp_path).last_loss == pytest.approx(2.0)
+
+
+STEPS = {1: 9.0, 2: 8.0, 3: 7.0, 90: 6.0, 91: 3.0, 100: 1.0}  # logged often where it starts
+
+
+def test_the_first_seed_that_has_not_learned_is_quoted_and_all_are_counted():
+    study = Study("S", "", (Row("A"),), (), seeds=(3, 5, 8))
+    flat = LEARNED._replace(last_loss=2.0)
+    found = not_learned(study, {"A": [LEARNED, flat, flat._replace(last_loss=1.95)]})
+    assert found["A"].startswith("seed 5: its loss is still on the plateau: 2 at the end")
+    assert found["A"].endswith("(2 of 3 seeds)")
+    assert not_learned(study, {"A": [LEARNED] * 3}) == {}
+
+
+def test_each_seed_costs_as_much_as_its_own_control():
+    study = Study("S", "", (Row("Labels"), Row("A", control="Labels")), (), seeds=(0, 1))
+    costs = [LEARNED._replace(validation=value) for value in (1.0, 4.0)]
+    own = [LEARNED._replace(validation=value) for value in (1.4, 5.9)]
+    assert not_learned(study, {"Labels": costs, "A": own}) == {}
+    assert not_learned(study, {"Labels": costs[::-1], "A": own}).keys() == {"A"}

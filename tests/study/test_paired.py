@@ -1,6 +1,7 @@
 """A run's numbers in resamples of the test's people, by hand."""
 
 import json
+import shutil
 from dataclasses import astuple
 
 import numpy as np
@@ -100,3 +101,44 @@ def test_a_fingerprint_is_of_people_images_and_pairs_alone(folder, columns):
         write_predictions(path, changed, compared)
         seen.append(paired.fingerprint(folder))
     assert len(set(seen)) == 5
+
+
+def test_rates_over_all_pairs_of_a_run_without_pairs_are_undefined(folder):
+    over = Column("Ratio", "fmr", {"group": "a"}, at="FMR 1e-1 of all pairs", over_others=True)
+    wanted = (over, Column("All", "gender_accuracy"))
+    found = paired.resampled_values([folder], wanted, resamples=3)
+    assert np.isnan(found["Ratio"]).all() and not np.isnan(found["All"]).any()
+
+
+def test_resamples_are_the_same_for_every_run_on_the_same_people(folder, columns, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("other"))
+    wrong = {**columns, "prob_gender": columns["prob_gender"][:, ::-1]}
+    write_predictions(other / "predictions.npz", wrong, None)
+    one, two = (
+        paired.resampled_values([at], (Column("All", "gender_accuracy"),), resamples=6)["All"]
+        for at in (folder, other)
+    )
+    np.testing.assert_allclose(one + two, 100.0)  # every face is right in one of them
+    assert np.ptp(one) > 0
+
+
+def test_folds_are_measured_together_however_unequal(folder, columns, tmp_path):
+    parts, cut = [], 2 * 10
+    for name, rows in (("one", slice(None, cut)), ("two", slice(cut, None))):
+        part = tmp_path / name
+        shutil.copytree(folder, part, ignore=shutil.ignore_patterns("one", "two"))
+        kept = {key: column[rows] for key, column in columns.items()}
+        if name == "two":
+            kept["extra"] = np.zeros(len(kept["id"]))  # which the other fold lacks
+        write_predictions(part / "predictions.npz", kept, None)
+        parts.append(part)
+    whole = paired.pooled_results([folder], resamples=20)
+    pooled = paired.pooled_results(parts, resamples=20)
+    assert pooled.measures == whole.measures
+    assert paired.pooled_results([folder]).get("gender_accuracy").method.endswith("500 resamples")
+    wanted = (Column("All", "gender_accuracy"),)
+    np.testing.assert_array_equal(
+        paired.resampled_values(parts, wanted, resamples=4)["All"],
+        paired.resampled_values([folder], wanted, resamples=4)["All"],
+    )

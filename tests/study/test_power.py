@@ -1,5 +1,7 @@
 """The forecast of a study against textbook power, and against the study's own tests."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,6 +10,7 @@ from fairjax.config import Claim, Column, Row, Spread, Study
 from fairjax.study.numbers import LEVEL, ClaimResult, adjust, combined
 from fairjax.study.power import (
     POWER,
+    Forecast,
     forecast,
     lines,
     people_needed,
@@ -138,3 +141,70 @@ def test_the_lines_say_what_is_counted():
     assert lines([]) == []
     assert lines(forecast(example(spreads={}))) == []
     assert lines(forecast(example()))[0].startswith("What this study can find")
+
+
+def test_with_one_seed_the_test_does_not_know_of_trainings_that_move_all_the_same():
+    wild = Spread(seeds=3.0, people=1.0, source="")
+    found = power(0.0, wild, seeds=1, resamples=10_000, level=0.05)
+    assert found == pytest.approx(stats.norm.sf(1.96 / 10**0.5), abs=0.025)
+
+
+def test_a_claim_is_decided_at_the_level_of_its_own_family():
+    base = example()
+    claim = base.claims[0]
+    others = tuple(replace(claim, text=f"Claim {k}.", family="other") for k in range(5))
+    described = tuple(replace(claim, text=f"Note {k}.", descriptive=True) for k in range(4))
+    found = forecast(replace(base, claims=(claim, *others, *described)))
+    assert [one.claim.text for one in found] == [claim.text, *(one.text for one in others)]
+    for one, size in ((found[0], 1), (found[1], 5)):
+        level = (1 - LEVEL) / size
+        assert one.resolves == resolvable(SPREAD, seeds=3, resamples=200, level=level)
+
+
+def test_the_difference_that_is_resolved_is_where_the_power_reaches_what_is_wanted():
+    asked = dict(seeds=4, resamples=100, level=0.01)
+    reach = resolvable(SPREAD, **asked)
+    assert power(reach, SPREAD, **asked) >= POWER > power(0.999 * reach, SPREAD, **asked)
+
+
+def test_twice_the_spread_resolves_twice_the_difference():
+    asked = dict(seeds=4, resamples=100, level=0.01)
+    wide = Spread(2 * SPREAD.seeds, 2 * SPREAD.people, "")
+    expected = 2 * resolvable(SPREAD, **asked)
+    assert resolvable(wide, **asked) == pytest.approx(expected, rel=1e-3)
+
+
+def test_two_seeds_are_the_fewest_and_the_people_at_hand_are_the_least():
+    assert seeds_needed(100.0, SPREAD, resamples=200, level=0.05) == 2
+    assert people_needed(100.0, SPREAD, seeds=3, resamples=200, level=0.05) == 1.0
+    still = Spread(seeds=1.0, people=0.01, source="")  # more people change nothing
+    assert people_needed(0.1, still, seeds=2, resamples=200, level=0.05) is None
+
+
+def test_a_paper_that_is_on_the_bound_or_beyond_it_has_a_distance_of_its_own_sign():
+    for direction, published, distance in (
+        ("higher", (90.0, 90.0), 0.0),
+        ("lower", (92.0, 90.0), 2.0),
+        ("lower", (90.0, 92.0), None),
+        ("higher", (92.0, 90.0), None),
+    ):
+        (said,) = forecast(example(direction=direction, published=published))
+        assert said.published == distance, (direction, published)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "people", "ways"),
+    [
+        (7, 2.04, "7 seeds or 2.0 times the people."),
+        (7, None, "7 seeds."),
+        (None, 3.0, "3.0 times the people."),
+        (None, None, "more seeds and more people."),
+    ],
+)
+def test_a_forecast_names_what_it_would_take(seeds, people, ways):
+    claim = example().claims[0]
+    said = Forecast(claim, resolves=3.14159, published=2.0, seeds=seeds, people=people, source="s")
+    assert str(said) == (
+        "x is better: 3.1 can be found (s); TOO LITTLE for the paper's 2, which takes " + ways
+    )
+    assert replace(said, resolves=2.0).suffices is True  # just enough

@@ -20,6 +20,7 @@ from fairjax.config import (
     method,
     study,
 )
+from fairjax.run.build import build_run
 from fairjax.run.workdir import WorkdirError, read_json, write_json
 from fairjax.study import chosen, expand
 from fairjax.study.runs import folder_name, settle, unusable_data
@@ -261,3 +262,47 @@ def test_controls_and_floors_that_make_no_sense_are_refused(rows, changes, said)
         changes = {"floor": Floor(changes["floor"], "A", 1.0)}
     with pytest.raises(ConfigError, match=said):
         runs(Row("A"), *rows, **changes)
+
+
+@pytest.mark.parametrize("margin", [-0.5, float("inf"), float("nan")])
+def test_a_margin_is_a_number_from_nought_on(margin):
+    with pytest.raises(ConfigError, match=f"has margin={margin}; it must be 0 or more"):
+        runs(Row("A"), claims=(replace(CLAIM, margin=margin),))
+    with pytest.raises(ConfigError, match=f"`floor` has margin={margin}; it must be 0 or more"):
+        runs(Row("A"), floor=Floor("Accuracy", "A", margin))
+    assert runs(Row("A"), claims=(CLAIM,), floor=Floor("Accuracy", "A", 0.0))
+
+
+def test_a_control_names_rows_that_are_trained_and_come_first():
+    floor = Floor("Accuracy", "A", 1.0)
+    noisy = Row("N", noise=Noise("A", "A"))
+    for row, name in (
+        (Row("M", noise=Noise("N", "A")), "N"),
+        (Row("M", noise=Noise("A", "N")), "N"),
+        (Row("M", control="N"), "N"),
+        (Row("M", control="Z"), "Z"),
+    ):
+        with pytest.raises(ConfigError, match=f"'M' names '{name}', which is no earlier row that"):
+            runs(Row("A"), noisy, row, floor=floor)
+    with pytest.raises(ConfigError, match="'N' is not trained; leave out changes and needs"):
+        runs(Row("A"), replace(noisy, needs={"init.run": "A"}), floor=floor)
+    assert runs(Row("A"), noisy, Row("M", control="A"), floor=floor)
+
+
+def test_a_data_source_is_read_once_for_all_runs_that_share_it(tmp_path, monkeypatch):
+    some = tiny_runs(tmp_path, Row("A"), Row("B", {"optim.peak_lr": 0.5}))
+    source, loads = type(build_run(some[0].tree).data), []
+    load = source.load
+
+    def counting(self, *, seed):
+        loads.append(seed)
+        return load(self, seed=seed)
+
+    monkeypatch.setattr(source, "load", counting)
+    assert unusable_data(some) == {}
+    assert loads == [0]
+
+
+def test_runs_that_were_not_started_settle_nothing(tmp_path):
+    settle(tiny_runs(tmp_path, Row("A")))
+    assert not list(tmp_path.iterdir())

@@ -5,16 +5,21 @@ from dataclasses import replace
 import pytest
 
 from fairjax.config.study import Claim, Column, Row, Study, Thesis
+from fairjax.study.costs import Cost
+from fairjax.study.learned import Training
 from fairjax.study.numbers import Cell, ClaimResult, Conclusion
 from fairjax.study.tables import (
     RULE,
     claim_table,
     conclusion_table,
+    cost_table,
+    difference_table,
     headline,
     how_tested,
     main_table,
     reasons,
     similarity_table,
+    training_table,
     whole,
     words,
 )
@@ -195,3 +200,78 @@ def test_similarity_has_a_column_a_group_that_any_pair_has():
     assert table.rows[0] == ["A and B", "0.60 ± 0.14", "0.25"]
     assert "jackknife" not in table.note and "Student's t" in table.note
     assert "jackknife over blocks" in similarity_table(replace(STUDY, seeds=(0,)), {}).note
+
+
+def test_what_is_described_has_a_table_without_verdicts():
+    described = replace(
+        TESTED, claim=replace(CLAIM, descriptive=True), p_value=None, p_value_holm=None
+    )
+    missing = ClaimResult(replace(OTHER, descriptive=True), None, why="no seed has both numbers")
+    table = difference_table(STUDY, [TESTED, described, missing])
+    assert table.columns == ["row", "less", "column", "ours", "95% interval", "paper"]
+    assert table.rows == [
+        ["A", "B", "Spread", "-0.005", "-0.010 to +0.001", "-0.034"],
+        ["A", "B", "Spread", "–", "–", "–"],
+    ]
+    assert "some intervals miss 0 by chance" in table.note
+    assert claim_table(STUDY, [described]).rows == []
+
+
+def test_a_verdict_that_waits_for_trainings_counts_them():
+    thesis = Thesis("t", (), (), holds="", contradicted="", inconclusive="")
+    tally = {"not converged": 2, "holds": 1}
+    table = conclusion_table(Conclusion(thesis, "not converged", ("a.",), tally, {}))
+    assert table.columns[-1] == "not converged"
+    assert table.rows == [
+        ["the whole", "not converged", "", "", "", "", ""],
+        ["claims that must hold", "", "1", "0", "0", "0", "2"],
+    ]
+    only = Conclusion(thesis, "descriptive", ("a.",), {}, {"descriptive": 1})
+    assert headline(only) == "Descriptive here." and reasons(only) == "Only described: a."
+
+
+def test_trainings_are_means_over_the_seeds_that_say_something():
+    trained = {
+        "A": [Training(4.0, 1.0, 0.5, 0.25, None), Training(2.0, None, None, 0.35, None)],
+        "B": [Training(None, None, None, None, 0.1234)],
+    }
+    table = training_table(trained, {"B": "a plateau"})
+    assert table.rows == [
+        ["A", "3.00", "1.00", "0.50", "0.30", "–", "yes"],
+        ["B", "–", "–", "–", "–", "0.123", "no"],
+    ]
+    assert table.columns[1:3] == ["loss at the start", "at the end"]
+    assert "below 95% of the loss" in table.note and "1.5 times the validation loss" in table.note
+
+
+def test_costs_have_a_column_for_every_fact_of_any_row():
+    study = replace(STUDY, baseline="B", facts={"A": {"labels": "yes"}, "B": {"code": "ours"}})
+    costs = {"A": Cost(-1500, 0.876), "B": Cost(0, 1.0), "C": Cost(None, None)}
+    table = cost_table(study, costs)
+    assert table.columns == ["", "labels", "code", "parameters", "time of a step"]
+    assert table.rows == [
+        ["A", "yes", "–", "-1,500", "0.88"],
+        ["B", "–", "ours", "+0", "1.00"],
+        ["C", "–", "–", "–", "–"],
+    ]
+    assert "more than B's" in table.note
+
+
+def test_folds_are_not_called_seeds():
+    folds = replace(STUDY, folds=True)
+    note = main_table(folds, {}).note
+    assert note.startswith("Predictions of 2 folds together ± standard deviation over folds")
+    assert "Each difference is that of the predictions of all folds together" in how_tested(folds)
+    assert "a mean over seeds, paired by seed" in how_tested(STUDY)
+
+
+def test_only_claims_that_are_tested_are_counted_in_a_family():
+    study = replace(STUDY, claims=(CLAIM, replace(OTHER, descriptive=True)))
+    assert "family" not in how_tested(study)
+    three = replace(STUDY, claims=(CLAIM, OTHER, replace(OTHER, text="It lowers it twice.")))
+    assert "(kept 1, others 2)" in how_tested(three)
+
+
+def test_a_pair_of_rows_without_features_has_a_line_of_dashes_alone():
+    table = similarity_table(STUDY, {("A", "B"): {}})
+    assert (table.columns, table.rows) == ([""], [["A and B"]])
