@@ -50,9 +50,12 @@ def add_predictions(group: Any) -> None:
     group.add_argument(
         "--classes",
         metavar="LABELS",
+        nargs="?",
         type=values.words,
+        const=("",),
         default=(),
-        help="all classes in order, comma-separated; needed if one never occurs in the table",
+        help="all classes in order, comma-separated; needed if one never occurs in the table. "
+        "Without LABELS the classes in the table are listed",
     )
     group.add_argument(
         "--no-answer",
