@@ -60,6 +60,7 @@ from fairjax import config as config_lib  # noqa: E402
 from fairjax.config import command_line  # noqa: E402
 from fairjax.core.errors import (  # noqa: E402
     DONE,
+    UNUSABLE,
     USAGE,
     exit_code_of,
     print_anywhere,
