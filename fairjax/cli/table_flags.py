@@ -80,8 +80,8 @@ def add_columns(group: Any) -> None:
         "--names-as-written",
         action="store_true",
         help="take names literally: names that differ only by case, blanks, accents, quotes, "
-        "leading zeros or Unicode form are different people, and None, NA or unknown may be "
-        "a name",
+        "look-alike letters, leading zeros or Unicode form are different people, and None, NA "
+        "or unknown may be a name",
     )
     group.add_argument(
         "--image", metavar="NAME", default="", help="columns of the image on each side"
