@@ -21,7 +21,8 @@ import numpy as np
 
 from fairjax.core.comparisons import Embeddings
 from fairjax.metrics.verification import allowed, threshold_in_tail
-from fairjax.protocols.verification.all_pairs import BLOCK, count_all_pairs
+from fairjax.protocols.verification.all_pairs import count_all_pairs
+from fairjax.protocols.verification.pair_blocks import BLOCK
 
 FMRS = (1e-3, 1e-4, 1e-5)
 

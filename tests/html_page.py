@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 from fairjax.core.results import Results
 from fairjax.report import write_report
@@ -51,3 +52,11 @@ def write(folder: Path, results: Results, **more) -> str:
     }
     write_report(path, results=results, **given)
     return path.read_text(encoding="utf-8")
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def svg_texts(svg: str) -> list[str | None]:
+    """Every text of an SVG, in its order."""
+    return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]

@@ -15,7 +15,7 @@ from fairjax.core.results import Measure, Results, finite_or_none
 from fairjax.report.verification.covariates import Answer
 
 _METHOD = "logistic regression, standardised over all pairs; dyadic variance, logit scale"
-_IMAGE_METHOD = "logistic regression, standardised over all images; by person, logit scale"
+_IMAGE_METHOD = "logistic regression, standardised over all images; clustered by person, if named"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _with_answers(
         + (
             "dyadic variance; Holm over all points and both rates"
             if unit is Unit.PAIRS
-            else "variance clustered by person; Holm over all rates"
+            else "variance clustered by person, if people are named; Holm over all rates"
         ),
     }
     limits = [

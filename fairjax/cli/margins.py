@@ -60,6 +60,7 @@ def _margins(arguments: argparse.Namespace) -> None:
     logging.set_verbosity(logging.INFO)
     with claim(Path(arguments.workdir)):
         dataset = settings.data.load(seed=settings.seed)
+        prepare.check_batch(settings, dataset)
         prepare.check_labels(settings, dataset)
         prepare.check_balance(settings.input, dataset)
         path = learn_margins(settings, Path(arguments.workdir), dataset, search)

@@ -22,6 +22,12 @@ Answer = Literal["shown", "not shown", "too few data"]
 ALPHA = 0.05  # largest adjusted p-value that shows a difference
 LARGEST_RATIO = 10.0  # data that would miss even this ratio between two groups are too few
 SETTLED_RATIO = 2.0  # the ratio between two groups that `people_needed` is about
+PLANNER_NOTE = (
+    "People that each of two groups needs so that a two-sided test finds the ratio between their "
+    "rates with 80 % power at the 5 % level, with pairs a person and design effects as measured "
+    "here. The verdict plans for the test of all groups, adjusted for other tests, and names more "
+    "people."
+)
 # Primary test of a rate: the first of these that the results have. Files written before the test of
 # equality existed have the others.
 PRIMARY = ("equality", "max_over_min", "max_over_min_smoothed", "difference")

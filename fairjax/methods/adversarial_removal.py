@@ -17,6 +17,7 @@ import optax
 from fairjax.core.types import Method, PyTree, Target
 from fairjax.losses import cross_entropy, masked_sum
 from fairjax.losses.adversarial import reverse_gradient
+from fairjax.methods.checks import check_range
 from fairjax.methods.classify import Objective, View, attribute_method, model_and_tasks
 from fairjax.methods.groups import require_groups
 
@@ -77,9 +78,8 @@ def build(
       ValueError: If the data has no such groups, or a setting is negative.
     """
     groups = require_groups(targets, group)
-    for name, value in (("strength", strength), ("ramp_epochs", ramp_epochs)):
-        if value < 0:
-            raise ValueError(f"config.method.{name}={value} must be 0 or more.")
+    check_range(strength >= 0, "strength", strength, "0 or more")
+    check_range(ramp_epochs >= 0, "ramp_epochs", ramp_epochs, "0 or more")
     adversary = GroupHead(len(groups), adversary_hidden)
 
     def start(key: jax.Array, features: jax.Array) -> tuple[PyTree, PyTree]:

@@ -21,6 +21,7 @@ import optax
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
+from fairjax.methods.checks import check_range
 from fairjax.models import masking
 from fairjax.models.discriminator import MaskDiscriminator
 from fairjax.models.mae import MaskedAutoencoder
@@ -77,11 +78,9 @@ def build(
     fields = {field.name for field in dataclasses.fields(backbone)}
     if not {"patch", "pool", "positions", "maps"} <= fields:
         raise ValueError("automae needs config.backbone.name='vit'.")
-    if draws not in (1, 2):
-        raise ValueError(f"config.method.draws={draws} must be 1 or 2.")
-    for name, value in (("offset", offset), ("adversary_weight", adversary_weight)):
-        if value < 0:
-            raise ValueError(f"config.method.{name}={value} must be 0 or more.")
+    check_range(draws in (1, 2), "draws", draws, "1 or 2")
+    check_range(offset >= 0, "offset", offset, "0 or more")
+    check_range(adversary_weight >= 0, "adversary_weight", adversary_weight, "0 or more")
     encoder = backbone.clone(pool="tokens", maps=False)
     scorer = backbone.clone(pool="tokens", maps=True)
     model = MaskedAutoencoder(
@@ -91,103 +90,111 @@ def build(
         decoder_heads=decoder_heads,
         dtype=encoder.dtype,
     )
-    generator, discriminator = MaskGenerator(), MaskDiscriminator()
-    patch: int = encoder.patch
+    automae = _AutoMae(
+        model=model,
+        scorer=scorer,
+        generator=MaskGenerator(),
+        discriminator=MaskDiscriminator(),
+        preprocess=preprocess,
+        ratio=ratio,
+        offset=offset,
+        adversary_weight=adversary_weight,
+        draws=draws,
+        straight_through=straight_through,
+        normalise_target=normalise_target,
+    )
+    return Method(
+        automae.init,
+        automae.loss,
+        automae.predict,
+        own_optimizers={
+            "scorer": lambda schedule: optax.set_to_zero(),
+            "discriminator": lambda schedule: optax.adam(schedule, b1=0.9, b2=0.95),
+        },
+    )
 
-    def attention_of(weights: PyTree, images: jax.Array) -> jax.Array:
-        """The scorer's attention of CLS over the patches: [batch, rows, columns, heads]."""
-        _, sown = scorer.apply({"params": weights}, images, train=False, mutable=["intermediates"])
-        last = sown["intermediates"][f"block_{encoder.depth - 1}"]["attention"][0]
-        side = images.shape[1] // patch
-        row = jax.lax.stop_gradient(last[:, :, 0, 1:]).astype(jnp.float32)
-        return jnp.moveaxis(row.reshape(*row.shape[:2], side, side), 1, 3)
 
-    def log_probability(params: PyTree, images: jax.Array) -> jax.Array:
-        attention = attention_of(params["scorer"], images)
-        logs: Any = generator.apply({"params": params["generator"]}, attention)
-        return logs
+@dataclasses.dataclass(frozen=True)
+class _AutoMae:
+    """Networks and settings of AutoMAE; its methods are the steps, whose settings are `build`'s.
 
-    def select(probability: jax.Array, key: jax.Array) -> tuple[masking.Selection, jax.Array]:
-        """What the encoder sees under a draw, and the weights of its tokens."""
-        noise = learned_noise(
-            probability,
-            jax.random.uniform(key, probability.shape),
-            kept=masking.kept_count(probability.shape[1], ratio),
-            offset=offset,
-            straight_through=straight_through,
-        )
-        chosen = masking.select(jax.lax.stop_gradient(noise), ratio=ratio)
-        return chosen, jnp.take_along_axis(noise, chosen.keep_ids, axis=1)
+    Attributes:
+      model: Masked autoencoder.
+      scorer: Frozen ViT whose attention says where faces are.
+      generator: Module from attention to log-probabilities of the patches.
+      discriminator: Module that tells generated maps from rectangles.
+      preprocess: Function from uint8 images to the networks' input.
+      ratio: Share of the patches removed.
+      offset: Noise that the likeliest patches have beyond the others'.
+      adversary_weight: Weight of what the generator wants of the discriminator.
+      draws: 2 for a draw of its own for the discriminator's lesson, else 1.
+      straight_through: Whether the reconstruction loss reaches the generator.
+      normalise_target: Whether a patch is drawn less its mean and over its deviation.
+    """
 
-    def error(
-        params: PyTree,
-        images: jax.Array,
-        chosen: masking.Selection,
-        weights: jax.Array | None,
-        key: jax.Array | None,
-    ) -> jax.Array:
-        own = {name: tree for name, tree in params.items() if name not in _OWN}
-        true = patchify(images, patch=patch)
-        true = normalised_patches(true) if normalise_target else true
-        guess: Any = model.apply(
-            {"params": own},
-            images,
-            chosen,
-            train=key is not None,
-            weights=weights,
-            rngs=None if key is None else {"dropout": key},
-        )
-        return masked_patch_error(guess, true, chosen.mask)
+    model: MaskedAutoencoder
+    scorer: Any
+    generator: MaskGenerator
+    discriminator: MaskDiscriminator
+    preprocess: Callable[[jax.Array], jax.Array]
+    ratio: float
+    offset: float
+    adversary_weight: float
+    draws: int
+    straight_through: bool
+    normalise_target: bool
 
-    def judge(
-        weights: PyTree, state: PyTree, maps: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, PyTree]:
-        value, moved = discriminator.apply(
-            {"params": weights, "spectral": state}, maps, train=train, mutable=["spectral"]
-        )
-        return value, moved["spectral"]
+    @property
+    def patch(self) -> int:
+        """Side of a patch, in pixels."""
+        return int(self.scorer.patch)
 
-    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+    def init(self, key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        """Parameters of the four networks, and the discriminator's singular vectors."""
         model_key, scorer_key, generator_key, map_key = jax.random.split(key, 4)
-        images = preprocess(batch["image"])
-        patches = (images.shape[1] // patch) * (images.shape[2] // patch)
+        images = self.preprocess(batch["image"])
+        patches = (images.shape[1] // self.patch) * (images.shape[2] // self.patch)
         blank = jnp.zeros((len(images), patches))
-        params = dict(model.init(model_key, images, select(blank, key)[0], train=False)["params"])
-        params["scorer"] = scorer.init(scorer_key, images, train=False)["params"]
-        attention = jax.eval_shape(attention_of, params["scorer"], images)
-        params["generator"] = generator.init(generator_key, jnp.zeros(attention.shape))["params"]
-        adversary = discriminator.init(map_key, blank, train=False)
+        chosen, _ = self.select(blank, key)
+        params = dict(self.model.init(model_key, images, chosen, train=False)["params"])
+        params["scorer"] = self.scorer.init(scorer_key, images, train=False)["params"]
+        attention = jax.eval_shape(self.attention, params["scorer"], images)
+        blank_attention = jnp.zeros(attention.shape)
+        params["generator"] = self.generator.init(generator_key, blank_attention)["params"]
+        adversary = self.discriminator.init(map_key, blank, train=False)
         params["discriminator"] = adversary["params"]
         return params, {"spectral": adversary["spectral"]}
 
     def loss(
-        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+        self, params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
+        """Reconstruct under a drawn mask; teach the generator and the discriminator."""
         draw_key, own_key, noise_key, real_key, dropout_key = jax.random.split(key, 5)
-        images, mask = preprocess(batch["image"]), batch["mask"]
-        logs = log_probability(params, images)
+        images, mask = self.preprocess(batch["image"]), batch["mask"]
+        logs = self.log_probability(params, images)
         probability = soft_probability(draw_key, logs)
-        other = probability if draws == 1 else soft_probability(own_key, logs)
-        rectangles = block_masks(real_key, len(images), images.shape[1] // patch)
+        other = probability if self.draws == 1 else soft_probability(own_key, logs)
+        rectangles = block_masks(real_key, len(images), images.shape[1] // self.patch)
         maps = jnp.concatenate([rectangles, jax.lax.stop_gradient(other)])
-        outputs, spectral = judge(
+        outputs, spectral = self.tell_apart(
             params["discriminator"], model_state["spectral"], maps, train=True
         )
         real, generated = jnp.split(outputs, 2)
         fixed = jax.lax.stop_gradient(params["discriminator"])
-        verdict, _ = judge(fixed, spectral, probability, train=False)
-        chosen, weights = select(probability, noise_key)
-        hidden = selected_patches(probability, kept=chosen.keep_ids.shape[1])
-        share = (hidden * chosen.mask).sum(axis=1) / hidden.sum(axis=1)
-        entropy = jax.scipy.special.entr(probability).sum(axis=1)
+        verdict, _ = self.tell_apart(fixed, spectral, probability, train=False)
+        chosen, weights = self.select(probability, noise_key)
+        error = self.reconstruction_error(params, images, chosen, weights, dropout_key)
         value, scalars = jnp.float32(0), {}
         for name, weight, values in (
-            ("loss_reconstruction", 1.0, error(params, images, chosen, weights, dropout_key)),
-            ("loss_generator", adversary_weight, jnp.square(verdict - 1)),
+            ("loss_reconstruction", 1.0, error),
+            ("loss_generator", self.adversary_weight, jnp.square(verdict - 1)),
             ("loss_discriminator", 1.0, jnp.square(real - 1) + jnp.square(generated)),
         ):
             total, count = scalars[name] = masked_sum(values, mask)
             value += weight * total / jnp.maximum(count, 1.0)
+        hidden = selected_patches(probability, kept=chosen.keep_ids.shape[1])
+        share = (hidden * chosen.mask).sum(axis=1) / hidden.sum(axis=1)
+        entropy = jax.scipy.special.entr(probability).sum(axis=1)
         scalars |= {
             "loss": (value * count, count),
             "output_real": masked_sum(real, mask),
@@ -197,20 +204,69 @@ def build(
         }
         return value, Aux({"spectral": spectral}, jax.lax.stop_gradient(scalars))
 
-    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+    def predict(self, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """The loss of each image under a mask that depends on its place in the batch as well."""
-        params, images = variables["params"], preprocess(batch["image"])
+        params, images = variables["params"], self.preprocess(batch["image"])
         draw_key, noise_key = jax.random.split(jax.random.key(_EVALUATION))
-        probability = soft_probability(draw_key, log_probability(params, images))
-        chosen, _ = select(probability, noise_key)
-        return {"loss": error(params, images, chosen, None, None)}
+        probability = soft_probability(draw_key, self.log_probability(params, images))
+        chosen, _ = self.select(probability, noise_key)
+        return {"loss": self.reconstruction_error(params, images, chosen, None, None)}
 
-    return Method(
-        init,
-        loss,
-        predict,
-        own_optimizers={
-            "scorer": lambda schedule: optax.set_to_zero(),
-            "discriminator": lambda schedule: optax.adam(schedule, b1=0.9, b2=0.95),
-        },
-    )
+    def attention(self, weights: PyTree, images: jax.Array) -> jax.Array:
+        """The scorer's attention of CLS over the patches: [batch, rows, columns, heads]."""
+        _, sown = self.scorer.apply(
+            {"params": weights}, images, train=False, mutable=["intermediates"]
+        )
+        last = sown["intermediates"][f"block_{self.scorer.depth - 1}"]["attention"][0]
+        side = images.shape[1] // self.patch
+        row = jax.lax.stop_gradient(last[:, :, 0, 1:]).astype(jnp.float32)
+        return jnp.moveaxis(row.reshape(*row.shape[:2], side, side), 1, 3)
+
+    def log_probability(self, params: PyTree, images: jax.Array) -> jax.Array:
+        """Log-probability of each patch to be masked [batch, patches]."""
+        attention = self.attention(params["scorer"], images)
+        logs: Any = self.generator.apply({"params": params["generator"]}, attention)
+        return logs
+
+    def select(self, probability: jax.Array, key: jax.Array) -> tuple[masking.Selection, jax.Array]:
+        """What the encoder sees under a draw, and the weights of its tokens."""
+        noise = learned_noise(
+            probability,
+            jax.random.uniform(key, probability.shape),
+            kept=masking.kept_count(probability.shape[1], self.ratio),
+            offset=self.offset,
+            straight_through=self.straight_through,
+        )
+        chosen = masking.select(jax.lax.stop_gradient(noise), ratio=self.ratio)
+        return chosen, jnp.take_along_axis(noise, chosen.keep_ids, axis=1)
+
+    def reconstruction_error(
+        self,
+        params: PyTree,
+        images: jax.Array,
+        chosen: masking.Selection,
+        weights: jax.Array | None,
+        key: jax.Array | None,
+    ) -> jax.Array:
+        """Error of each image over its masked patches; without a key there is no dropout."""
+        own = {name: tree for name, tree in params.items() if name not in _OWN}
+        true = patchify(images, patch=self.patch)
+        true = normalised_patches(true) if self.normalise_target else true
+        guess: Any = self.model.apply(
+            {"params": own},
+            images,
+            chosen,
+            train=key is not None,
+            weights=weights,
+            rngs=None if key is None else {"dropout": key},
+        )
+        return masked_patch_error(guess, true, chosen.mask)
+
+    def tell_apart(
+        self, weights: PyTree, state: PyTree, maps: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, PyTree]:
+        """The discriminator's value of each map, 1 for a rectangle, and its singular vectors."""
+        value, moved = self.discriminator.apply(
+            {"params": weights, "spectral": state}, maps, train=train, mutable=["spectral"]
+        )
+        return value, moved["spectral"]

@@ -26,8 +26,9 @@ from fairjax.losses.disentangled import (
     permute_rows,
     with_permuted_blocks,
 )
-from fairjax.methods.cosine_margin import count_classes, embedding_predictor
+from fairjax.methods.checks import check_range
 from fairjax.methods.groups import require_groups
+from fairjax.methods.margin_softmax import count_classes, embedding_predictor
 from fairjax.models.cosine_head import unit
 from fairjax.models.discriminator import IndependenceDiscriminator
 
@@ -110,8 +111,7 @@ def build(
     """
     if not attributes or label in attributes:
         raise ValueError("config.method.attributes must name one attribute or more, not the label.")
-    if adversary_weight < 0:
-        raise ValueError(f"config.method.adversary_weight={adversary_weight} must be 0 or more.")
+    check_range(adversary_weight >= 0, "adversary_weight", adversary_weight, "0 or more")
     classes = {name: len(require_groups(targets, name)) for name in attributes}
     classes[label] = count_classes(targets, label)
     model = BlockModel(backbone, classes, label)

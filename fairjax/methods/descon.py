@@ -22,14 +22,15 @@ from fairjax.losses.sample_pairs import (
     same_person,
     supervised_contrastive,
 )
-from fairjax.methods.cosine_margin import (
+from fairjax.methods.checks import check_range, check_word
+from fairjax.methods.groups import group_scalars, require_groups
+from fairjax.methods.margin_softmax import (
     Extended,
     Extension,
+    MarginSoftmax,
     MarginView,
-    count_classes,
     margin_method,
 )
-from fairjax.methods.groups import group_scalars, require_groups
 
 NEGATIVES = ("all", "within_group", "hard")
 
@@ -71,17 +72,13 @@ def build(
       ValueError: If the data has no such groups, or a setting is out of range.
     """
     groups = require_groups(targets, group)
-    if negatives not in NEGATIVES:
-        raise ValueError(
-            f"config.method.negatives={negatives!r} is not known; known: {', '.join(NEGATIVES)}."
-        )
-    for name, value, fits, rule in (
-        ("hard_count", hard_count, hard_count >= 1, "1 or more"),
-        ("weight", weight, weight >= 0, "0 or more"),
-        ("temperature", temperature, temperature > 0, "above 0"),
-    ):
-        if not fits:
-            raise ValueError(f"config.method.{name}={value} must be {rule}.")
+    check_word("negatives", negatives, NEGATIVES)
+    check_range(hard_count >= 1, "hard_count", hard_count, "1 or more")
+    check_range(weight >= 0, "weight", weight, "0 or more")
+    check_range(temperature > 0, "temperature", temperature, "above 0")
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
+    )
 
     def step(view: MarginView) -> Extended:
         who = view.batch[group]
@@ -106,14 +103,4 @@ def build(
             },
         )
 
-    return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=count_classes(targets, label),
-        margin=margin,
-        penalty=None,
-        head=head,
-        tta=tta,
-        extension=Extension(step),
-    )
+    return margin_method(softmax, extension=Extension(step))

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fairjax.core.types import Method, Target
 from fairjax.losses import masked_sum
+from fairjax.methods.checks import check_range, check_word
 from fairjax.methods.classify import (
     Objective,
     View,
@@ -69,14 +70,9 @@ def build(
       ValueError: If the data has no such groups, or a setting is unknown or out of range.
     """
     groups = require_groups(targets, group)
-    if criterion not in CRITERIA:
-        raise ValueError(
-            f"config.method.criterion={criterion!r} is not known; known: {', '.join(CRITERIA)}."
-        )
-    if weight < 0:
-        raise ValueError(f"config.method.weight={weight} must be 0 or more.")
-    if beta <= 0:
-        raise ValueError(f"config.method.beta={beta} must be above 0.")
+    check_word("criterion", criterion, CRITERIA)
+    check_range(weight >= 0, "weight", weight, "0 or more")
+    check_range(beta > 0, "beta", beta, "above 0")
     attribute = attribute_of_classes(tasks, task)
     within_class = criterion == "equalised_odds"
 

@@ -20,7 +20,12 @@ from fairjax.core.types import Batch, Method, Target
 from fairjax.heads import Head, HeadOutput
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.losses.fpr import AUTO_ALLOWANCE
-from fairjax.methods.cosine_margin import Scalars, count_classes, margin_method, ramp
+from fairjax.methods.margin_softmax import (
+    MarginSoftmax,
+    Scalars,
+    margin_method,
+    ramp,
+)
 
 
 def build(
@@ -59,16 +64,19 @@ def build(
       alpha: Strength of "paper", which does not print its value.
       alpha_mode: "constant" or "one_plus_target", for "paper": alpha (1 + target cosine).
       power: Exponent of the selected cosines in "paper".
-      ramp_epochs: Epochs over which the penalty grows from 0; see `cosine_margin.ramp`.
+      ramp_epochs: Epochs over which the penalty grows from 0; see `margin_softmax.ramp`.
       margin_ramp_epochs: Epochs over which the margin grows from 0.
       log_groups: An attribute whose groups' rates are logged, where the dataset has it; it never
         enters the loss; "" is none.
     """
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
+    )
     penalty = FprPenalty(
         variant=variant, gamma_u=gamma_u, alpha=alpha, alpha_mode=alpha_mode, power=power
     )
     groups = targets[log_groups].values if log_groups in targets else ()
-    classes = count_classes(targets, label)
+    classes = softmax.classes
     log_allowance(gamma_u, penalty.allowance(classes))
 
     def log(output: HeadOutput, batch: Batch) -> Scalars:
@@ -92,14 +100,8 @@ def build(
         return scalars
 
     return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=classes,
-        margin=margin,
+        softmax,
         penalty=penalty,
-        head=head,
-        tta=tta,
         log=log,
         extension=ramp(margin_epochs=margin_ramp_epochs, penalty_epochs=ramp_epochs),
     )

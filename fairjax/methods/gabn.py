@@ -12,6 +12,7 @@ passes through both, else through the activations alone. Class weights are const
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -20,11 +21,12 @@ import jax.numpy as jnp
 import optax
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, class_losses
+from fairjax.heads import Head, HeadOutput, class_losses
 from fairjax.losses import CosFace, Margin, cross_entropy, masked_sum
 from fairjax.losses.adversarial import reverse_gradient, uniform_cross_entropy
-from fairjax.methods.cosine_margin import MarginModel, count_classes, embedding_predictor
+from fairjax.methods.checks import check_range, check_word
 from fairjax.methods.groups import group_scalars, require_groups
+from fairjax.methods.margin_softmax import MarginModel, Scalars, count_classes, embedding_predictor
 from fairjax.models.attention_map import (
     OFFSETS,
     MapKind,
@@ -36,7 +38,7 @@ from fairjax.models.attention_map import (
     running_mean_maps,
     with_map,
 )
-from fairjax.models.cosine_head import unit
+from fairjax.models.cosine_head import Unit, unit
 from fairjax.models.discriminator import MapDiscriminator
 
 Adversary = Literal["reversal", "uniform", "to_reference"]
@@ -80,10 +82,10 @@ def build(
       layer: Map of the backbone that attention is read from: "stage_4", or an earlier one such as
         "stage_3" for twice the resolution.
       attention: Form of the map; see `attention_map`.
-      adversary: What the backbone wants of the discriminator: "reversal" maximises its
+      adversary: Aim of the backbone against the discriminator: "reversal" maximises its
         cross-entropy, "uniform" makes it equally unsure of all groups, "to_reference" makes it
         take every other group for the reference.
-      adversary_weight: Weight of that, 0 or more, once ramped up.
+      adversary_weight: Weight of the adversary's term in the loss, 0 or more, once ramped up.
       adversary_ramp_epochs: Epochs over which the weight grows from 0, linearly.
       discriminator_lr: Learning rate of the discriminator's own Adam.
       second_order: Whether the gradient passes through the map's own gradient.
@@ -101,172 +103,304 @@ def build(
         raise ValueError(
             f"config.method.reference={reference!r} is no {group}; it has: {', '.join(groups)}."
         )
-    ranges = (
-        ("adversary_weight", adversary_weight >= 0, "0 or more"),
-        ("adversary_ramp_epochs", adversary_ramp_epochs >= 0, "0 or more"),
-        ("erase_regions", erase_regions >= 0, "0 or more"),
-        ("erase_after_epochs", erase_after_epochs >= 0, "0 or more"),
-        (
-            "adversary",
-            adversary in ("reversal", "uniform", "to_reference"),
-            "reversal, uniform or to_reference",
-        ),
-        (
-            "attention",
-            attention in ("gradcam", "abs_grad", "grad_x_input"),
-            "gradcam, abs_grad or grad_x_input",
-        ),
-        ("erase_where", erase_where in ("input", "map"), "input or map"),
-    )
-    for name, fits, rule in ranges:
-        if not fits:
-            raise ValueError(f"config.method.{name} must be {rule}.")
-    anchor = groups.index(reference) if reference else 0
+    for name, value in (
+        ("adversary_weight", adversary_weight),
+        ("adversary_ramp_epochs", adversary_ramp_epochs),
+        ("erase_regions", erase_regions),
+        ("erase_after_epochs", erase_after_epochs),
+    ):
+        check_range(value >= 0, name, value, "0 or more")
+    check_word("adversary", adversary, ("reversal", "uniform", "to_reference"))
+    check_word("attention", attention, ("gradcam", "abs_grad", "grad_x_input"))
+    check_word("erase_where", erase_where, ("input", "map"))
     classes = count_classes(targets, label)
-    model = MarginModel(backbone, classes, head.rows(classes))
-    network = _Watched(model, layer)
-    discriminator = MapDiscriminator(len(groups))
+    gabn = _Gabn(
+        network=_Watched(MarginModel(backbone, classes, head.rows(classes)), layer),
+        preprocess=preprocess,
+        margin=margin,
+        head=head,
+        label=label,
+        group=group,
+        groups=groups,
+        attention=attention,
+        second_order=second_order,
+        adversary=_Adversary(
+            discriminator=MapDiscriminator(len(groups)),
+            kind=adversary,
+            weight=adversary_weight,
+            ramp_epochs=adversary_ramp_epochs,
+            anchor=groups.index(reference) if reference else 0,
+        ),
+        erasing=_Erasing(erase_regions, erase_weight, erase_after_epochs, erase_where),
+    )
+    predict = embedding_predictor(gabn.network.model, preprocess, tta, drop=("discriminator",))
+    return Method(
+        gabn.init,
+        gabn.loss,
+        predict,
+        gabn.pictures,
+        split={"head/kernel": head.partition},
+        own_optimizers={"discriminator": lambda schedule: optax.adam(discriminator_lr)},
+    )
 
-    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+
+class _Attended(NamedTuple):
+    """A forward pass in training, with where it looks.
+
+    Attributes:
+      embeddings: Embeddings of the batch.
+      kernel: Class weights.
+      moved: What the forward pass moves.
+      activations: Activations of the watched layer [batch, rows, columns, channels].
+      maps: Attention maps [batch, rows, columns].
+    """
+
+    embeddings: Unit
+    kernel: jax.Array
+    moved: PyTree
+    activations: jax.Array
+    maps: jax.Array
+
+
+@dataclass(frozen=True)
+class _Adversary:
+    """The discriminator that tells groups by their maps, and what the backbone wants of it.
+
+    Attributes:
+      discriminator: Module from maps to logits of the groups.
+      kind: What the backbone wants of the discriminator.
+      weight: Weight of that once ramped up.
+      ramp_epochs: Epochs over which the weight grows from 0.
+      anchor: Number of the reference group.
+    """
+
+    discriminator: MapDiscriminator
+    kind: Adversary
+    weight: float
+    ramp_epochs: float
+    anchor: int
+
+    def strength(self, epoch: jax.Array) -> jax.Array | float:
+        """Weight of the backbone's side at an epoch."""
+        ramp = jnp.clip(epoch / self.ramp_epochs, 0, 1) if self.ramp_epochs else 1.0
+        return self.weight * ramp
+
+    def losses(
+        self, weights: PyTree, maps: jax.Array, labels: jax.Array, epoch: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Both sides' loss of each row, and the discriminator's logits; see `confuse`."""
+        return confuse(
+            lambda weights, maps: self.discriminator.apply({"params": weights}, maps),
+            weights,
+            maps,
+            labels,
+            adversary=self.kind,
+            strength=self.strength(epoch),
+            anchor=self.anchor,
+        )
+
+
+class _Erasing(NamedTuple):
+    """Which regions are erased, and how much the loss on erased images weighs.
+
+    Attributes:
+      regions: Positions of the map that are erased; 0 turns erasing off.
+      weight: Weight of the loss on erased images.
+      after_epochs: Epochs before erasing starts.
+      where: Whether pixels of the image or activations of the layer are erased.
+    """
+
+    regions: int
+    weight: float
+    after_epochs: float
+    where: Literal["input", "map"]
+
+    def erase(self, images: jax.Array, attended: _Attended) -> tuple[jax.Array, jax.Array | None]:
+        """Images without the regions, or what is added to the layer's activations instead."""
+        if self.where == "input":
+            return erase_top(images, attended.maps, regions=self.regions), None
+        erased = erase_top(attended.activations, attended.maps, regions=self.regions)
+        return images, erased - attended.activations
+
+
+@dataclass(frozen=True)
+class _Gabn:
+    """Networks and settings of GABN-style training; its methods are the steps.
+
+    Attributes:
+      network: Backbone and class weights, whose maps are watched.
+      preprocess: Function from uint8 images to the backbone's input.
+      margin: Margin of the softmax.
+      head: How the class weights lie over devices, and are walked.
+      label: Attribute of the people.
+      group: Attribute of the groups.
+      groups: Names of the groups.
+      attention: Form of the map.
+      second_order: Whether the gradient passes through the map's own gradient.
+      adversary: Discriminator of the groups, and what is wanted of it.
+      erasing: Which regions are erased, and when.
+    """
+
+    network: "_Watched"
+    preprocess: Callable[[jax.Array], jax.Array]
+    margin: Margin
+    head: Head
+    label: str
+    group: str
+    groups: tuple[str, ...]
+    attention: MapKind
+    second_order: bool
+    adversary: _Adversary
+    erasing: _Erasing
+
+    def init(self, key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        """Parameters and state of the margin model, the discriminator and the mean maps."""
         model_key, map_key = jax.random.split(key)
-        images = preprocess(batch["image"])
-        variables = dict(model.init(model_key, images, train=False))
+        images = self.preprocess(batch["image"])
+        variables = dict(self.network.model.init(model_key, images, train=False))
         params = variables.pop("params")
-        activations = jax.eval_shape(network.train, params, variables, images, key)[2]
+        activations = jax.eval_shape(self.network.train, params, variables, images, key)[2]
         positions = activations.shape[1] * activations.shape[2]
-        if erase_regions >= positions:
+        if self.erasing.regions >= positions:
             raise ValueError(
-                f"config.method.erase_regions={erase_regions} must be below the {positions} "
-                f"positions of the map {layer!r}; lower it, or raise config.input.image_size."
+                f"config.method.erase_regions={self.erasing.regions} must be below the {positions} "
+                f"positions of the map {self.network.layer!r}; lower it, or raise "
+                "config.input.image_size."
             )
         blank = jnp.zeros(activations.shape[:3])
-        params = {**params, "discriminator": discriminator.init(map_key, blank)["params"]}
-        state = margin.init_state()
-        variables["maps"] = {"mean": jnp.zeros((len(groups), *blank.shape[1:]))}
+        discriminator = self.adversary.discriminator.init(map_key, blank)
+        params = {**params, "discriminator": discriminator["params"]}
+        state = self.margin.init_state()
+        variables["maps"] = {"mean": jnp.zeros((len(self.groups), *blank.shape[1:]))}
         return params, variables | ({"margin": state} if state else {})
 
     def loss(
-        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+        self, params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        people, mask, epoch = batch[label], batch["mask"], batch["epoch"]
-        members = mask & (batch[group] >= 0)
-        images = preprocess(batch["image"])
-        weights = without_discriminator(params)
-        variables = dict(model_state)
-        state, seen = variables.pop("margin", {}), variables.pop("maps")["mean"]
+        """Recognise people; make the groups' maps alike; recognise people without their regions."""
+        mask, images = batch["mask"], self.preprocess(batch["image"])
+        members = mask & (batch[self.group] >= 0)
+        weights, variables = without_discriminator(params), dict(model_state)
+        state, mean_maps = variables.pop("margin", {}), variables.pop("maps")["mean"]
         first_key, second_key, head_key = jax.random.split(key, 3)
 
-        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
-            output, moved, activations = network.train(
-                weights, variables, images, first_key, offset
-            )
-            return (*output, moved), activations
-
-        def target_cosine(output: Any) -> jax.Array:
-            embeddings, kernel, _ = output
-            own = jax.lax.stop_gradient(unit(kernel[jnp.clip(people, 0, classes - 1)]).direction)
-            return jnp.where(mask, (embeddings.direction * own).sum(axis=1), 0.0)
-
-        like = jax.eval_shape(network.train, weights, variables, images, first_key)[2]
-        output, activations, gradient = with_map(embed, target_cosine, like)
-        embeddings, kernel, moved = output
-        maps = attention_map(activations, gradient, kind=attention, second_order=second_order)
-
-        def identify(embeddings: Any, kernel: jax.Array, state: PyTree) -> Any:
-            return class_losses(
-                head,
-                kernel,
-                embeddings,
-                people,
-                mask,
-                state,
-                head_key,
-                margin=margin,
-                penalty=None,
-                classes=classes,
-            )
-
-        outcome = identify(embeddings, kernel, state)
-        state = outcome.state
-        inside = (people >= 0) & (people < classes)
-        total, count = masked_sum(jnp.where(inside, outcome.loss, jnp.nan), mask)
+        attended = self.attend(weights, variables, images, batch, first_key)
+        identified = self.identify(attended.embeddings, attended.kernel, state, batch, head_key)
+        state = identified.state
+        people = batch[self.label]
+        inside = (people >= 0) & (people < self.network.model.classes)
+        total, count = masked_sum(jnp.where(inside, identified.loss, jnp.nan), mask)
         value = total / jnp.maximum(count, 1.0)
 
-        ramp = jnp.clip(epoch / adversary_ramp_epochs, 0, 1) if adversary_ramp_epochs else 1.0
-        strength = adversary_weight * ramp
-        adversarial, logits = confuse(
-            lambda weights, maps: discriminator.apply({"params": weights}, maps),
-            params["discriminator"],
-            maps,
-            batch[group],
-            adversary=adversary,
-            strength=strength,
-            anchor=anchor,
+        adversarial, logits = self.adversary.losses(
+            params["discriminator"], attended.maps, batch[self.group], batch["epoch"]
         )
         adversarial_sum, known = masked_sum(jnp.where(members, adversarial, 0.0), members)
         value += adversarial_sum / jnp.maximum(known, 1.0)
 
         scalars = {
             "loss_identity": (total, count),
-            "target_cosine": masked_sum(outcome.target, mask),
-            "adversary_strength": (jnp.float32(strength), jnp.float32(1)),
-            "discriminator_accuracy": masked_sum(
-                (logits.argmax(axis=1) == batch[group]).astype(jnp.float32), members
-            ),
-            **group_scalars("map_entropy", entropy(maps), batch[group], mask, groups),
+            "target_cosine": masked_sum(identified.target, mask),
+            **self.map_scalars(attended.maps, logits, batch, members),
         }
-        distance, present = distance_to_reference(
-            maps, batch[group], mask, groups=len(groups), reference=anchor
-        )
-        scalars |= {
-            f"map_distance_{name}": (distance[i], present[i].astype(jnp.float32))
-            for i, name in enumerate(groups)
-            if i != anchor
-        }
-
-        if erase_regions and erase_weight:
+        moved = attended.moved
+        if self.erasing.regions and self.erasing.weight:
+            is_due = batch["epoch"] >= self.erasing.after_epochs
 
             def erased(moved: PyTree) -> tuple[jax.Array, PyTree]:
-                covered, offset = images, None
-                if erase_where == "input":
-                    covered = erase_top(images, maps, regions=erase_regions)
-                else:
-                    offset = erase_top(activations, maps, regions=erase_regions) - activations
-                (embeddings, kernel), moved, _ = network.train(
+                covered, offset = self.erasing.erase(images, attended)
+                (embeddings, kernel), moved, _ = self.network.train(
                     weights, moved, covered, second_key, offset
                 )
-                return masked_sum(identify(embeddings, kernel, state).loss, mask)[0], moved
+                losses = self.identify(embeddings, kernel, state, batch, head_key).loss
+                return masked_sum(losses, mask)[0], moved
 
             def untouched(moved: PyTree) -> tuple[jax.Array, PyTree]:
                 return jnp.float32(0), moved
 
-            erased_sum, moved = jax.lax.cond(epoch >= erase_after_epochs, erased, untouched, moved)
-            value += erase_weight * erased_sum / jnp.maximum(count, 1.0)
-            scalars["loss_erased"] = (erased_sum, count * (epoch >= erase_after_epochs))
+            erased_sum, moved = jax.lax.cond(is_due, erased, untouched, moved)
+            value += self.erasing.weight * erased_sum / jnp.maximum(count, 1.0)
+            scalars["loss_erased"] = (erased_sum, count * is_due)
         scalars["loss"] = (value * count, count)
-        seen = running_mean_maps(seen, maps, batch[group], mask)
-        moved = {**moved, "maps": {"mean": seen}} | ({"margin": state} if state else {})
+        mean_maps = running_mean_maps(mean_maps, attended.maps, batch[self.group], mask)
+        moved = {**moved, "maps": {"mean": mean_maps}} | ({"margin": state} if state else {})
         return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
-    def pictures(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
-        """Faces, where the network finds their likeliest person, and each group's mean map."""
-        seen = variables["maps"]["mean"]
-        maps = network.likeliest_maps(variables, preprocess(images), seen.shape, kind=attention)
-        grey = jnp.full((len(groups), *images.shape[1:]), 128, jnp.uint8)
+    def attend(
+        self, weights: PyTree, variables: PyTree, images: jax.Array, batch: Batch, key: jax.Array
+    ) -> _Attended:
+        """The forward pass, and the map of each image's cosine with its own person."""
+        people, mask = batch[self.label], batch["mask"]
+        last = self.network.model.classes - 1
+
+        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
+            output, moved, activations = self.network.train(weights, variables, images, key, offset)
+            return (*output, moved), activations
+
+        def target_cosine(output: Any) -> jax.Array:
+            embeddings, kernel, _ = output
+            own = jax.lax.stop_gradient(unit(kernel[jnp.clip(people, 0, last)]).direction)
+            return jnp.where(mask, (embeddings.direction * own).sum(axis=1), 0.0)
+
+        like = jax.eval_shape(self.network.train, weights, variables, images, key)[2]
+        output, activations, gradient = with_map(embed, target_cosine, like)
+        maps = attention_map(
+            activations, gradient, kind=self.attention, second_order=self.second_order
+        )
+        return _Attended(*output, activations, maps)
+
+    def identify(
+        self, embeddings: Unit, kernel: jax.Array, state: PyTree, batch: Batch, key: jax.Array
+    ) -> HeadOutput:
+        """The margin softmax of a batch."""
+        return class_losses(
+            self.head,
+            kernel,
+            embeddings,
+            batch[self.label],
+            batch["mask"],
+            state,
+            key,
+            margin=self.margin,
+            penalty=None,
+            classes=self.network.model.classes,
+        )
+
+    def map_scalars(
+        self, maps: jax.Array, logits: jax.Array, batch: Batch, members: jax.Array
+    ) -> Scalars:
+        """What is logged of the maps: how well groups are told by them, and how far they lie."""
+        group, anchor = batch[self.group], self.adversary.anchor
+        distance, present = distance_to_reference(
+            maps, group, batch["mask"], groups=len(self.groups), reference=anchor
+        )
+        right = (logits.argmax(axis=1) == group).astype(jnp.float32)
         return {
-            "face": images,
-            f"attention ({attention})": overlay(images, maps),
-            f"mean attention in training: {', '.join(groups)}": overlay(grey, seen),
+            "adversary_strength": (
+                jnp.float32(self.adversary.strength(batch["epoch"])),
+                jnp.float32(1),
+            ),
+            "discriminator_accuracy": masked_sum(right, members),
+            **group_scalars("map_entropy", entropy(maps), group, batch["mask"], self.groups),
+            **{
+                f"map_distance_{name}": (distance[i], present[i].astype(jnp.float32))
+                for i, name in enumerate(self.groups)
+                if i != anchor
+            },
         }
 
-    return Method(
-        init,
-        loss,
-        embedding_predictor(model, preprocess, tta, drop=("discriminator",)),
-        pictures,
-        split={"head/kernel": head.partition},
-        own_optimizers={"discriminator": lambda schedule: optax.adam(discriminator_lr)},
-    )
+    def pictures(self, variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
+        """Faces, where the network finds their likeliest person, and each group's mean map."""
+        mean_maps = variables["maps"]["mean"]
+        maps = self.network.likeliest_maps(
+            variables, self.preprocess(images), mean_maps.shape, kind=self.attention
+        )
+        grey = jnp.full((len(self.groups), *images.shape[1:]), 128, jnp.uint8)
+        return {
+            "face": images,
+            f"attention ({self.attention})": overlay(images, maps),
+            f"mean attention in training: {', '.join(self.groups)}": overlay(grey, mean_maps),
+        }
 
 
 class _Watched(NamedTuple):
@@ -294,8 +428,8 @@ class _Watched(NamedTuple):
           params: Parameters of the model.
           variables: What the forward pass moves.
           images: The backbone's input.
-          key: For dropout.
-          offset: What is added to the layer's activations; None is nothing.
+          key: Key of dropout.
+          offset: Numbers added to the layer's activations; None adds nothing.
 
         Raises:
           ValueError: If the backbone has no such map.
@@ -374,8 +508,8 @@ def confuse(
       weights: Parameters of the discriminator.
       maps: Attention maps [batch, rows, columns].
       labels: Group of each row; rows with a negative one are left out by the caller.
-      adversary: What the backbone wants of the discriminator.
-      strength: Weight of that.
+      adversary: Aim of the backbone: "reversal", "uniform" or "to_reference".
+      strength: Weight of the adversary's term.
       anchor: Number of the reference group.
     """
     truth = jnp.where(labels >= 0, labels, 0)

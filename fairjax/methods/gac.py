@@ -10,6 +10,7 @@ they part would fuse every layer.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
@@ -21,8 +22,9 @@ from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.heads import Head, class_losses
 from fairjax.losses import ArcFace, Margin, cross_entropy, masked_sum
 from fairjax.losses.group_adaptive import attention_loss, mask_distance, spread_gap
-from fairjax.methods.cosine_margin import count_classes
+from fairjax.methods.checks import check_range, check_word
 from fairjax.methods.groups import require_groups
+from fairjax.methods.margin_softmax import Scalars, count_classes
 from fairjax.models.cosine_head import CosineHead, unit
 from fairjax.models.gac import GacNet
 
@@ -106,53 +108,86 @@ def build(
     groups = require_groups(targets, group)
     if not isinstance(backbone, GacNet):
         raise ValueError("config.method.name='gac' needs config.backbone.name='gac'.")
-    for name, value, known in (
-        ("group_from", group_from, ("label", "classifier")),
-        ("fusion", fusion, ("off", "resync", "permanent")),
-        ("tta", tta, ("sum", "none")),
-    ):
-        if value not in known:
-            raise ValueError(
-                f"config.method.{name}={value!r} is not known; known: {', '.join(known)}."
-            )
-    if first_check < 1 or check_every < 1:
-        raise ValueError("config.method.first_check and check_every must be 1 or more.")
-    if not -1 <= tau <= 1:
-        raise ValueError(f"config.method.tau={tau} must be in [-1, 1].")
+    check_word("group_from", group_from, ("label", "classifier"))
+    check_word("fusion", fusion, ("off", "resync", "permanent"))
+    check_word("tta", tta, ("sum", "none"))
+    check_range(first_check >= 1, "first_check", first_check, "1 or more")
+    check_range(check_every >= 1, "check_every", check_every, "1 or more")
+    check_range(-1 <= tau <= 1, "tau", tau, "in [-1, 1]")
     classes = count_classes(targets, label)
     classifier = None
     if group_from == "classifier":
         classifier = GacNet(depth=18, width=16, dim=len(groups), dropout=0.0)
     net = backbone.clone(groups=len(groups))
-    model = AdaptiveModel(net, classes, head.rows(classes), classifier)
+    gac = _Gac(
+        model=AdaptiveModel(net, classes, head.rows(classes), classifier),
+        preprocess=preprocess,
+        margin=margin,
+        head=head,
+        label=label,
+        group=group,
+        groups=len(groups),
+        attention_weight=attention_weight,
+        spread_weight=spread_weight,
+        adds_mirror=tta == "sum",
+    )
+    fuse = _Fusion(tau, first_check, check_every, is_permanent=fusion == "permanent")
+    return Method(
+        gac.init,
+        gac.loss,
+        gac.predict,
+        split={"head/kernel": head.partition},
+        after_epoch=None if fusion == "off" else fuse.after_epoch,
+    )
 
-    def known_group(batch: Batch) -> jax.Array:
-        return jnp.maximum(batch[group], 0)
 
-    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
-        images = preprocess(batch["image"])
+@dataclass(frozen=True)
+class _Gac:
+    """Network and settings of GAC training; its methods are the steps.
+
+    Attributes:
+      model: Adaptive network, class weights and the classifier of groups.
+      preprocess: Function from uint8 images to the network's input.
+      margin: Margin of the softmax.
+      head: How the class weights lie over devices, and are walked.
+      label: Attribute of the people.
+      group: Attribute of the groups.
+      groups: Number of groups.
+      attention_weight: Weight of the loss that keeps the groups' attention apart.
+      spread_weight: Weight of the gap between the groups' spread within people.
+      adds_mirror: Whether a face's embedding has its mirror image's added.
+    """
+
+    model: AdaptiveModel
+    preprocess: Callable[[jax.Array], jax.Array]
+    margin: Margin
+    head: Head
+    label: str
+    group: str
+    groups: int
+    attention_weight: float
+    spread_weight: float
+    adds_mirror: bool
+
+    def init(self, key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        """Parameters and state of the networks."""
+        images = self.preprocess(batch["image"])
         blank = jnp.zeros(len(images), jnp.int32)
-        variables = dict(model.init(key, images, blank, train=False))
+        variables = dict(self.model.init(key, images, blank, train=False))
         variables.pop("intermediates", None)
-        state = margin.init_state()
+        state = self.margin.init_state()
         return variables.pop("params"), variables | ({"margin": state} if state else {})
 
-    def group_of(variables: PyTree, images: jax.Array, batch: Batch) -> jax.Array:
-        """Each image's group: its label's, or what the classifier takes it for."""
-        if classifier is None:
-            return known_group(batch)
-        logits: Any = model.apply(variables, images, train=False, method="group_logits")
-        return jax.lax.stop_gradient(jnp.argmax(logits, axis=1))
-
     def loss(
-        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+        self, params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        people, mask = batch[label], batch["mask"]
-        images, variables = preprocess(batch["image"]), dict(model_state)
+        """Recognise people, keep the groups' attention apart, and tell groups where asked to."""
+        people, mask = batch[self.label], batch["mask"]
+        images, variables = self.preprocess(batch["image"]), dict(model_state)
         state = variables.pop("margin", {})
-        who = group_of({"params": params, **variables}, images, batch)
+        who = self.group_of({"params": params, **variables}, images, batch)
         who = jnp.where(mask, who, 0)  # what padding is taken for changes no batch statistic
-        (embeddings, kernel, features, logits), moved = model.apply(
+        (embeddings, kernel, features, logits), moved = self.model.apply(
             {"params": params, **variables},
             images,
             who,
@@ -162,29 +197,28 @@ def build(
         )
         moved = dict(moved)
         sown = flatten_dict(moved.pop("intermediates"))
-        gains = [value[0] for path, value in sown.items() if path[-1] == "attention"]
         output = class_losses(
-            head,
+            self.head,
             kernel,
             embeddings,
             people,
             mask,
             state,
             key,
-            margin=margin,
+            margin=self.margin,
             penalty=None,
-            classes=classes,
+            classes=self.model.classes,
         )
         if state:
             moved["margin"] = output.state
         total, count = masked_sum(output.loss, mask)
         value, one = total / jnp.maximum(count, 1.0), jnp.float32(1)
-        alike = attention_loss(gains)
+        alike = attention_loss([v[0] for path, v in sown.items() if path[-1] == "attention"])
         gap = spread_gap(
-            features.astype(jnp.float32), people, batch[group], mask, groups=len(groups)
+            features.astype(jnp.float32), people, batch[self.group], mask, groups=self.groups
         )
         some = (count > 0).astype(jnp.float32)  # a batch without a row teaches nothing
-        value += some * (attention_weight * alike + spread_weight * gap)
+        value += some * (self.attention_weight * alike + self.spread_weight * gap)
         scalars = {
             "loss_identity": (total, count),
             "target_cosine": masked_sum(output.target, mask),
@@ -193,20 +227,71 @@ def build(
             **mask_scalars(params, model_state),
         }
         if logits is not None:
-            members = mask & (batch[group] >= 0)
-            values = cross_entropy(logits, known_group(batch), label_smoothing=0.0)
-            wrong, labelled = masked_sum(values, members)
+            classified = self.classifier_scalars(logits, batch)
+            wrong, labelled = classified["loss_group"]
             value += wrong / jnp.maximum(labelled, 1.0)
-            right = (logits.argmax(axis=1) == batch[group]).astype(jnp.float32)
-            scalars |= {
-                "loss_group": (wrong, labelled),
-                "group_accuracy": masked_sum(right, members),
-            }
+            scalars |= classified
         scalars["loss"] = (value * count, count)
         return value, Aux(moved, jax.lax.stop_gradient(scalars))
 
-    def after_epoch(params: PyTree, model_state: PyTree, epoch: jax.Array) -> tuple[PyTree, PyTree]:
-        due = (epoch >= first_check) & ((epoch - first_check) % check_every == 0)
+    def classifier_scalars(self, logits: jax.Array, batch: Batch) -> Scalars:
+        """Loss and accuracy of the classifier of groups, as sums and counts."""
+        members = batch["mask"] & (batch[self.group] >= 0)
+        losses = cross_entropy(logits, self.labelled_group(batch), label_smoothing=0.0)
+        right = (logits.argmax(axis=1) == batch[self.group]).astype(jnp.float32)
+        return {
+            "loss_group": masked_sum(losses, members),
+            "group_accuracy": masked_sum(right, members),
+        }
+
+    def labelled_group(self, batch: Batch) -> jax.Array:
+        """The group of each image by its label; the first where there is none."""
+        return jnp.maximum(batch[self.group], 0)
+
+    def group_of(self, variables: PyTree, images: jax.Array, batch: Batch) -> jax.Array:
+        """The group of each image: its label's, or what the classifier takes it for."""
+        if self.model.classifier is None:
+            return self.labelled_group(batch)
+        logits: Any = self.model.apply(variables, images, train=False, method="group_logits")
+        return jax.lax.stop_gradient(jnp.argmax(logits, axis=1))
+
+    def predict(self, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+        """Unit embeddings."""
+        images = self.preprocess(batch["image"])
+        variables = {name: tree for name, tree in variables.items() if name != "margin"}
+        who = self.group_of(variables, images, batch)
+
+        def embed(images: jax.Array) -> Any:
+            return self.model.apply(variables, images, who, train=False, method="embed")
+
+        embedding = embed(images)
+        if self.adds_mirror:
+            embedding = embedding + embed(images[:, :, ::-1])
+        return {"embedding": unit(embedding).direction}
+
+
+@dataclass(frozen=True)
+class _Fusion:
+    """When layers whose masks are alike are fused.
+
+    Attributes:
+      tau: Masks are alike where minus their mean cosine is at most this.
+      first_check: Epochs before the first check.
+      check_every: Epochs between checks.
+      is_permanent: Whether one mask is used for all groups from then on.
+    """
+
+    tau: float
+    first_check: int
+    check_every: int
+    is_permanent: bool
+
+    def after_epoch(
+        self, params: PyTree, model_state: PyTree, epoch: jax.Array
+    ) -> tuple[PyTree, PyTree]:
+        """Parameters and state with masks that are alike set to their mean."""
+        since = epoch - self.first_check
+        due = (epoch >= self.first_check) & (since % self.check_every == 0)
         flat = flatten_dict(params)
         shared = flatten_dict(model_state["fusion"])
         for path, masks in flat.items():
@@ -214,36 +299,15 @@ def build(
                 continue
             mark = (*path[:-1], "shared")
             # Once fused, one mask is trained and the others are stale: no mean with them.
-            alike = due & ~shared[mark] & (mask_distance(masks) <= tau)
+            alike = due & ~shared[mark] & (mask_distance(masks) <= self.tau)
             mean = jnp.broadcast_to(masks.mean(axis=0, keepdims=True), masks.shape)
             flat[path] = jnp.where(alike, mean, masks)
-            if fusion == "permanent":
+            if self.is_permanent:
                 shared[mark] = shared[mark] | alike
         return unflatten_dict(flat), {**model_state, "fusion": unflatten_dict(shared)}
 
-    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
-        images = preprocess(batch["image"])
-        variables = {name: tree for name, tree in variables.items() if name != "margin"}
-        who = group_of(variables, images, batch)
 
-        def embed(images: jax.Array) -> Any:
-            return model.apply(variables, images, who, train=False, method="embed")
-
-        embedding = embed(images)
-        if tta == "sum":
-            embedding = embedding + embed(images[:, :, ::-1])
-        return {"embedding": unit(embedding).direction}
-
-    return Method(
-        init,
-        loss,
-        predict,
-        split={"head/kernel": head.partition},
-        after_epoch=None if fusion == "off" else after_epoch,
-    )
-
-
-def mask_scalars(params: PyTree, model_state: PyTree) -> dict[str, tuple[jax.Array, jax.Array]]:
+def mask_scalars(params: PyTree, model_state: PyTree) -> Scalars:
     """Mean cosine between the groups' masks over layers, and the share of fused layers."""
     flat, shared = flatten_dict(params), flatten_dict(model_state["fusion"])
     distances = [mask_distance(masks) for path, masks in flat.items() if path[-1] == "masks"]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from fairjax.core.types import Method, Target
 from fairjax.losses.group_gaps import gap_between_groups
+from fairjax.methods.checks import check_range, check_word
 from fairjax.methods.classify import (
     Objective,
     View,
@@ -65,12 +66,8 @@ def build(
       ValueError: If the data has no such groups, or task or criterion is unknown.
     """
     groups = require_groups(targets, group)
-    if criterion not in CRITERIA:
-        raise ValueError(
-            f"config.method.criterion={criterion!r} is not known; known: {', '.join(CRITERIA)}."
-        )
-    if weight < 0:
-        raise ValueError(f"config.method.weight={weight} must be 0 or more.")
+    check_word("criterion", criterion, CRITERIA)
+    check_range(weight >= 0, "weight", weight, "0 or more")
     attribute = attribute_of_classes(tasks, task)
 
     def loss(view: View) -> tuple[jax.Array, dict, dict]:

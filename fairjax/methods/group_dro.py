@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from fairjax.core.types import Method, Target
 from fairjax.losses.group_gaps import group_means, robust_weights
+from fairjax.methods.checks import check_range
 from fairjax.methods.classify import Objective, View, attribute_method, model_and_tasks
 from fairjax.methods.groups import require_groups
 
@@ -51,8 +52,7 @@ def build(
       ValueError: If the data has no such groups, or `step` is not above 0.
     """
     groups = require_groups(targets, group)
-    if step <= 0:
-        raise ValueError(f"config.method.step={step} must be above 0, such as 0.01.")
+    check_range(step > 0, "step", step, "above 0, such as 0.01")
 
     def start(key: jax.Array, features: jax.Array) -> tuple[dict, dict]:
         del key, features

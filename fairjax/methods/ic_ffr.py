@@ -20,11 +20,12 @@ from fairjax.core.types import Method, Target
 from fairjax.heads import Head, class_losses
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.losses.sample_pairs import instance_tpr_penalty, same_person
-from fairjax.methods.cosine_margin import (
+from fairjax.methods.checks import check_range
+from fairjax.methods.margin_softmax import (
     Extended,
     Extension,
+    MarginSoftmax,
     MarginView,
-    count_classes,
     margin_method,
 )
 
@@ -63,12 +64,13 @@ def build(
     Raises:
       ValueError: If a setting is out of range, or the data has no people.
     """
-    for name, value in (("fpr_weight", fpr_weight), ("tpr_weight", tpr_weight)):
-        if value < 0:
-            raise ValueError(f"config.method.{name}={value} must be 0 or more.")
-    if not 0 < tpr_at_fpr < 1:
-        raise ValueError(f"config.method.tpr_at_fpr={tpr_at_fpr} must be in (0, 1), such as 1e-5.")
-    classes = count_classes(targets, label)
+    check_range(fpr_weight >= 0, "fpr_weight", fpr_weight, "0 or more")
+    check_range(tpr_weight >= 0, "tpr_weight", tpr_weight, "0 or more")
+    check_range(0 < tpr_at_fpr < 1, "tpr_at_fpr", tpr_at_fpr, "in (0, 1), such as 1e-5")
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
+    )
+    classes = softmax.classes
     penalty = FprPenalty(
         variant="tface", gamma_u=gamma_u, alpha=1.0, alpha_mode="constant", power=2.0
     )
@@ -111,14 +113,4 @@ def build(
             },
         )
 
-    return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=classes,
-        margin=margin,
-        penalty=penalty,
-        head=head,
-        tta=tta,
-        extension=Extension(step),
-    )
+    return margin_method(softmax, penalty=penalty, extension=Extension(step))

@@ -22,11 +22,12 @@ from fairjax.heads import Head
 from fairjax.losses import ArcFace, FprPenalty, Margin
 from fairjax.losses.invariant import invariance_penalty, learn_partition
 from fairjax.losses.margin import split_target
-from fairjax.methods.cosine_margin import (
+from fairjax.methods.checks import check_range, check_word
+from fairjax.methods.margin_softmax import (
     Extended,
     Extension,
+    MarginSoftmax,
     MarginView,
-    count_classes,
     margin_method,
 )
 from fairjax.models.cosine_head import unit
@@ -84,25 +85,21 @@ def build(
     Raises:
       ValueError: If the data has no people to tell apart, or a setting is out of range.
     """
-    classes = count_classes(targets, label)
     epochs = tuple(partition_epochs)
-    ranges = (
-        ("penalty", penalty in ("tface", "paper", "none"), "tface, paper or none"),
-        ("environments", environments >= 2, "2 or more"),
-        (
-            "partition_epochs",
-            bool(epochs) and epochs == tuple(sorted(set(epochs))) and epochs[0] >= 1,
-            "one epoch or more, rising, from 1 on",
-        ),
-        ("weight", weight >= 0, "0 or more"),
-        ("growth", growth > 0, "above 0"),
-        ("learning_epochs", learning_epochs >= 1, "1 or more"),
-        ("learning_batch", learning_batch >= 2, "2 or more"),
-        ("temperature", temperature > 0, "above 0"),
+    rising = bool(epochs) and epochs == tuple(sorted(set(epochs))) and epochs[0] >= 1
+    check_word("penalty", penalty, ("tface", "paper", "none"))
+    check_range(environments >= 2, "environments", environments, "2 or more")
+    check_range(rising, "partition_epochs", epochs, "one epoch or more, rising, from 1 on")
+    check_range(weight >= 0, "weight", weight, "0 or more")
+    check_range(growth > 0, "growth", growth, "above 0")
+    check_range(learning_epochs >= 1, "learning_epochs", learning_epochs, "1 or more")
+    check_range(learning_batch >= 2, "learning_batch", learning_batch, "2 or more")
+    check_range(temperature > 0, "temperature", temperature, "above 0")
+    # The invariance penalty reads the logits of all classes, so the head is complete.
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=Head(), tta=tta
     )
-    for name, fits, rule in ranges:
-        if not fits:
-            raise ValueError(f"config.method.{name} must be {rule}.")
+    classes = softmax.classes
     fpr = None
     if penalty != "none":
         fpr = FprPenalty(
@@ -118,24 +115,19 @@ def build(
         }
 
     def step(view: MarginView) -> Extended:
-        logits = _logits(view, margin)
-        mask, partition = view.batch["mask"], view.state
-        by_partition = jax.vmap(lambda soft: invariance_penalty(logits, view.labels, soft, mask))(
-            partition["soft"]
-        )
-        learned = partition["learned"]
-        uneven = (learned * by_partition).sum() / jnp.maximum(learned.sum(), 1.0)
+        uneven, learned = _unevenness(view, _logits(view, margin))
         strength = weight * growth ** (view.batch["epoch"] - growth_from) * penalty_factor
-        scalars = {
-            "invariance": (uneven, jnp.minimum(learned.sum(), 1.0)),
-            "invariance_weight": (strength, jnp.float32(1)),
-        }
         return Extended(
-            loss=strength * uneven, scalars=scalars, state=_collected(partition, view, classes)
+            loss=strength * uneven,
+            scalars={
+                "invariance": (uneven, jnp.minimum(learned, 1.0)),
+                "invariance_weight": (strength, jnp.float32(1)),
+            },
+            state=_collected(view, classes),
         )
 
     def after_epoch(kernel: jax.Array, partition: PyTree, epoch: jax.Array) -> PyTree:
-        due = epoch == jnp.array(epochs)
+        del kernel
         counts = partition["counts"]
         mean = partition["sums"] / jnp.maximum(counts, 1.0)[:, :, None]
         first, second = (unit(half).direction for half in mean)
@@ -155,25 +147,9 @@ def build(
                 balance_weight=balance_weight,
             )
 
-        made = jax.lax.cond(due.any(), learn, lambda: partition["soft"][0])
-        return {
-            "sums": jnp.zeros_like(partition["sums"]),
-            "counts": jnp.zeros_like(counts),
-            "soft": jnp.where(due[:, None, None], made[None], partition["soft"]),
-            "learned": jnp.maximum(partition["learned"], due.astype(jnp.float32)),
-        }
+        return _learned(partition, epoch == jnp.array(epochs), learn)
 
-    return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=classes,
-        margin=margin,
-        penalty=fpr,
-        head=Head(),  # the penalty reads the logits of all classes
-        tta=tta,
-        extension=Extension(step, start, after_epoch),
-    )
+    return margin_method(softmax, penalty=fpr, extension=Extension(step, start, after_epoch))
 
 
 def _logits(view: MarginView, margin: Margin) -> jax.Array:
@@ -188,9 +164,29 @@ def _logits(view: MarginView, margin: Margin) -> jax.Array:
     return margin.scale * jnp.where(is_own, own[:, None], rest)
 
 
-def _collected(partition: PyTree, view: MarginView, classes: int) -> PyTree:
-    """The partition's state with the embeddings of a step added to their people's two sums."""
-    mask = view.batch["mask"]
+def _unevenness(view: MarginView, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean invariance penalty over the partitions learned so far, and how many these are."""
+    mask, learned = view.batch["mask"], view.state["learned"]
+    by_partition = jax.vmap(lambda soft: invariance_penalty(logits, view.labels, soft, mask))(
+        view.state["soft"]
+    )
+    return (learned * by_partition).sum() / jnp.maximum(learned.sum(), 1.0), learned.sum()
+
+
+def _learned(partition: PyTree, due: jax.Array, learn: Callable[[], jax.Array]) -> PyTree:
+    """The partitions' state after an epoch: a new partition where one is due, and no sums."""
+    soft = jax.lax.cond(due.any(), learn, lambda: partition["soft"][0])
+    return {
+        "sums": jnp.zeros_like(partition["sums"]),
+        "counts": jnp.zeros_like(partition["counts"]),
+        "soft": jnp.where(due[:, None, None], soft[None], partition["soft"]),
+        "learned": jnp.maximum(partition["learned"], due.astype(jnp.float32)),
+    }
+
+
+def _collected(view: MarginView, classes: int) -> PyTree:
+    """The partitions' state with the embeddings of a step added to their people's two sums."""
+    mask, partition = view.batch["mask"], view.state
     slot, who = jnp.arange(len(mask)) % 2, jnp.clip(view.labels, 0, classes - 1)
     counted = jnp.where(mask, 1.0, 0.0)
     seen = jax.lax.stop_gradient(view.embeddings.direction) * counted[:, None]

@@ -17,11 +17,12 @@ import jax.numpy as jnp
 from fairjax.core.types import Method, PyTree, Target
 from fairjax.heads import Head
 from fairjax.losses import ArcFace, Margin, masked_sum
-from fairjax.methods.cosine_margin import (
+from fairjax.methods.checks import check_range
+from fairjax.methods.margin_softmax import (
     Extended,
     Extension,
+    MarginSoftmax,
     MarginView,
-    count_classes,
     margin_method,
     one_margin,
 )
@@ -56,11 +57,12 @@ def build(
       ValueError: If a setting is out of range, or the data has no people.
     """
     base = one_margin(margin)
-    if gamma <= 0:
-        raise ValueError(f"config.method.gamma={gamma} must be above 0.")
-    if not 0 <= favoured_factor <= 1:
-        raise ValueError(f"config.method.favoured_factor={favoured_factor} must be in [0, 1].")
-    classes = count_classes(targets, label)
+    check_range(gamma > 0, "gamma", gamma, "above 0")
+    check_range(0 <= favoured_factor <= 1, "favoured_factor", favoured_factor, "in [0, 1]")
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
+    )
+    classes = softmax.classes
 
     def start(key: jax.Array, dim: int) -> tuple[PyTree, PyTree]:
         del key, dim
@@ -98,17 +100,7 @@ def build(
         zeros = jnp.zeros_like(coefficient)
         return {"recognised": zeros, "images": zeros, "coefficient": coefficient}
 
-    return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=classes,
-        margin=margin,
-        penalty=None,
-        head=head,
-        tta=tta,
-        extension=Extension(step, start, after_epoch),
-    )
+    return margin_method(softmax, extension=Extension(step, start, after_epoch))
 
 
 def coefficients(

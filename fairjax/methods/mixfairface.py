@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.heads import Head, class_losses
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
-from fairjax.methods.cosine_margin import MarginModel, count_classes, embedding_predictor
+from fairjax.methods.margin_softmax import MarginModel, count_classes, embedding_predictor
 from fairjax.models.cosine_head import Unit, unit
 from fairjax.models.iresnet import IResNet
 

@@ -18,7 +18,8 @@ import optax
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum
 from fairjax.losses.likelihood import fused, genuine_pairs_loss
-from fairjax.methods.cosine_margin import count_classes
+from fairjax.methods.checks import check_word
+from fairjax.methods.margin_softmax import count_classes
 from fairjax.models.cosine_head import unit
 from fairjax.models.uncertainty import UncertaintyHead
 
@@ -49,8 +50,7 @@ def build(
         no such map.
     """
     count_classes(targets, label)
-    if tta not in ("none", "fuse"):
-        raise ValueError(f"config.method.tta={tta!r} is not known; known: none, fuse.")
+    check_word("tta", tta, ("none", "fuse"))
 
     def look(params: PyTree, variables: PyTree, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Unit embeddings and the activations of `layer`, both constant."""

@@ -18,15 +18,16 @@ import jax.numpy as jnp
 from fairjax.core.types import Method, PyTree, Target
 from fairjax.heads import Head
 from fairjax.losses import CosFace, Margin
-from fairjax.methods.cosine_margin import (
+from fairjax.methods.checks import check_range
+from fairjax.methods.groups import require_groups
+from fairjax.methods.margin_softmax import (
     Extended,
     Extension,
+    MarginSoftmax,
     MarginView,
-    count_classes,
     margin_method,
     one_margin,
 )
-from fairjax.methods.groups import require_groups
 from fairjax.models.group_scatter import biases, without_counts
 from fairjax.models.margin_policy import greedy, make_states, read_policy
 
@@ -85,9 +86,11 @@ def build(
         step=step,
         edges=edges,
     )
-    if every_epochs < 1:
-        raise ValueError(f"config.method.every_epochs={every_epochs} must be 1 or more.")
-    groups, classes = states.groups, count_classes(targets, label)
+    check_range(every_epochs >= 1, "every_epochs", every_epochs, "1 or more")
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
+    )
+    groups, classes = states.groups, softmax.classes
     table = read_policy(policy, states) if policy else None
 
     def start(key: jax.Array, dim: int) -> tuple[PyTree, PyTree]:
@@ -127,13 +130,5 @@ def build(
         return {**without_counts(state), "margins": margins}
 
     return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=classes,
-        margin=margin,
-        penalty=None,
-        head=head,
-        tta=tta,
-        extension=Extension(train_step, start, after_epoch if policy else None),
+        softmax, extension=Extension(train_step, start, after_epoch if policy else None)
     )

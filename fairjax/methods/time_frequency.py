@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import Spaces, masked_sum, time_frequency
 from fairjax.losses.contrastive import TimeFrequency
+from fairjax.methods.checks import check_word
 from fairjax.methods.two_views import averaged, columns, two_views, watched
 from fairjax.models.tfc import TFC, perturbed
 
@@ -118,14 +119,8 @@ def build(
     del targets
     if not isinstance(backbone, TFC):
         raise ValueError("time_frequency needs config.backbone.name='tfc'.")
-    for name, value, known in (
-        ("objective", objective, ("code", "paper")),
-        ("frequency_view", frequency_view, ("perturb", "second")),
-    ):
-        if value not in known:
-            raise ValueError(
-                f"config.method.{name}={value!r} is not known; known: {', '.join(known)}."
-            )
+    check_word("objective", objective, ("code", "paper"))
+    check_word("frequency_view", frequency_view, ("perturb", "second"))
     model = TwoViews(backbone, share, strength, frequency_view, joint_norm)
 
     def parts(first: Spaces, second: Spaces, mask: jax.Array) -> tuple[TimeFrequency, jax.Array]:

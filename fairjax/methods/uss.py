@@ -18,11 +18,12 @@ from fairjax.core.types import Method, PyTree, Target
 from fairjax.heads import Head
 from fairjax.losses import CosFace, Margin, masked_sum
 from fairjax.losses.sample_pairs import one_pair_a_person, same_person, unified_threshold_loss
-from fairjax.methods.cosine_margin import (
+from fairjax.methods.checks import check_range, check_word
+from fairjax.methods.margin_softmax import (
     Extended,
     Extension,
+    MarginSoftmax,
     MarginView,
-    count_classes,
     margin_method,
 )
 from fairjax.models.cosine_head import unit
@@ -66,19 +67,15 @@ def build(
     Raises:
       ValueError: If a setting is out of range, or the data has no people.
     """
-    if partners not in PARTNERS:
-        raise ValueError(
-            f"config.method.partners={partners!r} is not known; known: {', '.join(PARTNERS)}."
-        )
-    for name, value, fits, rule in (
-        ("weight", weight, weight >= 0, "0 or more"),
-        ("pair_scale", pair_scale, pair_scale > 0, "above 0"),
-        ("pair_margin", pair_margin, 0 <= pair_margin <= 2, "in [0, 2]"),
-        ("start_epochs", start_epochs, start_epochs >= 0, "0 or more"),
-    ):
-        if not fits:
-            raise ValueError(f"config.method.{name}={value} must be {rule}.")
-    classes = count_classes(targets, label)
+    check_word("partners", partners, PARTNERS)
+    check_range(weight >= 0, "weight", weight, "0 or more")
+    check_range(pair_scale > 0, "pair_scale", pair_scale, "above 0")
+    check_range(0 <= pair_margin <= 2, "pair_margin", pair_margin, "in [0, 2]")
+    check_range(start_epochs >= 0, "start_epochs", start_epochs, "0 or more")
+    softmax = MarginSoftmax(
+        backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
+    )
+    classes = softmax.classes
 
     def start(key: jax.Array, dim: int) -> tuple[PyTree, PyTree]:
         del key
@@ -135,17 +132,7 @@ def build(
         )
         return total / jnp.maximum(count, 1.0), count > 0
 
-    return margin_method(
-        backbone,
-        preprocess=preprocess,
-        label=label,
-        classes=classes,
-        margin=margin,
-        penalty=None,
-        head=head,
-        tta=tta,
-        extension=Extension(step, start),
-    )
+    return margin_method(softmax, extension=Extension(step, start))
 
 
 def remembered(state: Mapping[str, jax.Array], view: MarginView) -> dict[str, jax.Array]:

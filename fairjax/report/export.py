@@ -106,8 +106,10 @@ def _picture(one: svg.Drawn, kind: str, corner: str) -> bytes:
     with matplotlib.rc_context(svg.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         one.figure.patch.set(visible=True, facecolor=svg.PAPER)
-        one.figure.text(0.99, 0.99, corner, ha="right", va="top", fontsize=5, color="#444444")
+        style = {"ha": "right", "va": "top", "fontsize": 5, "color": "#444444"}
+        note = one.figure.text(0.99, 0.99, corner, **style)
         one.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+        note.remove()  # the next format is drawn from the same figure
     return buffer.getvalue()
 
 

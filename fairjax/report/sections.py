@@ -9,7 +9,7 @@ from markupsafe import Markup
 from fairjax.core.results import Measure, Results, Table
 from fairjax.report.accounts import Listing, listing
 from fairjax.report.conditions import is_generated
-from fairjax.report.drawing import plots
+from fairjax.report.drawing.lines import Line, curves
 from fairjax.report.gaps import gap_tables, without_empty_columns
 from fairjax.report.verification.plots import ThresholdAxis
 from fairjax.report.wording import (
@@ -107,8 +107,8 @@ def curve_section(rows: Sequence[Mapping[str, Any]]) -> Section:
     names = sorted(lines, key=lambda name: (name != "loss", metric_of(name) is None))
     figures: list[Figure] = []
     for name in names[:MOST_CURVES]:
-        drawn = [plots.Line(phase, *_thinned(points)) for phase, points in lines[name].items()]
-        svg = plots.curves(
+        drawn = [Line(phase, *_thinned(points)) for phase, points in lines[name].items()]
+        svg = curves(
             f"curve-{len(figures)}", f"{describe(name)} over the run", drawn, x_axis="step"
         )
         note = " and ".join(line.name for line in drawn if line.name)

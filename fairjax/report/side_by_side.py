@@ -13,6 +13,7 @@ from fairjax.report.page import render
 from fairjax.report.quantities import Quantity
 from fairjax.report.sections import Figure, Section
 from fairjax.report.summary import Summary, summarise
+from fairjax.report.verification import covariates
 from fairjax.report.wording import describe, group_name, is_difference, number, span
 
 _MOST_ROWS = 400
@@ -46,7 +47,7 @@ def write_side_by_side(
         ),
         summary=Summary(answer, "Two reports side by side", [_caution(results)]),
         sections=[
-            _verdicts(summaries, names),
+            _verdicts(results, summaries, names),
             _figures(summaries, names),
             _numbers(results, names),
             Section("differences", "Settings that differ", tables=list(differences)),
@@ -85,13 +86,16 @@ def _origin(results: Results) -> str:
     return "; ".join(parts) or "not stated"
 
 
-def _verdicts(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Section:
+def _verdicts(
+    results: tuple[Results, Results], summaries: tuple[Summary, Summary], names: tuple[str, str]
+) -> Section:
     rows = [
         ["verdict", *(s.headline or "none" for s in summaries)],
         *[
             [heading, *(_sentence(s, heading) for s in summaries)]
             for heading in dict.fromkeys(q.heading for s in summaries for q in s.compared)
         ],
+        ["covariates held", *(" ".join(covariates.sentences(r)) for r in results)],
         ["compared", *(s.scope for s in summaries)],
         ["tolerances", *(" ".join(s.tolerances) for s in summaries)],
     ]
@@ -100,10 +104,7 @@ def _verdicts(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Sec
 
 
 def _sentence(summary: Summary, heading: str) -> str:
-    said = [
-        text for text in summary.sentences if text.startswith(heading) or f": {heading}:" in text
-    ]
-    return " ".join(said)
+    return " ".join(text for text in summary.sentences if text.startswith(f"{heading}:"))
 
 
 def _figures(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Section:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from fairjax.core.results import Table
 from fairjax.report.accounts import Listing
 from fairjax.report.conditions import conditions
-from fairjax.report.drawing.plots import Choice, trade_off
+from fairjax.report.drawing.lines import Choice, trade_off
 from fairjax.report.page import TestedClaim, render
 from fairjax.report.sections import Figure, Section
 from fairjax.report.summary import Summary

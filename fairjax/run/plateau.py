@@ -38,11 +38,13 @@ class PlateauGuard:
             return
         self._done = True
         for name, chance in self._chance.items():
-            if means.get(name, 0.0) >= NEAR * chance:
+            # Where a method adds terms, the loss of the margin has a name of its own
+            loss = means.get(f"{name}_identity", means.get(name, 0.0))
+            if loss >= NEAR * chance:
                 logging.warning(
                     "%s is %.3g after %d of %d steps; a model that knows nothing has %.3g. %s",
                     name,
-                    means[name],
+                    loss,
                     step,
                     self._total,
                     chance,

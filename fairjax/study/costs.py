@@ -6,7 +6,7 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from fairjax.config.study import Row, Study
-from fairjax.report.drawing.plots import Choice
+from fairjax.report.drawing.lines import Choice
 from fairjax.run.progress import read_metrics
 from fairjax.run.workdir import read_json
 from fairjax.study.numbers import Cell

@@ -4,8 +4,8 @@ Networks that are compared on the plateau they start from differ in how soon the
 what their methods do. A row counts only if every one of its trainings
 
 - has left its plateau: its last training loss is below `PLATEAU` times its first; with class
-  weights, the mean target cosine after the margin is above the level of the other people instead,
-  for a margin that grows moves the loss, too;
+  weights, the mean target cosine of the training images after the margin is above the threshold of
+  the test instead (the lowest one), for a margin that grows moves the loss, too;
 - costs no more than `OVER_CONTROL` times the row that is trained from labels alone, if it names
   one: its lowest validation loss over that row's;
 - started from a training that has learned, if it started from one.
@@ -17,6 +17,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from fairjax.config.study import Row, Study
+from fairjax.core.results import load_results
 from fairjax.run.progress import read_metrics
 from fairjax.study.runs import folder_name
 
@@ -33,19 +34,19 @@ class Training(NamedTuple):
       first_loss: Loss of the first line.
       last_loss: Mean loss over the last tenth of the steps.
       margined: Mean target cosine after the margin, there.
-      others: Level of the cosines with other people, a soft maximum, there.
+      threshold: Lowest threshold at which the test's pairs are accepted.
       validation: Lowest validation loss.
     """
 
     first_loss: float | None
     last_loss: float | None
     margined: float | None
-    others: float | None
+    threshold: float | None
     validation: float | None
 
 
 def training_of(folder: Path) -> Training:
-    """What the folder's `metrics.jsonl` says of its training."""
+    """What the folder's log and results say of its training."""
     lines = read_metrics(folder / "metrics.jsonl")
     trained = [line for line in lines if line["kind"] == "train"]
     losses = [line["loss"] for line in lines if line["kind"] == "validation" and "loss" in line]
@@ -61,9 +62,17 @@ def training_of(folder: Path) -> Training:
         first_loss=trained[0].get("loss") if enough else None,
         last_loss=at_the_end("loss"),
         margined=at_the_end("margined_cosine"),
-        others=at_the_end("impostor_cosine"),
+        threshold=_threshold(folder / "results.json"),
         validation=min(losses, default=None),
     )
+
+
+def _threshold(results: Path) -> float | None:
+    if not results.exists():
+        return None
+    measures = load_results(results).measures
+    everyone = [m.threshold for m in measures if m.name == "fmr" and not m.group]
+    return min((t for t in everyone if t is not None), default=None)
 
 
 def why_not(training: Training, control: Training | None) -> str:
@@ -73,12 +82,12 @@ def why_not(training: Training, control: Training | None) -> str:
       training: The training.
       control: The training of the same network from labels alone, or None.
     """
-    first, last, margined, others, cost = training
-    if margined is not None and others is not None:
-        if margined <= others:
+    first, last, margined, threshold, cost = training
+    if margined is not None and threshold is not None:
+        if margined <= threshold:
             return (
                 f"its images do not meet the margin: mean target cosine after it {margined:.2f}, "
-                f"other people {others:.2f}"
+                f"the test accepts from {threshold:.2f} on"
             )
     elif first is not None and last is not None and last >= PLATEAU * first:
         return f"its loss is still on the plateau: {last:.3g} at the end, {first:.3g} at the start"

@@ -13,6 +13,7 @@ import numpy as np
 
 from fairjax.core.files import write_whole
 from fairjax.core.results import Table
+from fairjax.report.drawing import lines as line_plots
 from fairjax.report.drawing import plots
 from fairjax.run.progress import read_metrics
 from fairjax.run.workdir import read_checked, read_json, write_json
@@ -145,16 +146,16 @@ def _figures(beside: Path, stored: Stored, curves: dict[str, Any]) -> list[tuple
         keep(f"forest-{number}", drawn, title, f"{title}, with {LEVEL:.0%} intervals.")
     names = [name for name, of in curves["rows"].items() if of["loss"]][:6]
     lines = [
-        plots.Line(str(k), *zip(*curves["rows"][name]["loss"], strict=True))
+        line_plots.Line(str(k), *zip(*curves["rows"][name]["loss"], strict=True))
         for k, name in enumerate(names, 1)
     ]
     if lines:
         legend = ", ".join(f"{k} {name}" for k, name in enumerate(names, 1))
-        drawn = plots.curves("loss", "Training loss", lines, x_axis="step")
+        drawn = line_plots.curves("loss", "Training loss", lines, x_axis="step")
         keep("loss", drawn, "Training loss", f"Training loss, mean over seeds: {legend}.")
     if choices := choices_of(stored.study, stored.cells):
         x, y = stored.study.trade_off or ("", "")
-        drawn = plots.trade_off("trade-off", f"{x} against {y}", choices, x_axis=x, y_axis=y)
+        drawn = line_plots.trade_off("trade-off", f"{x} against {y}", choices, x_axis=x, y_axis=y)
         keep("trade-off", drawn, f"{x} against {y}", "The dashed line joins rows no other beats.")
     return figures
 

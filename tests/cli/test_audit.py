@@ -284,17 +284,15 @@ def test_diff_names_what_differs_and_says_so_by_its_code(demo, tmp_path, capsys)
 
 
 def test_importing_the_audit_loads_little_and_neither_jax_nor_tensorflow():
-    """Modules are counted, as the time that they take depends on who else uses the machine."""
+    """Large packages stand for the time, which depends on who else uses the machine."""
     code = (
         "import sys, fairjax.audit.run, fairjax.audit.embeddings, fairjax.audit.outputs, "
         "fairjax.audit.streaming, fairjax.cli.audit; "
         "slow = {'jax', 'tensorflow', 'flax', 'matplotlib', 'pandas', 'scipy.stats', 'jinja2'}; "
-        "print(len(sys.modules), sorted(slow & set(sys.modules)))"
+        "print(sorted(slow & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    modules, loaded = done.stdout.split(" ", 1)
-    assert loaded.strip() == "[]", done.stderr
-    assert int(modules) < 700
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_a_terminal_that_is_not_utf_8_gets_every_output(tmp_path):

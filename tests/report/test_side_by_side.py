@@ -1,5 +1,6 @@
 """Two evaluations on one page."""
 
+import re
 from dataclasses import replace
 
 from html_page import Page
@@ -29,6 +30,15 @@ def test_the_same_people_are_pointed_to_the_paired_test(tmp_path):
     one = verification_example()
     same = replace(one, provenance={"pairs": "sha256:1"})
     assert "--paired" in page_of(tmp_path, same, same)
+
+
+def test_a_single_system_beside_two_has_rows_of_its_own(tmp_path):
+    text = page_of(tmp_path, verification_example(), verification_example(systems=("alpha", "b")))
+    for heading in ("False matches", "False non-matches"):
+        first, second = re.search(
+            rf'<th scope="row">{heading}</th>\s*<td>(.*?)</td>\s*<td>(.*?)</td>', text
+        ).groups()
+        assert first.startswith(heading) and second == ""
 
 
 def test_each_of_several_systems_has_its_own_numbers_and_figures(tmp_path):

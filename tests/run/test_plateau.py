@@ -24,3 +24,10 @@ def test_a_loss_that_fell_and_one_that_is_not_logged_are_no_reason_to_warn(caplo
     lines = [(30, {"race_loss": 1.4, "loss": 9.0}), (99, {"race_loss": 1.6})]
     assert said(caplog, lines, {"race_loss": math.log(5), "gender_loss": math.log(2)}) == []
     assert said(caplog, lines, {}) == []
+
+
+def test_where_a_method_adds_terms_the_loss_of_identities_is_looked_at(caplog):
+    lines = [(30, {"loss": 9.0, "loss_identity": 2.0})]
+    assert said(caplog, lines, {"loss": 8.0}) == []
+    (warning,) = said(caplog, [(30, {"loss": 9.0, "loss_identity": 7.5})], {"loss": 8.0})
+    assert "is 7.5 after" in warning

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from fairjax.config.study import Floor, Noise, Row, Study
+from fairjax.core.results import Measure, Results, save_results
 from fairjax.study.learned import Training, not_learned, training_of, trainings, why_not
 
-LEARNED = Training(first_loss=2.0, last_loss=1.0, margined=None, others=None, validation=1.0)
+LEARNED = Training(first_loss=2.0, last_loss=1.0, margined=None, threshold=None, validation=1.0)
 
 
 def write(folder, losses, *, validation=(), **more):
@@ -29,6 +30,17 @@ def test_the_end_is_the_last_tenth_of_the_steps(tmp_path):
     assert found == Training(5.0, 3.0, pytest.approx(0.6), None, 2.5)
 
 
+def test_the_threshold_is_the_lowest_of_the_tests_for_everyone(tmp_path):
+    write(tmp_path, [2.0] * 5, margined_cosine=[0.4] * 5)
+
+    def fmr(threshold, **group):
+        return Measure("fmr", 0.01, "fraction", 9, group, at="FMR", threshold=threshold)
+
+    measures = [fmr(0.3), fmr(0.5), fmr(0.1, race="Asian"), Measure("eer", 0.1, "fraction", 9)]
+    save_results(tmp_path / "results.json", Results("verification", {}, measures, {}, [], {}))
+    assert training_of(tmp_path).threshold == 0.3
+
+
 def test_a_folder_without_a_log_and_a_log_of_few_lines_say_nothing(tmp_path):
     assert training_of(tmp_path) == Training(None, None, None, None, None)
     write(tmp_path, [2.0, 2.0])
@@ -41,8 +53,11 @@ def test_a_folder_without_a_log_and_a_log_of_few_lines_say_nothing(tmp_path):
         ({}, ""),
         ({"last_loss": 1.89}, ""),
         ({"last_loss": 1.9}, "its loss is still on the plateau: 1.9 at the end, 2 at the start"),
-        ({"last_loss": 2.0, "margined": 0.31, "others": 0.3}, ""),  # the margin grew
-        ({"margined": 0.3, "others": 0.3}, "mean target cosine after it 0.30, other people 0.30"),
+        ({"last_loss": 2.0, "margined": 0.31, "threshold": 0.3}, ""),  # the margin grew
+        (
+            {"margined": 0.3, "threshold": 0.3},
+            "mean target cosine after it 0.30, the test accepts from 0.30 on",
+        ),
         ({"validation": 1.51}, "above 1.5 times the 1 of training from labels alone"),
         ({"validation": 1.5}, ""),
         ({"validation": None}, ""),

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from fairjax.core.results import FEW, Measure, Results, Table
+from fairjax.core.verdict import PLANNER_NOTE
 from fairjax.protocols.cells import UNDEFINED, cell, p_text, plain
 from fairjax.protocols.published import ACCURACY, BIAS, RACES
 from fairjax.protocols.verification.accuracy import VARIANTS
@@ -57,12 +58,6 @@ def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
         ]
         for plan in plans
     ]
-    note = (
-        "People that each of two groups needs so that a two-sided test finds the ratio between "
-        "their rates with 80 % power at the 5 % level, with pairs a person and design effects as "
-        "measured here. The verdict plans for the test of all groups, adjusted for other tests, "
-        "and names more people."
-    )
     columns = [
         "at",
         "rate",
@@ -70,7 +65,7 @@ def _planner(plans: Sequence[Mapping[str, Any]], title: str) -> Table:
         "people in the smallest group now",
         *(f"for a ratio of {ratio}" for ratio in ratios),
     ]
-    return Table(f"{title}People needed to resolve a gap", columns, rows, note, drawn=True)
+    return Table(f"{title}People needed to resolve a gap", columns, rows, PLANNER_NOTE, drawn=True)
 
 
 class _One:

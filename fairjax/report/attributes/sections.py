@@ -8,6 +8,7 @@ from markupsafe import Markup
 from fairjax.core.results import Measure, Results
 from fairjax.report.attributes.measures import by_attributes, overall, worst_place
 from fairjax.report.drawing import plots
+from fairjax.report.drawing.heat_map import Cell, heat_map
 from fairjax.report.drawing.pictures import sensitivity_section
 from fairjax.report.sections import Figure, Parts, Section, reading
 from fairjax.report.verification import covariate_section
@@ -68,7 +69,7 @@ def _cell_section(results: Results) -> Section:
             ends = [_badness(m) for m in measures if m.value is not None and not m.is_thin]
             best = min(ends, default=0.0)
             worst = max([*ends, 1.5 * best])  # so that nearly equal cells look nearly equal
-            svg = plots.heat_map(
+            svg = heat_map(
                 f"cell-{len(parts)}-{len(figures)}",
                 f"{describe(name)} by {first} and {second}",
                 [[_cell(at.get((r, c)), best, worst, roomy=roomy) for c in columns] for r in rows],
@@ -86,13 +87,13 @@ def _cell_section(results: Results) -> Section:
     return Section("intersections", "Where two attributes meet", lead, parts=parts, folded=True)
 
 
-def _cell(m: Measure | None, best: float, worst: float, *, roomy: bool) -> plots.Cell:
+def _cell(m: Measure | None, best: float, worst: float, *, roomy: bool) -> Cell:
     """One cell of an intersection map, filled by how bad it is from `best` to `worst`."""
     if m is None or m.value is None:
-        return plots.Cell("–", ["", "n 0"] if roomy else ["n 0"], None)
+        return Cell("–", ["", "n 0"] if roomy else ["n 0"], None)
     small = [*([span(m.interval, m.unit)] if roomy else []), f"n {m.n:,}"]
     strength = (_badness(m) - best) / (worst - best) if worst > best else 0.0
-    return plots.Cell(digits(m.value, m.unit), small, None if m.is_thin else strength)
+    return Cell(digits(m.value, m.unit), small, None if m.is_thin else strength)
 
 
 def _badness(m: Measure) -> float:
@@ -107,10 +108,8 @@ def _confusion_section(confusion: Mapping[str, Any]) -> Section:
         cells = []
         for row in matrix["overall"]:
             whole = max(sum(row), 1)
-            cells.append(
-                [plots.Cell(f"{100 * n / whole:.0f}%", [f"{n:,}"], n / whole) for n in row]
-            )
-        svg = plots.heat_map(
+            cells.append([Cell(f"{100 * n / whole:.0f}%", [f"{n:,}"], n / whole) for n in row])
+        svg = heat_map(
             f"confusion-{len(figures)}",
             f"Confusion matrix of {words(name)}",
             cells,

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
 
-from fairjax.report.drawing import plots
+from fairjax.report.drawing.heat_map import Cell, heat_map
 from fairjax.report.sections import Figure, Parts, Section
 from fairjax.report.wording import sentence, words
 
@@ -77,11 +77,11 @@ def _attention(
     within = np.zeros(len(grid), bool) if noise is None else np.abs(grid) <= noise
     texts = [f"{w:+.2f}" if differs else f"{w:.1f}" for w in grid]
     cells = [
-        plots.Cell(text, [], None if hidden else float(s))
+        Cell(text, [], None if hidden else float(s))
         for text, s, hidden in zip(texts, strength, within, strict=True)
     ]
     numbers = [str(k + 1) for k in range(side)]
-    svg = plots.heat_map(
+    svg = heat_map(
         f"sensitivity-{index}",
         f"Attention by patch: {caption}",
         [cells[row * side : (row + 1) * side] for row in range(side)],

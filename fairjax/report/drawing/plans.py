@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import matplotlib
 
 from fairjax.report.drawing import svg
+from fairjax.report.drawing.lines import STROKES
 from fairjax.report.drawing.marks import colour, marker
-from fairjax.report.drawing.plots import STROKES
 from fairjax.report.drawing.svg import INK, LINE, MUTED, WIDTH
 
 

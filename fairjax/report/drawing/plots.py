@@ -7,11 +7,10 @@ shows. Groups differ by place and marker shape; colour only helps.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.patches import Arc, Ellipse, Rectangle
+from matplotlib.patches import Rectangle
 
 from fairjax.core.results import FEW, Measure
 from fairjax.report.drawing import svg
@@ -22,7 +21,6 @@ from fairjax.report.drawing.marks import (
     marker,
     measure_words,
     number_axis,
-    pushed_apart,
     whisker,
     write,
 )
@@ -33,30 +31,6 @@ from fairjax.report.wording import (
     printable,
     span,
 )
-
-STROKES = ["-", "--", "-.", ":"]
-
-
-class Cell(NamedTuple):
-    """One cell of a heat map.
-
-    Attributes:
-      text: The number, in large type.
-      small: Lines below it, in small type.
-      strength: How strongly it is filled, in [0, 1]; None draws hatching: too little data.
-    """
-
-    text: str
-    small: Sequence[str]
-    strength: float | None
-
-
-class Line(NamedTuple):
-    """One line of a line plot: its name and its points."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
 
 
 @matplotlib.rc_context(svg.RC)
@@ -154,89 +128,6 @@ def bars(key: str, title: str, measures: Sequence[Measure], *, overall: Measure 
 
 
 @matplotlib.rc_context(svg.RC)
-def heat_map(
-    key: str,
-    title: str,
-    cells: Sequence[Sequence[Cell]],
-    *,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    row_axis: str,
-    column_axis: str,
-    cell_width: float | int = 0,
-    over_face: bool = False,
-) -> str:
-    """A grid of numbers, filled by strength; cells without enough data are hatched.
-
-    Args:
-      key: Unique on the page; the element ids begin with it.
-      title: What is shown, for those who can't see it.
-      cells: One sequence a row, as long as `columns`.
-      rows: Names down the side.
-      columns: Names along the top.
-      row_axis: What the rows are.
-      column_axis: What the columns are.
-      cell_width: Pixels of one cell; 0 shares out the usual width.
-      over_face: Whether the cells are square patches of an aligned face, whose outline is drawn.
-    """
-    names = [printable(name, limit=20 if cell_width else 14) for name in rows]
-    left = 32 + 6.6 * max(len(name) for name in names)
-    width = cell_width or min((WIDTH - left - 2) / len(columns), 112)
-    height = width if over_face else 24 + 14 * max(len(cell.small) for row in cells for cell in row)
-    total = left + width * len(columns) + 2
-    figure = svg.new_figure(total, 44 + height * len(rows))
-    axes = svg.add_axes(figure, left, 42, width * len(columns), height * len(rows))
-    axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    place: dict[str, Any] = {"ha": "center", "va": "center", "annotation_clip": False}
-    axes.annotate(
-        column_axis,
-        (0.5, 1),
-        (0, 33),
-        "axes fraction",
-        "offset points",
-        color=MUTED,
-        fontsize=11,
-        **place,
-    )
-    axes.annotate(
-        row_axis,
-        (0, 0.5),
-        (9 - left, 0),
-        "axes fraction",
-        "offset points",
-        color=MUTED,
-        fontsize=11,
-        rotation=90,
-        **place,
-    )
-    for x, name in enumerate(columns):
-        text = printable(name, limit=max(4, int(width / 7)))
-        axes.annotate(text, (x + 0.5, 0), (0, 11), "data", "offset points", **place)
-    for y, name in enumerate(names):
-        axes.annotate(
-            name,
-            (0, y + 0.5),
-            (-7, 0),
-            "data",
-            "offset points",
-            ha="right",
-            va="center",
-            annotation_clip=False,
-        )
-        for x, cell in enumerate(cells[y]):
-            _cell(axes, x, y, cell, 10 if over_face else 13)
-    if over_face:
-        _face(axes, len(columns))
-    parts = [
-        f"{row}, {column}: {' '.join([cell.text, *cell.small])}"
-        for row, line in zip(rows, cells, strict=True)
-        for column, cell in zip(columns, line, strict=True)
-    ]
-    return svg.render(figure, key, title, "; ".join(parts) + ".")
-
-
-@matplotlib.rc_context(svg.RC)
 def reliability(
     key: str,
     title: str,
@@ -325,121 +216,6 @@ def differences(
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
 
-class Choice(NamedTuple):
-    """One point of a trade-off.
-
-    Attributes:
-      name: Name of what has these numbers.
-      x: The number that is better the higher.
-      y: The number that is better the lower.
-      x_span: Interval of x, or None.
-      y_span: Interval of y, or None.
-      front: Whether no other point is better in one number and as good in the other.
-    """
-
-    name: str
-    x: float
-    y: float
-    x_span: tuple[float, float] | None
-    y_span: tuple[float, float] | None
-    front: bool
-
-
-@matplotlib.rc_context(svg.RC)
-def trade_off(key: str, title: str, choices: Sequence[Choice], *, x_axis: str, y_axis: str) -> str:
-    """Two numbers against each other, with their intervals; the best choices joined by a line.
-
-    A point that another beats is hollow. Points are numbered, and the names stand to the right.
-
-    Args:
-      key: Unique on the page; the element ids begin with it.
-      title: What is shown, for those who can't see it.
-      choices: At least one.
-      x_axis: What runs along the bottom: better to the right.
-      y_axis: What runs up the side: better below.
-    """
-    names = [f"{i} {printable(c.name, limit=24)}" for i, c in enumerate(choices, 1)]
-    right = 24 + 6.4 * max(map(len, names))
-    height = max(190, 15 * len(names))
-    figure = svg.new_figure(WIDTH + right, height + 48)
-    axes = svg.add_axes(figure, 60, 8, WIDTH - 70, height)
-    axes.set(xlabel=x_axis, ylabel=y_axis)
-    axes.grid(color=LINE, lw=0.6)
-    axes.set_axisbelow(True)
-    front = sorted((c.x, c.y) for c in choices if c.front)
-    axes.plot([x for x, _ in front], [y for _, y in front], color=MUTED, lw=1.2, ls="--", zorder=1)
-    for number, (name, c) in enumerate(zip(names, choices, strict=True), 1):
-        edge = colour(number - 1)
-        for span_of, ends in ((c.x_span, "x"), (c.y_span, "y")):
-            if span_of is not None:
-                line = (span_of, (c.y, c.y)) if ends == "x" else ((c.x, c.x), span_of)
-                axes.plot(*line, color=edge, lw=1, alpha=0.5, zorder=1)
-        axes.plot(
-            [c.x],
-            [c.y],
-            marker=marker(number - 1),
-            ms=8,
-            color=edge,
-            mfc=edge if c.front else PAPER,
-            ls="",
-            zorder=3,
-        )
-        axes.annotate(str(number), (c.x, c.y), (7, 5), textcoords="offset points", fontsize=10.5)
-        axes.annotate(
-            name,
-            (1, 1),
-            (14, -15 * number),
-            ("axes fraction", "axes fraction"),
-            "offset points",
-            weight="bold" if c.front else "normal",
-            fontsize=10.5,
-            annotation_clip=False,
-        )
-    notes = [
-        f"{c.name}: {x_axis} {c.x:.4g}, {y_axis} {c.y:.4g}"
-        + ("" if c.front else ", beaten by another")
-        for c in choices
-    ]
-    return svg.render(figure, key, title, "; ".join(notes) + ".")
-
-
-@matplotlib.rc_context(svg.RC)
-def curves(key: str, title: str, lines: Sequence[Line], *, x_axis: str) -> str:
-    """Lines over training steps, each named at its right end.
-
-    Args:
-      key: Unique on the page; the element ids begin with it.
-      title: What is shown, for those who can't see it.
-      lines: At least one, each with at least one point.
-      x_axis: What runs along the bottom.
-    """
-    names = [printable(line.name, limit=16) for line in lines]
-    right = 16 + (7 * max(map(len, names)) if len(lines) > 1 else 0)
-    figure = svg.new_figure(WIDTH, 190)
-    axes = svg.add_axes(figure, 52, 8, WIDTH - 52 - right, 142)
-    axes.set_xlabel(x_axis)
-    axes.locator_params(axis="x", nbins=5)
-    axes.locator_params(axis="y", nbins=5)
-    axes.grid(axis="y", color=LINE, lw=0.6)
-    axes.set_axisbelow(True)
-    for index, line in enumerate(lines):
-        lone = len(line.x) == 1
-        axes.plot(
-            line.x,
-            line.y,
-            marker=marker(index) if lone else None,
-            color=colour(index),
-            lw=1.7,
-            ls=STROKES[index % len(STROKES)],
-        )
-    if len(lines) > 1:
-        _end_labels(axes, lines)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ends = [f"{line.name} from {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines]
-    return svg.render(figure, key, title, "; ".join(ends) + ".")
-
-
 def _limits(measures: Sequence[Measure], unit: str) -> tuple[float, float]:
     """The range of the well-backed rates, widened for all else by at most its own width a side."""
     backed = [m for m in measures if not m.is_thin] or measures
@@ -464,70 +240,7 @@ def _reach(measures: Sequence[Measure]) -> float:
     return 1.04 * min(max([highest, *ends]), 1.6 * highest)
 
 
-def _cell(axes: Axes, x: int, y: int, cell: Cell, size: int) -> None:
-    """One heat-map cell with its lines of text, the first one so large."""
-    thin = cell.strength is None
-    fill = (*matplotlib.colors.to_rgb(ACCENT), 0.03 + 0.5 * (cell.strength or 0.0))
-    axes.add_patch(
-        Rectangle(
-            (x + 0.01, y + 0.02),
-            0.98,
-            0.96,
-            lw=0.7,
-            ec=LINE,
-            fc="none" if thin else fill,
-            hatch="////" if thin else None,
-            zorder=1,
-        )
-    )
-    top = 7 * len(cell.small)
-    lines = [(cell.text, size, "bold"), *((small, 10.5, "normal") for small in cell.small)]
-    for index, (text, points, weight) in enumerate(lines):
-        axes.annotate(
-            text,
-            (x + 0.5, y + 0.5),
-            (0, top - 14 * index),
-            "data",
-            "offset points",
-            ha="center",
-            va="center",
-            fontsize=points,
-            weight=weight,
-            color=MUTED if thin else INK,
-            zorder=3,
-        )
-
-
-def _face(axes: Axes, side: int) -> None:
-    """The outline of an aligned face over a map: head, eyes, nose and mouth of nobody."""
-    style: dict[str, Any] = dict(fc="none", ec=INK, lw=1.4, alpha=0.55, zorder=4)
-    axes.add_patch(Ellipse((0.5 * side, 0.52 * side), 0.74 * side, 0.94 * side, **style))
-    for x in (0.34, 0.66):
-        axes.add_patch(Ellipse((x * side, 0.42 * side), 0.16 * side, 0.07 * side, **style))
-    axes.add_patch(Arc((0.5 * side, 0.58 * side), 0.12 * side, 0.1 * side, theta2=180, **style))
-    axes.add_patch(Arc((0.5 * side, 0.72 * side), 0.32 * side, 0.14 * side, theta2=180, **style))
-
-
 def _bins(curve: Mapping[str, Sequence[Any]]) -> list[tuple[float, float, int]]:
     """(confidence, accuracy, n) of the bins that hold anything."""
     rows = zip(curve["confidence"], curve["accuracy"], curve["n"], strict=True)
     return [(c, a, n) for c, a, n in rows if c is not None and a is not None and n]
-
-
-def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
-    """Names at the right ends, pushed apart where they would overlap."""
-    low, high = axes.get_ylim()
-    pixel = (high - low) / 142
-    heights = pushed_apart([(line.y[-1] - low) / pixel for line in lines], 13, 142)
-    for index, (line, height) in enumerate(zip(lines, heights, strict=True)):
-        name = printable(line.name, limit=16)
-        write(
-            axes,
-            name,
-            1,
-            low + height * pixel,
-            6,
-            color=colour(index),
-            weight="bold",
-            fontsize=10.5,
-        )

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from fairjax.core.results import FEW, Measure, Results, Table
 from fairjax.report.cards import card
-from fairjax.report.drawing import plots
+from fairjax.report.drawing.heat_map import Cell, heat_map
 from fairjax.report.gaps import without_empty_columns
 from fairjax.report.sections import Figure, Parts, Section, Slider
 from fairjax.report.slider import slider_data
@@ -235,7 +235,7 @@ def _matrix_section(systems: Sequence[Audited]) -> Section:
             ]
             for line in zip(*columns, strict=True)
         ]
-        svg = plots.heat_map(
+        svg = heat_map(
             f"matrix-{len(parts)}",
             system.titled(f"False match rate between groups at {matrix['at']}"),
             cells,
@@ -266,14 +266,14 @@ def _matrix_cell(
     high: float | None,
     *,
     scale: tuple[float, float],
-) -> plots.Cell:
+) -> Cell:
     """A rate with its interval and counts, filled by its log10 along the scale."""
     if rate is None or not n:
-        return plots.Cell("–", ["", "no pair"], None)
+        return Cell("–", ["", "no pair"], None)
     interval = span((low, high), "fraction") if low is not None and high is not None else ""
     backed = rate > 0 and (errors or 0) >= FEW
     strength = (math.log10(rate) - scale[0]) / (scale[1] - scale[0]) if backed else None
-    return plots.Cell(digits(rate, "fraction"), [interval, f"{errors or 0:,} of {n:,}"], strength)
+    return Cell(digits(rate, "fraction"), [interval, f"{errors or 0:,} of {n:,}"], strength)
 
 
 def _score_section(systems: Sequence[Audited]) -> Section:

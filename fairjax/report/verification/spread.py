@@ -6,6 +6,7 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from fairjax.core.results import Measure, Results, Table
+from fairjax.core.verdict import PLANNER_NOTE
 from fairjax.report.attributes.measures import worst_place
 from fairjax.report.drawing import plots
 from fairjax.report.gaps import without_empty_columns
@@ -165,12 +166,7 @@ def _plan_table(system: Audited) -> list[Table]:
         for plan in plans
     ]
     columns = ["rate", "observed", "people now", *(f"for {ratio}×" for ratio in ratios)]
-    note = (
-        "People that each of two groups needs so that a two-sided test finds the ratio between "
-        "their rates with 80% power at the 5% level, with pairs a person and design effects as "
-        "measured here. The verdict plans for the test of all groups, adjusted for other tests, "
-        "and names more people. People now: in the smallest group."
-    )
+    note = f"{PLANNER_NOTE} People now: in the smallest group."
     return [Table(system.titled("People needed"), columns, rows, note)] if rows else []
 
 

@@ -10,7 +10,7 @@ from fairjax.core.comparisons import UNKNOWN, Embeddings
 from fairjax.metrics import verification
 from fairjax.metrics.subject_bootstrap import draw_people
 from fairjax.metrics.verification import InsufficientDataError
-from fairjax.protocols.verification import all_pairs
+from fairjax.protocols.verification import all_pairs, pair_blocks
 from fairjax.protocols.verification.all_pairs import count_all_pairs, resampled_all_pairs
 
 FMRS = (1e-2, 0.5, 1e-9, 1e-1, 1e-3)  # in no order, one that no pair can resolve
@@ -49,7 +49,7 @@ def one_by_one(e, person):
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("rule", ["at_most", "ceil_ge", "cifp_strict"])
 def test_counts_are_those_of_pairs_scored_one_by_one(monkeypatch, kept, block, within, rule):
-    monkeypatch.setattr(all_pairs, "BLOCK", block)
+    monkeypatch.setattr(pair_blocks, "BLOCK", block)
     monkeypatch.setattr(all_pairs, "MOST_KEPT", kept)
     e = embeddings()
     person = np.where(e.subject == 10 * 7 + 3, 5 * 7 + 3, e.subject)  # two numbers, one person
@@ -137,7 +137,7 @@ def test_equal_cosines_are_accepted_or_rejected_together(monkeypatch, kept):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs(monkeypatch):
-    monkeypatch.setattr(all_pairs, "BLOCK", 32)
+    monkeypatch.setattr(pair_blocks, "BLOCK", 32)
     monkeypatch.setattr(all_pairs, "MOST_KEPT", 1 << 10)
     peaks = []
     for people in (100, 400):  # sixteen times as many pairs

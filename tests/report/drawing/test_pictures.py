@@ -5,7 +5,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from fairjax.report.drawing import plots
+from fairjax.report.drawing.heat_map import Cell, heat_map
 from fairjax.report.drawing.pictures import picture_section, sensitivity_section
 
 LOOKS = {
@@ -51,10 +51,10 @@ def test_what_lies_within_the_noise_is_hatched_and_the_rest_counted():
 
 def test_a_map_lies_over_the_outline_of_a_face():
     face, plain = (
-        plots.heat_map(
+        heat_map(
             "k",
             "t",
-            [[plots.Cell("1", [], 0.5)]],
+            [[Cell("1", [], 0.5)]],
             rows=["1"],
             columns=["1"],
             row_axis="row",

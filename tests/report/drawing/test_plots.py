@@ -4,18 +4,15 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from html_page import SVG, svg_texts
 from results_example import example_results
 
 from fairjax.core.results import Measure
-from fairjax.report.drawing import plots
-from fairjax.report.drawing.plots import Cell, Choice, Line
+from fairjax.report.drawing import lines, plots
+from fairjax.report.drawing.heat_map import Cell, heat_map
+from fairjax.report.drawing.lines import Line
 
-SVG = "{http://www.w3.org/2000/svg}"
 ODD_NAMES = ["<script>alert(1)</script>", "a & b", "$\\frac{1}{2}$", "日本", "\x1b[0m", "x" * 200]
-CHOICES = [
-    Choice("Base", 90.0, 2.0, (89.0, 91.0), (1.5, 2.5), front=True),
-    Choice("Other", 80.0, 3.0, None, None, front=False),
-]
 
 
 def rate(value, group, *, n=1000, n_errors=100, interval=None):
@@ -37,17 +34,19 @@ def examples():
     return {
         "forest": plots.forest("a", "t", by_race, overall=results.get("gender_fpr"), worst=2),
         "bars": plots.bars("b", "t", by_race, overall=results.get("gender_fpr")),
-        "heat_map": plots.heat_map(
+        "heat_map": heat_map(
             "c", "t", cells, rows=["r"], columns=["x", "y"], row_axis="of", column_axis="as"
         ),
         "reliability": plots.reliability("d", "t", calibration["overall"], calibration["by_group"]),
-        "curves": plots.curves("e", "t", [Line("train", [1, 2], [3.0, 2.0])], x_axis="step"),
-        "trade_off": plots.trade_off("f", "t", CHOICES, x_axis="Accuracy", y_axis="Spread"),
+        "curves": lines.curves("e", "t", [Line("train", [1, 2], [3.0, 2.0])], x_axis="step"),
+        "trade_off": lines.trade_off(
+            "f",
+            "t",
+            [lines.Choice("Base", 90.0, 2.0, None, None, front=True)],
+            x_axis="Accuracy",
+            y_axis="Spread",
+        ),
     }
-
-
-def shown(svg):
-    return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def test_dots_lie_where_their_values_are():
 
 def test_a_forest_writes_every_number_and_describes_it():
     svg = forest([rate(0.123, "A", interval=(0.1, 0.15)), rate(None, "B", n=0, n_errors=0)])
-    assert {"A", "12.3", "10.0 to 15.0", "B", "–"} <= set(shown(svg))
+    assert {"A", "12.3", "10.0 to 15.0", "B", "–"} <= set(svg_texts(svg))
     desc = ElementTree.fromstring(svg).find(f"{SVG}desc").text
     assert desc == "A 12.3% (10.0 to 15.0); B undefined."
 
@@ -132,7 +131,7 @@ def test_bars_are_as_long_as_their_rates_from_zero():
 
 def test_bars_write_the_rate_its_interval_and_what_was_counted():
     svg = plots.bars("k", "t", [rate(0.123, "A", interval=(0.1, 0.15))], overall=None)
-    assert {"A", "12.3", "10.0 to 15.0", "100 of 1,000"} <= set(shown(svg))
+    assert {"A", "12.3", "10.0 to 15.0", "100 of 1,000"} <= set(svg_texts(svg))
     desc = ElementTree.fromstring(svg).find(f"{SVG}desc").text
     assert desc == "A 12.3% (10.0 to 15.0), 100 of 1,000."
 
@@ -154,46 +153,6 @@ def test_the_axis_of_a_forest_follows_the_rates():
     assert low < 0.0009 and high < 0.003
 
 
-def test_heat_map_fills_by_strength_and_hatches_what_has_too_little_data():
-    def one(strength):
-        return plots.heat_map(
-            "k",
-            "t",
-            [[Cell("5", ["n 3"], strength)]],
-            rows=["r"],
-            columns=["c"],
-            row_axis="a",
-            column_axis="b",
-        )
-
-    opacity = [float(re.search(r"fill-opacity: ([\d.]+)", one(s))[1]) for s in (0.0, 0.5, 1.0)]
-    assert opacity == sorted(opacity)
-    assert opacity[-1] <= 0.53  # test_svg shows that ink is legible up to here
-    assert "<pattern" not in one(1.0)
-    assert "<pattern" in one(None)
-
-
-def test_heat_map_rows_and_columns_are_not_swapped():
-    cells = [[Cell("1", [], 0.1), Cell("2", [], 0.2)], [Cell("3", [], 0.3), Cell("4", [], 0.4)]]
-    svg = plots.heat_map(
-        "k",
-        "t",
-        cells,
-        rows=["up", "down"],
-        columns=["left", "right"],
-        row_axis="a",
-        column_axis="b",
-    )
-    at = {}
-    for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
-        at[text.text] = (float(text.get("x") or 0), float(text.get("y") or 0))
-    assert at["2"][0] == pytest.approx(at["right"][0])
-    assert at["2"][0] > at["1"][0]
-    assert at["3"][1] > at["1"][1]
-    assert at["down"][1] == pytest.approx(at["3"][1], abs=3)
-    assert "up, right: 2" in svg
-
-
 def test_empty_calibration_bins_are_left_out():
     curve = {"confidence": [None, 0.7, 0.9], "accuracy": [None, 0.6, 0.8], "n": [0, 50, 20]}
     empty = {"confidence": [None] * 3, "accuracy": [None] * 3, "n": [0] * 3}
@@ -203,39 +162,15 @@ def test_empty_calibration_bins_are_left_out():
     assert desc.endswith("B: no example.")
 
 
-def test_curves_name_each_line_apart():
-    lines = [Line(name, [0, 10], [1.0, 0.5]) for name in ("train", "validation")]  # same ends
-    svg = plots.curves("k", "t", lines, x_axis="step")
-    ys = [
-        float(t.get("y"))
-        for t in ElementTree.fromstring(svg).iter(f"{SVG}text")
-        if t.text in ("train", "validation")
-    ]
-    assert abs(ys[0] - ys[1]) >= 12
-    assert "stroke-dasharray" in svg
-
-
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_any_name_from_a_file_is_drawn_as_text(name):
     measures = [rate(0.1, name), rate(0.2, "B")]
     cells = [[Cell("1", [], 0.1)]]
     for svg in (
         forest(measures),
-        plots.heat_map(
-            "k", name, cells, rows=[name], columns=[name], row_axis="a", column_axis="b"
-        ),
-        plots.curves("k", name, [Line(name, [1], [1.0]), Line("b", [1], [2.0])], x_axis="step"),
+        heat_map("k", name, cells, rows=[name], columns=[name], row_axis="a", column_axis="b"),
+        lines.curves("k", name, [Line(name, [1], [1.0]), Line("b", [1], [2.0])], x_axis="step"),
     ):
         root = ElementTree.fromstring(svg)
         assert root.find(".//{*}script") is None
-        assert any(text[:3] == plots.printable(name)[:3] for text in shown(svg))
-
-
-def test_a_trade_off_names_every_choice_and_says_which_are_beaten():
-    svg = plots.trade_off("k", "t", CHOICES, x_axis="Accuracy", y_axis="Spread")
-    texts = shown(svg)
-    for number, choice in enumerate(CHOICES, 1):
-        assert f"{number} {choice.name}" in texts
-    (said,) = ElementTree.fromstring(svg).iter(f"{SVG}desc")
-    assert "Base: Accuracy 90, Spread 2;" in said.text
-    assert "Other: Accuracy 80, Spread 3, beaten by another." in said.text
+        assert any(text[:3] == plots.printable(name)[:3] for text in svg_texts(svg))

@@ -1,0 +1,17 @@
+import pytest
+
+from fairjax.methods.checks import check_range, check_word
+
+
+def test_a_setting_in_range_and_a_known_word_pass():
+    check_range(True, "weight", 0.0, "0 or more")
+    check_word("tta", "none", ("sum", "none"))
+
+
+def test_a_refusal_says_where_the_setting_stands_its_value_and_the_rule():
+    with pytest.raises(ValueError) as raised:
+        check_range(False, "weight", -1.0, "0 or more")
+    assert str(raised.value) == "config.method.weight=-1.0 must be 0 or more."
+    with pytest.raises(ValueError) as raised:
+        check_word("tta", "mean", ("sum", "none"))
+    assert str(raised.value) == "config.method.tta='mean' is not known; known: sum, none."
