@@ -8,6 +8,10 @@ from fairjax.cli import embed, values
 from fairjax.core.errors import UsageError
 
 LEVEL = 0.95  # coverage of intervals, where none is asked for
+_COMPANY = {  # what flags need: without it they would be passed over
+    "label": ("prediction", "probability", "positive", "classes", "no_answer", "regression"),
+    "model": ("flip", "landmarks", *embed.INPUT),
+}
 _MERGE_FLAGS = ("merge", "out", "tables", "title")  # all that --merge takes
 
 
@@ -231,6 +235,16 @@ def add_trial(group: Any) -> None:
         "REPEATS without one; prints how often the gap is found and how often a false one is "
         "claimed (default: 100)",
     )
+
+
+def check_company(arguments: argparse.Namespace) -> None:
+    """Refuses flags that say nothing without another one."""
+    for needed, names in _COMPANY.items():
+        if getattr(arguments, needed):
+            continue
+        for name in names:
+            if getattr(arguments, name) != arguments.parser.get_default(name):
+                raise UsageError(f"--{name.replace('_', '-')} goes with --{needed}.")
 
 
 def check_partial(arguments: argparse.Namespace) -> None:
