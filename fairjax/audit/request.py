@@ -221,7 +221,6 @@ def _refuse_unused(request: Request) -> None:
             raise UsageError(f"{idle[0]} is for pairs; leave it out with --label.")
         return
     alone = (
-        ("--accept", options.accept and not options.decision, "--decision COLUMN"),
         ("--groups-subject", request.groups_subject and request.groups is None, "--groups TABLE"),
         ("--groups-image", request.groups_image and request.groups is None, "--groups TABLE"),
         (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli import values
+from fairjax.core.errors import UsageError
 
 
 def add_columns(group: Any) -> None:
@@ -181,6 +182,8 @@ def table_options_of(arguments: argparse.Namespace) -> Any:
     """What the options say of the columns of a table."""
     from fairjax.audit.layout import TableOptions
 
+    if arguments.accept and not arguments.decision:
+        raise UsageError("--accept goes with --decision COLUMN.")
     return TableOptions(
         scores=arguments.score,
         distances=arguments.distance,
@@ -211,6 +214,9 @@ def people_of(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.people import load_people
 
     if arguments.groups is None:
+        for name in ("groups_subject", "groups_image"):
+            if getattr(arguments, name):
+                raise UsageError(f"--{name.replace('_', '-')} goes with --groups TABLE.")
         return None
     return load_people(
         arguments.groups,
