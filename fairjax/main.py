@@ -243,8 +243,8 @@ def _study(config: ConfigDict, workdir: Path) -> int:
     """All runs of a study and its table, or the one run of it that --only names."""
     from fairjax import study
 
-    given = {**config_flags.get_override_values(flags.FLAGS["config"]), **WORDS}
-    runs = study.expand(config, workdir, overrides=given)
+    overrides = {**config_flags.get_override_values(flags.FLAGS["config"]), **WORDS}
+    runs = study.expand(config, workdir, overrides=overrides)
     if ONLY.value:
         chosen = study.chosen(runs, ONLY.value)
         keep_freed_memory()

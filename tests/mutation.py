@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import Phase, settings
 
 HOME = Path(__file__).parents[1]
 LIBRARIES = ("jax", "optax", "flax.linen", "scipy.stats", "scipy.special", "pyarrow.parquet")
@@ -52,6 +53,7 @@ CACHE = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+PHASES = [Phase.explicit, Phase.generate]  # an example that fails is enough, however long it is
 GUARDS = ("strict=True", "kw_only=True")  # which change no result
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 BITS = ("BitAnd", "BitOr", "BitXor", "LShift", "RShift")
@@ -339,6 +341,8 @@ def main() -> None:
         sys.path[0] = os.environ["PYTHONPATH"] = folder
         for library in LIBRARIES:
             __import__(library)
+        settings.register_profile("mutants", phases=PHASES, database=None, derandomize=True)
+        settings.load_profile("mutants")
         for room in flags.rooms:
             score(room, flags)
 

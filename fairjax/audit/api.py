@@ -138,10 +138,10 @@ def audit(
 
     Example:
       >>> import fairjax
-      >>> found = fairjax.audit(
+      >>> audit = fairjax.audit(
       ...     y_true=[1, 0, 1, 0], y_pred=[1, 0, 0, 0], sensitive_features=["a", "a", "b", "b"]
       ... )
-      >>> found.measure("fnr", group="b").value
+      >>> audit.measure("fnr", group="b").value
       1.0
     """
     from fairjax.audit.frames import as_source

@@ -23,7 +23,7 @@ class ArgumentColumns:
         several = isinstance(data, list | tuple) and all(isinstance(d, str | Path) for d in data)
         self._sources: list[Source] = []
         if several and data:
-            self._sources = [as_source(one) for one in data]
+            self._sources = [as_source(table) for table in data]
         elif data is not None:
             self._sources = [as_source(data)]
         self._has_table = data is not None
@@ -170,7 +170,7 @@ def words_of(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, str) and hasattr(value, "__iter__"):
-        return tuple(word for one in value for word in words_of(one))
+        return tuple(word for item in value for word in words_of(item))
     text = str(value)
     if text in ("True", "False"):
         return (text.lower(),)

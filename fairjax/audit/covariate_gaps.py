@@ -202,15 +202,15 @@ def _variables(
                 squares[k] = len(columns)
                 columns.append(centred[:, k] ** 2)
     quartiles = []
-    for place, k in enumerate(names):
+    for column, k in enumerate(names):
         ends = [0.0, 1.0]
         if not held.is_word[k]:
-            ends = np.quantile(mean[:, place], [0.25, 0.75]).tolist()
-        low, high = ((end - mean[:, place].mean()) / spread[place] for end in ends)
-        also = [squares[place]] if place in squares else []
+            ends = np.quantile(mean[:, column], [0.25, 0.75]).tolist()
+        low, high = ((end - mean[:, column].mean()) / spread[column] for end in ends)
+        also = [squares[column]] if column in squares else []
         quartiles.append(
             Quartiles(
-                (place, *also),
+                (column, *also),
                 (low, *[low**2] * len(also)),
                 (high, *[high**2] * len(also)),
             )
@@ -229,14 +229,14 @@ def _means(
 def _filled(blank: Answer, fit: Standardised, level: float) -> Answer:
     worst, best = int(np.argmax(fit.found)), int(np.argmin(fit.found))
     gaps = {held: fit.log_ratio(worst, best, held=held, level=level) for held in (False, True)}
-    places = range(len(fit.found))
+    groups = range(len(fit.found))
     shrinkage = fit.shrinkage(worst, best, level=level)
     return replace(
         blank,
         found=fit.found.tolist(),
-        found_interval=[fit.interval(g, held=False, level=level) for g in places],
+        found_interval=[fit.interval(g, held=False, level=level) for g in groups],
         held=fit.held.tolist(),
-        held_interval=[fit.interval(g, held=True, level=level) for g in places],
+        held_interval=[fit.interval(g, held=True, level=level) for g in groups],
         overlap=fit.overlap.tolist(),
         worst=worst,
         best=best,
@@ -262,32 +262,32 @@ def _effect(contrast: Contrast) -> tuple[float, float, float, float]:
 
 def decide(answers: list[Answer]) -> None:
     """Adjusts the tests for each other, and answers."""
-    fitted = [k for k, one in enumerate(answers) if one.held]
+    fitted = [k for k, answer in enumerate(answers) if answer.held]
     adjusted = {
         name: holm(np.array([getattr(answers[k], name) for k in fitted], np.float64)).tolist()
         for name in ("p_found", "p_held", "p_share")
     }
-    for place, k in enumerate(fitted):
-        p = {name: values[place] for name, values in adjusted.items()}
-        one = replace(
+    for index, k in enumerate(fitted):
+        p = {name: values[index] for name, values in adjusted.items()}
+        answer = replace(
             answers[k],
             p_found_adjusted=p["p_found"],
             p_held_adjusted=p["p_held"],
             p_share_adjusted=p["p_share"],
         )
-        answers[k] = replace(one, answer=_word(one))
+        answers[k] = replace(answer, answer=_word(answer))
 
 
-def _word(one: Answer) -> str:
-    found, held, moved = (
+def _word(answer: Answer) -> str:
+    has_gap, has_held_gap, has_moved = (
         p is not None and p <= ALPHA
-        for p in (one.p_found_adjusted, one.p_held_adjusted, one.p_share_adjusted)
+        for p in (answer.p_found_adjusted, answer.p_held_adjusted, answer.p_share_adjusted)
     )
-    if min(one.overlap) < LEAST_OVERLAP and (found or held):
+    if min(answer.overlap) < LEAST_OVERLAP and (has_gap or has_held_gap):
         return "no overlap"
-    if not found:
-        return "hidden" if held else "no gap"
-    smaller = moved and one.smaller
-    if held:
+    if not has_gap:
+        return "hidden" if has_held_gap else "no gap"
+    smaller = has_moved and answer.smaller
+    if has_held_gap:
         return "both" if smaller else "group"
-    return "picture" if smaller and (one.share or 0.0) >= 0.5 else "too few data"
+    return "picture" if smaller and (answer.share or 0.0) >= 0.5 else "too few data"

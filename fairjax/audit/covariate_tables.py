@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fairjax.audit.layout import IMAGES, People, TableOptions, both_sides
 from fairjax.audit.people import load_people
-from fairjax.audit.tables import InputError, Source, column_names, listed, read_batches
+from fairjax.audit.tables import InputError, Source, column_names, listed, read_batches, read_words
 from fairjax.core.names import clean_path, is_unknown
 
 
@@ -85,18 +85,17 @@ def load_image_covariates(
             f"{predictions} has no covariate {lost[0]!r}; it has {listed(have)}. Name a column, or "
             "give a table with one row an image with --covariates."
         )
-    values: dict[str, dict[str, str]] = {name: {} for name in names}
-    for batch in read_batches(predictions, text=names, numbers=[]):
-        for name, column in values.items():
-            words = batch.columns[name].to_pylist()
-            column |= {str(batch.start + row): word for row, word in enumerate(words)}
+    values = {
+        name: {str(row): word for row, word in enumerate(words, 1)}
+        for name, words in read_words(predictions, names).items()
+    }
     return Covariates(str(predictions), "row", values)
 
 
 def _of_both_sides(path: Source, names: Sequence[str], options: TableOptions) -> Covariates:
     """Covariates out of columns of both sides of the table of pairs: brightness1, brightness2."""
     columns = column_names(path)
-    found: dict[str, tuple[str, str]] = {}
+    columns_of: dict[str, tuple[str, str]] = {}
     for name in names:
         sides = both_sides(columns, name)
         if len(sides) != 1:
@@ -104,7 +103,7 @@ def _of_both_sides(path: Source, names: Sequence[str], options: TableOptions) ->
                 f"{path} has no columns {name}1 and {name}2 for --covariate {name}; it has "
                 f"{listed(columns)}. Give a table with one row an image with --covariates."
             )
-        found[name] = sides[0]
+        columns_of[name] = sides[0]
     images = [
         side
         for base in ([options.image] if options.image else IMAGES)
@@ -116,11 +115,11 @@ def _of_both_sides(path: Source, names: Sequence[str], options: TableOptions) ->
             "columns with --image, or give a table of covariates with --covariates."
         )
     values: dict[str, dict[str, str]] = {name: {} for name in names}
-    text = [*images[0], *(column for both in found.values() for column in both)]
+    text = [*images[0], *(column for both in columns_of.values() for column in both)]
     for batch in read_batches(path, text=text, numbers=[]):
         for side in (0, 1):
             image = [clean_path(name) for name in batch.columns[images[0][side]].to_pylist()]
-            for name, both in found.items():
+            for name, both in columns_of.items():
                 words = batch.columns[both[side]].to_pylist()
                 for row, (key, word) in enumerate(zip(image, words, strict=True)):
                     if values[name].setdefault(key, word) != word:

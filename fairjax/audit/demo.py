@@ -74,13 +74,14 @@ def picture_limits() -> list[str]:
 def limits(planted: Planted) -> list[str]:
     """What the reader of the demonstration must know: that it is made up, and the truth."""
     fmr, fnmr = true_rates(planted, THRESHOLD)
-    said = "No face and no model stands behind these scores: they are drawn from a known model "
-    said += f"(fairjax.audit.phantom_scores). At the threshold {THRESHOLD:.4f} the true rates "
+    origin = "No face and no model stands behind these scores: they are drawn from a known model "
+    origin += f"(fairjax.audit.phantom_scores). At the threshold {THRESHOLD:.4f} the true rates "
     if planted == Planted():
-        return [said + f"of every group are FMR {FMR:g} and FNMR {FNMR:g}: there is no gap."]
+        return [origin + f"of every group are FMR {FMR:g} and FNMR {FNMR:g}: there is no gap."]
     g = planted.group
     return [
-        said + f"are FMR {fmr[g]:g} and FNMR {fnmr[g]:g} for {GROUPS[g]}, and {FMR:g} and {FNMR:g} "
+        origin
+        + f"are FMR {fmr[g]:g} and FNMR {fnmr[g]:g} for {GROUPS[g]}, and {FMR:g} and {FNMR:g} "
         f"for every other group: a planted ratio of {planted.fmr_ratio:g} and "
         f"{planted.fnmr_ratio:g}."
     ]

@@ -101,11 +101,11 @@ def differences(first: Results, second: Results) -> list[Difference]:
 
 
 def _found(first: Results, second: Results) -> Iterator[Difference]:
-    for title, effect, places in _CAUSES:
-        for path in places:
+    for title, effect, paths in _CAUSES:
+        for path in paths:
             old, new = (_at(results, path) for results in (first, second))
             if old != new:
-                name = title if len(places) == 1 else f"{title}: {path.split('.')[-1]}"
+                name = title if len(paths) == 1 else f"{title}: {path.split('.')[-1]}"
                 yield Difference(name, _text(old), _text(new), effect)
 
 

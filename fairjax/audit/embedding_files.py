@@ -23,6 +23,7 @@ from fairjax.audit.tables import (
     column_names,
     listed,
     read_batches,
+    read_words,
 )
 from fairjax.core.comparisons import Pairs, check_variance
 from fairjax.core.files import read_arrays
@@ -208,11 +209,7 @@ def _table(path: Source, prefix: str) -> dict[str, np.ndarray]:
 
 def _words(path: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Columns of text."""
-    words: dict[str, list[str]] = {name: [] for name in names}
-    for batch in read_batches(path, text=names, numbers=[]) if names else ():
-        for name in names:
-            words[name] += batch.columns[name].to_pylist()
-    return {name: np.array(column) for name, column in words.items()}
+    return {name: np.array(column) for name, column in read_words(path, names).items()}
 
 
 def _dimensions(path: Source, names: Sequence[str], prefix: str) -> list[str]:

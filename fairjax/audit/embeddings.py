@@ -64,7 +64,7 @@ def load_embeddings(
         raise InputError(
             f"{first.source}: an image is there twice{f': {names[0]!r}' if names else ''}."
         )
-    order = {name: _in_order(one, ids, first) for name, one in systems.items()}
+    order = {name: _in_order(images, ids, first) for name, images in systems.items()}
     people = people or first.people
     if people is None or people.key != "image":
         people = _through_subjects(first, people)
@@ -99,8 +99,8 @@ def load_embeddings(
             folds = pa.array([f"{fold:09d}" for fold in first.pairs.fold.tolist()], pa.string())
             columns["fold"] = table.names["fold"].encode(folds)
         else:
-            place, labels = table.labels({"image": np.arange(len(ids))}, attributes[0])
-            of_image = [labels[k] for k in place.tolist()]
+            labelled, labels = table.labels({"image": np.arange(len(ids))}, attributes[0])
+            of_image = [labels[k] for k in labelled.tolist()]
             chosen = choose_pairs(ids, people, of_image, sample, seed, path)
         columns["image"] = chosen.astype(np.int32)
     empty = np.zeros(len(chosen), np.int64)
@@ -144,7 +144,7 @@ def _scorer(options: TableOptions, systems: Sequence[Images]) -> str:
     Raises:
       InputError: If that needs variances which a file lacks, or `--kind` says otherwise.
     """
-    lacking = [one.source for one in systems if one.variance is None]
+    lacking = [images.source for images in systems if images.variance is None]
     if options.scorer == "mls" and lacking:
         raise InputError(
             f"--scorer mls: {lacking[0]} has no 'variances' or 'log_variances' [images, dim]; add "

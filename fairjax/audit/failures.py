@@ -60,9 +60,9 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
     tests = len(units) + max(a_system.values(), default=0)
     for name, wrong, subject, group in units:
         blank = Measure(name, None, "fraction", 0)
-        found = _by_group(blank, wrong, subject, group, loaded, level)
-        measures += found
-        measures += _tests(found, wrong, subject, group, loaded, results.protocol, tests)
+        rates = _by_group(blank, wrong, subject, group, loaded, level)
+        measures += rates
+        measures += _tests(rates, wrong, subject, group, loaded, results.protocol, tests)
     alone = len(loaded.scores) == 1
     for system, score in loaded.scores.items():
         label = "" if alone else system
@@ -93,7 +93,7 @@ def failure_tests(loaded: Loaded) -> int:
 
 
 def _tests(
-    found: Sequence[Measure],
+    rates: Sequence[Measure],
     wrong: np.ndarray,
     subject: np.ndarray,
     group: np.ndarray,
@@ -107,7 +107,7 @@ def _tests(
     exchange their groups, so the null of pairs is drawn at the pooled rate.
 
     Args:
-      found: The rates by group.
+      rates: Rates by group.
       wrong: Whether each unit failed.
       subject: The two people of each unit.
       group: The group of each unit, or UNKNOWN.
@@ -115,11 +115,11 @@ def _tests(
       protocol: Settings of the results: level, seed and resamples.
       tests: Number of primary tests of a system in the report.
     """
-    by_group = [m for m in found if m.group and not m.across]
+    by_group = [m for m in rates if m.group and not m.across]
     counted = [clustered_rate(wrong[group == g], subject[group == g]) for g in range(len(by_group))]
     seed, draws = protocol.get("seed", 0), protocol.get("resamples") or _DRAWS
-    part = GroupRates(
-        name=found[0].name,
+    group_rates = GroupRates(
+        name=rates[0].name,
         unit="fraction",
         lower_is_better=True,
         names=loaded.groups,
@@ -128,10 +128,10 @@ def _tests(
         resampled=np.empty((0, len(by_group))),
         known=known_of(counted),
     )
-    if part.known is None:
+    if group_rates.known is None:
         return []
-    if part.name == "pair_failure":
-        part = drawn_null(part, draws=draws, seed=seed)
+    if group_rates.name == "pair_failure":
+        group_rates = drawn_null(group_rates, draws=draws, seed=seed)
     else:
         rows = group != UNKNOWN
         null = bootstrap.permuted_means(
@@ -144,10 +144,12 @@ def _tests(
         )
         people = np.array([rate.people for rate in counted], np.float64)
         method = f"{draws} permutations of the {loaded.by} of whole people"
-        part = replace(part, null=null, null_method=method, weights=people[part.has_rate])
+        group_rates = replace(
+            group_rates, null=null, null_method=method, weights=people[group_rates.has_rate]
+        )
     blank = Measure("", None, "fraction", sum(m.n for m in by_group), across=loaded.by)
     setting = Setting(protocol["level"], seed, "subject", ALPHA / tests)
-    return [number.measure for number in gaps.equality_test(blank, part, setting)]
+    return [number.measure for number in gaps.equality_test(blank, group_rates, setting)]
 
 
 def _adjusted(measures: Sequence[Measure]) -> list[Measure]:
@@ -171,13 +173,13 @@ def _adjusted(measures: Sequence[Measure]) -> list[Measure]:
             before = twins.get(name)
             value = max(p, before.value) if before and before.value is not None else p
             twins[name] = replace(m, name=name[0], value=finite_or_none(value), rule=rule)
-    found = []
+    adjusted = []
     for m in measures:
         if (m.name, m.system, m.at) not in twins:
-            found.append(m)
+            adjusted.append(m)
         if (name := (f"{m.name}{_HOLM}", m.system, m.at)) in twins:
-            found.append(twins[name])
-    return found
+            adjusted.append(twins[name])
+    return adjusted
 
 
 def _units(
@@ -192,13 +194,13 @@ def _units(
     names = [("fta", slice(0, 2))]
     if failures.sides[0] != failures.sides[1]:
         names = [("fta", slice(0, 1)), ("fte", slice(1, 2))]
-    found = []
+    units = []
     for name, side in names:
         images, first = np.unique(failures.image[:, side], return_index=True)
         people = failures.subject[:, side].ravel()[first]
         groups = failures.group[:, side].ravel()[first]
-        found.append((name, broken[images], np.stack([people, people], axis=1), groups))
-    return found
+        units.append((name, broken[images], np.stack([people, people], axis=1), groups))
+    return units
 
 
 def failed_images(

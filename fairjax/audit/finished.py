@@ -30,14 +30,14 @@ class Audit:
         """The verdict in a few words, as the report's first screen says it."""
         from fairjax.report.summary import summarise
 
-        found = summarise(self.results)
-        return found.headline or found.scope
+        summary = summarise(self.results)
+        return summary.headline or summary.scope
 
     def __str__(self) -> str:
         from fairjax.report.summary import summarise
 
-        found = summarise(self.results)
-        return "\n".join([*(found.text or [found.scope]), *found.tolerances])
+        summary = summarise(self.results)
+        return "\n".join([*(summary.text or [summary.scope]), *summary.tolerances])
 
     __repr__ = __str__
 
@@ -64,8 +64,8 @@ class Audit:
         """
         prefix = str(self.results.protocol.get("attribute", ""))
         names = [name, f"{prefix}_{name}"]
-        found = [m for m in self.results.measures if m.name in names]
-        if not found:
+        candidates = [m for m in self.results.measures if m.name in names]
+        if not candidates:
             known = list(dict.fromkeys(m.name for m in self.results.measures))
             short = [word.removeprefix(f"{prefix}_") for word in known]
             close = difflib.get_close_matches(name, dict.fromkeys([*known, *short]), 3)
@@ -76,18 +76,20 @@ class Audit:
                 else f"there is {known[:10]}{more}."
             )
             raise KeyError(f"no measure {name!r}; {hint}")
-        for what, wanted, one in (("system", system, "system"), ("point", at, "at")):
-            have = list(dict.fromkeys(getattr(m, one) for m in found))
+        for what, wanted, field in (("system", system, "system"), ("point", at, "at")):
+            have = list(dict.fromkeys(getattr(m, field) for m in candidates))
             if wanted is None and what == "system" and len(have) > 1:
                 raise KeyError(
                     f"{name!r} is there of {len(have)} systems; say system= one of {have}."
                 )
             if wanted is not None and wanted not in have:
-                raise KeyError(f"no {name!r} with {one}={wanted!r}; there is {have}.")
-            found = [m for m in found if wanted in (None, getattr(m, one))]
-        matching = [m for m in found if _is_about(m, group)]
+                raise KeyError(f"no {name!r} with {field}={wanted!r}; there is {have}.")
+            candidates = [m for m in candidates if wanted in (None, getattr(m, field))]
+        matching = [m for m in candidates if _is_about(m, group)]
         if not matching:
-            about = list(dict.fromkeys(" and ".join(m.group.values()) or "everyone" for m in found))
+            about = list(
+                dict.fromkeys(" and ".join(m.group.values()) or "everyone" for m in candidates)
+            )
             raise KeyError(f"no {name!r} of group {group!r}; there is {about}.")
         return matching[0]
 
@@ -231,12 +233,14 @@ class Audit:
         systems = self.results.arrays.get("systems") or {"": self.results.arrays}
         if system is None and len(systems) > 1:
             raise KeyError(f"there are {len(systems)} systems; say system= one of {list(systems)}.")
-        one = systems.get(next(iter(systems)) if system is None else system)
-        if one is None:
+        plots = systems.get(next(iter(systems)) if system is None else system)
+        if plots is None:
             raise KeyError(f"no system {system!r}; there is {list(systems)}.")
-        if not one.get(name):
-            raise KeyError(f"these results hold no {name}; they have {[k for k in one if one[k]]}.")
-        return one[name]
+        if not plots.get(name):
+            raise KeyError(
+                f"these results hold no {name}; they have {[k for k in plots if plots[k]]}."
+            )
+        return plots[name]
 
 
 def _is_about(m: "Measure", group: str | Sequence[str] | Mapping[str, str] | None) -> bool:

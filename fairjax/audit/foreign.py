@@ -209,7 +209,7 @@ def _json(path: Path) -> InMemory:
         whole = json.loads(path.read_bytes())
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not whole JSON ({error}).") from error
-    if isinstance(whole, list) and whole and all(isinstance(one, dict) for one in whole):
+    if isinstance(whole, list) and whole and all(isinstance(row, dict) for row in whole):
         return _objects(path, whole)
     return _fhibe(path, whole)
 
@@ -232,17 +232,17 @@ def _objects(path: Path, rows: Sequence[Mapping[str, Any]]) -> InMemory:
 
 
 def _fhibe(path: Path, outputs: Any) -> InMemory:
-    found = outputs if isinstance(outputs, dict) else {}
+    by_image = outputs if isinstance(outputs, dict) else {}
     vectors = {
-        name: one["detections"]
-        for name, one in found.items()
-        if isinstance(one, dict) and isinstance(one.get("detections"), list)
+        name: output["detections"]
+        for name, output in by_image.items()
+        if isinstance(output, dict) and isinstance(output.get("detections"), list)
     }
-    if not vectors or len(vectors) < len(found):
+    if not vectors or len(vectors) < len(by_image):
         raise InputError(
-            f"{path}: {counted(len(found) - len(vectors), 'image')} of {len(found):,} without "
-            'numbers; expected the outputs of FHIBE face verification, {path: {"detections": '
-            "[numbers]}}, or a list of pairs, one object each."
+            f"{path}: {counted(len(by_image) - len(vectors), 'image')} of {len(by_image):,} "
+            "without numbers; expected the outputs of FHIBE face verification, {path: "
+            '{"detections": [numbers]}}, or a list of pairs, one object each.'
         )
     images = [_short(name) for name in vectors]
     hits = [_ALIGNED.search(name) for name in images]
@@ -260,5 +260,5 @@ def _fhibe(path: Path, outputs: Any) -> InMemory:
 
 def _short(name: str) -> str:
     """A path from data/ on, as FHIBE's own tables have it."""
-    place = name.replace("\\", "/").rfind("data/raw/")
-    return name[place:] if place >= 0 else name
+    start = name.replace("\\", "/").rfind("data/raw/")
+    return name[start:] if start >= 0 else name

@@ -71,9 +71,9 @@ def with_columns(source: InMemory, columns: Mapping[str, Any]) -> InMemory:
     return InMemory(table, vectors, source.name)
 
 
-def same_values(one: Any, other: Any) -> bool:
+def same_values(column: Any, other: Any) -> bool:
     """Whether two columns hold the same values."""
-    return np.array_equal(np.asarray(one).astype(str), np.asarray(other).astype(str))
+    return np.array_equal(np.asarray(column).astype(str), np.asarray(other).astype(str))
 
 
 def named_columns(value: Any) -> dict[str, Any] | None:
@@ -185,4 +185,4 @@ def _as_vectors(column: pa.ChunkedArray, title: str, name: str) -> np.ndarray:
 
 def _line(error: Exception) -> str:
     """An error's message as part of a line."""
-    return " ".join(str(part) for part in error.args).split("\n")[0].rstrip(".")
+    return " ".join(str(argument) for argument in error.args).split("\n")[0].rstrip(".")

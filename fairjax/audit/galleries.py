@@ -12,7 +12,7 @@ from fairjax.audit.foreign import candidates_of
 from fairjax.audit.grouping import known_groups, numbered, ordered_groups
 from fairjax.audit.layout import People, TableOptions, known_as
 from fairjax.audit.spelling import spelled_nearly
-from fairjax.audit.tables import InputError, column_names, listed, read_batches
+from fairjax.audit.tables import InputError, column_names, listed, read_batches, read_words
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.errors import UsageError
 from fairjax.core.names import counted
@@ -229,9 +229,9 @@ def from_candidates(
     galleries = []
     for name in sorted(set(gallery_of.tolist())):
         chosen = np.flatnonzero(gallery_of == name)
-        part = {key: column[chosen] for key, column in table.items()}
+        of_gallery = {key: column[chosen] for key, column in table.items()}
         members = enrolled_in.get(name, enrolled_in.get("", set())) if gallery else None
-        galleries.append(_searches(part, group[chosen], members, name, str(path)))
+        galleries.append(_searches(of_gallery, group[chosen], members, name, str(path)))
     galleries.sort(key=lambda g: (g.size or 0, g.name))
     unknown = len(set(table["probe"][group == UNKNOWN].tolist()))
     note = f"{counted(unknown, 'search', 'searches')} of unknown {by}: counted for everyone alone."
@@ -293,11 +293,9 @@ def _enrolled(path: Path, where: str) -> dict[str, set[str]]:
     names = column_names(path)
     text = [names[0], *(["gallery"] if "gallery" in names[1:] else [])]
     people_by_gallery: dict[str, set[str]] = {}
-    for batch in read_batches(path, text=text, numbers=()):
-        people = batch.columns[text[0]].to_pylist()
-        which = batch.columns["gallery"].to_pylist() if len(text) > 1 else [""] * len(people)
-        for person, gallery in zip(people, which, strict=True):
-            people_by_gallery.setdefault(gallery, set()).add(person)
+    people, *galleries = read_words(path, text).values()
+    for person, gallery in zip(people, *(galleries or [[""] * len(people)]), strict=True):
+        people_by_gallery.setdefault(gallery, set()).add(person)
     return people_by_gallery
 
 

@@ -243,18 +243,18 @@ def _tables(
 ) -> list[Table]:
     rows = []
     for rate in rates:
-        for group, one in [("everyone", rate.everyone), *rate.groups.items()]:
-            ends = one.interval(level=level) if one.trials else None
+        for group, estimate in [("everyone", rate.everyone), *rate.groups.items()]:
+            ends = estimate.interval(level=level) if estimate.trials else None
             rows.append(
                 [
                     rate.at,
                     rate.name.upper(),
                     group,
                     "–" if rate.threshold is None else f"{rate.threshold:.4f}",
-                    _percent(one.rate) + ("*" if one.errors < FEW else ""),
+                    _percent(estimate.rate) + ("*" if estimate.errors < FEW else ""),
                     "–" if ends is None else f"{100 * ends[0]:.3g} to {100 * ends[1]:.3g}",
-                    f"{one.errors:,} of {one.trials:,}",
-                    f"{one.people:,}",
+                    f"{estimate.errors:,} of {estimate.trials:,}",
+                    f"{estimate.people:,}",
                 ]
             )
     tests = []

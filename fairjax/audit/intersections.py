@@ -1,6 +1,6 @@
 """Which intersection of attributes is worst, and whether that is more than bad luck."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -35,6 +35,11 @@ class Cell:
       others: Rate of everybody else in intersections of the same attributes; NaN without pairs.
       p: P-value of the test that everybody else has the same rate; NaN where nothing is tested.
       detectable: Smallest ratio to the others' rate that is shown; None where it is too large.
+      p_adjusted: P-value after Holm over all intersections and both rates.
+      shrunk: Rate drawn towards that of all intersections of the same attributes; NaN where the
+        intersection is not compared.
+      shrunk_interval: Interval of the shrunk rate.
+      worst: Chance to be the worst of the same attributes; NaN where it is not compared.
     """
 
     group: Mapping[str, str]
@@ -43,11 +48,36 @@ class Cell:
     others: float
     p: float
     detectable: float | None
+    p_adjusted: float = np.nan
+    shrunk: float = np.nan
+    shrunk_interval: tuple[float, float] | None = None
+    worst: float = np.nan
 
     @property
     def name(self) -> str:
         """The values: "jade, female"."""
         return ", ".join(self.group.values())
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One threshold for everybody, and how intersections are compared at it.
+
+    Attributes:
+      at: Name of the operating point.
+      threshold: Threshold as scores are stored: larger is more alike.
+      source: Where the threshold comes from.
+      smallest: People below whom an intersection is not compared.
+      level: Coverage of the intervals.
+      seed: Seed of all draws.
+    """
+
+    at: str
+    threshold: float
+    source: str
+    smallest: int
+    level: float
+    seed: int
 
 
 def measure(
@@ -83,95 +113,38 @@ def measure(
             stored = threshold_at_fmr(score[~first.mated], fmr=fmr)
         except (InsufficientDataError, ValueError) as error:
             raise InputError(f"--fmr {fmr:g}: {error}") from error
-        at, source = at_fmr(fmr), "all non-mated pairs"
+        setting = _Setting(at_fmr(fmr), stored, "all non-mated pairs", smallest, level, seed)
     else:
-        stored, at, source = sign * threshold, f"threshold {threshold:g}", "given"
-    cells: dict[str, list[Cell]] = {"fmr": [], "fnmr": []}
-    shrunk: dict[str, list[tuple[Cell, float, tuple[float, float], float]]] = {}
-    for rate, mated in (("fmr", False), ("fnmr", True)):
-        shrunk[rate] = []
-        for names, code, labels in _partitions(loaded):
-            own = _cells(
-                score, first, code, names, labels, stored, mated=mated, smallest=smallest, seed=seed
-            )
-            cells[rate] += own
-            shrunk[rate] += _posteriors(own, smallest, level=level, seed=seed)
-    tests = [cell for rate in cells for cell in cells[rate]]
-    adjusted = holm(np.array([cell.p for cell in tests], np.float64))
-    compared = int(np.sum(~np.isnan(adjusted)))
-    by_cell = {id(cell): float(p) for cell, p in zip(tests, adjusted, strict=True)}
+        at = f"threshold {threshold:g}"
+        setting = _Setting(at, sign * threshold, "given", smallest, level, seed)
+    cells = _adjusted(
+        {
+            rate: [
+                cell
+                for names, code, labels in _partitions(loaded)
+                for cell in _shrunk(
+                    _cells(score, first, code, names, labels, setting, mated=mated), setting
+                )
+            ]
+            for rate, mated in (("fmr", False), ("fnmr", True))
+        }
+    )
+    compared = sum(not np.isnan(cell.p_adjusted) for own in cells.values() for cell in own)
     measures, tables, sentences, answers = [], [], [], []
-    for rate in ("fmr", "fnmr"):
-        posterior = {id(cell): (mean, ends, worst) for cell, mean, ends, worst in shrunk[rate]}
-        order = sorted(
-            cells[rate],
-            key=lambda c: posterior[id(c)][0] if id(c) in posterior else -1.0,
-            reverse=True,
-        )
-        rows = []
-        for cell in order:
-            word = _answer(cell, by_cell[id(cell)], smallest)
-            mean, chance, ends = np.nan, np.nan, None
-            if id(cell) in posterior:
-                mean, ends, chance = posterior[id(cell)]
-            rows.append(
-                [
-                    cell.name,
-                    f"{cell.people:,}",
-                    f"{cell.rate.errors:,} of {cell.rate.trials:,}",
-                    _percent(cell.rate.rate),
-                    _percent(mean),
-                    "–" if ends is None else f"{100 * ends[0]:.3g} to {100 * ends[1]:.3g}",
-                    "–" if np.isnan(chance) else f"{chance:.0%}",
-                    "–" if np.isnan(by_cell[id(cell)]) else f"{by_cell[id(cell)]:.2g}",
-                    word,
-                ]
-            )
-            measures += _measures(
-                rate,
-                cell,
-                mean,
-                ends,
-                chance,
-                by_cell[id(cell)],
-                compared,
-                at,
-                stored,
-                source,
-                level,
-            )
-        title = {"fmr": "False matches", "fnmr": "False non-matches"}[rate]
-        tables.append(
-            Table(
-                f"{title} by intersection, highest first",
-                [
-                    "intersection",
-                    "people",
-                    "errors",
-                    f"{rate.upper()}, %",
-                    "shrunk, %",
-                    f"{level:.0%} interval",
-                    "worst",
-                    "p adjusted",
-                    "than everybody else",
-                ],
-                rows,
-                "Shrunk: drawn towards the rate of all intersections of the same attributes, the "
-                "more the fewer trials there are; the interval is of that. Worst: chance to be the "
-                "worst of the same attributes. p adjusted: for all "
-                f"{compared} comparisons of both tables (Holm). {TOO_FEW}: fewer than {smallest} "
-                f"people, or even a ratio of {LARGEST_RATIO:g} would be missed.",
-            )
-        )
-        answer, sentence = _words(rate, order, by_cell, posterior, smallest)
+    for rate, own in cells.items():
+        ordered = sorted(own, key=lambda c: -1.0 if np.isnan(c.shrunk) else c.shrunk, reverse=True)
+        for cell in ordered:
+            measures += _measures(rate, cell, setting, compared)
+        tables.append(_table(rate, ordered, setting, compared))
+        answer, sentence = _words(rate, ordered, smallest)
         answers.append(answer)
         sentences.append(sentence)
     protocol = {
         "name": "intersections",
         "attributes": list(loaded),
-        "at": at,
-        "threshold": sign * stored,
-        "threshold_source": source,
+        "at": setting.at,
+        "threshold": sign * setting.threshold,
+        "threshold_source": setting.source,
         "smallest": smallest,
         "compared": compared,
         "level": level,
@@ -188,6 +161,57 @@ def measure(
         sentences,
         tables,
         Results("intersections", protocol, measures, {}, limits, {}),
+    )
+
+
+def _adjusted(cells: Mapping[str, Sequence[Cell]]) -> dict[str, list[Cell]]:
+    """The intersections by rate, their tests adjusted for each other."""
+    p = np.array([cell.p for own in cells.values() for cell in own], np.float64)
+    adjusted = iter(holm(p).tolist())
+    return {
+        rate: [replace(cell, p_adjusted=next(adjusted)) for cell in own]
+        for rate, own in cells.items()
+    }
+
+
+def _table(rate: str, cells: Sequence[Cell], setting: _Setting, compared: int) -> Table:
+    """The intersections at one rate, in their order."""
+    rows = []
+    for cell in cells:
+        ends = cell.shrunk_interval
+        rows.append(
+            [
+                cell.name,
+                f"{cell.people:,}",
+                f"{cell.rate.errors:,} of {cell.rate.trials:,}",
+                _percent(cell.rate.rate),
+                _percent(cell.shrunk),
+                "–" if ends is None else f"{100 * ends[0]:.3g} to {100 * ends[1]:.3g}",
+                "–" if np.isnan(cell.worst) else f"{cell.worst:.0%}",
+                "–" if np.isnan(cell.p_adjusted) else f"{cell.p_adjusted:.2g}",
+                _answer(cell, setting.smallest),
+            ]
+        )
+    title = {"fmr": "False matches", "fnmr": "False non-matches"}[rate]
+    return Table(
+        f"{title} by intersection, highest first",
+        [
+            "intersection",
+            "people",
+            "errors",
+            f"{rate.upper()}, %",
+            "shrunk, %",
+            f"{setting.level:.0%} interval",
+            "worst",
+            "p adjusted",
+            "than everybody else",
+        ],
+        rows,
+        "Shrunk: drawn towards the rate of all intersections of the same attributes, the "
+        "more the fewer trials there are; the interval is of that. Worst: chance to be the "
+        "worst of the same attributes. p adjusted: for all "
+        f"{compared} comparisons of both tables (Holm). {TOO_FEW}: fewer than {setting.smallest} "
+        f"people, or even a ratio of {LARGEST_RATIO:g} would be missed.",
     )
 
 
@@ -225,24 +249,23 @@ def _cells(
     code: np.ndarray,
     names: Sequence[str],
     labels: Sequence[tuple[str, ...]],
-    threshold: float,
+    setting: _Setting,
     *,
     mated: bool,
-    smallest: int,
-    seed: int,
 ) -> list[Cell]:
     """Each intersection of some attributes, tested against all others of the same attributes."""
     inside = (code[:, 0] == code[:, 1]) & (code[:, 0] >= 0) & (first.mated == mated)
+    seed = setting.seed
     cells = []
     for k, label in enumerate(labels):
         rows, rest = inside & (code[:, 0] == k), inside & (code[:, 0] != k)
         group = dict(zip(names, label, strict=True))
         own, others = (
-            GroupPairs.of("", score[r], first.subject[r], mated=mated).rate(threshold)
+            GroupPairs.of("", score[r], first.subject[r], mated=mated).rate(setting.threshold)
             for r in (rows, rest)
         )
         p, detectable = np.nan, None
-        if own.people >= smallest and others.trials:
+        if own.people >= setting.smallest and others.trials:
             known = _known(own, others)
             if known is not None:
                 rates = np.array([own.rate, others.rate])
@@ -271,26 +294,33 @@ def _known(own: ClusteredRate, others: ClusteredRate) -> Known | None:
     return Known(pooled, trials, freedom)
 
 
-def _posteriors(
-    cells: Sequence[Cell], smallest: int, *, level: float, seed: int
-) -> list[tuple[Cell, float, tuple[float, float], float]]:
-    """Shrunk rate, its interval and the chance to be worst, of intersections that are compared."""
-    there = [c for c in cells if c.rate.trials and c.people >= smallest]
-    if len(there) < 2:
-        return []
-    effects = common_design_effects([c.rate for c in there])
-    trials = np.array([c.rate.trials for c in there]) / np.maximum(effects, 1)
-    shrunk = shrink(
-        np.array([c.rate.rate for c in there]), trials, draws=_DRAWS, level=level, seed=seed
+def _shrunk(cells: Sequence[Cell], setting: _Setting) -> list[Cell]:
+    """Intersections of the same attributes; those that are compared with their shrunk rates."""
+    compared = [k for k, c in enumerate(cells) if c.rate.trials and c.people >= setting.smallest]
+    if len(compared) < 2:
+        return list(cells)
+    rates = [cells[k].rate for k in compared]
+    trials = np.array([rate.trials for rate in rates])
+    fit = shrink(
+        np.array([rate.rate for rate in rates]),
+        trials / np.maximum(common_design_effects(rates), 1),
+        draws=_DRAWS,
+        level=setting.level,
+        seed=setting.seed,
     )
-    low, high, worst = shrunk.low, shrunk.high, shrunk.worst
-    return [
-        (c, float(m), (float(a), float(b)), float(w))
-        for c, m, a, b, w in zip(there, shrunk.rates, low, high, worst, strict=True)
-    ]
+    shrunk = list(cells)
+    for k, mean, low, high, worst in zip(
+        compared, fit.rates, fit.low, fit.high, fit.worst, strict=True
+    ):
+        interval = float(low), float(high)
+        shrunk[k] = replace(
+            cells[k], shrunk=float(mean), shrunk_interval=interval, worst=float(worst)
+        )
+    return shrunk
 
 
-def _answer(cell: Cell, p: float, smallest: int) -> str:
+def _answer(cell: Cell, smallest: int) -> str:
+    p = cell.p_adjusted
     if cell.people < smallest or np.isnan(p):
         return TOO_FEW
     if p <= ALPHA:
@@ -300,18 +330,11 @@ def _answer(cell: Cell, p: float, smallest: int) -> str:
     return "not shown"
 
 
-def _words(
-    rate: str,
-    order: Sequence[Cell],
-    adjusted: Mapping[int, float],
-    posterior: Collection[int],
-    smallest: int,
-) -> tuple[str, str]:
+def _words(rate: str, order: Sequence[Cell], smallest: int) -> tuple[str, str]:
     """The answer for one rate, and its reasons."""
     what = {"fmr": "false matches", "fnmr": "false non-matches"}[rate]
-    answers = {id(c): _answer(c, adjusted[id(c)], smallest) for c in order}
-    higher = [c for c in order if answers[id(c)] == "higher"]
-    unsure = [c for c in order if answers[id(c)] == TOO_FEW]
+    higher = [c for c in order if _answer(c, smallest) == "higher"]
+    unsure = [c for c in order if _answer(c, smallest) == TOO_FEW]
     few = (
         f" Too few to say for {len(unsure)} of {len(order)} intersections, such as "
         f"{unsure[-1].name}."
@@ -325,11 +348,11 @@ def _words(
             f"Most {what}: {top.name}.",
             f"{start}: {len(higher)} of {len(order)} intersections are shown to have more than "
             f"everybody else; first {top.name} with {_percent(top.rate.rate)} % "
-            f"(p {adjusted[id(top)]:.2g}).{few}",
+            f"(p {top.p_adjusted:.2g}).{few}",
         )
     if len(unsure) == len(order):
         return f"Most {what}: {TOO_FEW}.", f"{start}:{few}"
-    top = next((c for c in order if id(c) in posterior), order[0])
+    top = next((c for c in order if not np.isnan(c.shrunk)), order[0])
     return (
         f"Most {what}: no intersection is shown to be worse than everybody else.",
         f"{start}: the highest is {top.name} with {_percent(top.rate.rate)} %, which may be bad "
@@ -337,19 +360,9 @@ def _words(
     )
 
 
-def _measures(
-    rate: str,
-    cell: Cell,
-    mean: float,
-    ends: tuple[float, float] | None,
-    chance: float,
-    p: float,
-    compared: int,
-    at: str,
-    threshold: float,
-    source: str,
-    level: float,
-) -> list[Measure]:
+def _measures(rate: str, cell: Cell, setting: _Setting, compared: int) -> list[Measure]:
+    """The numbers of one intersection for results.json."""
+    level, ends, p = setting.level, cell.shrunk_interval, cell.p_adjusted
     own = cell.rate.interval(level=level) if cell.rate.trials else None
     blank = Measure(
         rate,
@@ -359,9 +372,9 @@ def _measures(
         dict(cell.group),
         n_clusters=cell.people,
         n_errors=cell.rate.errors,
-        at=at,
-        threshold=threshold,
-        threshold_source=source,
+        at=setting.at,
+        threshold=setting.threshold,
+        threshold_source=setting.source,
     )
     return [
         replace(
@@ -374,7 +387,7 @@ def _measures(
         replace(
             blank,
             name=f"{rate}_shrunk",
-            value=finite_or_none(mean),
+            value=finite_or_none(cell.shrunk),
             interval=ends,
             level=level if ends else None,
             method="beta-binomial, empirical Bayes",
@@ -382,7 +395,7 @@ def _measures(
         replace(
             blank,
             name=f"{rate}_chance_worst",
-            value=finite_or_none(chance),
+            value=finite_or_none(cell.worst),
             method=f"{_DRAWS} draws from the posteriors",
         ),
         replace(

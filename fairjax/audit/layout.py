@@ -169,9 +169,9 @@ class Layout:
             self.image,
             *(c for a in self.attributes for c in a.columns.values()),
         ]
-        one = [self.mated, self.fold, self.decision]
-        one += [column for both in sides if both for column in both]
-        return list(dict.fromkeys(filter(None, one)))
+        columns = [self.mated, self.fold, self.decision]
+        columns += [column for both in sides if both for column in both]
+        return list(dict.fromkeys(filter(None, columns)))
 
 
 @dataclass(frozen=True)

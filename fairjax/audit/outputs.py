@@ -34,11 +34,11 @@ def write(folder: Path, results: Results, *, title: str) -> None:
 def tables(results: Results) -> list[Table]:
     """The protocol's tables, verdicts on tolerances, and what has no number and why."""
     if results.kind == "attributes":
-        found = [*attributes.tables(results), *covariates.tables(results)]
+        shown = [*attributes.tables(results), *covariates.tables(results)]
     else:
-        found = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
-        found += [paired.table(results), *covariates.tables(results)]
-    return [table for table in [*found, _undefined(results)] if table.rows]
+        shown = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
+        shown += [paired.table(results), *covariates.tables(results)]
+    return [table for table in [*shown, _undefined(results)] if table.rows]
 
 
 def _verdicts(results: Results) -> Table:

@@ -108,15 +108,15 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
     Raises:
       InputError: If people's names are alike, and --names-as-written does not keep them apart.
     """
-    said = []
+    sentences = []
     for name in table.layout.distances:
-        said.append(
+        sentences.append(
             f"{name} is a distance (all {total:,} values): smaller means more alike, and a "
             "threshold accepts distances up to it."
         )
     for name in table.layout.unread:
         flag = "--distance" if name.lower() in DISTANCES else "--score"
-        said.append(
+        sentences.append(
             f"The column {name!r} is not read: the scores are those of "
             f"{listed(table.layout.systems)}. To audit both, say --score "
             f"{shlex.quote(table.layout.systems[0])} {flag} {shlex.quote(name)}."
@@ -127,52 +127,52 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
                 f"{table.path}: --zero-is-same needs a column that says whether a pair shows one "
                 "person; name it with --mated COLUMN."
             )
-        said.append(
+        sentences.append(
             f"--zero-is-same: 0 in {table.layout.mated!r} was read as one person, 1 as two: "
             f"{mated:,} pairs are mated, {total - mated:,} are not."
         )
     if table.options.any_direction:
-        said.append(
+        sentences.append(
             f"--any-direction: whether mated pairs score above non-mated ones was not checked "
             f"for the {total:,} pairs."
         )
     for what in ("subject", "image"):
-        if found := alike(table.names[what]):
-            first, second, difference = found[0]
+        if twins := alike(table.names[what]):
+            first, second, difference = twins[0]
             if what == "subject" and not table.options.names_as_written:
                 raise InputError(
                     f"{table.path}: the subjects {first!r} and {second!r} differ by "
                     f"{difference} alone "
-                    f"({counted(len(found), 'such name')}); write one person alike, "
+                    f"({counted(len(twins), 'such name')}); write one person alike, "
                     "or keep them apart with --names-as-written."
                 )
-            said.append(
+            sentences.append(
                 f"{first!r} and {second!r} differ by {difference} alone "
-                f"({counted(len(found), f'such {what}')}); they count as different."
+                f"({counted(len(twins), f'such {what}')}); they count as different."
             )
-    return said
+    return sentences
 
 
 def row_notes(table: "PairTable", loaded: Loaded) -> list[str]:
     """`notes`, and rows and people that look odd."""
-    said = notes(table, len(loaded), mated=int(loaded.mated.sum()))
+    sentences = notes(table, len(loaded), mated=int(loaded.mated.sum()))
     if loaded.pairs is None and not loaded.decided:
         hints = [
             failure_hint(name, score, loaded.mated, distance=name in loaded.distances)
             for name, score in loaded.scores.items()
         ]
         hints += [unit_hint(name, s, loaded.mated) for name, s in loaded.scores.items()]
-        said += filter(None, hints)
+        sentences += filter(None, hints)
     if loaded.has_subjects and not table.layout.mated and not table.options.subjects_by_group:
-        said += _one_sided(table, loaded)
+        sentences += _one_sided(table, loaded)
     if loaded.has_subjects and not loaded.has_images and not loaded.decided:
         rows = np.column_stack([np.sort(loaded.subject, axis=1), *loaded.scores.values()])
         if again := len(rows) - len(np.unique(rows, axis=0)):
-            said.append(
+            sentences.append(
                 f"{again:,} of {len(rows):,} rows repeat the people and the scores of another "
                 "row; if a join repeated rows, intervals are too narrow."
             )
-    return said
+    return sentences
 
 
 def _one_sided(table: "PairTable", loaded: Loaded) -> list[str]:

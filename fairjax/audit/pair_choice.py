@@ -72,14 +72,14 @@ def _mated_sample(
 
 
 def _nonmated_sample(
-    one: np.ndarray, other: np.ndarray, subject: np.ndarray, most: int, rng: np.random.Generator
+    rows: np.ndarray, other: np.ndarray, subject: np.ndarray, most: int, rng: np.random.Generator
 ) -> np.ndarray:
     """At most so many distinct pairs of two people from two sets of images, the same or apart."""
-    same = one is other
-    cells = len(one) * len(other)
+    same = rows is other
+    cells = len(rows) * len(other)
     drawn = np.arange(cells) if cells <= 8 * most else np.unique(rng.integers(cells, size=4 * most))
     drawn = rng.permutation(drawn)
-    first, second = one[drawn // len(other)], other[drawn % len(other)]
+    first, second = rows[drawn // len(other)], other[drawn % len(other)]
     fit = subject[first] != subject[second]
     if same:
         fit &= first < second

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 
 from fairjax.audit.foreign import adopt
 from fairjax.audit.grouping import (
@@ -32,6 +31,7 @@ from fairjax.audit.loaded import (
     independent,
 )
 from fairjax.audit.pair_checks import check_couples, check_mated, failure_notes, kinds_of, row_notes
+from fairjax.audit.pair_values import decisions_as_scores, is_mated, without_failures
 from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import (
     Batch,
@@ -44,7 +44,6 @@ from fairjax.audit.tables import (
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import (
-    clean,
     clean_path,
     counted,
     how_unknown,
@@ -52,8 +51,6 @@ from fairjax.core.names import (
 )
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
-_YES = {"1", "1.0", "true", "yes", "same", "mated", "match", "genuine"}
-_NO = {"0", "0.0", "false", "no", "different", "nonmated", "non-mated", "nonmatch", "impostor"}
 
 
 def load_comparisons(
@@ -94,13 +91,13 @@ class PairTable:
         self.names = {what: Names() for what in ("subject", "fold")}
         self.names["image"] = Names(clean_path)
         self.words: dict[str, Names] = {  # of each attribute's parts
-            part: Names() for a in layout.attributes for part in a.columns
+            attribute: Names() for a in layout.attributes for attribute in a.columns
         }
 
     def read(self) -> dict[str, np.ndarray]:
         """All rows of `batches`."""
-        parts = list(self.batches())
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        batches = list(self.batches())
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Columns as numbers: "score NAME", "mated", "fold", and two a row of the others."""
@@ -127,23 +124,31 @@ class PairTable:
 
     def _numbered(self, batch: Batch) -> dict[str, np.ndarray]:
         layout, text = self.layout, batch.columns
-        found = {f"score {name}": self._scored(text[name]) for name in layout.scores}
-        found |= {f"score {name}": -self._scored(text[name]) for name in layout.distances}
+        codes = {
+            f"score {name}": without_failures(text[name], self.options) for name in layout.scores
+        }
+        codes |= {
+            f"score {name}": -without_failures(text[name], self.options)
+            for name in layout.distances
+        }
         if layout.decision:
-            found[f"score {layout.decision}"] = self._decided(text[layout.decision], batch.start)
+            codes[f"score {layout.decision}"] = decisions_as_scores(
+                text[layout.decision], batch.start, self.path, self.options
+            )
         if layout.mated:
-            found["mated"] = self._mated(text[layout.mated], batch.start)
+            mated = is_mated(text[layout.mated], batch.start, self.path, layout.mated)
+            codes["mated"] = mated != self.options.zero_is_same
         for what in ("subject", "image"):
             if columns := getattr(layout, what):
-                found[what] = self._both(what, self.names[what], columns, batch, needed=True)
+                codes[what] = self._both(what, self.names[what], columns, batch, needed=True)
         if layout.fold:
-            found["fold"] = self.names["fold"].encode(text[layout.fold])
+            codes["fold"] = self.names["fold"].encode(text[layout.fold])
         for attribute in layout.attributes:
-            for part, columns in attribute.columns.items():
-                found[f"by {part}"] = self._both(
-                    part, self.words[part], columns, batch, needed=False
+            for name, columns in attribute.columns.items():
+                codes[f"by {name}"] = self._both(
+                    name, self.words[name], columns, batch, needed=False
                 )
-        return found
+        return codes
 
     def _both(
         self, what: str, names: Names, columns: tuple[str, str], batch: Batch, *, needed: bool
@@ -170,55 +175,6 @@ class PairTable:
                 )
         return np.stack(sides, axis=1)
 
-    def _scored(self, score: np.ndarray) -> np.ndarray:
-        """The scores, NaN for those that stand for a failure to acquire."""
-        if not self.options.failure_scores:
-            return score
-        codes = [code for code in self.options.failure_scores if not isinstance(code, str)]
-        return np.where(np.isin(score, codes), np.nan, score)
-
-    def _decided(self, words: pa.Array, start: int) -> np.ndarray:
-        """Decisions as scores: 1 where the pair is accepted, 0 where not, NaN where it failed."""
-        names = Names()
-        code = names.encode(words)
-        accept = {clean(word).casefold() for word in self.options.accept}
-        words_of = {name: name.casefold() for name in names}
-        word_of = ["" if is_unknown(n) and w not in accept else w for n, w in words_of.items()]
-        known = [word for word in word_of if word]
-        if not accept & set(known):
-            raise InputError(
-                f"{self.path}: --accept says which words in {self.layout.decision} accept a pair; "
-                f"it holds {listed(sorted(known))}."
-            )
-        if len(set(known) - accept) > 1:
-            raise InputError(
-                f"{self.path}: {self.layout.decision} holds {listed(sorted(known))}; name all that "
-                "accept with --accept, one word is left for those that do not."
-            )
-        value = np.array(
-            [float(word in accept) if word else np.nan for word in word_of], np.float64
-        )[code]
-        if (missing := np.isnan(value)).any() and not self.options.failures:
-            row = int(np.argmax(missing))
-            raise InputError(
-                f"{self.path}, data row {start + row}: {self.layout.decision} is "
-                f"{how_unknown(list(names)[code[row]])}; --failures counts such pairs."
-            )
-        return value
-
-    def _mated(self, words: pa.Array, start: int) -> np.ndarray:
-        names = Names()
-        code = names.encode(words)
-        meaning = np.array([_truth(name) for name in names], np.int8)[code]
-        if (bad := meaning < 0).any():
-            row = int(np.argmax(bad))
-            raise InputError(
-                f"{self.path}, data row {start + row}: {self.layout.mated} is "
-                f"{words[row].as_py()!r}; expected 1 or 0 (or true/false, same/different, "
-                "mated/nonmated, genuine/impostor)."
-            )
-        return meaning.astype(bool) != self.options.zero_is_same
-
     def grouped(
         self,
         columns: Mapping[str, np.ndarray],
@@ -235,9 +191,9 @@ class PairTable:
           scores: By system.
           pairs: Rows of the embeddings whose cosines the scores are; None for scores of a table.
         """
-        place, labels = self.labels(columns, attribute)
+        label, labels = self.labels(columns, attribute)
         groups = ordered_groups(labels, self.options, f"{self.path} ({attribute.name})")
-        group = numbered(labels, groups)[place]
+        group = numbered(labels, groups)[label]
         subject, names, mated = self._subjects(columns, group)
         check_couples(self, columns)
         fold = np.zeros(len(mated), np.int32)
@@ -300,12 +256,12 @@ class PairTable:
         both = (who[:, 0] == who[:, 1]) & (loaded.group[:, 0] != loaded.group[:, 1])
         seen = np.unique(np.stack([who.ravel(), loaded.group.ravel()], axis=1), axis=0)[:, 0]
         several = int((np.bincount(seen) > 1).sum())
-        said = [
+        notes = [
             f"--subjects-by-group: {several:,} of {len(number):,} names occur in several groups "
             f"and were taken for one person in each; {int(both.sum()):,} of {len(loaded):,} pairs "
             "show one name in two groups and were left out, for they may show one person."
         ]
-        return ~both, said
+        return ~both, notes
 
     def _unique_names(
         self, names: Sequence[str], subject: np.ndarray, group: np.ndarray, groups: Sequence[str]
@@ -349,8 +305,8 @@ class PairTable:
         else:
             return None, [], columns["mated"]
         ordered = sorted(set(names))
-        place = {name: k for k, name in enumerate(ordered)}
-        subject = np.array([place[name] for name in names], np.int32)[code]
+        number = {name: k for k, name in enumerate(ordered)}
+        subject = np.array([number[name] for name in names], np.int32)[code]
         people = ordered
         if self.options.subjects_by_group:
             codes, subject = np.unique(
@@ -362,7 +318,7 @@ class PairTable:
         mated = columns.get("mated", same)
         if (wrong := same != mated).any():
             row = int(np.argmax(wrong))
-            who = [ordered[place[names[k]]] for k in code[row]]
+            who = [ordered[number[names[k]]] for k in code[row]]
             hint = ""
             if wrong.mean() > _NEARLY_ALL and not self.options.zero_is_same:
                 hint = f" If 0 in {self.layout.mated!r} marks one person, say --zero-is-same."
@@ -388,40 +344,35 @@ class PairTable:
     ) -> tuple[np.ndarray, list[str]]:
         """An index into labels of groups for both sides, and the labels; "" is unknown."""
         codes, words = [], []
-        for part in attribute.name.split("+"):
-            if part in attribute.columns:
-                codes.append(columns[f"by {part}"])
-                words.append(self._grouped_words(list(self.words[part]), attribute, part))
+        for name in attribute.name.split("+"):
+            if name in attribute.columns:
+                codes.append(columns[f"by {name}"])
+                words.append(self._grouped_words(list(self.words[name]), attribute, name))
                 continue
             assert self.people is not None
             key = self.people.key
             if key not in columns:
                 raise InputError(
-                    f"{self.people.source} gives the {part} of each {key}, but {self.path} names "
+                    f"{self.people.source} gives the {name} of each {key}, but {self.path} names "
                     f"no {key}s; name their columns with --{key}."
                 )
-            column = known_as(part, self.people.groups)
-            found = self._looked_up(self.people.groups[column], key)
-            words.append(self._grouped_words(found, attribute, part))
+            column = known_as(name, self.people.groups)
+            names = self._looked_up(self.people.groups[column], key)
+            words.append(self._grouped_words(names, attribute, name))
             if "" in words[-1] and not self.options.unknown_groups:
-                place = words[-1].index("")
-                who, word = list(self.names[key])[place], found[place]
+                index = words[-1].index("")
+                who, word = list(self.names[key])[index], names[index]
                 keep = ", --group-names takes it for a group" if word else ""
                 raise InputError(
-                    f"{self.people.source}: the {part} of {who!r} is {how_unknown(word)}; "
+                    f"{self.people.source}: the {name} of {who!r} is {how_unknown(word)}; "
                     f"--unknown-groups keeps such people among everyone only{keep}."
                 )
             codes.append(columns[key])
         check_names(words, str(self.path))
         return labelled(codes, words)
 
-    def _grouped_words(self, names: list[str], attribute: Attribute, part: str) -> list[str]:
+    def _grouped_words(self, names: list[str], attribute: Attribute, name: str) -> list[str]:
         """Names of groups: "" for what says nothing, numbers as their bins."""
         known = known_groups(names, self.options)
-        edges = attribute.bins.get(part)
-        return binned(known, edges, f"{self.path} ({part})") if edges else known
-
-
-def _truth(word: str) -> int:
-    word = word.strip().lower()
-    return 1 if word in _YES else 0 if word in _NO else -1
+        edges = attribute.bins.get(name)
+        return binned(known, edges, f"{self.path} ({name})") if edges else known

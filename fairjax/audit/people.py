@@ -9,7 +9,7 @@ from fairjax.audit.tables import (
     check_columns,
     column_names,
     listed,
-    read_batches,
+    read_words,
 )
 from fairjax.core.names import clean_path
 
@@ -52,10 +52,7 @@ def load_people(
         )
     attributes = [name for name in names if name not in (who, which)]
     text = [*filter(None, [who, which]), *attributes]
-    columns: dict[str, list[str]] = {name: [] for name in text}
-    for batch in read_batches(path, text=text, numbers=[]):
-        for name in text:
-            columns[name] += batch.columns[name].to_pylist()
+    columns = read_words(path, text)
     if which:
         columns[which] = [clean_path(name) for name in columns[which]]
     _check_keys(path, key, columns[key])

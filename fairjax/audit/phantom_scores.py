@@ -111,7 +111,7 @@ def draw(planted: Planted, *, seed: int, size: Size | None = None) -> Phantom:
             who, image = _nonmated(rng, size, a, b)
             mean = nonmated_mean[a] if a == b else -_APART
             parts.append((who, image, mean, lamb[who].sum(axis=1) / np.sqrt(2)))
-    who, image = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    who, image = (np.concatenate([drawn[k] for drawn in parts]) for k in (0, 1))
     z = np.concatenate([mean + np.sqrt(SHARED) * shared for _, _, mean, shared in parts])
     z += np.sqrt(1 - SHARED) * rng.standard_normal(len(z))
     return Phantom(

@@ -103,23 +103,23 @@ def read_predictions(
     """The table's columns as numbers; what makes it unfit is said."""
     names = column_names(path)
     attribute = find_attribute(path, names, by, None, pairs=False)
-    parts = {part: sides[0] for part, sides in attribute.columns.items()}
+    group_columns = {name: sides[0] for name, sides in attribute.columns.items()}
     who = options.subject or next((n for n in names if n.lower() in SUBJECTS and n != "id"), "")
-    taken = {columns.label, columns.prediction, columns.probability, *parts.values(), who}
+    taken = {columns.label, columns.prediction, columns.probability, *group_columns.values(), who}
     image = options.image or next((n for n in names if n.lower() in _IMAGES and n not in taken), "")
-    text = [columns.label, columns.prediction, *parts.values(), who, image]
+    text = [columns.label, columns.prediction, *group_columns.values(), who, image]
     text = list(dict.fromkeys(filter(None, text)))
     check_columns(path, text)
     words = {name: Names(clean_path if name == image else str) for name in text}
     codes: dict[str, list[np.ndarray]] = {name: [] for name in text}
     named = {**dict.fromkeys(text, tuple(columns.classes)), who: (), image: ()}
-    named |= dict.fromkeys(parts.values(), tuple(options.group_names))
+    named |= dict.fromkeys(group_columns.values(), tuple(options.group_names))
     chances = []
     for batch in read_batches(path, text=text, numbers=list(filter(None, [columns.probability]))):
         for name in text:
             code = words[name].encode(batch.columns[name])
             codes[name].append(code)
-            skips = name in parts.values() and options.unknown_groups
+            skips = name in group_columns.values() and options.unknown_groups
             if skips or (name == columns.prediction and columns.no_answer):
                 continue
             nothing = [k for w, k in words[name].number.items() if is_unknown(w)]
@@ -128,7 +128,7 @@ def read_predictions(
                 row = int(np.argmax(there))
                 word = list(words[name])[code[row]]
                 keep = ""
-                if name in parts.values():
+                if name in group_columns.values():
                     keep = "; --unknown-groups keeps such rows among everyone only"
                 elif word and name in both_labels(columns):
                     keep = "; --classes names it if it is a class"

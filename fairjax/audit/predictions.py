@@ -64,7 +64,7 @@ def audit_predictions(
     if columns.regression and (not columns.prediction or columns.probability or columns.classes):
         raise InputError("--regression takes --label and --prediction, two columns of numbers.")
     rows = read_predictions(path, columns, replace(options, by=[by]), by)
-    by_name = "+".join(part.partition("=")[0].partition(":")[0] for part in by.split("+"))
+    by_name = "+".join(attribute.partition("=")[0].partition(":")[0] for attribute in by.split("+"))
     if len(rows.groups) < 2:
         raise InputError(
             f"{path}: a comparison between groups needs two or more; by {by_name} there is "
@@ -223,14 +223,14 @@ def _decisions(
                 f"{path}: {column} holds {listed(extra)}, which no {which}; labels are "
                 f"{listed(classes)}{hint}."
             )
-    place = {name: k for k, name in enumerate(classes)}
+    index = {name: k for k, name in enumerate(classes)}
     if len(labels) < 2:
         raise InputError(
             f"{path}: {columns.label} holds {listed(labels)} only; nothing to tell apart."
         )
 
     def numbered(column: str) -> np.ndarray:
-        return np.array([place.get(name, -1) for name in words[column]], np.int64)[codes[column]]
+        return np.array([index.get(name, -1) for name in words[column]], np.int64)[codes[column]]
 
     label = numbered(columns.label)
     if chance is None:

@@ -266,14 +266,14 @@ def _left_out(files: Sequence[Source]) -> list[str]:
 
 def _stated(files: Sequence[Source]) -> dict[str, str]:
     """What files of `fairjax embed` say of the model and its input, for `fairjax diff`."""
-    said: dict[str, str] = {}
+    stated: dict[str, str] = {}
     for key, source in _MADE.items():
         values = {path.name: str(made[source]) for path in files if source in (made := _made(path))}
         if len(set(values.values())) == 1:
-            said[key] = next(iter(values.values()))
+            stated[key] = next(iter(values.values()))
         elif values:
-            said[key] = "; ".join(f"{name}: {value}" for name, value in values.items())
-    return said
+            stated[key] = "; ".join(f"{name}: {value}" for name, value in values.items())
+    return stated
 
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
@@ -289,10 +289,10 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
             raise UsageError(_SEVERAL)
         tables = streaming.shown([str(path) for path in request.files])
         with watch(f"Streaming {tables} in four passes ..."):
-            found = streaming.measure(
+            by_attribute = streaming.measure(
                 request.files, request.options, request.settings, people=_people(request)
             )
-        yield from found.items()
+        yield from by_attribute.items()
     else:
         with watch("Reading ..."):
             loaded, calibration = _load(request)

@@ -92,7 +92,7 @@ def measure(
     Raises:
       InputError: If the protocol needs what the pairs lack, or the calibration's systems differ.
     """
-    given = given_points(loaded, settings)
+    thresholds = given_points(loaded, settings)
     if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
         return _without_resamples(loaded, settings, calibration)
     variants, left_out = usable_variants(
@@ -120,7 +120,7 @@ def measure(
             {name: loaded.comparisons(system) for system, name in names.items()},
             attribute=loaded.by,
             fmrs=settings.fmrs,
-            given={names[system]: points for system, points in given.items()},
+            given={names[system]: points for system, points in thresholds.items()},
             calibration={name: calibration.comparisons(system) for system, name in names.items()}
             if calibration
             else None,
@@ -202,9 +202,9 @@ def _limits(
     calibration_source: str,
 ) -> list[str]:
     """All sentences for the reader: of the pairs, their calibration, and the settings."""
-    said = [*loaded.limits(), *filter(None, [left_out])]
+    sentences = [*loaded.limits(), *filter(None, [left_out])]
     for name, score in loaded.scores.items():
-        said += [
+        sentences += [
             note
             for threshold in settings.thresholds
             if not loaded.decided
@@ -215,8 +215,8 @@ def _limits(
             )
         ]
     if calibration:
-        said += [f"{calibration_source}: {note}" for note in calibration.notes]
-    return [*said, *settings.limits]
+        sentences += [f"{calibration_source}: {note}" for note in calibration.notes]
+    return [*sentences, *settings.limits]
 
 
 def _check_units(loaded: Loaded, calibration: Loaded, source: str) -> None:
@@ -264,9 +264,9 @@ def _without_scores(results: Results) -> Results:
 def _of_nobody(results: Results) -> Results:
     """Takes back the numbers of people, who were made up one or two a pair."""
     arrays = dict(results.arrays)
-    systems = {name: dict(one) for name, one in arrays.get("systems", {}).items()}
-    for one in [arrays, *systems.values()]:
-        one["adequacy"] = [{**row, "subjects": None} for row in one["adequacy"]]
+    systems = {name: dict(plots) for name, plots in arrays.get("systems", {}).items()}
+    for plots in [arrays, *systems.values()]:
+        plots["adequacy"] = [{**row, "subjects": None} for row in plots["adequacy"]]
     return replace(
         results,
         protocol={**results.protocol, "n_clusters": None},
@@ -285,14 +285,14 @@ def _without_resamples(loaded: Loaded, settings: Settings, calibration: Loaded |
         )
     (system,) = loaded.scores
     comparisons = loaded.comparisons(system)
-    given = given_points(loaded, settings)[system]
+    thresholds = given_points(loaded, settings)[system]
     results = verification_stream.measure_stream(
         verification_stream.InChunks(lambda: [comparisons], len(loaded.groups)),
         groups=loaded.groups,
         attribute=loaded.by,
         fmrs=settings.fmrs,
-        thresholds=[point.threshold for point in given if point.threshold is not None],
-        names=[point.at for point in given],
+        thresholds=[point.threshold for point in thresholds if point.threshold is not None],
+        names=[point.at for point in thresholds],
         level=settings.level,
         limits=_limits(loaded, settings, "", None, ""),
         name=settings.protocol,

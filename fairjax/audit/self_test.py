@@ -61,7 +61,7 @@ class Tally:
     """What was said of one rate in all repeats of a case.
 
     Attributes:
-      found: How often the decision rule showed a difference.
+      shown: How often the decision rule showed a difference.
       too_few: How often it said that the data are too few.
       exceeds: How often the verdict was beyond the tolerance.
       within: How often it was within.
@@ -70,7 +70,7 @@ class Tally:
         said that they would miss every ratio tried.
     """
 
-    found: int
+    shown: int
     too_few: int
     exceeds: int
     within: int
@@ -118,9 +118,9 @@ class SelfTestResult:
         if case.is_fair:
             false = [result.claims, *(t.exceeds for t in tallies)]
             return max(false) <= self.most_false
-        found = all(t.found >= POWER * t.repeats for t in tallies)
+        has_power = all(t.shown >= POWER * t.repeats for t in tallies)
         cleared = max(t.within for t in tallies) > self.most_false
-        return (found or not case.must_be_found) and not cleared
+        return (has_power or not case.must_be_found) and not cleared
 
 
 def run(
@@ -133,19 +133,19 @@ def run(
       seed: Non-negative; repeat k draws from [seed, k].
       progress: Called with the number of audits done.
     """
-    said: dict[str, list[tuple[Verdict, dict[str, str]]]] = {name: [] for name in CASES}
+    audits_of: dict[str, list[tuple[Verdict, dict[str, str]]]] = {name: [] for name in CASES}
     for k in range(repeats):
         for name, case in CASES.items():
-            said[name].append(_audit(case.planted, seed=seed * 1_000_003 + k))
+            audits_of[name].append(_audit(case.planted, seed=seed * 1_000_003 + k))
         if progress:
             progress(len(CASES) * (k + 1))
     return SelfTestResult(
         {
             name: CaseResult(
                 {rate: _tally(rate, audits) for rate in RATES},
-                claims=sum(one.answer == "shown" for one, _ in audits),
+                claims=sum(audited.answer == "shown" for audited, _ in audits),
             )
-            for name, audits in said.items()
+            for name, audits in audits_of.items()
         }
     )
 
@@ -158,7 +158,7 @@ def table(outcome: SelfTestResult) -> Table:
         for rate, t in result.tallies.items():
             ratio, base = getattr(planted, f"{rate}_ratio"), getattr(planted, rate)
             open_ = t.repeats - t.exceeds - t.within
-            counts = (t.found, t.too_few, t.exceeds, t.within, open_)
+            counts = (t.shown, t.too_few, t.exceeds, t.within, open_)
             rows.append(
                 [
                     rate.upper(),
@@ -209,12 +209,12 @@ def _audit(planted: Planted, *, seed: int) -> tuple[Verdict, dict[str, str]]:
     verdicts = verification_gaps.verdicts(gaps, tolerances, scene)
     measures = [r.measure for rate in RATES for r in rates[rate]] + [n.measure for n in gaps]
     results = Results("verification", {"attribute": "group"}, measures, {}, [], {})
-    said = {v["measure"].removesuffix("_max_over_min"): v["verdict"] for v in verdicts}
-    return decision.verdict(results), said
+    answers = {v["measure"].removesuffix("_max_over_min"): v["verdict"] for v in verdicts}
+    return decision.verdict(results), answers
 
 
 def _tally(rate: str, audits: Sequence[tuple[Verdict, dict[str, str]]]) -> Tally:
-    claims = [one.get(rate, _AT) for one, _ in audits]
+    claims = [audited.get(rate, _AT) for audited, _ in audits]
     answers: list[Answer] = [c.answer if c else "too few data" for c in claims]
     verdicts = [tolerances[rate] for _, tolerances in audits]
     ratios = [
@@ -222,7 +222,7 @@ def _tally(rate: str, audits: Sequence[tuple[Verdict, dict[str, str]]]) -> Tally
     ]
     median = float(np.median(ratios))
     return Tally(
-        found=answers.count("shown"),
+        shown=answers.count("shown"),
         too_few=answers.count("too few data"),
         exceeds=verdicts.count("exceeds"),
         within=verdicts.count("within"),

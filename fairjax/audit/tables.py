@@ -184,8 +184,21 @@ def read_columns(path: Path) -> dict[str, pa.Array]:
       InputError: If a column is there twice, or the file is damaged.
     """
     names = column_names(path)
-    parts = [batch.columns for batch in read_batches(path, text=names, numbers=())]
-    return {name: pa.concat_arrays([part[name] for part in parts]) for name in names}
+    batches = [batch.columns for batch in read_batches(path, text=names, numbers=())]
+    return {name: pa.concat_arrays([columns[name] for columns in batches]) for name in names}
+
+
+def read_words(path: Source, names: Sequence[str]) -> dict[str, list[str]]:
+    """Some columns of a table as words; a missing word is "".
+
+    Raises:
+      InputError: If a column is missing or there twice, or the file is damaged.
+    """
+    words: dict[str, list[str]] = {name: [] for name in names}
+    for batch in read_batches(path, text=names, numbers=()) if names else ():
+        for name in names:
+            words[name] += batch.columns[name].to_pylist()
+    return words
 
 
 def _last_filled(block: pa.RecordBatch) -> int:

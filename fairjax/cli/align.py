@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import say, say_unreadable
+
 _DESCRIPTION = """\
 Turns, scales and shifts each image so that five points of the face meet the template of ArcFace,
 and writes the crops as PNG files of the same names.
@@ -34,10 +36,9 @@ def add(verbs: Any) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from fairjax.cli.embed import say
     from fairjax.serve.landmarks import aligned
     from fairjax.serve.model import ModelError
-    from fairjax.serve.output import write_crops, write_unreadable
+    from fairjax.serve.output import write_crops
     from fairjax.serve.sources import open_images
     from fairjax.serve.stream import Progress
 
@@ -47,11 +48,5 @@ def _align(arguments: argparse.Namespace) -> None:
     say(*images.notes)
     images = aligned(images, arguments.landmarks, size=arguments.size)
     written, unreadable = write_crops(images, arguments.out, progress=Progress(len(images), say))
-    if unreadable:
-        path = write_unreadable(arguments.out / "crops", unreadable)
-        name, reason = unreadable[0]
-        say(
-            f"{len(unreadable):,} of {written + len(unreadable):,} images have no crop; the first, "
-            f"{name}: {reason}. All: {path}"
-        )
+    say_unreadable(arguments.out / "crops", unreadable, written, "have no crop")
     print(f"{arguments.out}: {written:,} crops of {arguments.size} x {arguments.size}")

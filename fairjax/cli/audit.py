@@ -94,7 +94,7 @@ def _audit(arguments: argparse.Namespace) -> None:
         return _self_test(arguments, console)
     audit_flags.check_partial(arguments)
     audit_flags.check_company(arguments)
-    audit_output.check_out(arguments.out)
+    answers.check_folder(arguments.out)
     if arguments.model or arguments.data:
         arguments.files = [audit_inputs.write_embeddings(arguments)]
     arguments.protocol = arguments.protocol or "plain"

@@ -2,24 +2,12 @@
 
 import argparse
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 _UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the name of a folder, on some system
-
-
-def check_out(out: Path | None) -> None:
-    """Refuses a folder that can't be made, before anything is measured."""
-    from fairjax.audit.tables import InputError
-
-    if out is None:
-        return
-    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InputError(f"--out {out}: {nearest} is not a folder that can be written to.")
 
 
 def show(arguments: argparse.Namespace, console: Any, results: Any, by: str) -> None:

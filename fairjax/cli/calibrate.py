@@ -6,7 +6,13 @@ from typing import Any
 
 from fairjax.cli import values
 from fairjax.cli.answers import console
-from fairjax.cli.table_flags import add_columns, add_pairs, people_of, table_options_of
+from fairjax.cli.table_flags import (
+    add_columns,
+    add_pairs,
+    check_one_system,
+    people_of,
+    table_options_of,
+)
 
 
 def add(verbs: Any) -> None:
@@ -69,12 +75,12 @@ def add(verbs: Any) -> None:
         help="also write the pairs with the old scores, where embeddings were given",
     )
     use.set_defaults(run=_apply)
-    for one in (fit, use):
-        one.add_argument(
+    for verb in (fit, use):
+        verb.add_argument(
             "--seed", type=values.natural, default=0, help="of --sample-pairs (default: 0)"
         )
-        add_columns(one.add_argument_group("columns and groups"))
-        add_pairs(one.add_argument_group("pairs of embeddings"))
+        add_columns(verb.add_argument_group("columns and groups"))
+        add_pairs(verb.add_argument_group("pairs of embeddings"))
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -168,8 +174,7 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
     if by and not arguments.by:
         arguments.by = [by]
     options, people = table_options_of(arguments), people_of(arguments)
-    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
-        raise UsageError("calibration is for one column of scores and one --by.")
+    check_one_system(options, "calibration is")
     path = arguments.table
     if not path.is_file():
         raise InputError(f"{path} does not exist.")
@@ -187,5 +192,5 @@ def _load(arguments: argparse.Namespace, by: str = "") -> Any:
         raise UsageError("embeddings need --pairs TABLE, --all-pairs or --sample-pairs N.")
     else:
         loaded = load_comparisons(path, options, people=people)
-    one = next(iter(loaded.values()))
-    return one, next(iter(one.scores))
+    pairs = next(iter(loaded.values()))
+    return pairs, next(iter(pairs.scores))

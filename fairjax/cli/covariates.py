@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import say, say_unreadable
+
 _DESCRIPTION = """\
 Measures each image and writes a table with one row per image, for fairjax audit --covariates:
 
@@ -42,18 +44,16 @@ def add(verbs: Any) -> None:
 
 
 def _covariates(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fairjax.cli.embed import say
     from fairjax.core.errors import UsageError
     from fairjax.serve import covariates
-    from fairjax.serve.output import write_unreadable
     from fairjax.serve.sources import open_images
 
     if arguments.out.suffix.lower() != ".csv":
         raise UsageError(f"--out {arguments.out} must end in .csv.")
     images = open_images(arguments.images)
     say(*images.notes)
+    from rich.console import Console
+
     with Console(stderr=True).status("Measuring ...") as status:
         names, rows, unreadable = covariates.measure(
             images,
@@ -62,11 +62,5 @@ def _covariates(arguments: argparse.Namespace) -> None:
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     covariates.write(arguments.out, names, rows)
-    if unreadable:
-        path = write_unreadable(arguments.out, unreadable)
-        name, reason = unreadable[0]
-        say(
-            f"{len(unreadable):,} of {len(rows) + len(unreadable):,} images have no covariates; "
-            f"the first, {name}: {reason}. All: {path}"
-        )
+    say_unreadable(arguments.out, unreadable, len(rows), "have no covariates")
     print(f"{arguments.out}: {', '.join(names)} of {len(rows):,} images")

@@ -309,7 +309,7 @@ def _pairs_sheets(account: Mapping[str, Any], attribute: str) -> list[Sheet]:
         Sheet(
             "Pairs by part",
             ["part", "mated", "non-mated"],
-            [[part, n["mated"], n["nonmated"]] for part, n in pairs["by_fold"].items()],
+            [[fold, n["mated"], n["nonmated"]] for fold, n in pairs["by_fold"].items()],
         ),
         Sheet(
             "Pairs that cannot be used",

@@ -1,12 +1,11 @@
 """`fairjax embed`: the embeddings of images, by a run or by any .onnx model."""
 
 import argparse
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from fairjax.cli import values
+from fairjax.cli.answers import check_file, say, say_unreadable
 
 BATCH = 64  # images computed at a time
 INPUT = ("layout", "size", "colour", "mean", "std", "output", "resize")  # flags of `add_input`
@@ -181,42 +180,13 @@ def describe(model: Any) -> list[str]:
 
 def report(arguments: argparse.Namespace, model: Any, images: Any, outcome: Any) -> None:
     """Says what was written and what could not be read."""
-    from fairjax.serve.output import write_unreadable
-
     if outcome.resized:
         height, width = model.preprocessing.height, model.preprocessing.width
         say(f"{outcome.resized:,} images of another size were resized to {height} x {width}.")
-    if outcome.unreadable:
-        path = write_unreadable(arguments.out, outcome.unreadable)
-        name, reason = outcome.unreadable[0]
-        say(
-            f"{len(outcome.unreadable):,} of {len(outcome.rows) + len(outcome.unreadable):,} "
-            f"images cannot be read and are left out; the first, {name}: {reason}. All: {path}"
-        )
+    say_unreadable(
+        arguments.out, outcome.unreadable, len(outcome.rows), "cannot be read and are left out"
+    )
     print(f"{arguments.out}: {len(outcome.rows):,} images")
-
-
-def check_out(out: Path) -> None:
-    """Refuses a file that cannot be written, before anything is computed.
-
-    Raises:
-      ModelError: Says why.
-    """
-    from fairjax.serve.model import ModelError
-
-    folder = out.absolute().parent
-    if out.is_dir():
-        raise ModelError(f"--out {out} is a folder; name a file in it.")
-    if not folder.is_dir():
-        raise ModelError(f"--out {out}: the folder {folder} does not exist; make it first.")
-    if not os.access(folder, os.W_OK):
-        raise ModelError(f"--out {out}: the folder {folder} cannot be written to.")
-
-
-def say(*lines: str) -> None:
-    """Lines for the user, apart from the command's result."""
-    for line in lines:
-        print(line, file=sys.stderr)
 
 
 def write(arguments: argparse.Namespace) -> None:
@@ -229,7 +199,7 @@ def write(arguments: argparse.Namespace) -> None:
     from fairjax.serve.output import write_embeddings
     from fairjax.serve.stream import finish
 
-    check_out(arguments.out)
+    check_file(arguments.out)
     if arguments.out.suffix != ".npz":
         raise ModelError(f"--out {arguments.out}: embeddings are written as .npz.")
     model, images, outcome = compute(arguments, flip=arguments.flip)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli.answers import check_file
+
 _EPILOG = """\
 examples:
   fairjax export runs/mine --to onnx --out mine.onnx --check
@@ -66,11 +68,10 @@ def add(verbs: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from fairjax.cli.embed import check_out
     from fairjax.core.files import write_whole
     from fairjax.serve.model import ModelError
 
-    check_out(arguments.out)
+    check_file(arguments.out)
     if arguments.out.suffix != f".{arguments.to}":
         raise ModelError(f"--out {arguments.out}: --to {arguments.to} writes .{arguments.to}.")
     if not arguments.run_folder.is_dir():
@@ -80,7 +81,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from fairjax.serve.card import card_of_run, hub_card
 
     if arguments.card:
-        check_out(arguments.card)
+        check_file(arguments.card)
     run = load_run(arguments.run_folder, step=arguments.step, flip=arguments.flip)
     export.export(
         run,

@@ -50,9 +50,9 @@ def _margins(arguments: argparse.Namespace) -> None:
     from fairjax.run.workdir import claim
 
     names = [name.replace("-", "_") for name, _, _ in OPTIONS]
-    given = {name: getattr(arguments, name) for name in names}
+    chosen = {name: getattr(arguments, name) for name in names}
     try:
-        search = MarginSearch(**{name: v for name, v in given.items() if v is not None})
+        search = MarginSearch(**{name: v for name, v in chosen.items() if v is not None})
     except ValueError as error:
         raise ConfigError(f"--{str(error).replace('_', '-')}") from None
     settings = build_run(config)

@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from fairjax.cli.embed import add_arguments, check_out, compute, report
+from fairjax.cli.answers import check_file
+from fairjax.cli.embed import add_arguments, compute, report
 
 
 def add(verbs: Any) -> None:
@@ -25,7 +26,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from fairjax.serve.output import TABLES, write_predictions
     from fairjax.serve.stream import finish
 
-    check_out(arguments.out)
+    check_file(arguments.out)
     if arguments.out.suffix not in TABLES:
         raise ModelError(f"--out {arguments.out}: tables are written as {' or '.join(TABLES)}.")
     model, images, outcome = compute(arguments)

@@ -225,3 +225,17 @@ def people_of(arguments: argparse.Namespace) -> Any:
         own_subject=arguments.groups_subject,
         own_image=arguments.groups_image,
     )
+
+
+def check_one_system(options: Any, what: str) -> None:
+    """Refuses several columns of scores, or of decisions, where a verb takes one.
+
+    Args:
+      options: How the table is read.
+      what: Start of the message, such as "a threshold is".
+
+    Raises:
+      UsageError: Says what the verb takes.
+    """
+    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
+        raise UsageError(f"{what} for one column of scores and one --by.")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli.answers import answer, facts_of
-from fairjax.cli.table_flags import add_columns, people_of, table_options_of
+from fairjax.cli.table_flags import add_columns, check_one_system, people_of, table_options_of
 
 
 def add(verbs: Any) -> None:
@@ -47,13 +47,11 @@ def add(verbs: Any) -> None:
 def _threshold(arguments: argparse.Namespace) -> None:
     from fairjax.audit.pairs import load_comparisons
     from fairjax.audit.thresholds import Wish, choose, refuse_shared_people
-    from fairjax.core.errors import UsageError
 
     wish = Wish(arguments.fmr_max, arguments.worst_group, arguments.confidence)
     facts = facts_of({"scores": arguments.table, "check": arguments.check})
     options, people = table_options_of(arguments), people_of(arguments)
-    if len(options.by) > 1 or len(options.scores) + len(options.distances) > 1 or options.decision:
-        raise UsageError("a threshold is for one column of scores and one --by.")
+    check_one_system(options, "a threshold is")
     loaded = next(iter(load_comparisons(arguments.table, options, people=people).values()))
     check = None
     if arguments.check:

@@ -21,7 +21,7 @@ import optax
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
-from fairjax.methods.checks import check_range
+from fairjax.methods.checks import check_range, check_vit
 from fairjax.models import masking
 from fairjax.models.discriminator import MaskDiscriminator
 from fairjax.models.mae import MaskedAutoencoder
@@ -75,9 +75,7 @@ def build(
       ValueError: If the backbone is no ViT, or a setting is out of range.
     """
     del targets
-    fields = {field.name for field in dataclasses.fields(backbone)}
-    if not {"patch", "pool", "positions", "maps"} <= fields:
-        raise ValueError("automae needs config.backbone.name='vit'.")
+    check_vit("automae", backbone)
     check_range(draws in (1, 2), "draws", draws, "1 or 2")
     check_range(offset >= 0, "offset", offset, "0 or more")
     check_range(adversary_weight >= 0, "adversary_weight", adversary_weight, "0 or more")

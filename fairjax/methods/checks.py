@@ -1,5 +1,6 @@
 """What methods refuse before they are built: settings out of range, and words that are unknown."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,3 +30,18 @@ def check_word(name: str, value: str, known: Sequence[str]) -> None:
     """
     if value not in known:
         raise ValueError(f"config.method.{name}={value!r} is not known; known: {', '.join(known)}.")
+
+
+def check_vit(method: str, backbone: Any) -> None:
+    """Refuses a backbone that does not cut images into patches.
+
+    Args:
+      method: Name of the method, for the message.
+      backbone: Linen module of the backbone.
+
+    Raises:
+      ValueError: If the backbone is no ViT.
+    """
+    fields = {field.name for field in dataclasses.fields(backbone)}
+    if not {"patch", "pool", "positions", "maps"} <= fields:
+        raise ValueError(f"{method} needs config.backbone.name='vit'.")

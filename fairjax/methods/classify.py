@@ -405,6 +405,6 @@ def attribute_method(
         init,
         loss,
         predict,
-        own_optimizers={f"{OBJECTIVE}/{part}": make for part, make in own.items()},
+        own_optimizers={f"{OBJECTIVE}/{name}": make for name, make in own.items()},
         chance={f"{name}_loss": math.log(t.width) for name, t in heads.items() if t.width > 1},
     )

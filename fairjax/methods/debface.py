@@ -29,8 +29,11 @@ from fairjax.losses.disentangled import (
 from fairjax.methods.checks import check_range
 from fairjax.methods.groups import require_groups
 from fairjax.methods.margin_softmax import count_classes, embedding_predictor
+from fairjax.methods.watched import without_discriminator
 from fairjax.models.cosine_head import unit
 from fairjax.models.discriminator import IndependenceDiscriminator
+
+Heads = dict[str, Callable[[jax.Array, jax.Array], jax.Array]]
 
 
 class BlockModel(nn.Module):
@@ -117,20 +120,8 @@ def build(
     model = BlockModel(backbone, classes, label)
     discriminator = IndependenceDiscriminator()
 
-    def heads_of(weights: PyTree) -> dict[str, Callable[[jax.Array, jax.Array], jax.Array]]:
-        def of_identity(block: jax.Array, labels: jax.Array) -> jax.Array:
-            cosines = unit(block).direction @ unit(weights[label]["kernel"]).direction.T
-            return scale * (cosines - margin * jax.nn.one_hot(labels, classes[label]))
-
-        def linear(name: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
-            kernel, bias = weights[name]["kernel"], weights[name]["bias"]
-            return lambda block, labels: block @ kernel + bias[None]
-
-        return {name: of_identity if name == label else linear(name) for name in classes}
-
-    def split(params: PyTree) -> tuple[PyTree, PyTree]:
-        own = {name: tree for name, tree in params.items() if name != "discriminator"}
-        return own, params["discriminator"]
+    def heads_of(weights: PyTree) -> Heads:
+        return logit_heads(weights, list(classes), label, scale=scale, margin=margin)
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         model_key, discriminator_key = jax.random.split(key)
@@ -148,7 +139,7 @@ def build(
     def loss(
         params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        own, adversary = split(params)
+        own, adversary = without_discriminator(params), params["discriminator"]
         variables = dict(model_state)
         statistics = variables.pop("discriminator")
         dropout_key, *block_keys = jax.random.split(key, 1 + len(classes))
@@ -207,3 +198,28 @@ def build(
         loss,
         embedding_predictor(model, preprocess, tta, drop=("discriminator",)),
     )
+
+
+def logit_heads(
+    weights: PyTree, attributes: Sequence[str], identity: str, *, scale: float, margin: float
+) -> Heads:
+    """`(block [batch, dim], labels [batch]) -> logits [batch, classes]` of each attribute.
+
+    Args:
+      weights: Weights of the heads, from `BlockModel`.
+      attributes: Names of all attributes, in the order of the blocks.
+      identity: Attribute of the people, whose head is a margin softmax; the others are linear.
+      scale: Factor of the identity's cosines.
+      margin: Additive cosine margin of the identity.
+    """
+
+    def margin_softmax(block: jax.Array, labels: jax.Array) -> jax.Array:
+        kernel = weights[identity]["kernel"]
+        cosines = unit(block).direction @ unit(kernel).direction.T
+        return scale * (cosines - margin * jax.nn.one_hot(labels, len(kernel)))
+
+    def linear(name: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        kernel, bias = weights[name]["kernel"], weights[name]["bias"]
+        return lambda block, labels: block @ kernel + bias[None]
+
+    return {name: margin_softmax if name == identity else linear(name) for name in attributes}

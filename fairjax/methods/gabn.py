@@ -22,13 +22,13 @@ import optax
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.heads import Head, HeadOutput, class_losses
-from fairjax.losses import CosFace, Margin, cross_entropy, masked_sum
-from fairjax.losses.adversarial import reverse_gradient, uniform_cross_entropy
+from fairjax.losses import CosFace, Margin, masked_sum
 from fairjax.methods.checks import check_range, check_word
 from fairjax.methods.groups import group_scalars, require_groups
+from fairjax.methods.map_adversary import Adversary, MapAdversary
 from fairjax.methods.margin_softmax import MarginModel, Scalars, count_classes, embedding_predictor
+from fairjax.methods.watched import WatchedModel, without_discriminator
 from fairjax.models.attention_map import (
-    OFFSETS,
     MapKind,
     attention_map,
     distance_to_reference,
@@ -40,8 +40,6 @@ from fairjax.models.attention_map import (
 )
 from fairjax.models.cosine_head import Unit, unit
 from fairjax.models.discriminator import MapDiscriminator
-
-Adversary = Literal["reversal", "uniform", "to_reference"]
 
 
 def build(
@@ -115,7 +113,7 @@ def build(
     check_word("erase_where", erase_where, ("input", "map"))
     classes = count_classes(targets, label)
     gabn = _Gabn(
-        network=_Watched(MarginModel(backbone, classes, head.rows(classes)), layer),
+        network=WatchedModel(MarginModel(backbone, classes, head.rows(classes)), layer),
         preprocess=preprocess,
         margin=margin,
         head=head,
@@ -124,7 +122,7 @@ def build(
         groups=groups,
         attention=attention,
         second_order=second_order,
-        adversary=_Adversary(
+        adversary=MapAdversary(
             discriminator=MapDiscriminator(len(groups)),
             kind=adversary,
             weight=adversary_weight,
@@ -160,44 +158,6 @@ class _Attended(NamedTuple):
     moved: PyTree
     activations: jax.Array
     maps: jax.Array
-
-
-@dataclass(frozen=True)
-class _Adversary:
-    """The discriminator that tells groups by their maps, and what the backbone wants of it.
-
-    Attributes:
-      discriminator: Module from maps to logits of the groups.
-      kind: What the backbone wants of the discriminator.
-      weight: Weight of that once ramped up.
-      ramp_epochs: Epochs over which the weight grows from 0.
-      anchor: Number of the reference group.
-    """
-
-    discriminator: MapDiscriminator
-    kind: Adversary
-    weight: float
-    ramp_epochs: float
-    anchor: int
-
-    def strength(self, epoch: jax.Array) -> jax.Array | float:
-        """Weight of the backbone's side at an epoch."""
-        ramp = jnp.clip(epoch / self.ramp_epochs, 0, 1) if self.ramp_epochs else 1.0
-        return self.weight * ramp
-
-    def losses(
-        self, weights: PyTree, maps: jax.Array, labels: jax.Array, epoch: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Both sides' loss of each row, and the discriminator's logits; see `confuse`."""
-        return confuse(
-            lambda weights, maps: self.discriminator.apply({"params": weights}, maps),
-            weights,
-            maps,
-            labels,
-            adversary=self.kind,
-            strength=self.strength(epoch),
-            anchor=self.anchor,
-        )
 
 
 class _Erasing(NamedTuple):
@@ -241,7 +201,7 @@ class _Gabn:
       erasing: Which regions are erased, and when.
     """
 
-    network: "_Watched"
+    network: WatchedModel
     preprocess: Callable[[jax.Array], jax.Array]
     margin: Margin
     head: Head
@@ -250,7 +210,7 @@ class _Gabn:
     groups: tuple[str, ...]
     attention: MapKind
     second_order: bool
-    adversary: _Adversary
+    adversary: MapAdversary
     erasing: _Erasing
 
     def init(self, key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
@@ -343,11 +303,11 @@ class _Gabn:
             return jnp.where(mask, (embeddings.direction * own).sum(axis=1), 0.0)
 
         like = jax.eval_shape(self.network.train, weights, variables, images, key)[2]
-        output, activations, gradient = with_map(embed, target_cosine, like)
+        (embeddings, kernel, moved), activations, gradient = with_map(embed, target_cosine, like)
         maps = attention_map(
             activations, gradient, kind=self.attention, second_order=self.second_order
         )
-        return _Attended(*output, activations, maps)
+        return _Attended(embeddings, kernel, moved, activations, maps)
 
     def identify(
         self, embeddings: Unit, kernel: jax.Array, state: PyTree, batch: Batch, key: jax.Array
@@ -401,129 +361,3 @@ class _Gabn:
             f"attention ({self.attention})": overlay(images, maps),
             f"mean attention in training: {', '.join(self.groups)}": overlay(grey, mean_maps),
         }
-
-
-class _Watched(NamedTuple):
-    """A margin model whose maps of one layer can be moved, and differentiated twice.
-
-    Attributes:
-      model: Backbone and class weights.
-      layer: Name of the backbone's map.
-    """
-
-    model: MarginModel
-    layer: str
-
-    def train(
-        self,
-        params: PyTree,
-        variables: PyTree,
-        images: jax.Array,
-        key: jax.Array,
-        offset: jax.Array | None = None,
-    ) -> tuple[Any, PyTree, jax.Array]:
-        """The model in training: its output, moved variables, activations of the layer.
-
-        Args:
-          params: Parameters of the model.
-          variables: What the forward pass moves.
-          images: The backbone's input.
-          key: Key of dropout.
-          offset: Numbers added to the layer's activations; None adds nothing.
-
-        Raises:
-          ValueError: If the backbone has no such map.
-        """
-        output, moved = self.model.apply(
-            {"params": params, **variables, **self._moved_by(offset)},
-            images,
-            train=True,
-            mutable=[*variables, "intermediates"],
-            rngs={"dropout": key},
-        )
-        moved = dict(moved)
-        sown = moved.pop("intermediates", {}).get("backbone", {})
-        if self.layer not in sown:
-            raise ValueError(
-                f"this backbone exposes no map {self.layer!r} to differentiate twice; gabn needs "
-                "config.backbone.name='iresnet', 'gac' or 'resnet'."
-            )
-        return output, moved, sown[self.layer][0]
-
-    def likeliest_maps(
-        self, variables: PyTree, pixels: jax.Array, shape: tuple[int, ...], *, kind: MapKind
-    ) -> jax.Array:
-        """Where the model finds each image's likeliest person, [batch, rows, columns].
-
-        Args:
-          variables: Parameters and model state of the method.
-          pixels: The backbone's input.
-          shape: Shape of the groups' mean maps, [groups, rows, columns].
-          kind: Form of the map.
-        """
-        params = without_discriminator(variables["params"])
-        own = {k: v for k, v in variables.items() if k not in ("params", "maps", "margin")}
-
-        def embed(offset: jax.Array) -> tuple[Any, jax.Array]:
-            output, sown = self.model.apply(
-                {"params": params, **own, **self._moved_by(offset)},
-                pixels,
-                train=False,
-                mutable=["intermediates"],
-            )
-            return output, sown["intermediates"]["backbone"][self.layer][0]
-
-        def likeliest(output: Any) -> jax.Array:
-            embeddings, kernel = output
-            people = unit(kernel[: self.model.classes]).direction
-            return (embeddings.direction @ people.T).max(axis=1)
-
-        activations = jax.eval_shape(embed, jnp.zeros((len(pixels), *shape[1:], 1)))[1]
-        _, activations, gradient = with_map(embed, likeliest, activations)
-        return attention_map(activations, gradient, kind=kind)
-
-    def _moved_by(self, offset: jax.Array | None) -> PyTree:
-        return {} if offset is None else {OFFSETS: {"backbone": {self.layer: offset}}}
-
-
-def without_discriminator(params: PyTree) -> PyTree:
-    """The parameters of the margin model alone."""
-    return {name: tree for name, tree in params.items() if name != "discriminator"}
-
-
-def confuse(
-    discriminate: Callable[[PyTree, jax.Array], Any],
-    weights: PyTree,
-    maps: jax.Array,
-    labels: jax.Array,
-    *,
-    adversary: Adversary,
-    strength: jax.Array | float,
-    anchor: int,
-) -> tuple[jax.Array, jax.Array]:
-    """The discriminator's loss and the backbone's, one value a row; the logits.
-
-    Args:
-      discriminate: `(weights, maps) -> logits [batch, groups]`.
-      weights: Parameters of the discriminator.
-      maps: Attention maps [batch, rows, columns].
-      labels: Group of each row; rows with a negative one are left out by the caller.
-      adversary: Aim of the backbone: "reversal", "uniform" or "to_reference".
-      strength: Weight of the adversary's term.
-      anchor: Number of the reference group.
-    """
-    truth = jnp.where(labels >= 0, labels, 0)
-    if adversary == "reversal":
-        logits = discriminate(weights, reverse_gradient(maps, strength))
-        return cross_entropy(logits, truth, label_smoothing=0.0), logits
-    logits = discriminate(weights, jax.lax.stop_gradient(maps))
-    seen = discriminate(jax.lax.stop_gradient(weights), maps)
-    if adversary == "uniform":
-        wanted = uniform_cross_entropy(seen)
-    else:
-        wanted = jnp.where(
-            truth == anchor,
-            0.0,
-            cross_entropy(seen, jnp.full_like(truth, anchor), label_smoothing=0.0),
-        )
-    return cross_entropy(logits, truth, label_smoothing=0.0) + strength * wanted, logits

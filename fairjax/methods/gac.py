@@ -212,7 +212,7 @@ class _Gac:
         if state:
             moved["margin"] = output.state
         total, count = masked_sum(output.loss, mask)
-        value, one = total / jnp.maximum(count, 1.0), jnp.float32(1)
+        value, single = total / jnp.maximum(count, 1.0), jnp.float32(1)
         alike = attention_loss([v[0] for path, v in sown.items() if path[-1] == "attention"])
         gap = spread_gap(
             features.astype(jnp.float32), people, batch[self.group], mask, groups=self.groups
@@ -222,8 +222,8 @@ class _Gac:
         scalars = {
             "loss_identity": (total, count),
             "target_cosine": masked_sum(output.target, mask),
-            "attention_loss": (alike, one),
-            "spread_gap": (gap, one),
+            "attention_loss": (alike, single),
+            "spread_gap": (gap, single),
             **mask_scalars(params, model_state),
         }
         if logits is not None:

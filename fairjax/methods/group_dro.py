@@ -63,8 +63,8 @@ def build(
             view.losses, view.batch[group], view.batch["mask"], groups=len(groups)
         )
         weights = robust_weights(view.state["weights"], means, present, step=step)
-        one = jnp.float32(1)
-        logged = {f"group_weight_{name}": (weights[i], one) for i, name in enumerate(groups)}
+        single = jnp.float32(1)
+        logged = {f"group_weight_{name}": (weights[i], single) for i, name in enumerate(groups)}
         logged |= {
             f"group_loss_{name}": (means[i], present[i].astype(jnp.float32))
             for i, name in enumerate(groups)

@@ -139,9 +139,9 @@ def ramp(*, margin_epochs: float, penalty_epochs: float) -> Extension | None:
             ("penalty_strength", penalty_epochs, penalised),
         ):
             if epochs:
-                part = strength(epochs, view.batch)
-                missing += (1 - part) * whole
-                scalars[name] = (part, jnp.float32(1))
+                share = strength(epochs, view.batch)
+                missing += (1 - share) * whole
+                scalars[name] = (share, jnp.float32(1))
         return Extended(shift=-missing, scalars=scalars)
 
     return Extension(step)
@@ -284,7 +284,7 @@ def margin_method(
         loss,
         embedding_predictor(model, preprocess, softmax.tta, drop=(EXTENSION,)),
         split={"head/kernel": head.partition},
-        own_optimizers={f"{EXTENSION}/{part}": make for part, make in own_optimizers.items()},
+        own_optimizers={f"{EXTENSION}/{name}": make for name, make in own_optimizers.items()},
         after_epoch=after_epoch if extension and extension.after_epoch else None,
         chance=chance_loss(margin, classes),
     )

@@ -5,7 +5,6 @@ UTKFace study's method (its sections 3.3 to 3.5): patches that a sensitive attri
 attends to are removed more often, or less often.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ import numpy as np
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
 from fairjax.losses import masked_sum
 from fairjax.losses.reconstruction import masked_patch_error, normalised_patches
+from fairjax.methods.checks import check_vit
 from fairjax.models import masking
 from fairjax.models.mae import MaskedAutoencoder
 from fairjax.models.vit import patchify, unpatchify
@@ -65,9 +65,7 @@ def build(
       ValueError: If the backbone is no ViT, or the map fits neither the scheme nor the patches.
     """
     del targets
-    fields = {field.name for field in dataclasses.fields(backbone)}
-    if not {"patch", "pool", "positions"} <= fields:
-        raise ValueError("masked_autoencoder needs config.backbone.name='vit'.")
+    check_vit("masked_autoencoder", backbone)
     if (scheme == "random") != (not sensitivity):
         raise ValueError(
             f"config.method.sensitivity={sensitivity!r} does not go with scheme={scheme!r}: "
@@ -88,14 +86,8 @@ def build(
         logits = masking.log_weights(values, scheme=scheme, weights=weights, reverse=reverse)
 
     def selection(key: jax.Array, images: jax.Array, rows: int) -> masking.Selection:
-        patches = (images.shape[1] // patch) * (images.shape[2] // patch)
-        flat = np.zeros(patches) if logits is None else logits
-        if len(flat) != patches:
-            raise ValueError(
-                f"{sensitivity} is a map of {len(flat)} patches, but images of {images.shape[1]} "
-                f"pixels have {patches} of {patch} pixels; make the map at this size."
-            )
-        each = jnp.broadcast_to(jnp.asarray(flat, jnp.float32)[None], (rows, patches))
+        flat = _fitting(logits, images, patch=patch, source=sensitivity)
+        each = jnp.broadcast_to(jnp.asarray(flat, jnp.float32)[None], (rows, len(flat)))
         return masking.select(masking.scores(key, each, strength=strength), ratio=ratio)
 
     def error(
@@ -143,11 +135,7 @@ def build(
         true = patchify(pixels, patch=patch)
         kept = jnp.broadcast_to(1 - chosen.mask[..., None], true.shape)
         if normalise_target:
-            by_channel = true.reshape(*true.shape[:2], -1, pixels.shape[-1])
-            weight = kept.reshape(by_channel.shape)
-            mean = jnp.mean(by_channel, axis=(1, 2), where=weight > 0, keepdims=True)
-            std = jnp.std(by_channel, axis=(1, 2), where=weight > 0, keepdims=True)
-            guess = (guess.reshape(by_channel.shape) * std + mean).reshape(true.shape)
+            guess = _like_kept(guess, true, kept, channels=pixels.shape[-1])
 
         def shown(patches: jax.Array) -> jax.Array:
             whole = (unpatchify(patches, patch=patch) - black) / (white - black)
@@ -161,3 +149,38 @@ def build(
         }
 
     return Method(init, loss, predict, pictures)
+
+
+def _fitting(
+    logits: np.ndarray | None, images: jax.Array, *, patch: int, source: str
+) -> np.ndarray:
+    """Logits of a map, one a patch of the images; zeros without a map.
+
+    Raises:
+      ValueError: If the map has another number of patches.
+    """
+    patches = (images.shape[1] // patch) * (images.shape[2] // patch)
+    if logits is None:
+        return np.zeros(patches)
+    if len(logits) != patches:
+        raise ValueError(
+            f"{source} is a map of {len(logits)} patches, but images of {images.shape[1]} "
+            f"pixels have {patches} of {patch} pixels; make the map at this size."
+        )
+    return logits
+
+
+def _like_kept(guess: jax.Array, true: jax.Array, kept: jax.Array, *, channels: int) -> jax.Array:
+    """Guessed patches at the mean and deviation, by channel, of an image's kept patches.
+
+    Args:
+      guess: Normalised patches [batch, patches, pixels].
+      true: Patches of the images, of the same shape.
+      kept: 1 where a patch was kept, else 0, of the same shape.
+      channels: Channels of a pixel.
+    """
+    by_channel = true.reshape(*true.shape[:2], -1, channels)
+    is_kept = kept.reshape(by_channel.shape) > 0
+    mean = jnp.mean(by_channel, axis=(1, 2), where=is_kept, keepdims=True)
+    std = jnp.std(by_channel, axis=(1, 2), where=is_kept, keepdims=True)
+    return (guess.reshape(by_channel.shape) * std + mean).reshape(true.shape)

@@ -108,10 +108,12 @@ def build(
         own = jnp.where(who >= 0, state["margins"][jnp.maximum(who, 0)], base.margin)
         row = jnp.where(mask, view.labels, classes)
         cosine = jax.lax.stop_gradient(output.target)
-        one = jnp.float32(1)
+        single = jnp.float32(1)
         return Extended(
             shift=output.margined - base.target_at(output.target, own),
-            scalars={f"margin_{name}": (state["margins"][i], one) for i, name in enumerate(groups)},
+            scalars={
+                f"margin_{name}": (state["margins"][i], single) for i, name in enumerate(groups)
+            },
             state={
                 "margins": state["margins"],
                 "cosines": state["cosines"].at[row].add(cosine, mode="drop"),

@@ -140,9 +140,9 @@ def remembered(state: Mapping[str, jax.Array], view: MarginView) -> dict[str, ja
     mask, classes = view.batch["mask"], len(state["filled"])
     row = jnp.arange(len(mask))
     again = same_person(view.labels, mask) & (row[None] > row[:, None])
-    place = jnp.where(mask & ~again.any(axis=1), view.labels, classes)
+    slot = jnp.where(mask & ~again.any(axis=1), view.labels, classes)
     latest = jax.lax.stop_gradient(view.embeddings.direction)
     return {
-        "memory": state["memory"].at[place].set(latest, mode="drop"),
-        "filled": state["filled"].at[place].set(True, mode="drop"),
+        "memory": state["memory"].at[slot].set(latest, mode="drop"),
+        "filled": state["filled"].at[slot].set(True, mode="drop"),
     }

@@ -60,15 +60,15 @@ def draw_det(curves: Mapping[str, Mapping[str, Any]], ax: Axes | None) -> Axes:
     names = sorted(curves, key=lambda name: name == EVERYONE)
     for index, name in enumerate(names):
         points = [
-            (PROBIT.place(x), PROBIT.place(y))
+            (PROBIT.position(x), PROBIT.position(y))
             for x, y in zip(curves[name]["fmr"], curves[name]["fnmr"], strict=True)
             if 0 < x < 1 and 0 < y < 1
         ]
         if points:
             ax.plot(*zip(*points, strict=True), label=printable(name), **_line(name, index))
     for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
-        ticks = [t for t in PROBIT.ticks if limits[0] <= PROBIT.place(t) <= limits[1]]
-        axis.set_ticks([PROBIT.place(t) for t in ticks], [f"{100 * t:g}%" for t in ticks])
+        ticks = [t for t in PROBIT.ticks if limits[0] <= PROBIT.position(t) <= limits[1]]
+        axis.set_ticks([PROBIT.position(t) for t in ticks], [f"{100 * t:g}%" for t in ticks])
     ax.set(xlabel="false match rate", ylabel="false non-match rate")
     ax.legend()
     return ax

@@ -21,8 +21,8 @@ def conditions(provenance: Mapping[str, Any]) -> list[str]:
       provenance: Provenance of the results; "command" is the line that made them, "dataset" the
         name of the data.
     """
-    found = [_SIZES[size] for size in _SIZES if size in config_options(provenance)]
-    return found + ([_GENERATED] if is_generated(provenance) else [])
+    sentences = [_SIZES[size] for size in _SIZES if size in config_options(provenance)]
+    return sentences + ([_GENERATED] if is_generated(provenance) else [])
 
 
 def is_generated(provenance: Mapping[str, Any]) -> bool:

@@ -44,27 +44,27 @@ def export(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with svg.collect() as drawn:
-        for place, compared in enumerate(summarise(results).compared):
-            card(compared, f"card-{place}")
+        for index, compared in enumerate(summarise(results).compared):
+            card(compared, f"card-{index}")
         measured, _ = measured_sections(results, tables)
     written = []
-    said = conditions(results.provenance)
-    corner = "; ".join(sentence.partition(":")[0] for sentence in said)
-    for one in drawn:
-        name = f"figure-{one.key}-{_slug(one.title)}"
+    sentences = conditions(results.provenance)
+    corner = "; ".join(sentence.partition(":")[0] for sentence in sentences)
+    for plot in drawn:
+        name = f"figure-{plot.key}-{_slug(plot.title)}"
         for kind in (kind for kind in FIGURES if kind in formats):
             path = folder / f"{name}.{kind}"
-            write_whole(path, one.alone(corner) if kind == "svg" else _picture(one, kind, corner))
+            write_whole(path, plot.alone(corner) if kind == "svg" else _picture(plot, kind, corner))
             written.append(path)
     shown = list(tables)
     titles = {table.title for table in shown}
     shown += [t for s in measured for t in s.tables if t.rows and t.title not in titles]
     shown.append(all_numbers(results.measures))
-    shown = [replace(t, note=" ".join(filter(None, [t.note, *said]))) for t in shown]
+    shown = [replace(t, note=" ".join(filter(None, [t.note, *sentences]))) for t in shown]
     if "csv" in formats:
         written += write_tables(folder, shown)
-    for place, table in enumerate(shown[:-1], 1) if "tex" in formats else ():
-        path = folder / f"table-{place}-{_slug(table.title)}.tex"
+    for index, table in enumerate(shown[:-1], 1) if "tex" in formats else ():
+        path = folder / f"table-{index}-{_slug(table.title)}.tex"
         write_whole(path, latex(table))
         written.append(path)
     return written
@@ -100,15 +100,16 @@ def _tex(text: str) -> str:
     return escaped.replace("≥", r"$\ge$").replace("≤", r"$\le$").replace("×", r"$\times$")
 
 
-def _picture(one: svg.Drawn, kind: str, corner: str) -> bytes:
+def _picture(plot: svg.Drawn, kind: str, corner: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
     with matplotlib.rc_context(svg.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        one.figure.patch.set(visible=True, facecolor=svg.PAPER)
-        style = {"ha": "right", "va": "top", "fontsize": 5, "color": "#444444"}
-        note = one.figure.text(0.99, 0.99, corner, **style)
-        one.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+        plot.figure.patch.set(visible=True, facecolor=svg.PAPER)
+        note = plot.figure.text(
+            0.99, 0.99, corner, ha="right", va="top", fontsize=5, color="#444444"
+        )
+        plot.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
         note.remove()  # the next format is drawn from the same figure
     return buffer.getvalue()
 

@@ -43,8 +43,8 @@ def _is_change(results: Results, system: str) -> bool:
 def _gap_row(
     claim: Claim, index: Mapping[tuple[str, str, str], Measure], groups: Sequence[Measure]
 ) -> list[str]:
-    place = claim.across, claim.at
-    gaps = [index.get((f"{claim.measure}_{kind}", *place)) for kind in _GAPS]
+    point = claim.across, claim.at
+    gaps = [index.get((f"{claim.measure}_{kind}", *point)) for kind in _GAPS]
     gap = next((m for m in gaps if m is not None and m.value is not None), None)
     size = chance = ""
     if gap is not None:
@@ -52,7 +52,7 @@ def _gap_row(
         ends = f" ({span(gap.interval, gap.unit)})" if gap.interval else ""
         factor = "" if is_points else "×"
         size = f"{number(gap.value, gap.unit, difference=is_points)}{factor}{ends}"
-        floor = index.get((f"{gap.name}_noise_floor", *place))
+        floor = index.get((f"{gap.name}_noise_floor", *point))
         chance = number(floor.value, gap.unit, difference=is_points) if floor else ""
     return [
         describe(claim.measure) + (f" at {claim.at}" if claim.at else ""),
@@ -77,8 +77,8 @@ def _end(end: Measure | None, groups: Sequence[Measure]) -> str:
     """The worst or the best group with its number; groups that tie for it are not ranked."""
     if end is None:
         return "–"
-    place = end.name, end.at, list(end.group), end.across
-    ties = [m for m in groups if (m.name, m.at, list(m.group), m.across) == place]
+    key = end.name, end.at, list(end.group), end.across
+    ties = [m for m in groups if (m.name, m.at, list(m.group), m.across) == key]
     tied = sum(m.value == end.value for m in ties)
     whose = group_name(end.group) if tied < 2 else f"{tied} groups"
     return f"{whose} {number(end.value, end.unit)}"

@@ -94,15 +94,15 @@ def _metrics(results: Results) -> Iterator[str]:
     for m in results.measures:
         if not m.group and not m.across and more_is_better(m.name) is not None:
             made.setdefault(m.name, []).append(m)
-    for name, found in made.items():
-        m = found[0]
+    for name, measures in made.items():
+        m = measures[0]
         how = [m.rule, f"{level(m)}: {m.method}" if m.interval and m.method else ""]
-        places = {
+        thresholds = {
             m.at: f"{m.threshold:.4g} ({whence(m.at, m.threshold_source)})"
-            for m in found
+            for m in measures
             if m.at and m.threshold is not None
         }
-        how += [f"at the thresholds {listed(list(places.values()))}"] if places else []
+        how += [f"at the thresholds {listed(list(thresholds.values()))}"] if thresholds else []
         text = "; ".join(filter(None, how))
         yield f"- {escaped(describe(name))}{': ' if text else ''}{escaped(text)}."
 
@@ -114,8 +114,8 @@ def _data(results: Results) -> Iterator[str]:
 
 def _analyses(results: Results, tables: Sequence[Table]) -> Iterator[str]:
     """The verdict and its tests, then a table for each system, attribute and operating point."""
-    found = summarise(results)
-    for paragraph in [*found.text, *found.tolerances, found.scope]:
+    summary = summarise(results)
+    for paragraph in [*summary.text, *summary.tolerances, summary.scope]:
         if paragraph:
             yield from (escaped(paragraph), "")
     for table in gap_tables(results):
@@ -135,7 +135,7 @@ def _analyses(results: Results, tables: Sequence[Table]) -> Iterator[str]:
 
 def _by_group(results: Results) -> dict[str, _Rows]:
     """{heading: {group: {metric: measure}}}, everyone's row last where the metric has one."""
-    found: dict[str, _Rows] = {}
+    tables: dict[str, _Rows] = {}
     everyone = {(m.name, m.at, m.system): m for m in results.measures if not m.group}
     for m in results.measures:
         change = m.name.endswith("_change")
@@ -144,14 +144,14 @@ def _by_group(results: Results) -> dict[str, _Rows]:
         at = f", {m.at}" if m.at else ""
         title = f"{m.system}{': ' if m.system else ''}by {words(listed(list(m.group)))}{at}"
         column = describe(m.name) + {"fraction": ", %", "years": ", years"}.get(m.unit, "")
-        rows = found.setdefault(sentence(title), {})
+        rows = tables.setdefault(sentence(title), {})
         rows.setdefault(group_name(m.group), {})[column] = m
         whole = everyone.get((m.name, m.at, m.system))
         if whole and len(m.group) == 1:
             rows["everyone"] = {**rows.pop("everyone", {}), column: whole}
     return {
         title: rows
-        for title, rows in found.items()
+        for title, rows in tables.items()
         if any(m.value is not None for row in rows.values() for m in row.values())
     }
 

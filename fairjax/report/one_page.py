@@ -109,13 +109,15 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
         total = max((m.n for m in everyone), default=0)
     people = max((m.n_clusters or 0 for m in everyone), default=0)
     who = f"{people:,} people" if people and results.kind == "verification" else "People"
-    said = [f"{who} in {len(groups)} groups by {attribute}: {shown}."]
+    sentences = [f"{who} in {len(groups)} groups by {attribute}: {shown}."]
     if total:
-        said.append(f"{total:,} {what}.")
+        sentences.append(f"{total:,} {what}.")
     if results.kind == "verification":
         points = list(dict.fromkeys(q.claim.at for q in compared if q.claim.at))
-        said.append(f"One setting of the system for everybody: {listed([*map(_point, points)])}.")
-    return said
+        sentences.append(
+            f"One setting of the system for everybody: {listed([*map(_point, points)])}."
+        )
+    return sentences
 
 
 def _point(at: str) -> str:
@@ -144,9 +146,9 @@ def _errors(q: Quantity) -> str:
 
 
 def _sure(compared: Sequence[Quantity]) -> list[str]:
-    said = []
+    sentences = []
     if any(q.claim.answer == "shown" for q in compared):
-        said.append(
+        sentences.append(
             "If all groups were alike, an audit would report a difference by bad luck in at most 5 "
             "of 100 cases."
         )
@@ -154,13 +156,15 @@ def _sure(compared: Sequence[Quantity]) -> list[str]:
         ranges = [_range(q, m) for m in (q.known[0], q.known[-1])] if len(q.known) > 1 else []
         if all(ranges) and ranges:
             what = _ERRORS.get(q.claim.measure, q.title).lower()
-            said.append(f"True numbers most likely lie in these ranges ({what}): {listed(ranges)}.")
+            sentences.append(
+                f"True numbers most likely lie in these ranges ({what}): {listed(ranges)}."
+            )
         ratio = q.claim.detectable_ratio
         if q.claim.answer == "not shown" and ratio:
-            said.append(
+            sentences.append(
                 f"{q.title}: a group with up to {ratio:.2g} times the errors may be missed."
             )
-    return said
+    return sentences
 
 
 def _range(q: Quantity, m: Measure) -> str:
@@ -202,21 +206,21 @@ def _missing(results: Results, compared: Sequence[Quantity]) -> list[str]:
         for m in q.measures
         if m.value is not None and m.is_thin
     )
-    said = []
+    sentences = []
     if thin:
-        said.append(
+        sentences.append(
             f"Few errors (under {FEW}) stand behind the numbers of {listed(list(thin)[:6])}."
         )
-    said.append(
+    sentences.append(
         f"The cause. Looked at: {listed(results.protocol['covariates']['names'])} of the pictures."
         if covariates.answers(results)
         else "The cause: whether worse pictures explain a difference was not looked at."
     )
     failed = any(m.name in _FAILURES for m in results.measures)
     if results.kind == "verification" and not failed:
-        said.append("People whose picture could not be taken or used at all.")
+        sentences.append("People whose picture could not be taken or used at all.")
     return [
-        *said,
+        *sentences,
         "People, cameras and light that are unlike those tested.",
         "Attacks with photos or masks; how the pictures were collected and who agreed.",
         "Whether a difference is acceptable: that depends on the use, and on you.",

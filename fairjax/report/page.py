@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,8 +94,7 @@ def write_report(
         method_section(results),
         *([standards.section(results)] if verification else []),
     ]
-    render(
-        path,
+    page = Page(
         title=title,
         conditions=conditions(results.provenance),
         summary=summarise(results),
@@ -104,6 +104,7 @@ def write_report(
         provenance=listing("", {**(environment or {}), **results.provenance}),
         numbers=all_numbers(results.measures),
     )
+    render(path, page)
 
 
 def measured_sections(results: Results, tables: Sequence[Table]) -> tuple[list[Section], Section]:
@@ -122,39 +123,47 @@ def measured_sections(results: Results, tables: Sequence[Table]) -> tuple[list[S
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def render(
-    path: Path,
-    *,
-    title: str,
-    summary: Summary,
-    sections: Sequence[Section],
-    limits: Sequence[str],
-    provenance: Listing,
-    conditions: Sequence[str] = (),
-    sliders: Sequence[Slider] = (),
-    thesis: str = "",
-    tested: Sequence[TestedClaim] = (),
-    numbers: Table = NO_NUMBERS,
-) -> None:
-    """Writes the page of the given parts, whole or not at all; sections without content go."""
-    names = [*(["slider.js"] if sliders else []), "export.js"]
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a page shows, from top to bottom.
+
+    Attributes:
+      title: Heading of the page.
+      summary: The verdict and its reasons, and the rates of the first screen.
+      sections: What stands below; sections without content are left out.
+      limits: Sentences on what the numbers cannot show.
+      provenance: Where the numbers come from.
+      conditions: Sentences on smoke tests and generated data.
+      sliders: Threshold sliders of the first screen.
+      thesis: Claim of a paper as a whole, or "".
+      tested: Claims of a paper, and what was found.
+      numbers: Every number, for the file that the page saves.
+    """
+
+    title: str
+    summary: Summary
+    sections: Sequence[Section]
+    limits: Sequence[str]
+    provenance: Listing
+    conditions: Sequence[str] = ()
+    sliders: Sequence[Slider] = ()
+    thesis: str = ""
+    tested: Sequence[TestedClaim] = ()
+    numbers: Table = NO_NUMBERS
+
+
+def render(path: Path, page: Page) -> None:
+    """Writes a page, whole or not at all."""
+    names = [*(["slider.js"] if page.sliders else []), "export.js"]
     script = "\n".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = template("report.html").render(
-        title=title,
+        **{field.name: getattr(page, field.name) for field in fields(page)}
+        | {"sections": [section for section in page.sections if section]},
         palette=PALETTE,
         policy=f"; img-src data:; script-src 'sha256-{digest}'",
         script=Markup(script),
-        conditions=conditions,
-        summary=summary,
-        cards=[card(q, f"card-{index}") for index, q in enumerate(summary.compared)],
-        sliders=sliders,
-        thesis=thesis,
-        tested=tested,
-        sections=[s for s in sections if s],
-        limits=limits,
-        provenance=provenance,
-        numbers=numbers,
+        cards=[card(q, f"card-{index}") for index, q in enumerate(page.summary.compared)],
         numeric_columns=numeric_columns,
     )
     text = CONTROLS.sub("\ufffd", text)

@@ -127,8 +127,8 @@ def _phase(key: str) -> tuple[str, str]:
 def _thinned(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
     """At most MOST_POINTS points: means of equally many neighbours."""
     size = -(-len(points) // MOST_POINTS)
-    parts = [points[start : start + size] for start in range(0, len(points), size)]
-    x, y = ([sum(p[axis] for p in part) / len(part) for part in parts] for axis in (0, 1))
+    chunks = [points[start : start + size] for start in range(0, len(points), size)]
+    x, y = ([sum(p[axis] for p in chunk) / len(chunk) for chunk in chunks] for axis in (0, 1))
     return x, y
 
 
@@ -150,17 +150,17 @@ def method_section(results: Results) -> Section:
         method = re.sub(r"\b\d+ effective", "effective", m.method)
         if m.interval and m.level:
             method = f"{level(m)}: {method}"
-        for text, found in ((rule, rules), (method, methods)):
-            names = found.setdefault(text, []) if text else []
+        for text, by_text in ((rule, rules), (method, methods)):
+            names = by_text.setdefault(text, []) if text else []
             if m.name not in names:
                 names.append(m.name)
     tables = [
-        Table(title, [heading, "numbers"], [[text, _shortened(n)] for text, n in found.items()])
-        for title, heading, found in (
+        Table(title, [heading, "numbers"], [[text, _shortened(n)] for text, n in by_text.items()])
+        for title, heading, by_text in (
             ("Definitions", "rule", rules),
             ("Intervals and tests", "method", methods),
         )
-        if found
+        if by_text
     ]
     where = ", applied to generated data" if is_generated(results.provenance) else ""
     lists = [listing(f"Protocol{where}", results.protocol)] if results.protocol else []
@@ -209,4 +209,4 @@ def reading(m: Measure) -> str:
     """Unit and direction of a plot's numbers."""
     better = {True: "more is better", False: "less is better", None: ""}[more_is_better(m.name)]
     unit = {"fraction": "%", "ratio": ""}.get(m.unit, m.unit)
-    return ", ".join(part for part in (unit, better) if part)
+    return ", ".join(word for word in (unit, better) if word)

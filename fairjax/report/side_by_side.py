@@ -9,7 +9,7 @@ from fairjax.core.verdict import Answer
 from fairjax.report.accounts import Listing
 from fairjax.report.cards import card
 from fairjax.report.conditions import conditions
-from fairjax.report.page import render
+from fairjax.report.page import Page, render
 from fairjax.report.quantities import Quantity
 from fairjax.report.sections import Figure, Section
 from fairjax.report.summary import Summary, summarise
@@ -39,11 +39,10 @@ def write_side_by_side(
     """
     summaries = (summarise(results[0]), summarise(results[1]))
     answer: Answer = "too few data"
-    render(
-        path,
+    page = Page(
         title=f"{names[0]} beside {names[1]}",
         conditions=list(
-            dict.fromkeys(line for one in results for line in conditions(one.provenance))
+            dict.fromkeys(line for audited in results for line in conditions(audited.provenance))
         ),
         summary=Summary(answer, "Two reports side by side", [_caution(results)]),
         sections=[
@@ -55,9 +54,9 @@ def write_side_by_side(
                 "limits-of-both",
                 "Limits of each",
                 tables=[
-                    Table(name, ["limit"], [[limit] for limit in one.limits])
-                    for name, one in zip(names, results, strict=True)
-                    if one.limits
+                    Table(name, ["limit"], [[limit] for limit in audited.limits])
+                    for name, audited in zip(names, results, strict=True)
+                    if audited.limits
                 ],
                 folded=True,
             ),
@@ -65,10 +64,11 @@ def write_side_by_side(
         limits=[],
         provenance=Listing("", [(n, _origin(r)) for n, r in zip(names, results, strict=True)]),
     )
+    render(path, page)
 
 
 def _caution(results: tuple[Results, Results]) -> str:
-    pairs = [one.provenance.get("pairs") for one in results]
+    pairs = [audited.provenance.get("pairs") for audited in results]
     if pairs[0] and pairs[0] == pairs[1]:
         return (
             "Both were measured on the same people. To test what changed, use "
@@ -110,20 +110,20 @@ def _sentence(summary: Summary, heading: str) -> str:
 def _figures(summaries: tuple[Summary, Summary], names: tuple[str, str]) -> Section:
     """Each rate of one evaluation beside that of the other."""
     parts: list[tuple[str, list[Figure]]] = []
-    found: list[dict[str, Quantity]] = [{q.heading: q for q in s.compared} for s in summaries]
-    for place, heading in enumerate(dict.fromkeys([*found[0], *found[1]])):
+    by_side: list[dict[str, Quantity]] = [{q.heading: q for q in s.compared} for s in summaries]
+    for index, heading in enumerate(dict.fromkeys([*by_side[0], *by_side[1]])):
         figures = []
-        for side, (by_heading, name) in enumerate(zip(found, names, strict=True)):
+        for side, (by_heading, name) in enumerate(zip(by_side, names, strict=True)):
             if heading in by_heading:
-                one = card(by_heading[heading], f"side-{place}-{side}")
-                figures.append(Figure(one.figure, name, f"{one.note}; {one.badge}"))
+                figure = card(by_heading[heading], f"side-{index}-{side}")
+                figures.append(Figure(figure.figure, name, f"{figure.note}; {figure.badge}"))
         parts.append((heading, figures))
     return Section("figures", "Groups", "Bars with their own scale on each side.", parts=parts)
 
 
 def _numbers(results: tuple[Results, Results], names: tuple[str, str]) -> Section:
     """Every number that both have, in one row."""
-    by_key = [{_key(m): m for m in one.measures if m.value is not None} for one in results]
+    by_key = [{_key(m): m for m in audited.measures if m.value is not None} for audited in results]
     keys = [key for key in by_key[0] if key in by_key[1]]
     keys = [key for key in keys if not by_key[0][key].name.endswith(_TAILS)]
     rows = [

@@ -23,12 +23,12 @@ def slider_data(system: Audited) -> dict[str, Any]:
     }
     points = {}
     for at, (threshold, _) in system.thresholds.items():
-        found = [
+        by_rate = [
             {m.group[system.attribute]: m for m in system.by_group(rate, at)}
             for rate in ("fmr", "fnmr")
         ]
-        if all(set(groups) <= set(by_group) for by_group in found):
-            rows[threshold] = [(found[0][g].value, found[1][g].value) for g in groups]
+        if all(set(groups) <= set(by_group) for by_group in by_rate):
+            rows[threshold] = [(by_rate[0][g].value, by_rate[1][g].value) for g in groups]
             points[at] = threshold
     thresholds = sorted(rows)
     return {

@@ -50,7 +50,7 @@ class Summary(NamedTuple):
     @property
     def text(self) -> list[str]:
         """The verdict and its reasons, for a terminal or a model card, one paragraph each."""
-        return [part for part in (self.headline, *self.sentences) if part]
+        return [sentence for sentence in (self.headline, *self.sentences) if sentence]
 
 
 def summarise(results: Results) -> Summary:

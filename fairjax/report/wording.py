@@ -98,9 +98,9 @@ def metric_of(name: str) -> str | None:
     It is the name's end ("gender_fpr" -> "fpr"); a protocol's accuracy may name its variant after
     it ("accuracy_insightface" -> "accuracy").
     """
-    found = [m for m in _METRICS if name == m or name.endswith("_" + m)]
+    known = [m for m in _METRICS if name == m or name.endswith("_" + m)]
     is_variant = name.startswith("accuracy_") and parts_of(name).base == name
-    return max(found, key=len, default="accuracy" if is_variant else None)
+    return max(known, key=len, default="accuracy" if is_variant else None)
 
 
 def more_is_better(name: str) -> bool | None:
@@ -120,7 +120,7 @@ def describe(name: str) -> str:
     else:
         text = f"{words(base.removesuffix(metric).strip('_'))} {_METRICS[metric][0]}".strip()
     text += f": {SUMMARIES[summary]}" if summary else ""
-    tails = [said for key, said in _TAILS.items() if tail in (key, f"smoothed_{key}")]
+    tails = [phrase for key, phrase in _TAILS.items() if tail in (key, f"smoothed_{key}")]
     tails = ["smoothed", *tails] if tail.startswith("smoothed_") else tails
     return sentence(", ".join([text, *tails]))
 

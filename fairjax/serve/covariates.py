@@ -103,7 +103,7 @@ def measure(
             f"{images.names[0]}; write them alike."
         )
 
-    def one(row: int) -> list[float] | str:
+    def measure_image(row: int) -> list[float] | str:
         name = str(images.names[row])
         try:
             pixels = images.read(row)
@@ -120,14 +120,14 @@ def measure(
     rows, unreadable = [], list(images.unreadable)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(images), _PART):
-            part = range(start, min(start + _PART, len(images)))
-            for row, measured in zip(part, pool.map(one, part), strict=True):
+            rows = range(start, min(start + _PART, len(images)))
+            for row, measured in zip(rows, pool.map(measure_image, rows), strict=True):
                 name = str(images.names[row])
                 if isinstance(measured, str):
                     unreadable.append((name, measured))
                 else:
                     rows.append((name, measured))
-            progress(part.stop)
+            progress(rows.stop)
     return [*OF_PIXELS, *(OF_POINTS if landmarks else ())], rows, unreadable
 
 

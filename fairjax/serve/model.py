@@ -144,7 +144,7 @@ class Model:
             self.compute(images[start : start + rows], rows)
             for start in range(0, len(images), rows)
         ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
+        return {name: np.concatenate([batch[name] for batch in parts]) for name in self.outputs}
 
     def evaluate(
         self, data: "str | Path | ConfigDict", *, folder: str | Path | None = None
@@ -199,8 +199,8 @@ class Model:
 
         def start(images: np.ndarray) -> Mapping[str, Any]:
             columns, mirrored = self.start(images), self.start(images[:, :, ::-1])
-            one, other = (np.asarray(x["embedding"]) for x in (columns, mirrored))
-            both = one + other if flip == "sum" else np.concatenate([one, other], axis=1)
+            plain, mirror = (np.asarray(x["embedding"]) for x in (columns, mirrored))
+            both = plain + mirror if flip == "sum" else np.concatenate([plain, mirror], axis=1)
             length = np.linalg.norm(both, axis=1, keepdims=True)
             return {**columns, "embedding": both / np.maximum(length, np.finfo(np.float32).tiny)}
 

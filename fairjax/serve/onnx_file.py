@@ -145,7 +145,7 @@ def _one_input(path: Path, session: Any) -> Any:
     """
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        names = ", ".join(one.name for one in inputs)
+        names = ", ".join(entry.name for entry in inputs)
         raise ModelError(
             f"{path}: the graph has {len(inputs)} inputs ({names}); a face model has one."
         )
@@ -278,8 +278,8 @@ def _preprocessing(
     scaled = node.type == "tensor(uint8)" or _scales_pixels(model.graph, node.name)
     default = (0.0, 1.0) if scaled else (127.5, 127.5)
     mean, std = (
-        _three(path, given, value)
-        for given, value in zip((stated.mean, stated.std), default, strict=True)
+        _three(path, stated_value, value)
+        for stated_value, value in zip((stated.mean, stated.std), default, strict=True)
     )
     origin = "graph" if scaled else "assumed"
     origins["mean"] = "flag" if stated.mean is not None else origin
@@ -323,8 +323,8 @@ def own_preprocessing(path: Path, own: Mapping[str, Any], *, resizes: bool) -> P
         ) from error
 
 
-def _three(path: Path, given: tuple[float, ...] | None, default: float) -> Any:
-    values = (default,) if given is None else given
+def _three(path: Path, values: tuple[float, ...] | None, default: float) -> Any:
+    values = (default,) if values is None else values
     if len(values) not in (1, 3):
         raise ModelError(f"{path}: give one number, or three, for the three channels.")
     return tuple(float(v) for v in (values * 3 if len(values) == 1 else values))
@@ -363,21 +363,21 @@ def _precision_notes(onnx: Any, path: Path, model: Any) -> list[str]:
 def _embedding_output(path: Path, session: Any, stated: OnnxInput) -> dict[str, str]:
     """Which output is the embedding, by the name that we give it."""
     outputs = session.get_outputs()
-    shown = ", ".join(f"{one.name} {one.shape}" for one in outputs)
+    shown = ", ".join(f"{output.name} {output.shape}" for output in outputs)
     if stated.output:
-        if stated.output not in [one.name for one in outputs]:
+        if stated.output not in [output.name for output in outputs]:
             raise ModelError(f"{path} has no output {stated.output!r}; it has {shown}.")
         return {"embedding": stated.output}
 
-    def fits(one: Any) -> bool:
-        if one.type not in _FLOATS:
+    def fits(output: Any) -> bool:
+        if output.type not in _FLOATS:
             return False
-        dim = one.shape[1] if one.shape and len(one.shape) == 2 else None
-        return not one.shape or (
-            len(one.shape) == 2 and (not isinstance(dim, int) or dim >= _FEWEST)
+        dim = output.shape[1] if output.shape and len(output.shape) == 2 else None
+        return not output.shape or (
+            len(output.shape) == 2 and (not isinstance(dim, int) or dim >= _FEWEST)
         )
 
-    fitting = [one.name for one in outputs if fits(one)]
+    fitting = [output.name for output in outputs if fits(output)]
     if len(fitting) == 1:
         return {"embedding": fitting[0]}
     if fitting:

@@ -157,15 +157,15 @@ def write_crops(
     """
     taken: dict[Path, str] = {}
     for name in images.names.tolist():
-        place = (folder / name).with_suffix(".png")
-        if place in taken:
-            raise ModelError(f"{taken[place]} and {name} would both be written to {place}.")
-        if not place.resolve().is_relative_to(folder.resolve()):
+        path = (folder / name).with_suffix(".png")
+        if path in taken:
+            raise ModelError(f"{taken[path]} and {name} would both be written to {path}.")
+        if not path.resolve().is_relative_to(folder.resolve()):
             raise ModelError(f"{name} would be written outside {folder}.")
-        taken[place] = name
+        taken[path] = name
 
-    def write(row: int, place: Path) -> str:
-        if place.exists():
+    def write(row: int, path: Path) -> str:
+        if path.exists():
             return ""
         try:
             pixels = images.read(row)
@@ -173,8 +173,8 @@ def write_crops(
             raise
         except UNREADABLE as error:
             return reason_of(error)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(place) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
             Image.fromarray(pixels).save(file, "PNG")
         return ""
 
@@ -205,9 +205,9 @@ def _kept_pairs(pairs: Pairs | None, rows: np.ndarray, images: int) -> tuple[Pai
     """The pairs as rows of the readable images, and how many have lost an image."""
     if pairs is None:
         return None, 0
-    place = np.full(images, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    first, second = place[pairs.first], place[pairs.second]
+    new_row = np.full(images, -1, np.int64)
+    new_row[rows] = np.arange(len(rows))
+    first, second = new_row[pairs.first], new_row[pairs.second]
     kept = (first >= 0) & (second >= 0)
     moved = Pairs(first, second, pairs.mated, pairs.fold).take(kept)
     return moved, int((~kept).sum())

@@ -209,9 +209,9 @@ def _compute_part(
 
     for _ in range(count):
         batch, decoded = next(batches)
-        readable = [k for k, one in enumerate(decoded) if not isinstance(one, str)]
-        wrong += [int(batch[k]) for k, one in enumerate(decoded) if isinstance(one, str)]
-        reasons += [one for one in decoded if isinstance(one, str)]
+        readable = [k for k, image in enumerate(decoded) if not isinstance(image, str)]
+        wrong += [int(batch[k]) for k, image in enumerate(decoded) if isinstance(image, str)]
+        reasons += [image for image in decoded if isinstance(image, str)]
         resized += sum(decoded[k][1] for k in readable)
         numbers += batch[readable].tolist()
         done = int(batch[-1]) + 1
@@ -223,7 +223,7 @@ def _compute_part(
         pending = started, len(readable), done
     collect()
     joined = {
-        name: np.concatenate([part[name] for part in columns])
+        name: np.concatenate([column[name] for column in columns])
         if columns
         else np.zeros((0, *shape), np.float32)
         for name, shape in model.outputs.items()

@@ -107,7 +107,7 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
         PARENT: str(os.getpid()),
         ERROR_FILE: str(reason.absolute()),
     }
-    asked = 0
+    received = 0
     if in_use(run.folder):
         logging.info("Waiting for %s, which another process has.", run.folder)
     while in_use(run.folder):  # what a killed study left is saving, and leaves
@@ -123,17 +123,18 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
     ):
 
         def pass_on(number: int, frame: FrameType | None) -> None:
-            nonlocal asked
-            asked = number
+            nonlocal received
+            received = number
             process.send_signal(number)
 
         signals = [signal.SIGINT, signal.SIGTERM]
         signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-        heard = [n for n in signals if signal.getsignal(n) is not signal.SIG_IGN]  # as by nohup
-        before = {n: signal.signal(n, pass_on) for n in heard}
+        handled = [n for n in signals if signal.getsignal(n) is not signal.SIG_IGN]  # as by nohup
+        before = {n: signal.signal(n, pass_on) for n in handled}
         try:
             process.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    return process.returncode, asked, reason.read_text(encoding="utf-8") if reason.exists() else ""
+    why = reason.read_text(encoding="utf-8") if reason.exists() else ""
+    return process.returncode, received, why

@@ -61,14 +61,15 @@ def choices_of(study: Study, cells: Mapping[str, Mapping[str, Cell]]) -> list[Ch
         if x.mean is not None and y.mean is not None:
             points.append(Choice(name, x.mean, y.mean, x.interval, y.interval, front=True))
     return [
-        point._replace(front=not any(_beats(other, point) for other in points)) for point in points
+        point._replace(front=not any(_dominates(other, point) for other in points))
+        for point in points
     ]
 
 
-def _beats(one: Choice, other: Choice) -> bool:
+def _dominates(point: Choice, other: Choice) -> bool:
     """Whether it is as good in both numbers and better in one."""
-    as_good = one.x >= other.x and one.y <= other.y
-    return as_good and (one.x, one.y) != (other.x, other.y)
+    as_good = point.x >= other.x and point.y <= other.y
+    return as_good and (point.x, point.y) != (other.x, other.y)
 
 
 def _speed(folder: Path) -> float | None:

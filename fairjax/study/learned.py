@@ -128,7 +128,8 @@ def _why(row: Row, study: Study, trained: Mapping[str, Sequence[Training]]) -> s
         return ""
     controls: Sequence[Training | None] = trained.get(row.control) or [None] * len(study.seeds)
     reasons = [
-        why_not(one, control) for one, control in zip(trained[row.name], controls, strict=True)
+        why_not(training, control)
+        for training, control in zip(trained[row.name], controls, strict=True)
     ]
     wrong = [(seed, why) for seed, why in zip(study.seeds, reasons, strict=True) if why]
     if not wrong:

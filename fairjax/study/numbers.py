@@ -47,8 +47,8 @@ class Cell:
         return self.mean - self.published
 
 
-class Part(NamedTuple):
-    """A part of a variance, and the degrees of freedom with which it is known."""
+class VarianceComponent(NamedTuple):
+    """A component of a variance, and the degrees of freedom with which it is known."""
 
     variance: float
     freedom: int
@@ -59,25 +59,25 @@ class Estimate:
     """A difference, and how far it may lie from the true one.
 
     The distance from the true one in standard errors is compared with the mean of Student's
-    critical values for the parts of its variance, weighted by their shares. Simulated, with three
-    seeds, 200 resamples, equal recipes and trainings that move the number from 0 to 10 times as
-    much as people do, tests at 5 % reject at most 5 % and those at 0.25 % at most 0.4 %; Welch and
-    Satterthwaite's degrees of freedom would make that 7 % and 2 %.
+    critical values for the components of its variance, weighted by their shares. Simulated, with
+    three seeds, 200 resamples, equal recipes and trainings that move the number from 0 to 10 times
+    as much as people do, tests at 5 % reject at most 5 % and those at 0.25 % at most 0.4 %; Welch
+    and Satterthwaite's degrees of freedom would make that 7 % and 2 %.
 
     Attributes:
       mean: The difference.
-      parts: Parts of the variance, whose sum is above 0.
+      components: Components of the variance, whose sum is above 0.
 
     Source: Cochran, Biometrics 1964 (the test of Cochran and Cox, 1950).
     """
 
     mean: float
-    parts: tuple[Part, ...]
+    components: tuple[VarianceComponent, ...]
 
     @property
     def error(self) -> float:
         """The standard error."""
-        return sum(part.variance for part in self.parts) ** 0.5
+        return sum(component.variance for component in self.components) ** 0.5
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -97,7 +97,8 @@ class Estimate:
 
     def _critical(self, p_value: float) -> float:
         total = sum(
-            part.variance * float(stats.t.isf(p_value / 2, part.freedom)) for part in self.parts
+            component.variance * float(stats.t.isf(p_value / 2, component.freedom))
+            for component in self.components
         )
         return total / self.error**2
 
@@ -242,7 +243,7 @@ def combined(
     sum counts what a training has in common with the people twice, so it is on the safe side. So a
     tail as far out as many claims ask for can be had of few resamples, at the price of the error
     that they leave in the deviation; a p-value counted in resamples is never below 1 / (B + 1).
-    With one seed the trainings' part is not known and not in it.
+    With one seed the trainings' component is not known and not in it.
 
     Args:
       differences: Difference of the two runs of each seed.
@@ -259,13 +260,14 @@ def combined(
     moved = moved[~np.isnan(moved)]
     if len(moved) < 2:
         return None
-    parts = [Part(float(np.var(moved, ddof=1)), len(moved) - 1)]
+    components = [VarianceComponent(float(np.var(moved, ddof=1)), len(moved) - 1)]
     if seeds > 1:
-        parts.append(Part(float(np.var(differences, ddof=1)) / seeds, seeds - 1))
-    if not any(part.variance for part in parts):
+        over_seeds = float(np.var(differences, ddof=1)) / seeds
+        components.append(VarianceComponent(over_seeds, seeds - 1))
+    if not any(component.variance for component in components):
         return None
     mean = float(np.mean(differences)) if pooled is None else pooled
-    return Estimate(mean, tuple(parts))
+    return Estimate(mean, tuple(components))
 
 
 def adjust(outcomes: Sequence[ClaimResult]) -> list[ClaimResult]:

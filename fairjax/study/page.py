@@ -71,18 +71,18 @@ def plain_command(command: str, name: str) -> str:
       name: What the study's folder is called instead.
     """
     line: list[str] = []
-    for given in shlex.split(command):
-        flag, equals, value = given.partition("=")
+    for word in shlex.split(command):
+        flag, equals, value = word.partition("=")
         if line and line[-1] == "--workdir":
-            given = f"runs/{name}"
+            word = f"runs/{name}"
         elif flag == "--workdir" and equals:
-            given = f"--workdir=runs/{name}"
+            word = f"--workdir=runs/{name}"
         elif value.startswith("/"):
-            given = f"{flag}={_plain_path(value)}"
-        elif given.startswith("/"):
-            is_python = not line and "python" in Path(given).name
-            given = "python" if is_python else _plain_path(given)
-        line.append(given)
+            word = f"{flag}={_plain_path(value)}"
+        elif word.startswith("/"):
+            is_python = not line and "python" in Path(word).name
+            word = "python" if is_python else _plain_path(word)
+        line.append(word)
     return shlex.join(line)
 
 
@@ -105,7 +105,9 @@ def _curves(folder: Path, stored: Stored) -> dict[str, Any]:
         if spent:
             seconds[name] = float(np.mean(spent))
         rows[name] = {
-            key: _mean_curve([[(m["step"], m[key]) for m in some if key in m] for some in lines])
+            key: _mean_curve(
+                [[(m["step"], m[key]) for m in run_lines if key in m] for run_lines in lines]
+            )
             for key in _WATCHED
         }
     return {"rows": rows, "seconds": seconds}
@@ -170,34 +172,38 @@ def _text(
     study, conclusion = stored.study, stored.conclusion
     tested = [t for t in stored.claims if not t.claim.descriptive]
     done = sum(run["state"] == "done" for run in stored.runs)
-    parts = [f"# {study.title}"]
+    paragraphs = [f"# {study.title}"]
     if conclusion:
-        parts += [f"**Claim**: {conclusion.thesis.text}"]
-        parts += [f"**{headline(conclusion)}** {reasons(conclusion)}"]
+        paragraphs += [f"**Claim**: {conclusion.thesis.text}"]
+        paragraphs += [f"**{headline(conclusion)}** {reasons(conclusion)}"]
     if done < len(stored.runs):
-        parts.append(f"Unfinished: {done} of {len(stored.runs)} runs are done.")
-    parts += stuck_lines(stored.not_converged)
-    parts += [f"```console\n$ {command}\n```", "## What was tested"]
-    parts += [f"- *{t.claim.text}* **{t.verdict.capitalize()}.** {words(study, t)}" for t in tested]
-    parts += power.lines(power.forecast(study))
-    parts += ["## Numbers", _markdown(main_table(study, stored.cells))]
-    parts += [_markdown(claim_table(study, stored.claims))] if tested else []
+        paragraphs.append(f"Unfinished: {done} of {len(stored.runs)} runs are done.")
+    paragraphs += stuck_lines(stored.not_converged)
+    paragraphs += [f"```console\n$ {command}\n```", "## What was tested"]
+    paragraphs += [
+        f"- *{t.claim.text}* **{t.verdict.capitalize()}.** {words(study, t)}" for t in tested
+    ]
+    paragraphs += power.lines(power.forecast(study))
+    paragraphs += ["## Numbers", _markdown(main_table(study, stored.cells))]
+    paragraphs += [_markdown(claim_table(study, stored.claims))] if tested else []
     if len(tested) < len(stored.claims):
-        parts.append(_markdown(difference_table(study, stored.claims)))
+        paragraphs.append(_markdown(difference_table(study, stored.claims)))
     if stored.training:
-        parts.append(_markdown(training_table(stored.training, stored.not_converged)))
+        paragraphs.append(_markdown(training_table(stored.training, stored.not_converged)))
     if figures:
-        parts.append("## Figures")
-        parts += [f"![{alt}]({file})\n\n{caption}" for file, alt, caption in figures]
-    parts += ["## Setting and limits", "\n".join(f"- {note}" for note in study.notes)]
+        paragraphs.append("## Figures")
+        paragraphs += [f"![{alt}]({file})\n\n{caption}" for file, alt, caption in figures]
+    paragraphs += ["## Setting and limits", "\n".join(f"- {note}" for note in study.notes)]
     if seconds:
         total = sum(seconds.values()) * len(study.seeds) / 3600
-        parts.append(
+        paragraphs.append(
             f"Cost: {total:.1f} hours by the runs' own clocks, from each run's last start to its "
             "end, on a machine that may have done other work."
         )
-    parts.append(f"Beside this page: [study.json]({name}/study.json), [curves]({name}/{CURVES}).")
-    return "\n\n".join(filter(None, parts)) + "\n"
+    paragraphs.append(
+        f"Beside this page: [study.json]({name}/study.json), [curves]({name}/{CURVES})."
+    )
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
 def _markdown(table: Table) -> str:

@@ -42,7 +42,7 @@ def fingerprint(folder: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _Tested:
+class _Predictions:
     """What runs predicted, together; see `run.score.score_columns`."""
 
     scoring: Scoring
@@ -51,25 +51,25 @@ class _Tested:
     attributes: Mapping[str, Attribute]
 
 
-def _tested(folders: Sequence[Path]) -> _Tested:
+def _predictions(folders: Sequence[Path]) -> _Predictions:
     """The predictions of a run, or of the folds of a cross-validation one after the other.
 
     Raises:
       WorkdirError: If folds compare pairs, or test an image twice.
     """
     first = folders[0]
-    parts = [read_predictions(folder / "predictions.npz") for folder in folders]
-    columns, pairs = parts[0]
-    if len(parts) > 1:
-        if any(part_pairs is not None for _, part_pairs in parts):
+    folds = [read_predictions(folder / "predictions.npz") for folder in folders]
+    columns, pairs = folds[0]
+    if len(folds) > 1:
+        if any(fold_pairs is not None for _, fold_pairs in folds):
             raise WorkdirError(f"{first} compares pairs, which folds cannot pool.")
-        names = [name for name in columns if all(name in part for part, _ in parts)]
-        columns = {name: np.concatenate([part[name] for part, _ in parts]) for name in names}
+        names = [name for name in columns if all(name in fold for fold, _ in folds)]
+        columns = {name: np.concatenate([fold[name] for fold, _ in folds]) for name in names}
         if len(np.unique(columns["id"])) < len(columns["id"]):
             raise WorkdirError(
                 f"{first} and its other folds test an image twice; they are no folds."
             )
-    return _Tested(
+    return _Predictions(
         build_scoring(read_json(first / "config.json")),
         columns,
         pairs,
@@ -84,7 +84,7 @@ def pooled_results(folders: Sequence[Path], *, resamples: int | None = None) -> 
       folders: Folders of finished runs, each image being tested in one.
       resamples: For the intervals; None is as many as the runs' protocol has.
     """
-    tested = _tested(folders)
+    tested = _predictions(folders)
     scoring = tested.scoring
     if resamples is not None:
         scoring = replace(scoring, settings=replace(scoring.settings, resamples=resamples))
@@ -104,7 +104,7 @@ def resampled_values(
       columns: Columns to measure.
       resamples: Number of resamples.
     """
-    tested = _tested(folders)
+    tested = _predictions(folders)
     scoring, predictions, pairs = tested.scoring, tested.columns, tested.pairs
     attributes = tested.attributes
     settings = scoring.settings
@@ -128,8 +128,8 @@ def resampled_values(
         values |= _by_title(
             listed,
             (
-                score_columns(scoring, some, their_pairs, attributes)
-                for some, their_pairs in _rows(
+                score_columns(scoring, resample, resample_pairs, attributes)
+                for resample, resample_pairs in _rows(
                     settings.group_by, predictions, pairs, attributes, resamples
                 )
             ),
@@ -138,7 +138,7 @@ def resampled_values(
 
 
 def _by_title(columns: Sequence[Column], results: Iterable[Results]) -> dict[str, np.ndarray]:
-    values = [[value_of(one, column) for column in columns] for one in results]
+    values = [[value_of(resample, column) for column in columns] for resample in results]
     table = np.array(values, np.float64)  # None becomes NaN
     return {column.title: table[:, k] for k, column in enumerate(columns)}
 

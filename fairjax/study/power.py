@@ -102,18 +102,18 @@ def power(difference: float, spread: Spread, *, seeds: int, resamples: int, leve
     Args:
       difference: The true distance from the claim's bound.
       spread: How far a difference moves by chance.
-      seeds: Trainings of each row; with one, the part over trainings is not known to the test.
+      seeds: Trainings of each row; with one, the component over trainings is not known to the test.
       resamples: Resamples of the test's people.
       level: Largest p-value that decides.
     """
     rng = np.random.default_rng(0)
     people = spread.people**2
     moved = rng.normal(0.0, np.sqrt(spread.seeds**2 / seeds + people), _DRAWS)
-    parts = [(people * _chi2_mean(rng, resamples - 1), resamples - 1)]
+    components = [(people * _chi2_mean(rng, resamples - 1), resamples - 1)]
     if seeds > 1:
-        parts.append((spread.seeds**2 / seeds * _chi2_mean(rng, seeds - 1), seeds - 1))
-    variance = np.sum([part for part, _ in parts], axis=0)
-    critical = sum(part * stats.t.isf(level / 2, freedom) for part, freedom in parts) / variance
+        components.append((spread.seeds**2 / seeds * _chi2_mean(rng, seeds - 1), seeds - 1))
+    variance = np.sum([component for component, _ in components], axis=0)
+    critical = sum(c * stats.t.isf(level / 2, freedom) for c, freedom in components) / variance
     return float(np.mean(difference + moved >= critical * np.sqrt(variance)))
 
 

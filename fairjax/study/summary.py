@@ -17,7 +17,7 @@ from fairjax.protocols import PROTOCOLS
 from fairjax.report import print_tables
 from fairjax.report.conditions import conditions, config_options, titled
 from fairjax.report.csv_tables import renew_tables
-from fairjax.report.study_page import write_study_page
+from fairjax.report.study_page import StudyPage, write_study_page
 from fairjax.run.build import build_scoring
 from fairjax.run.score import compare_features, score
 from fairjax.run.workdir import WorkdirError, read_checked, write_json
@@ -135,8 +135,7 @@ def summarise(
     tables = [replace(table, title=titled(table.title, provenance)) for table in tables]
     renew_tables(workdir, tables)
     path = workdir / "report.html"
-    write_study_page(
-        path,
+    page = StudyPage(
         title=titled(study.title, provenance),
         source=study.source,
         notes=[*stuck_lines(unlearned), *_notes(study, provenance)],
@@ -151,6 +150,7 @@ def summarise(
         choices=choices,
         axes=study.trade_off or ("", ""),
     )
+    write_study_page(path, page)
     print_tables(tables, console)
     for line in conditions(provenance):
         console.print(line, soft_wrap=True)

@@ -16,14 +16,14 @@ def test_planted_gaps_are_found_and_false_claims_are_rare(outcome):
     large, fair = outcome.cases["large gap"], outcome.cases["none"]
     assert fair.claims <= 3
     for rate in self_test.RATES:
-        assert large.tallies[rate].found >= 10
-        assert fair.tallies[rate].found <= fair.claims
+        assert large.tallies[rate].shown >= 10
+        assert fair.tallies[rate].shown <= fair.claims
         assert large.tallies[rate].within == fair.tallies[rate].exceeds == 0
 
 
 def test_a_small_gap_of_rare_errors_is_missed_and_the_audits_say_so(outcome):
     rare = outcome.cases["small gap, rare errors"].tallies
-    assert rare["fmr"].found < 6
+    assert rare["fmr"].shown < 6
     assert rare["fmr"].detectable is None or rare["fmr"].detectable > 4
     assert outcome.cases["none"].tallies["fmr"].detectable < 4
     assert outcome.cases["none, rare errors"].claims <= 3
@@ -38,22 +38,22 @@ def test_the_whole_self_test_passes():
     assert outcome.passed, self_test.table(outcome).rows
 
 
-LARGE = Tally(found=95, too_few=0, exceeds=80, within=0, repeats=100)
-FAIR = Tally(found=3, too_few=0, exceeds=0, within=2, repeats=100)
+LARGE = Tally(shown=95, too_few=0, exceeds=80, within=0, repeats=100)
+FAIR = Tally(shown=3, too_few=0, exceeds=0, within=2, repeats=100)
 
 
 @pytest.mark.parametrize(
     ("large", "fair", "claims", "passed"),
     [
         (LARGE, FAIR, 5, True),
-        (replace(LARGE, found=79), FAIR, 5, False),  # misses what is there
+        (replace(LARGE, shown=79), FAIR, 5, False),  # misses what is there
         (LARGE, FAIR, 15, False),  # finds what is not
         (LARGE, replace(FAIR, exceeds=15), 5, False),  # condemns the fair
         (replace(LARGE, exceeds=5, within=40), FAIR, 5, False),  # clears the unfair
     ],
 )
 def test_it_can_fail(large, fair, claims, passed):
-    small = replace(LARGE, found=2, too_few=90, exceeds=0)
+    small = replace(LARGE, shown=2, too_few=90, exceeds=0)
     outcome = SelfTestResult(
         {
             name: CaseResult(

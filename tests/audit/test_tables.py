@@ -196,3 +196,16 @@ def test_a_row_longer_than_a_block_is_told_in_words(tmp_path, monkeypatch):
     path.write_text('a,b\n1,2\n"' + "x" * (3 << 20) + '",3\n')
     with pytest.raises(InputError, match="long.csv: a row is longer than 1 MiB; is a double quote"):
         list(read_batches(path, text=["a"], numbers=["b"]))
+
+
+def test_some_columns_are_read_as_words(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("name,age,note\n anna ,30,\nben,,x\n,,\n")
+    assert tables.read_words(path, ["note", "name"]) == {"note": ["", "x"], "name": ["anna", "ben"]}
+    assert tables.read_words(path, []) == {}
+    with pytest.raises(InputError, match="has no column 'sex'"):
+        tables.read_words(path, ["sex"])
+    monkeypatch.setattr(tables, "_BLOCK", 16)  # a batch ends within the table
+    long = "name\n" + "".join(f"p{k:07d}\n" for k in range(50))
+    path.write_text(long)
+    assert tables.read_words(path, ["name"])["name"] == [f"p{k:07d}" for k in range(50)]

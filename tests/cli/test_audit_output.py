@@ -10,24 +10,6 @@ from fairjax.audit.tables import InputError
 from fairjax.cli import answers, audit_output
 
 
-def test_a_folder_below_one_that_exists_can_be_written_to(tmp_path):
-    audit_output.check_out(None)
-    audit_output.check_out(tmp_path / "new" / "deeper")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_below_a_file_cannot_be_made(tmp_path):
-    (tmp_path / "a.csv").touch()
-    with pytest.raises(InputError, match=r"a\.csv is not a folder that can be written to"):
-        audit_output.check_out(tmp_path / "a.csv" / "out")
-
-
-def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(InputError, match="is not a folder that can be written to"):
-        audit_output.check_out(tmp_path / "out")
-
-
 def refuse(out, *, after=lambda: None):
     """The message of an audit that fails, after it did something to the folder."""
     with pytest.raises(InputError) as raised, audit_output.naming_earlier_results(out):

@@ -1,6 +1,8 @@
+import flax.linen as nn
 import pytest
 
-from fairjax.methods.checks import check_range, check_word
+from fairjax.methods.checks import check_range, check_vit, check_word
+from fairjax.models import BACKBONES
 
 
 def test_a_setting_in_range_and_a_known_word_pass():
@@ -15,3 +17,9 @@ def test_a_refusal_says_where_the_setting_stands_its_value_and_the_rule():
     with pytest.raises(ValueError) as raised:
         check_word("tta", "mean", ("sum", "none"))
     assert str(raised.value) == "config.method.tta='mean' is not known; known: sum, none."
+
+
+def test_a_backbone_without_patches_is_refused_by_name():
+    check_vit("automae", BACKBONES["vit"]())
+    with pytest.raises(ValueError, match=r"^automae needs config\.backbone\.name='vit'\.$"):
+        check_vit("automae", nn.Dense(3))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fairjax.core.results import Measure
 from fairjax.metrics.equality import Known
@@ -11,18 +12,19 @@ from fairjax.protocols import gaps
 from fairjax.protocols.gaps import GroupRates, Setting
 
 SETTING = Setting(level=0.9, seed=0, unit="cluster", alpha=0.05)
+NAMES = "abcdefghij"
 BLANK = Measure("fpr_difference", None, "", 300, across="g")
 
 
 def rates(values, n=100, *, lower_is_better=True, known=True) -> GroupRates:
-    """Independent trials of three groups with these rates, resampled as binomials."""
+    """Independent trials of groups with these rates, resampled as binomials."""
     values = np.asarray(values, float)
     rng = np.random.default_rng(0)
     drawn = rng.binomial(n, np.nan_to_num(values), (500, len(values))) / n
     there = ~np.isnan(values)
     measures = [
         Measure("fpr", v if t else None, "fraction", n, {"g": g}, n_clusters=n, n_errors=None)
-        for v, t, g in zip(values, there, "abc", strict=True)
+        for v, t, g in zip(values, there, NAMES, strict=False)
     ]
     pooled = float(values[there].mean())
     found = Known(pooled, np.full(there.sum(), float(n))) if known else None
@@ -32,7 +34,7 @@ def rates(values, n=100, *, lower_is_better=True, known=True) -> GroupRates:
         name="fpr",
         unit="fraction",
         lower_is_better=lower_is_better,
-        names="abc",
+        names=NAMES[: len(values)],
         measures=measures,
         rates=values,
         resampled=np.where(there, drawn, np.nan),
@@ -100,3 +102,92 @@ def test_the_people_needed_are_those_of_every_group_and_not_of_a_tiny_one():
     found = {n.measure.name: n.measure.value for n in gaps.equality_test(BLANK, part, SETTING)}
     even = Known(known.pooled, np.full(3, found["fpr_people_needed"]))
     assert even.power(2.0, alpha=SETTING.alpha, seed=1) == pytest.approx(0.8, abs=0.03)
+
+
+numbers_of_groups = pytest.mark.parametrize("groups", [2, 3, 8])
+SUMMARIES = {
+    "mean": (gaps.MEAN, np.mean),
+    "std": (gaps.STD, lambda values: np.std(values, ddof=1)),
+    "difference": (gaps.DIFFERENCE, np.ptp),
+    "ratio": (gaps.RATIO, lambda values: min(values) / max(values)),
+    "ser": (gaps.SKEWED_ERROR_RATIO, lambda values: (1 - min(values)) / (1 - max(values))),
+}
+
+
+@numbers_of_groups
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_every_summary_of_any_number_of_groups_has_its_number_and_its_chance(name, groups):
+    summary, by_hand = SUMMARIES[name]
+    values = np.linspace(0.1, 0.6, groups)
+    number, *chance = gaps.summarise(BLANK, summary, [rates(values)], SETTING)
+    low, high = number.measure.interval
+    assert number.measure.value == pytest.approx(by_hand(values))
+    assert low < number.measure.value < high
+    assert number.resampled.shape == (500,)
+    assert [n.measure.name for n in chance] == (
+        ["fpr_difference_noise_floor", "fpr_difference_p_value"] if summary.noise else []
+    )
+    if summary.noise:
+        floor, p = (n.measure.value for n in chance)
+        assert 0 < floor < number.measure.value and p == 1 / 1000
+        _, _, p = gaps.summarise(BLANK, summary, [rates([0.3] * groups)], SETTING)
+        assert p.measure.value == 1.0
+
+
+@numbers_of_groups
+def test_the_means_of_any_number_of_groups_have_their_summaries(groups):
+    values = np.linspace(4.0, 9.0, groups)
+    part = replace(rates(np.linspace(0.2, 0.5, groups)), unit="years", rates=values, known=None)
+    noise = np.random.default_rng(0).normal(0, 0.5, (500, groups))
+    part = replace(part, resampled=values + noise, null=6.0 + noise)
+    found = gaps.mean_summaries(part)
+    expected = {
+        "mean": values.mean(),
+        "std": values.std(ddof=1),
+        "std_over_mean": values.std(ddof=1) / values.mean(),
+        "difference": 5.0,
+        "ratio": 4 / 9,
+    }
+    assert found.keys() == expected.keys()
+    for name, summary in found.items():
+        measure = gaps.summarise(BLANK, summary, [part], SETTING)[0].measure
+        assert measure.value == pytest.approx(expected[name]), name
+        assert measure.interval[0] < measure.value < measure.interval[1], name
+    widest = gaps.summarise(BLANK, found["difference"], [part], SETTING)[0].measure
+    assert widest.interval[1] > 5  # years end at no 1
+
+
+@numbers_of_groups
+def test_the_primary_test_of_any_number_of_groups_is_pearson_s(groups):
+    values = np.full(groups, 0.2)
+    values[-1] = 0.29
+    p, ratio, people = (n.measure for n in gaps.equality_test(BLANK, rates(values, 400), SETTING))
+    errors = np.rint(values * 400)
+    theirs = stats.chi2_contingency(np.stack([errors, 400 - errors]), correction=False)
+    assert p.value == pytest.approx(theirs.pvalue, abs=0.01)
+    assert 1 < ratio.value < 2 and 20 < people.value < 400
+    weighted = replace(rates(values, 400), weights=np.full(groups, 400.0))
+    (again, *_) = gaps.equality_test(BLANK, weighted, SETTING)
+    assert again.measure.value == pytest.approx(p.value, abs=0.005)
+
+
+@numbers_of_groups
+def test_the_worst_of_any_number_of_groups_is_named(groups):
+    values = np.linspace(0.2, 0.5, groups)
+    (high,) = gaps.worst_group(BLANK, rates(values), SETTING)
+    (low,) = gaps.worst_group(BLANK, rates(values, lower_is_better=False), SETTING)
+    assert (high.measure.group, high.measure.value) == ({"g": NAMES[groups - 1]}, 0.5)
+    assert (low.measure.group, low.measure.value) == ({"g": "a"}, 0.2)
+    alone = np.full(groups, np.nan)
+    alone[-1] = 0.4
+    (only,) = gaps.worst_group(BLANK, rates(alone, known=False), SETTING)
+    assert only.measure.value == 0.4 and "fewer than two groups" in only.measure.note
+
+
+@numbers_of_groups
+def test_two_groups_without_a_rate_are_too_few_and_two_with_one_are_enough(groups):
+    values = np.full(groups + 2, np.nan)
+    values[:2] = 0.1, 0.4
+    found = gaps.summarise(BLANK, gaps.DIFFERENCE, [rates(values)], SETTING)
+    assert found[0].measure.value == pytest.approx(0.3) and len(found) == 3
+    assert found[2].measure.value < 0.01

@@ -1,3 +1,5 @@
+import pytest
+
 from fairjax.core.results import Measure, Results
 from fairjax.protocols.utkface_tables import PUBLISHED, tables
 
@@ -94,8 +96,24 @@ def test_a_gap_stands_beside_its_noise_floor() -> None:
     assert list(table.rows[0]) == [*size, "0.03", "0.03", "1.80", "0.50", "White"]
 
 
+@pytest.mark.parametrize(
+    ("model", "percents"),  # sums over the five groups, added up from the printed tables
+    [
+        ("resnet50", {"gender_fpr": 58, "gender_fnr": 57, "age_fpr": 53, "age_fnr": 135}),
+        ("tfc", {"gender_fpr": 40, "gender_fnr": 38, "age_fpr": 46, "age_fnr": 109}),
+    ],
+)
+def test_published_rates_add_up_to_the_printed_ones(model: str, percents: dict[str, int]) -> None:
+    for name, total in percents.items():
+        rates = PUBLISHED[model][name]
+        assert list(rates) == ["White", "Black", "Asian", "Indian", "Others"]
+        assert round(100 * sum(rates.values()), 6) == total, name
+        assert all(0.02 <= rate <= 0.32 for rate in rates.values()), name
+
+
 def test_published_numbers_are_those_of_the_study() -> None:
     resnet, tfc = PUBLISHED["resnet50"], PUBLISHED["tfc"]
-    assert (resnet["age_mae"], tfc["age_mae"]) == (4.84, 6.2)
-    assert round(sum(resnet["gender_fpr"].values()), 9) == 0.58
+    headline = ("age_mae", "gender_accuracy", "race_accuracy")
+    assert [resnet[name] for name in headline] == [4.84, 0.91, 0.81]
+    assert [tfc[name] for name in headline] == [6.2, 0.88, 0.76]
     assert resnet["age_fnr"]["Asian"] == 0.32 and tfc["age_fpr"]["Indian"] == 0.16

@@ -11,7 +11,7 @@ from fairjax.core.results import Measure, Results
 from fairjax.study.numbers import (
     ClaimResult,
     Estimate,
-    Part,
+    VarianceComponent,
     adjust,
     cell,
     combined,
@@ -89,10 +89,10 @@ def test_a_difference_that_never_varies_or_is_seldom_defined_is_no_estimate():
 
 
 def test_the_p_value_is_five_percent_at_the_intervals_ends_and_never_nought():
-    found = Estimate(1.0, (Part(2.0, 199), Part(0.5, 2)))
+    found = Estimate(1.0, (VarianceComponent(2.0, 199), VarianceComponent(0.5, 2)))
     assert [found.p_value(end) for end in found.interval] == pytest.approx([0.05, 0.05])
     assert found.p_value(1.0) == pytest.approx(1.0)
-    assert 0 < Estimate(1.0, (Part(1e-12, 199),)).p_value(0.0) < 1e-11
+    assert 0 < Estimate(1.0, (VarianceComponent(1e-12, 199),)).p_value(0.0) < 1e-11
 
 
 @pytest.mark.parametrize("trainings", [0.0, 1.0, 10.0])
@@ -100,7 +100,10 @@ def test_equal_recipes_are_told_apart_no_more_often_than_it_says(trainings):
     rng, seeds, wrong = np.random.default_rng(0), 3, 0
     for _ in range(2000):
         differences = rng.normal() + trainings * rng.normal(size=seeds)
-        parts = (Part(rng.chisquare(199) / 199, 199), Part(differences.var(ddof=1) / seeds, 2))
+        parts = (
+            VarianceComponent(rng.chisquare(199) / 199, 199),
+            VarianceComponent(differences.var(ddof=1) / seeds, 2),
+        )
         low, high = Estimate(differences.mean(), parts).interval
         wrong += not low <= 0 <= high
     assert wrong / 2000 < 0.05 + 2.5 * (0.05 * 0.95 / 2000) ** 0.5
@@ -229,8 +232,8 @@ def test_a_number_at_another_point_or_across_another_attribute_is_another_number
         assert found == (None if number is None else pytest.approx(number)), column
 
 
-def test_parts_of_equal_freedom_give_students_interval_and_p_value():
-    found = Estimate(2.0, (Part(3.0, 7), Part(1.0, 7)))
+def test_components_of_equal_freedom_give_students_interval_and_p_value():
+    found = Estimate(2.0, (VarianceComponent(3.0, 7), VarianceComponent(1.0, 7)))
     assert found.error == 2.0
     reach = 2.0 * stats.t.ppf(0.975, 7)
     assert found.interval == pytest.approx((2 - reach, 2 + reach))
@@ -239,27 +242,30 @@ def test_parts_of_equal_freedom_give_students_interval_and_p_value():
 
 
 def test_the_p_value_falls_with_the_distance_and_is_the_same_on_both_sides():
-    found = Estimate(1.0, (Part(2.0, 30), Part(0.5, 2)))
+    found = Estimate(1.0, (VarianceComponent(2.0, 30), VarianceComponent(0.5, 2)))
     values = [found.p_value(1.0 + step) for step in (0.0, 0.5, 1.0, 2.0, 5.0, 50.0)]
     assert values == sorted(values, reverse=True) and len(set(values)) == 6
     assert found.p_value(-2.0) == pytest.approx(found.p_value(4.0))
 
 
-def test_a_part_with_few_degrees_of_freedom_widens_the_interval():
-    few, many = (Estimate(0.0, (Part(1.0, 199), Part(1.0, k))).interval[1] for k in (1, 199))
+def test_a_component_with_few_degrees_of_freedom_widens_the_interval():
+    few, many = (
+        Estimate(0.0, (VarianceComponent(1.0, 199), VarianceComponent(1.0, k))).interval[1]
+        for k in (1, 199)
+    )
     assert few > 2 * many
 
 
 def test_a_resample_in_which_any_seed_has_no_number_is_left_out():
     resampled = np.array([[1.0, np.nan, 3.0, 5.0], [3.0, 2.0, np.nan, 7.0]])
     found = combined([1.0, 3.0], resampled)
-    people, seeds = found.parts
+    people, seeds = found.components
     assert (people.variance, people.freedom) == (pytest.approx(8.0), 1)  # of 2 and 6
     assert (seeds.variance, seeds.freedom) == (pytest.approx(1.0), 1)
     assert found.mean == 2.0
 
 
-def test_people_who_change_nothing_leave_the_seeds_part():
+def test_people_who_change_nothing_leave_the_component_of_seeds():
     found = combined([1.0, 3.0], np.full((2, 9), 2.0))
     assert found.error == pytest.approx(1.0)
     assert combined([2.0, 2.0], np.full((2, 9), 2.0)) is None
@@ -335,7 +341,10 @@ def test_a_thesis_on_a_row_that_has_not_converged_says_so():
 def test_of_folds_the_difference_is_that_of_all_predictions_together():
     found = combined([1.0, 3.0], np.array([[0.5, 1.5, 2.5]]), pooled=1.7)
     assert found.mean == 1.7
-    assert found.parts == (Part(pytest.approx(1.0), 2), Part(pytest.approx(1.0), 1))
+    assert found.components == (
+        VarianceComponent(pytest.approx(1.0), 2),
+        VarianceComponent(pytest.approx(1.0), 1),
+    )
     pooled = results(0.45, interval=(0.4, 0.5))
     of_folds = cell(COLUMN, Row("one"), [results(0.4), results(0.6)], pooled)
     assert (of_folds.mean, of_folds.interval) == (45.0, pytest.approx((40.0, 50.0)))

@@ -19,11 +19,11 @@ def overall(results: Results) -> list[Measure]:
 
 def by_attributes(results: Results) -> dict[tuple[str, ...], dict[str, list[Measure]]]:
     """{attributes: {measure's name: measures by group}}, in order of appearance."""
-    found: dict[tuple[str, ...], dict[str, list[Measure]]] = {}
+    by_columns: dict[tuple[str, ...], dict[str, list[Measure]]] = {}
     for m in results.measures:
         if m.group and not m.across:
-            found.setdefault(tuple(m.group), {}).setdefault(m.name, []).append(m)
-    return found
+            by_columns.setdefault(tuple(m.group), {}).setdefault(m.name, []).append(m)
+    return by_columns
 
 
 def worst_to_best(measures: Sequence[Measure]) -> list[Measure]:

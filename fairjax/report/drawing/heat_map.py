@@ -63,7 +63,7 @@ def heat_map(
     axes = svg.add_axes(figure, left, 42, width * len(columns), height * len(rows))
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    place: dict[str, Any] = {"ha": "center", "va": "center", "annotation_clip": False}
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "annotation_clip": False}
     axes.annotate(
         column_axis,
         (0.5, 1),
@@ -72,7 +72,7 @@ def heat_map(
         "offset points",
         color=MUTED,
         fontsize=11,
-        **place,
+        **centred,
     )
     axes.annotate(
         row_axis,
@@ -83,11 +83,11 @@ def heat_map(
         color=MUTED,
         fontsize=11,
         rotation=90,
-        **place,
+        **centred,
     )
     for x, name in enumerate(columns):
         text = printable(name, limit=max(4, int(width / 7)))
-        axes.annotate(text, (x + 0.5, 0), (0, 11), "data", "offset points", **place)
+        axes.annotate(text, (x + 0.5, 0), (0, 11), "data", "offset points", **centred)
     for y, name in enumerate(names):
         axes.annotate(
             name,

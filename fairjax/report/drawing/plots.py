@@ -67,8 +67,8 @@ def forest(
         is_overall = m is overall
         weight = "bold" if y == worst or is_overall else "normal"
         thin = m.is_thin
-        place = y if len(measures) <= len(GROUPS) else 0  # a long scale of ages needs no colours
-        edge = MUTED if thin else INK if is_overall else colour(place)
+        index = y if len(measures) <= len(GROUPS) else 0  # a long scale of ages needs no colours
+        edge = MUTED if thin else INK if is_overall else colour(index)
         write(axes, names[y], 0, y, -8, ha="right", weight=weight)
         write(
             axes,
@@ -81,7 +81,7 @@ def forest(
             color=MUTED if thin else INK,
         )
         write(axes, span(m.interval, unit), 1, y, 54, color=MUTED, fontsize=10.5)
-        dot(axes, m, y, edge, "d" if is_overall else marker(place), hollow=thin)
+        dot(axes, m, y, edge, "d" if is_overall else marker(index), hollow=thin)
     parts = [f"{group_name(m.group)} {measure_words(m)}" for m in rows]
     return svg.render(figure, key, title, "; ".join(parts) + ".")
 
@@ -156,9 +156,9 @@ def reliability(
     start = math.floor(10 * min((c for c, _, _ in every), default=0.0)) / 10
     low = min((a for _, a, n in every if n >= FEW), default=start)
     parts = []
-    for place, (name, bins) in enumerate(points.items()):
-        x, y = place % across, place // across
-        ink, shape = (colour(place - 1), marker(place - 1)) if place else (INK, "d")
+    for index, (name, bins) in enumerate(points.items()):
+        x, y = index % across, index // across
+        ink, shape = (colour(index - 1), marker(index - 1)) if index else (INK, "d")
         axes = svg.add_axes(figure, left + x * (side + gutter), 22 + y * (side + 38), side, side)
         axes.set(xlim=(start, 1.0), ylim=(min(low, start), 1.0))
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls=(0, (2, 2)))

@@ -21,12 +21,12 @@ _LEAD = (
 def section(results: Results) -> Section:
     """The answers with their pictures and tables; empty where no covariates were held."""
     figures: list[Figure] = []
-    for place, answer in enumerate(answers(results)):
+    for index, answer in enumerate(answers(results)):
         if not answer.held:
             continue
         caption = sentence(answer.named)
         svg = plots.found_and_held(
-            f"covariates-{place}",
+            f"covariates-{index}",
             f"{caption}, as found and with covariates held",
             _rates(answer, answer.found, answer.found_interval),
             _rates(answer, answer.held, answer.held_interval),

@@ -123,13 +123,13 @@ def _cell(value: float, interval: Sequence[float]) -> str:
 def answers(results: Results) -> list[Answer]:
     """The answers that the results hold; none where no covariates were held."""
     held = results.arrays.get("covariates", [])
-    return [Answer(**one) for one in held]
+    return [Answer(**fields) for fields in held]
 
 
 def sentences(results: Results) -> list[str]:
     """Each answer in a sentence, those with a gap first."""
-    found = sorted(answers(results), key=lambda a: a.answer in ("no gap", "too few data"))
-    return [_sentence(answer) for answer in found]
+    ordered = sorted(answers(results), key=lambda a: a.answer in ("no gap", "too few data"))
+    return [_sentence(answer) for answer in ordered]
 
 
 def _sentence(answer: Answer) -> str:
@@ -161,14 +161,14 @@ def _least(values: Sequence[float]) -> int:
 
 def tables(results: Results) -> list[Table]:
     """Answers, rates by group, and what each covariate does; none without covariates."""
-    found = answers(results)
-    if not found:
+    shown = answers(results)
+    if not shown:
         return []
-    fitted = [answer for answer in found if answer.held]
-    said = Table(
+    fitted = [answer for answer in shown if answer.held]
+    summary = Table(
         TITLE,
         ["of", "answer", "in words"],
-        [[sentence(a.named), a.answer, _sentence(a)] for a in found],
+        [[sentence(a.named), a.answer, _sentence(a)] for a in shown],
         drawn=True,
     )
     rates = Table(
@@ -205,7 +205,7 @@ def tables(results: Results) -> list[Table]:
         "Group and all other covariates stay as they are. p is not adjusted for other tests.",
         drawn=True,
     )
-    return [table for table in (said, rates, does, _means(fitted)) if table.rows]
+    return [table for table in (summary, rates, does, _means(fitted)) if table.rows]
 
 
 def _means(fitted: Sequence[Answer]) -> Table:

@@ -38,11 +38,11 @@ class Scale(NamedTuple):
     """How numbers are laid out along an axis.
 
     Attributes:
-      place: Where a number lies; it may raise ValueError outside the scale's domain.
+      position: Where a number lies; it may raise ValueError outside the scale's domain.
       ticks: Numbers worth a tick; none leaves the choice to the plot.
     """
 
-    place: Callable[[float], float]
+    position: Callable[[float], float]
     ticks: Sequence[float] = ()
 
 
@@ -125,11 +125,11 @@ def trade_off(
     _ticks(axes, "y", y[1], side, apart=16 / _HEIGHT, percent=True)
     axes.grid(color=LINE, lw=0.5)
     axes.set_axisbelow(True)
-    for level, (name, place) in enumerate((guides or {}).items()):
-        axes.axvline(place, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
+    for level, (name, position) in enumerate((guides or {}).items()):
+        axes.axvline(position, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=1)
         axes.annotate(
             printable(name, limit=18),
-            (place, 1),
+            (position, 1),
             (0, 5 + 12 * level),
             ("data", "axes fraction"),
             "offset points",
@@ -137,7 +137,7 @@ def trade_off(
             color=MUTED,
             fontsize=9.5,
         )
-    looks = [_look(curve.name, place) for place, curve in enumerate(curves)]
+    looks = [_look(curve.name, index) for index, curve in enumerate(curves)]
     for curve, look in zip(shown, looks, strict=True):
         _draw(axes, curve, *look)
     _name_curves(axes, names, shown, looks)
@@ -176,12 +176,12 @@ def histograms(
     wide, high, gutter = 112, 74, 14
     figure = svg.new_figure(12 + across * (wide + gutter), 8 + down * (high + 46))
     parts = []
-    for place, (name, (mated, nonmated)) in enumerate(groups.items()):
-        x, y = place % across, place // across
+    for index, (name, (mated, nonmated)) in enumerate(groups.items()):
+        x, y = index % across, index // across
         axes = svg.add_axes(figure, 8 + x * (wide + gutter), 22 + y * (high + 46), wide, high)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.06), yticks=[])
         axes.spines["left"].set_visible(False)
-        for counts, style in ((nonmated, _NONMATED), (mated, {"ec": colour(place), "lw": 1.5})):
+        for counts, style in ((nonmated, _NONMATED), (mated, {"ec": colour(index), "lw": 1.5})):
             axes.stairs([n / max(max(counts), 1) for n in counts], edges, **style)
         for threshold in thresholds:
             axes.axvline(threshold, color=INK, lw=1, ls=(0, (1, 2)))
@@ -283,7 +283,7 @@ def _placed(curve: Curve, x: Scale, y: Scale) -> _Placed:
 
 def _place(px: float, py: float, x: Scale, y: Scale) -> tuple[float, float] | None:
     try:
-        return x.place(px), y.place(py)
+        return x.position(px), y.position(py)
     except ValueError:  # log of 0, probit of 0 or 1
         return None
 
@@ -293,10 +293,10 @@ def is_drawn(curve: Curve, x: Scale, y: Scale) -> bool:
     return bool(_placed(curve, x, y).points)
 
 
-def _limits(places: Iterable[float]) -> tuple[float, float]:
-    found = list(places)
-    air = 0.03 * (max(found) - min(found)) or 0.5
-    return min(found) - air, max(found) + air
+def _limits(positions: Iterable[float]) -> tuple[float, float]:
+    values = list(positions)
+    air = 0.03 * (max(values) - min(values)) or 0.5
+    return min(values) - air, max(values) + air
 
 
 def _ticks(
@@ -313,31 +313,34 @@ def _ticks(
         return number_axis(axes, which, "fraction" if percent else "", ticks=4)
     shown: list[float] = []
     for tick in reversed(scale.ticks):
-        place = scale.place(tick)
-        free = not shown or scale.place(shown[-1]) - place >= apart * (ends[1] - ends[0])
-        if ends[0] <= place <= ends[1] and free:
+        position = scale.position(tick)
+        free = not shown or scale.position(shown[-1]) - position >= apart * (ends[1] - ends[0])
+        if ends[0] <= position <= ends[1] and free:
             shown.append(tick)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_ticks([scale.place(t) for t in shown], [f"{100 * t:.6g}%" for t in shown])
+    axis.set_ticks([scale.position(t) for t in shown], [f"{100 * t:.6g}%" for t in shown])
     return None
 
 
-def _look(name: str, place: int) -> tuple[str, str]:
+def _look(name: str, index: int) -> tuple[str, str]:
     """Colour and marker; everyone's curve is drawn in ink."""
-    return (INK, "d") if name == EVERYONE else (colour(place), marker(place))
+    return (INK, "d") if name == EVERYONE else (colour(index), marker(index))
 
 
 def _draw(axes: Axes, curve: _Placed, edge: str, shape: str) -> None:
     """Solid where backed, dashed where not; a hollow marker between, a filled one at each dot."""
-    ends = [(one, other, one[2] and other[2]) for one, other in itertools.pairwise(curve.points)]
+    ends = [
+        (point, following, point[2] and following[2])
+        for point, following in itertools.pairwise(curve.points)
+    ]
     for backed, stretch in itertools.groupby(ends, key=lambda pair: pair[2]):
         pairs = list(stretch)
-        points = [pairs[0][0], *(other for _, other, _ in pairs)]
+        points = [pairs[0][0], *(following for _, following, _ in pairs)]
         x, y, _ = zip(*points, strict=True)
         axes.plot(x, y, color=edge, lw=1.7, ls="-" if backed else (0, (1.2, 1.6)), zorder=2)
-    for one, other, _ in ends:
-        if one[2] != other[2]:
-            at = (one if one[2] else other)[:2]
+    for point, following, _ in ends:
+        if point[2] != following[2]:
+            at = (point if point[2] else following)[:2]
             axes.plot(*at, shape, ms=7, mfc=PAPER, mec=edge, mew=1.4, zorder=3)
     for at in curve.dots:
         axes.plot(*at, shape, ms=7, mfc=edge, mec=edge, zorder=4)

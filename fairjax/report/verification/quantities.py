@@ -41,12 +41,12 @@ _TOLERANCES = {
 def quantities(results: Results) -> list[Quantity]:
     """Both error rates of each system at the point that the screen shows; and failures, if any."""
     rates = [
-        one
+        shown
         for system in audited_systems(results)
         for rate in RATES
-        if (one := quantity(results, system, rate, shown_point(results, system)))
+        if (shown := quantity(results, system, rate, shown_point(results, system)))
     ]
-    return [*rates, *(one for name in _FAILURES if (one := _failures(results, name)))]
+    return [*rates, *(shown for name in _FAILURES if (shown := _failures(results, name)))]
 
 
 def shown_point(results: Results, system: Audited) -> str:

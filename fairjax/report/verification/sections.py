@@ -50,8 +50,8 @@ def sections(results: Results) -> list[Section]:
 def sliders(results: Results) -> list[Slider]:
     """One slider for each system whose groups' rates are known at every threshold."""
     return [
-        Slider(f"threshold-{place}", system.titled("Move the threshold"), slider_data(system))
-        for place, system in enumerate(audited_systems(results))
+        Slider(f"threshold-{index}", system.titled("Move the threshold"), slider_data(system))
+        for index, system in enumerate(audited_systems(results))
         if system.groups and "rates" in system.arrays
     ]
 
@@ -66,12 +66,14 @@ def _rate_section(results: Results, systems: Sequence[Audited]) -> Section:
             figures: list[Figure] = []
             for q in shown if at != shown_point(results, system) else []:
                 if q is not None and system.groups:
-                    one = card(q, f"rate-{len(parts)}-{len(figures)}")
-                    figures.append(Figure(one.figure, one.title, f"{one.note}; {one.badge}"))
+                    figure = card(q, f"rate-{len(parts)}-{len(figures)}")
+                    figures.append(
+                        Figure(figure.figure, figure.title, f"{figure.note}; {figure.badge}")
+                    )
             parts.append(("", figures))
         rows = [
-            [group, *(_with_interval(m) for m in found)]
-            for group, found in _threshold_free(system).items()
+            [group, *(_with_interval(m) for m in measures)]
+            for group, measures in _threshold_free(system).items()
         ]
         if rows:
             columns = [system.attribute, *(describe(name) for name in _FREE)]
@@ -87,12 +89,12 @@ def _rate_section(results: Results, systems: Sequence[Audited]) -> Section:
 
 def _threshold_free(system: Audited) -> dict[str, list[Measure | None]]:
     """{group: its equal error rate, area under the curve and separation}, everyone last."""
-    found: dict[str, list[Measure | None]] = {}
+    by_group: dict[str, list[Measure | None]] = {}
     for name in _FREE:
         for m in [*system.by_group(name), system.everyone(name)]:
             if m is not None:
-                found.setdefault(group_name(m.group), [None] * len(_FREE))[_FREE.index(name)] = m
-    return found
+                by_group.setdefault(group_name(m.group), [None] * len(_FREE))[_FREE.index(name)] = m
+    return by_group
 
 
 def _with_interval(m: Measure | None) -> str:
@@ -104,13 +106,13 @@ def _with_interval(m: Measure | None) -> str:
 def _curve_section(systems: Sequence[Audited]) -> Section:
     """Both rates over the threshold, and one against the other."""
     parts: Parts = []
-    for place, system in enumerate(systems):
+    for index, system in enumerate(systems):
         figures: list[Figure] = []
         if system.groups and "rates" in system.arrays:
             for rate in RATES:
-                figure = _rate_figure(system, rate, f"over-{place}-{rate}", f"threshold-{place}")
+                figure = _rate_figure(system, rate, f"over-{index}-{rate}", f"threshold-{index}")
                 figures += [figure] if figure else []
-        figures += _trade_off(system, f"det-{place}")
+        figures += _trade_off(system, f"det-{index}")
         parts.append((system.name, figures))
     lead = (
         "Dotted lines and filled markers are the operating points. Solid: at least 30 errors stand "

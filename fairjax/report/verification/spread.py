@@ -87,13 +87,15 @@ def change(results: Results) -> Section:
             if not m.across and set(m.group) <= {attribute} and m.value is not None:
                 by_name.setdefault((m.name, m.at), []).append(m)
         figures: list[Figure] = []
-        for (name, at), found in by_name.items():
+        for (name, at), by_group in by_name.items():
             caption = describe(name) + (f" at {at}" if at else "")
             svg = verification_plots.change(
-                f"change-{len(parts)}-{len(figures)}", f"{pair}: {caption}", found
+                f"change-{len(parts)}-{len(figures)}", f"{pair}: {caption}", by_group
             )
             unit = {"fraction": "percentage points", "ratio": ""}
-            figures.append(Figure(Markup(svg), caption, unit.get(found[0].unit, found[0].unit)))
+            figures.append(
+                Figure(Markup(svg), caption, unit.get(by_group[0].unit, by_group[0].unit))
+            )
         parts.append((pair, figures))
         rows = [
             [
@@ -171,17 +173,17 @@ def _plan_table(system: Audited) -> list[Table]:
 
 
 def _index_table(system: Audited, points: Sequence[str]) -> Table:
-    found = {
+    by_point = {
         at: {_title(m): as_shown(m) for m in system.summaries(at) if _is_summary(m)}
         for at in points
     }
-    titles = list(dict.fromkeys(title for by_title in found.values() for title in by_title))
+    titles = list(dict.fromkeys(title for by_title in by_point.values() for title in by_title))
     rows = []
     notes: dict[str, None] = {}
     for title in titles:
         row = [title]
         for at in points:
-            m = found[at].get(title)
+            m = by_point[at].get(title)
             floor = system.summary(f"{m.name}_noise_floor", at) if m else None
             row += [
                 _valued(m),

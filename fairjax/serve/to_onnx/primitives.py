@@ -171,12 +171,12 @@ def _broadcast(
 ) -> list[Operand]:
     """Axes of length 1 are added; nodes that take the result broadcast it, or `Graph.full` does."""
     x, shape = xs[0], outs[0].shape
-    places = params["broadcast_dimensions"]
+    axes = params["broadcast_dimensions"]
 
     def spread(dims: Sequence[Any]) -> tuple[Any, ...]:
         wide = [1] * len(shape)
-        for place, n in zip(places, dims, strict=True):
-            wide[place] = n
+        for axis, n in zip(axes, dims, strict=True):
+            wide[axis] = n
         return tuple(wide)
 
     if x.constant is not None:
@@ -294,12 +294,12 @@ def _gather(
     firsts = np.broadcast_to(xs[1].constant, xs[1].shape)
     sizes, collapsed = params["slice_sizes"], numbers.collapsed_slice_dims
     rank = len(outs[0].shape)
-    places = [axis for axis in range(rank) if axis not in numbers.offset_dims]  # of `parts`
+    axes = [axis for axis in range(rank) if axis not in numbers.offset_dims]  # of `parts`
     kept = [axis for axis in range(len(x.shape)) if axis not in collapsed]
     becomes = dict(zip(kept, numbers.offset_dims, strict=True))  # axis of x -> of the result
     cuts: dict[int, Cut] = {}
     picks: dict[int, Any] = {}  # axis -> one entry, or several
-    free = list(range(len(places)))
+    free = list(range(len(axes)))
     constant = []
     for k, axis in enumerate(numbers.start_index_map):
         first = firsts[..., k]
@@ -310,14 +310,14 @@ def _gather(
         if len(varies) > 1 or varies[0] not in free or axis not in collapsed:
             raise refused("entries that are looked up by number")
         free.remove(varies[0])
-        becomes[axis] = places[varies[0]]
+        becomes[axis] = axes[varies[0]]
         along = tuple(slice(None) if n == varies[0] else 0 for n in range(first.ndim))
         picks[axis] = first[along]
     for axis, entry in constant:
         if axis not in collapsed:
             cuts[axis] = entry, entry + sizes[axis], 1
         elif free and firsts.shape[free[0]] == 1:  # a list of one entry
-            becomes[axis] = places[free.pop(0)]
+            becomes[axis] = axes[free.pop(0)]
             picks[axis] = np.array([entry])
         else:
             picks[axis] = np.array(entry)
@@ -367,7 +367,7 @@ def _conv(graph: Graph, xs: Sequence[Operand], params: Any, outs: Sequence[Aval]
     numbers = params["dimension_numbers"]
     if params["batch_group_count"] != 1 or any(n != 1 for n in params["lhs_dilation"]):
         raise refused("a transposed convolution")
-    x, kernel = (graph.full(one) for one in xs)
+    x, kernel = (graph.full(operand) for operand in xs)
     padding = params["padding"]
     if any(n < 0 for side in padding for n in side):
         raise refused("a convolution that is padded with less than nothing")

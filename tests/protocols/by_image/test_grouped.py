@@ -136,3 +136,17 @@ def test_the_detectable_ratio_is_of_errors_where_more_is_better() -> None:
         ratios[name] = next(m for m in made if m.name.endswith("_detectable_ratio"))
     assert ratios["said_accuracy"].value == pytest.approx(ratios["said_fpr"].value)
     assert "error" in ratios["said_accuracy"].rule
+
+
+@pytest.mark.parametrize(("count", "noted"), [(29, True), (30, False), (31, False)])
+def test_numbers_of_fewer_than_thirty_errors_or_examples_say_so(count: int, noted: bool) -> None:
+    errors = np.arange(200) < count
+    (rate, *_) = measure(errors, np.zeros(200, np.int64)).measures
+    assert rate.n_errors == count
+    assert (f"fewer than 30 errors ({count})" in rate.note) is noted
+    years = grouped.mean_of("age", np.arange(count) / 10, rule="r", lower_is_better=True)
+    part = grouped.measure_groups(
+        years, np.zeros(count, np.int64), [{}], sampling(np.arange(count))
+    )
+    assert part.measures[0].n_errors is None
+    assert (f"fewer than 30 examples ({count})" in part.measures[0].note) is noted

@@ -5,8 +5,14 @@ import pytest
 from scored_pairs import scored_pairs
 from sklearn.metrics import roc_auc_score
 
-from fairjax.metrics import verification
-from fairjax.protocols.verification.rates import at_fmr, threshold_free
+from fairjax.metrics import clustered, verification
+from fairjax.protocols.verification.rates import (
+    at_fmr,
+    operating_points,
+    rates_at_point,
+    resampled_rates,
+    threshold_free,
+)
 from fairjax.protocols.verification.scene import make_scene
 
 
@@ -50,3 +56,25 @@ def test_resampled_values_are_those_of_pairs_taken_as_often_as_drawn():
         assert everyone["eer"][b] == pytest.approx(eer)
         d_prime = verification.d_prime(score[mated], score[~mated])
         assert everyone["d_prime"][b] == pytest.approx(d_prime)
+
+
+def test_where_errors_are_few_the_likeliest_ones_say_how_much_they_cluster():
+    c = scored_pairs(("a", "b"), people=20, pairs=200)
+    scene = make_scene(c, attribute="group", resamples=5, level=0.95, seed=0)
+    asked = dict(fmrs=(), rule="at_most", source="")
+    thresholds = (0.2, 0.45)  # at one few mated pairs are errors, at the other few non-mated ones
+    points = operating_points(c, thresholds=thresholds, **asked)
+    drawn = resampled_rates(c, points, scene, "at_most")
+    low, high = (rates_at_point(c, *at, scene) for at in zip(points, drawn, strict=True))
+    for (everyone, *_), mated in ((high["fmr"], False), (low["fnmr"], True)):
+        rows = np.flatnonzero(c.mated == mated)
+        couples = clustered.dyads(c.subject[rows])
+        effect, wrong = (
+            clustered.likeliest_design_effect(c.score[rows], couples, mated=kind)
+            for kind in (mated, not mated)
+        )
+        assert 0 < everyone.rate.errors < 30
+        assert everyone.rate.likeliest_effect == pytest.approx(effect)
+        assert abs(effect - wrong) > 0.01
+    for everyone, *_ in (low["fmr"], high["fnmr"]):
+        assert everyone.rate.errors > 30 and np.isnan(everyone.rate.likeliest_effect)

@@ -1,0 +1,69 @@
+"""Words in a table of pairs as numbers: failures, decisions, and whether a pair is mated."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fairjax.audit.layout import TableOptions
+from fairjax.audit.pair_values import decisions_as_scores, is_mated, without_failures
+from fairjax.audit.tables import InputError
+
+PATH = Path("t.csv")
+
+
+def decided(*words, start=1, **options):
+    options = TableOptions(**{"decision": "verdict", "accept": ["Match"], **options})
+    return decisions_as_scores(pa.array(words), start, PATH, options).tolist()
+
+
+def test_scores_that_stand_for_a_failure_are_none():
+    score = np.array([0.5, -1.0, 0.0, -7.0])
+    assert without_failures(score, TableOptions()) is score
+    kept = without_failures(score, TableOptions(failure_scores=[-1, "error", -7.0]))
+    np.testing.assert_array_equal(kept, [0.5, np.nan, 0.0, np.nan])
+
+
+def test_decisions_are_ones_and_zeros():
+    assert decided("match", "no", "MATCH", "no") == [1.0, 0.0, 1.0, 0.0]
+    assert decided("match", "sure", "no", accept=["match", "sure"]) == [1.0, 1.0, 0.0]
+    assert decided("match", "match") == [1.0, 1.0]
+
+
+def test_a_missing_decision_is_a_failure_where_failures_are_counted():
+    kept = decided("match", "", "no", "nan", failures=True)
+    np.testing.assert_array_equal(kept, [1.0, np.nan, 0.0, np.nan])
+    with pytest.raises(InputError, match="t.csv, data row 12: verdict is empty; --failures counts"):
+        decided("match", "", "no", start=11)
+    assert decided("None", "match", accept=["none"]) == [1.0, 0.0]  # a word that accepts
+
+
+@pytest.mark.parametrize(
+    ("words", "accept", "message"),
+    [
+        (["yes", "no"], ["match"], "--accept says which words in verdict accept a pair; it holds"),
+        (["match", "no"], [], "it holds 'match', 'no'"),
+        (["match", "no", "perhaps"], ["match"], "name all that accept with --accept, one word is"),
+    ],
+)
+def test_decisions_that_are_not_two_are_refused(words, accept, message):
+    with pytest.raises(InputError, match=message):
+        decided(*words, accept=accept)
+
+
+@pytest.mark.parametrize(
+    ("word", "mated"),
+    [
+        *[(word, True) for word in ("1", "1.0", "True", "yes", "same", "MATED", "genuine", " 1 ")],
+        *[(word, False) for word in ("0", "0.0", "false", "no", "non-mated", "Impostor")],
+    ],
+)
+def test_words_for_one_person_and_for_two(word, mated):
+    assert is_mated(pa.array([word]), 1, PATH, "same").tolist() == [mated]
+
+
+@pytest.mark.parametrize("word", ["2", "", "maybe"])
+def test_another_word_is_refused_with_its_row(word):
+    with pytest.raises(InputError, match=f"t.csv, data row 7: same is '{word}'; expected 1 or 0"):
+        is_mated(pa.array(["1", "0", word]), 5, PATH, "same")
