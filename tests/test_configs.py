@@ -53,6 +53,7 @@ LIKE_OTHERS = {
     "studies/utkface_methods.py",
     "studies/utkface_tfc.py",
     "utkface/vicreg.py",
+    "utkface/vit.py",
 }
 
 

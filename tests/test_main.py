@@ -136,7 +136,7 @@ def test_fairjax_report_of_a_folder_that_holds_no_run_is_refused(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_four_devices_equal_one(one_device, tmp_path):
     done = main(tmp_path, devices=4)
     assert done.returncode == 0, done.stderr

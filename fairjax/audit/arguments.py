@@ -28,6 +28,9 @@ class ArgumentColumns:
             self._sources = [as_source(data)]
         self._has_table = data is not None
         self._added: dict[str, Any] = {}
+        self._indexes: dict[str, Any] = {}
+        if hasattr(getattr(data, "index", None), "equals"):
+            self._indexes["data"] = data.index
 
     @property
     def vectors(self) -> bool:
@@ -124,12 +127,31 @@ class ArgumentColumns:
         from fairjax.audit.tables import InputError
 
         for name, column in columns.items():
+            self._require_order(name, column)
             if name in self._added and not same_values(self._added[name], column):
                 raise InputError(
                     f"two arguments bring a column named {name!r} with other values; rename one of "
                     "the series."
                 )
             self._added[name] = column
+
+    def _require_order(self, name: str, column: Any) -> None:
+        """Refuses a series whose index is that of another one in another order.
+
+        Rows go by position. An index with other labels says nothing: a split's, beside a new one.
+        """
+        from fairjax.audit.tables import InputError
+
+        index = getattr(column, "index", None)
+        if not hasattr(index, "equals") or not index.is_unique:
+            return
+        for other, known in self._indexes.items():
+            if not index.equals(known) and index.sort_values().equals(known.sort_values()):
+                raise InputError(
+                    f"{name!r} and {other!r} have one index in two orders, and rows go by position;"
+                    f" align them first, such as by {name}.reindex({other}.index)."
+                )
+        self._indexes[name] = index
 
     def _is_names(self, value: Any) -> bool:
         """Whether a value is a list of names of columns, and not a column of words."""

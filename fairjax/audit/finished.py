@@ -62,20 +62,7 @@ class Audit:
         Raises:
           KeyError: If there is no such number, naming what there is.
         """
-        prefix = str(self.results.protocol.get("attribute", ""))
-        names = [name, f"{prefix}_{name}"]
-        candidates = [m for m in self.results.measures if m.name in names]
-        if not candidates:
-            known = list(dict.fromkeys(m.name for m in self.results.measures))
-            short = [word.removeprefix(f"{prefix}_") for word in known]
-            close = difflib.get_close_matches(name, dict.fromkeys([*known, *short]), 3)
-            more = f" and {len(known) - 10} more, see .table()" if len(known) > 10 else ""
-            hint = (
-                f"did you mean {' or '.join(map(repr, close))}?"
-                if close
-                else f"there is {known[:10]}{more}."
-            )
-            raise KeyError(f"no measure {name!r}; {hint}")
+        candidates = self._named(name)
         for what, wanted, field in (("system", system, "system"), ("point", at, "at")):
             have = list(dict.fromkeys(getattr(m, field) for m in candidates))
             if wanted is None and what == "system" and len(have) > 1:
@@ -93,6 +80,24 @@ class Audit:
             raise KeyError(f"no {name!r} of group {group!r}; there is {about}.")
         return matching[0]
 
+    def _named(self, name: str) -> "list[Measure]":
+        """The measures of a name, of which there is at least one."""
+        prefix = str(self.results.protocol.get("attribute", ""))
+        names = [name, f"{prefix}_{name}"]
+        candidates = [m for m in self.results.measures if m.name in names]
+        if not candidates:
+            known = list(dict.fromkeys(m.name for m in self.results.measures))
+            short = [word.removeprefix(f"{prefix}_") for word in known]
+            close = difflib.get_close_matches(name, dict.fromkeys([*known, *short]), 3)
+            more = f" and {len(known) - 10} more, see .table()" if len(known) > 10 else ""
+            hint = (
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"there is {known[:10]}{more}."
+            )
+            raise KeyError(f"no measure {name!r}; {hint}")
+        return candidates
+
     def table(self, name: str = "") -> Any:
         """Every number, one row each, with the columns of measures.csv.
 
@@ -101,14 +106,16 @@ class Audit:
 
         Returns:
           A pandas DataFrame, or a list of dicts where pandas is not installed.
+
+        Raises:
+          KeyError: If there is no such measure, naming what there is.
         """
         from fairjax.report.csv_tables import measure_rows
 
-        prefix = str(self.results.protocol.get("attribute", ""))
+        names = {m.name for m in self._named(name)} if name else None
         header, *lines = measure_rows(self.results)
         rows = [dict(zip(header, line, strict=True)) for line in lines]
-        if name:
-            rows = [row for row in rows if row["name"] in (name, f"{prefix}_{name}")]
+        rows = [row for row in rows if names is None or row["name"] in names]
         try:
             import pandas
         except ModuleNotFoundError:

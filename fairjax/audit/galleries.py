@@ -10,7 +10,7 @@ import numpy as np
 from fairjax.audit.embedding_files import load_images
 from fairjax.audit.foreign import candidates_of
 from fairjax.audit.grouping import known_groups, numbered, ordered_groups
-from fairjax.audit.layout import People, TableOptions, known_as
+from fairjax.audit.layout import SUBJECTS, People, TableOptions, known_as
 from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import InputError, column_names, listed, read_batches, read_words
 from fairjax.core.comparisons import UNKNOWN
@@ -29,6 +29,7 @@ _COLUMNS = (
     "seconds",
     "failed",
 )
+_FEWEST = 5  # scores of a kind that tell which way they go
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def from_candidates(
       people: Person and group of each image, where the table lacks them: it then names the images
         in probe and candidate_image. None where it has them.
       columns: Names of columns that are called otherwise, by the names above.
-      gallery: A table with the people enrolled, whose first column names them (and perhaps the
+      gallery: A table with the people enrolled, in a customary column or the first one (and the
         gallery in a column "gallery"); None where the column enrolled says so.
 
     Raises:
@@ -220,7 +221,8 @@ def from_candidates(
         raise InputError(f"{path} has no rows.")
     groups, group = _groups([str(label) for label in labels], by, str(path))
     gallery_of = np.array([""] * rows, object) if "gallery" not in table else table["gallery"]
-    enrolled_in = _enrolled(gallery, str(path)) if gallery else {}
+    candidates = set(table["candidate_subject"].tolist()) - {""}
+    enrolled_in = _enrolled(gallery, candidates, str(path)) if gallery else {}
     if not gallery and "enrolled" not in table:
         raise InputError(
             f"{path} does not say whether a probe's person is enrolled; add a column 'enrolled' of "
@@ -288,14 +290,24 @@ def _mixed(people: np.ndarray, home: np.ndarray, rng: np.random.Generator) -> np
     return people[np.argsort(key, kind="stable")]
 
 
-def _enrolled(path: Path, where: str) -> dict[str, set[str]]:
-    """The people enrolled in each gallery; "" where there is one."""
+def _enrolled(path: Path, found: set[str], where: str) -> dict[str, set[str]]:
+    """The people enrolled in each gallery; "" where there is one.
+
+    Raises:
+      InputError: If no candidate that was found is among them.
+    """
     names = column_names(path)
-    text = [names[0], *(["gallery"] if "gallery" in names[1:] else [])]
+    who = next((name for name in names if name.lower() in SUBJECTS), names[0])
+    text = [who, *(["gallery"] if "gallery" in names and who != "gallery" else [])]
     people_by_gallery: dict[str, set[str]] = {}
     people, *galleries = read_words(path, text).values()
     for person, gallery in zip(people, *(galleries or [[""] * len(people)]), strict=True):
         people_by_gallery.setdefault(gallery, set()).add(person)
+    if found and not found & set().union(*people_by_gallery.values()):
+        raise InputError(
+            f"{where}: nobody in the column {who!r} of {path} is among the candidates; it must "
+            "name the enrolled people as the candidates are named, below a header."
+        )
     return people_by_gallery
 
 
@@ -327,6 +339,7 @@ def _searches(
             f"{where}: the probe {str(probes[probe[np.argmax(apart)]])!r} shows two people."
         )
     score = np.where(np.isnan(table["score"]) | (other < 0), -np.inf, table["score"])
+    _require_scores(score, other == own, where)
     count = len(probes)
     top = np.full(count, -np.inf)
     np.maximum.at(top, probe, score)
@@ -362,6 +375,20 @@ def _searches(
     )
     label = name or ("candidate lists" if size is None else f"N {size}")
     return Gallery(label, size, searches, failed, seconds)
+
+
+def _require_scores(score: np.ndarray, is_mate: np.ndarray, where: str) -> None:
+    """Refuses distances: lists on which the person searched for has the lower numbers."""
+    known = np.isfinite(score)
+    mates, others = score[known & is_mate], score[known & ~is_mate]
+    if min(len(mates), len(others)) < _FEWEST:
+        return
+    high, low = np.median(others), np.median(mates)
+    if low < high:
+        raise InputError(
+            f"{where}: the person searched for scores lower (median {low:.4g}) than other "
+            f"candidates ({high:.4g}); are these distances? Give scores, larger for more alike."
+        )
 
 
 def _flag(word: str, column: str, where: str) -> bool:

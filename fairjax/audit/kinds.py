@@ -57,7 +57,8 @@ def failure_hint(column: str, score: np.ndarray, mated: np.ndarray, *, distance:
     """A sentence on a repeated score far outside the others, which most likely stands for none.
 
     It occurs three times or more, at an edge, as far from the next score as all others span; a
-    tenth of that is enough for -999, -99, -1, 0 and 999.
+    tenth of that is enough for -999, -99, -1, 0 and 999, and that no other score is negative for
+    -999, -99 and -1.
 
     Args:
       column: The scores' name.
@@ -79,9 +80,10 @@ def failure_hint(column: str, score: np.ndarray, mated: np.ndarray, *, distance:
         if len(np.unique(rest[:1000])) < 10:  # grades, not scores
             continue
         gap, span = np.abs(rest - edge).min(), np.ptp(rest)
-        if gap > (span / 10 if edge in _CODES else span):
+        alone = edge in _CODES and edge < 0 <= rest.min()
+        if alone or gap > (span / 10 if edge in _CODES else span):
             return (
-                f"{column} is {edge:g} in {times:,} rows, far from all others "
+                f"{column} is {edge:g} in {times:,} rows, apart from all others "
                 f"({rest.min():.4g} to {rest.max():.4g}); if that marks pairs without a score, say "
                 f"--failure-score {edge:g}."
             )

@@ -10,8 +10,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
-from pyarrow import csv, parquet
-from pyarrow import json as arrow_json
 
-from fairjax.audit.dialects import Dialect, find_dialect, open_text
-from fairjax.audit.workbook import WorkbookError, read_workbook
-from fairjax.core.errors import UserError
+from fairjax.audit import table_files
+from fairjax.audit.dialects import find_dialect, open_text
+from fairjax.audit.sources import InMemory, InputError, NotANumberError, Source, listed
 from fairjax.core.names import clean
 
-_BLOCK = 1 << 24  # bytes of text parsed at a time
-_ROWS = 1 << 18  # rows of a Parquet batch
-_MISSING = ("nan", "NaN", "NAN", "None", "<NA>", "null", "NULL")  # where a number should be
 _CONVERSION = re.compile(
     r"In CSV column #(\d+): Row #(\d+): .* to double: .*value '(.*)'", re.DOTALL
 )
-
-
-class InputError(UserError, ValueError):
-    """A file or a choice that cannot be audited; the message says what, where and what to do."""
-
-
-class NotANumberError(InputError):
-    """Text where a number should be.
-
-    Args:
-      message: What is said.
-      word: The text.
-    """
-
-    def __init__(self, message: str, word: str) -> None:
-        super().__init__(message)
-        self.word = word
-
-
-@dataclass(frozen=True, eq=False)
-class InMemory:
-    """A table that a Python program holds; it is read as a file is.
-
-    Attributes:
-      table: Columns of one value a row.
-      vectors: Columns of one vector a row, [rows, dim], by name.
-      name: Name of the table in messages.
-    """
-
-    table: pa.Table
-    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
-    name: str = "the table"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-Source = Path | InMemory  # of a table
 
 
 @dataclass(frozen=True)
@@ -124,7 +81,10 @@ def column_names(path: Source) -> list[str]:
     Raises:
       InputError: If it is no table of a kind known here, or has no column.
     """
-    return [clean(name) for name in _written_names(path)]
+    try:
+        return [clean(name) for name in table_files.written_names(path)]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
 
 
 def read_batches(
@@ -154,7 +114,7 @@ def read_batches(
     text, numbers = list(dict.fromkeys(text)), list(dict.fromkeys(numbers))
     start, kept = 1, 0
     try:
-        for block in _blocks(path, text, numbers, blanks, missing):
+        for block in table_files.blocks_of(path, text, numbers, blanks, missing):
             filled = _last_filled(block)
             if not filled:
                 start += block.num_rows
@@ -170,7 +130,7 @@ def read_batches(
             kept = start + filled - 1
             start += block.num_rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(path, Path) and _kind(path) == "json":
+        if isinstance(path, Path) and table_files.kind_of(path) == "json":
             _check_lines(path, numbers)
         raise _unreadable(path, error) from error
     if not kept:
@@ -178,14 +138,23 @@ def read_batches(
 
 
 def read_columns(path: Path) -> dict[str, pa.Array]:
-    """All columns of a table as text, in their order.
+    """All columns of a table as text, in their order; decimal commas become points.
 
     Raises:
       InputError: If a column is there twice, or the file is damaged.
     """
     names = column_names(path)
     batches = [batch.columns for batch in read_batches(path, text=names, numbers=())]
-    return {name: pa.concat_arrays([columns[name] for columns in batches]) for name in names}
+    columns = {name: pa.concat_arrays([part[name] for part in batches]) for name in names}
+    if table_files.has_decimal_commas(path, names):
+        columns = {name: _with_points(column) for name, column in columns.items()}
+    return columns
+
+
+def _with_points(column: pa.Array) -> pa.Array:
+    """A column of numbers with decimal commas as one with points; any other as it is."""
+    numbers = pc.match_substring_regex(column, r"^\s*([-+]?\d*,?\d+([eE][-+]?\d+)?\s*)?$")
+    return pc.replace_substring(column, ",", ".") if pc.all(numbers).as_py() else column
 
 
 def read_words(path: Source, names: Sequence[str]) -> dict[str, list[str]]:
@@ -214,24 +183,6 @@ def _last_filled(block: pa.RecordBatch) -> int:
         if filled[-1]:
             return block.num_rows
     return int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
-
-
-def _written_names(path: Source) -> list[str]:
-    """The columns as the file writes them."""
-    if isinstance(path, InMemory):
-        return list(path.table.column_names)
-    kind = _kind(path)
-    try:
-        if kind == "parquet":
-            return list(parquet.read_schema(path).names)
-        if kind == "json":
-            return _json_columns(path)
-        if kind == "xlsx":
-            return list(_read_workbook(path).column_names)
-        with _open_csv(path, {}, {}) as reader:
-            return list(reader.schema.names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
 
 
 def check_columns(path: Source, wanted: Sequence[str]) -> None:
@@ -264,9 +215,9 @@ def fingerprint(path: Source) -> str:
     if isinstance(path, InMemory):
         return _memory_fingerprint(path)
     with path.open("rb") as file:
-        while chunk := file.read(_BLOCK):
+        while chunk := file.read(table_files.BLOCK):
             digest.update(chunk)
-    if _kind(path, strict=False) in ("csv", "tsv"):
+    if table_files.kind_of(path, strict=False) in ("csv", "tsv"):
         _refuse_open_quote(path)
     return f"sha256:{digest.hexdigest()}"
 
@@ -286,126 +237,12 @@ def _refuse_open_quote(path: Path) -> None:
     quotes = 0
     try:
         with open_text(path, find_dialect(path, tabs=False)) as text:
-            while chunk := text.read(_BLOCK):
+            while chunk := text.read(table_files.BLOCK):
                 quotes += chunk.count(b'"')
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     if quotes % 2:
         raise InputError(f'{path} has an odd number of double quotes ("): one is left open.')
-
-
-def listed(names: Sequence[str], *, most: int = 12) -> str:
-    """Names for a message: quoted, and cut where there are many."""
-    shown = ", ".join(map(repr, names[:most]))
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "none"
-
-
-def _kind(path: Source, *, strict: bool = True) -> str:
-    if isinstance(path, InMemory):
-        return "memory"
-    kinds = {
-        "csv": "csv",
-        "tsv": "tsv",
-        "tab": "tsv",
-        "txt": "csv",
-        "parquet": "parquet",
-        "pq": "parquet",
-        "jsonl": "json",
-        "ndjson": "json",
-        "xlsx": "xlsx",
-    }
-    ends = [end[1:].lower() for end in path.suffixes if end.lower() not in (".gz", ".bz2")]
-    kind = kinds.get(ends[-1] if ends else "", "")
-    if not strict:
-        return kind
-    if not kind:
-        raise InputError(
-            f"{path}: a table's name ends in .csv, .tsv, .parquet, .jsonl or .xlsx (text also in "
-            ".gz)."
-        )
-    if not path.is_file():
-        raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.")
-    return kind
-
-
-def _blocks(
-    path: Source, text: Sequence[str], numbers: Sequence[str], blanks: bool, missing: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    """The wanted columns under their clean names."""
-    written = {clean(name): name for name in _written_names(path)}
-    wanted = [*text, *(name for name in numbers if name not in text)]
-    columns = [written[name] for name in wanted]
-    if isinstance(path, InMemory):
-        yield from path.table.select(columns).rename_columns(wanted).to_batches(_ROWS)
-        return
-    kind = _kind(path)
-    if kind == "parquet":
-        with parquet.ParquetFile(path) as file:
-            for block in file.iter_batches(_ROWS, columns=columns):
-                yield block.select(columns).rename_columns(wanted)
-    elif kind in ("json", "xlsx"):
-        table = _read_json(path) if kind == "json" else _read_workbook(path)
-        yield from table.select(columns).rename_columns(wanted).to_batches(_ROWS)
-    else:
-        with _open_csv(
-            path,
-            {name: written[name] for name in text},
-            {name: written[name] for name in numbers},
-            missing=(*_MISSING, *missing) if blanks else (),
-        ) as reader:
-            for block in reader:
-                yield block.rename_columns(wanted)
-
-
-def _open_csv(
-    path: Path, text: Mapping[str, str], numbers: Mapping[str, str], *, missing: Sequence[str] = ()
-) -> csv.CSVStreamingReader:
-    """A reader of columns by clean name: as the file writes them."""
-    dialect = _dialect(path, list(numbers))
-    types = {**{name: pa.string() for name in text.values()}}
-    types |= {name: pa.float64() for name in numbers.values()}
-    return csv.open_csv(
-        open_text(path, dialect),
-        read_options=csv.ReadOptions(
-            use_threads=False, block_size=_BLOCK, skip_rows=dialect.skipped
-        ),
-        parse_options=csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
-            null_values=["", *missing],  # a group may well be called NA
-            strings_can_be_null=False,
-            decimal_point=dialect.decimal,
-        ),
-    )
-
-
-def _dialect(path: Path, numbers: Sequence[str]) -> Dialect:
-    return find_dialect(path, tabs=_kind(path) == "tsv", numbers=numbers)
-
-
-def _read_workbook(path: Path) -> pa.Table:
-    try:
-        return read_workbook(path)
-    except WorkbookError as error:
-        raise InputError(str(error)) from error
-
-
-def _read_json(path: Path) -> pa.Table:
-    with pa.input_stream(str(path), compression="detect") as file:
-        return arrow_json.read_json(file, arrow_json.ReadOptions(use_threads=False))
-
-
-def _json_columns(path: Path) -> list[str]:
-    """Columns of the first line; a key written twice in one object counts twice."""
-    with pa.input_stream(str(path), compression="detect") as file:
-        line = file.read(_BLOCK).split(b"\n", 1)[0]
-    try:
-        return [key for key, _ in json.loads(line, object_pairs_hook=list)]
-    except UnicodeDecodeError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}, data row 1: expected a JSON object, one a line.") from error
 
 
 def _as_text(path: Source, name: str, column: pa.Array) -> pa.Array:
@@ -506,16 +343,16 @@ def _unreadable(path: Source, error: Exception) -> InputError:
     before = 1
     if (
         isinstance(path, Path)
-        and _kind(path, strict=False) in ("csv", "tsv")
+        and table_files.kind_of(path, strict=False) in ("csv", "tsv")
         and "Row #" in message
     ):
-        before += _dialect(path, []).skipped
+        before += table_files.dialect_of(path, []).skipped
     if hit := _CONVERSION.search(str(error)):
         column = column_names(path)[int(hit[1])]
         message = not_a_number(path, int(hit[2]) - before, column, hit[3])
         return NotANumberError(message, hit[3])
     if "straddling object" in message:
-        longest = f"{_BLOCK >> 20} MiB"
+        longest = f"{table_files.BLOCK >> 20} MiB"
         message = (
             f"a row is longer than {longest}; is a double quote left open, or a line break missing"
         )

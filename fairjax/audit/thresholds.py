@@ -1,5 +1,6 @@
 """Which threshold to ship: chosen on one table, checked on another, with its cost by group."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,24 +124,25 @@ def choose(
     """
     pairs = _Pairs.of(loaded, system)
     sign = -1 if system in loaded.distances else 1
-    plain = _overall(pairs.everyone, wish.fmr, source)
+    plain = _written_shortly(_overall(pairs.everyone, wish.fmr, source), loaded.scores[system])
     threshold = plain
     for group in pairs.nonmated:
         if not len(group.score):
             raise InputError(f"{source}: {group.name!r} has no non-mated pairs within it.")
     if wish.worst_group:
         try:
-            threshold = thresholds.bounded_threshold(
+            bounded = thresholds.bounded_threshold(
                 pairs.nonmated, fmr=wish.fmr, confidence=wish.confidence
             )
         except InsufficientDataError as error:
             raise InputError(f"{source}: {_too_few(pairs, wish, str(error))}") from error
+        threshold = _written_shortly(bounded, loaded.scores[system])
     measures: list[Measure] = []
     tables = [_table(f"On {source}", pairs, threshold, plain, wish, measures, "calibration")]
     sentences = [_first_words(pairs, threshold, plain, wish)]
     answer = (
         f"Accept a pair when its {'distance is at most' if sign < 0 else 'score is at least'} "
-        f"{sign * threshold:.6g}."
+        f"{sign * threshold!r}."
     )
     if check is not None:
         other = _Pairs.of(check, system)
@@ -178,6 +180,18 @@ def _overall(everyone: GroupPairs, fmr: float, source: str) -> float:
         return verification.threshold_at_fmr(everyone.score, fmr=fmr)
     except InsufficientDataError as error:
         raise InputError(f"{source}: {error}") from error
+
+
+def _written_shortly(threshold: float, scores: np.ndarray) -> float:
+    """The threshold with fewest digits that accepts the same of these scores: it gets typed."""
+    accepted = scores >= threshold
+    high = float(scores[accepted].min()) if accepted.any() else math.inf
+    low = float(scores[~accepted].max()) if not accepted.all() else -math.inf
+    for digits in range(18):
+        for short in (round(threshold, digits), round(threshold + 10.0**-digits, digits)):
+            if low < short <= high:
+                return short
+    return threshold
 
 
 def _too_few(pairs: _Pairs, wish: Wish, error: str) -> str:

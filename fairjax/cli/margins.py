@@ -60,8 +60,6 @@ def _margins(arguments: argparse.Namespace) -> None:
     logging.set_verbosity(logging.INFO)
     with claim(Path(arguments.workdir)):
         dataset = settings.data.load(seed=settings.seed)
-        prepare.check_batch(settings, dataset)
-        prepare.check_labels(settings, dataset)
-        prepare.check_balance(settings.input, dataset)
+        prepare.check_data(settings, dataset)
         path = learn_margins(settings, Path(arguments.workdir), dataset, search)
     print(f"Policy: {path}\nTo use it: --config.method.policy={path}")

@@ -152,9 +152,15 @@ def _results(folder: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the folder of a finished run or audit.")
     try:
-        return load_results(path)
+        results = load_results(path)
     except (ValueError, KeyError) as error:
         raise InputError(str(error).split("\n")[0]) from error
+    if results.kind not in ("verification", "attributes"):
+        raise InputError(
+            f"{path} holds numbers of another kind ({results.kind}), which have no report; they "
+            "stand in measures.csv beside it."
+        )
+    return results
 
 
 def _title(folder: Path) -> str:

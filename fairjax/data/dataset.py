@@ -86,6 +86,49 @@ class Dataset:
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
 
 
+SPLITS = ("train", "validation", "test")
+
+
+def require_sound(dataset: Dataset) -> None:
+    """Refuses a dataset whose parts do not fit together, whoever has read it.
+
+    Raises:
+      DataError: If a split, a label or the account is missing, arrays differ in length or type, or
+        an image or a cluster is in two splits.
+    """
+    name = dataset.name
+    if lacking := [split for split in SPLITS if not len(dataset.splits.get(split, ()))]:
+        raise DataError(f"{name}: no image in {' and '.join(lacking)}; every split needs some.")
+    if "hash" not in dataset.manifest:
+        raise DataError(f"{name}: the manifest has no 'hash' of names, labels and bytes.")
+    for split, examples in dataset.splits.items():
+        arrays = {"cluster": examples.cluster}
+        for attribute in dataset.attributes:
+            if attribute not in examples.labels:
+                raise DataError(f"{name}, {split}: labels have no {attribute!r}.")
+            arrays[attribute] = examples.labels[attribute]
+        for what, array in arrays.items():
+            if np.shape(array) != (len(examples),) or np.asarray(array).dtype.kind not in "iu":
+                raise DataError(
+                    f"{name}, {split}: {what} must be whole numbers, one for each of the "
+                    f"{len(examples):,} images; it is {np.asarray(array).dtype} of shape "
+                    f"{np.shape(array)}."
+                )
+    home: dict[str, str] = {}
+    people: dict[str, np.ndarray] = {}
+    for split, examples in dataset.splits.items():
+        for image in examples.ids.tolist():
+            if (other := home.setdefault(image, split)) != split:
+                raise DataError(f"{name}: the image {image!r} is in {other} and in {split}.")
+        for other, clusters in people.items():
+            if len(both := np.intersect1d(clusters, examples.cluster)):
+                raise DataError(
+                    f"{name}: {len(both):,} clusters (people, or copies of a picture) are in "
+                    f"{other} and in {split}, such as number {both[0]}; keep each in one split."
+                )
+        people[split] = np.unique(examples.cluster)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSettings:
     """Settings of a dataset; those of each kind add their own, with defaults.

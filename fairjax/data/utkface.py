@@ -21,11 +21,11 @@ import numpy as np
 from fairjax.core.names import counted
 from fairjax.core.settings import need
 from fairjax.data import duplicates
-from fairjax.data.dataset import Attribute, DataError, Dataset, Examples, Source
+from fairjax.data.dataset import SPLITS, Attribute, DataError, Dataset, Examples, Source
 from fairjax.data.formats.files import ImageFiles, find_source, open_files, printable
 from fairjax.data.formats.upright import upright
 from fairjax.data.stream.split import RULE as SPLIT_RULE
-from fairjax.data.stream.split import SPLITS, assign, check_ratio
+from fairjax.data.stream.split import assign, check_ratio
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     "age": Attribute(

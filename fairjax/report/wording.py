@@ -12,6 +12,8 @@ from fairjax.core.results import Measure
 _METRICS: dict[str, tuple[str, bool | None]] = {
     "balanced_accuracy": ("balanced accuracy", True),
     "accuracy": ("accuracy", True),
+    "accuracy_of_all": ("accuracy, no answer counting as wrong", True),
+    "no_answer": ("without an answer", False),
     "precision": ("precision", True),
     "recall": ("recall", True),
     "f1": ("F1 score", True),

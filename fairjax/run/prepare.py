@@ -15,7 +15,7 @@ from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.names import counted
 from fairjax.core.settings import InputSettings
 from fairjax.core.types import Method, PyTree, Target
-from fairjax.data.dataset import Attribute, DataError, Dataset, Examples
+from fairjax.data.dataset import Attribute, DataError, Dataset, Examples, require_sound
 from fairjax.data.stream.pipeline import VIEWS
 from fairjax.models.masking import read_map
 from fairjax.models.preprocess import hide_patches, most_sensitive, normalise
@@ -225,8 +225,10 @@ def check_data(settings: RunSettings, dataset: Dataset) -> None:
     """Refuses data that a run cannot be trained on; compiles nothing.
 
     Raises:
-      ConfigError, DataError: If labels, balance or batch are impossible.
+      ConfigError, DataError: If the dataset's parts do not fit, or labels, balance or batch are
+        impossible.
     """
+    require_sound(dataset)
     check_labels(settings, dataset)
     check_balance(settings.input, dataset)
     check_batch(settings, dataset)

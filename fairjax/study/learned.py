@@ -70,7 +70,10 @@ def training_of(folder: Path) -> Training:
 def _threshold(results: Path) -> float | None:
     if not results.exists():
         return None
-    measures = load_results(results).measures
+    try:
+        measures = load_results(results).measures
+    except ValueError:  # damaged, as the study's table says
+        return None
     everyone = [m.threshold for m in measures if m.name == "fmr" and not m.group]
     return min((t for t in everyone if t is not None), default=None)
 

@@ -55,7 +55,7 @@ def read_stored(path: Path) -> Stored:
             [_claim(claim) for claim in kept.get("claims", [])],
             _conclusion(kept.get("verdict")),
             {
-                name: [Training(**one) for one in several]
+                name: [_training(one) for one in several]
                 for name, several in kept.get("training", {}).items()
             },
             kept.get("not_converged", {}),
@@ -77,6 +77,11 @@ def _cell(kept: Mapping[str, Any]) -> Cell:
         kept["method"],
         kept["published"],
     )
+
+
+def _training(kept: Mapping[str, Any]) -> Training:
+    """A training; what an older file does not say of it is None."""
+    return Training(**{name: kept.get(name) for name in Training._fields})
 
 
 def _claim(kept: Mapping[str, Any]) -> ClaimResult:

@@ -144,7 +144,7 @@ def training_table(
         "first_loss": ("loss at the start", 2),
         "last_loss": ("at the end", 2),
         "margined": ("target cosine after the margin", 2),
-        "others": ("level of other people", 2),
+        "threshold": ("threshold of the test", 2),
         "validation": ("lowest validation loss", 3),
     }
     lines = []
@@ -160,8 +160,8 @@ def training_table(
         lines,
         "Means over seeds; the end is the last tenth of the steps. A row has learned where each of "
         f"its trainings ends below {PLATEAU:.0%} of the loss it starts from, or, with class "
-        "weights, with the mean target cosine after the margin above the level of the other people "
-        "(the soft maximum of their cosines). Beside training from labels alone it may cost "
+        "weights, with the mean target cosine after the margin above the lowest threshold of the "
+        "test. Beside training from labels alone it may cost "
         f"{OVER_CONTROL:g} times the validation loss.",
     )
 

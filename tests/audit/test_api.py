@@ -184,6 +184,25 @@ def test_series_of_one_name_are_not_taken_for_each_other(predictions):
     assert same.results.protocol["group_by"] == "gender"
 
 
+def test_series_of_one_index_in_two_orders_are_refused(predictions):
+    frame = predictions.sample(frac=1, random_state=0)
+    asked = dict(y_true=frame.gender, sensitive_features=frame.race, pos_label="female", n_boot=2)
+    with pytest.raises(InputError, match="'said' and 'gender' have one index in two orders"):
+        fairjax.audit(**asked, y_pred=frame.said.sample(frac=1, random_state=1))
+    other = frame.said.set_axis(range(10_000, 10_000 + len(frame)))  # rows go by position
+    right = (predictions.gender == predictions.said).mean()
+    for said in (frame.said, other, frame.said.to_numpy()):
+        assert fairjax.audit(**asked, y_pred=said).measure("accuracy").value == right
+
+
+def test_a_table_of_a_measure_that_is_not_there_is_refused(predictions):
+    asked = dict(y_true="gender", y_pred="said", sensitive_features="race", pos_label="female")
+    found = fairjax.audit(predictions, **asked, n_boot=2)
+    assert len(found.table("accuracy")) > 1
+    with pytest.raises(KeyError, match="no measure 'acuracy'; did you mean"):
+        found.table("acuracy")
+
+
 def test_one_word_is_a_list_of_one(predictions):
     silent = predictions.assign(said=predictions.said.where(predictions.index > 4, "no face"))
     found = fairjax.audit(

@@ -174,6 +174,28 @@ def test_groups_of_the_list_go_before_those_of_a_table_whose_people_must_all_be_
         galleries.from_candidates(path, "race", **absent)
 
 
+def test_distances_are_no_scores(tmp_path):
+    header, *rows = LIST.splitlines()
+    lines = [header]
+    for k, row in enumerate(rows * 5):
+        fields = row.replace(row[:2], f"p{k}", 1).split(",")
+        fields[3] = fields[3] and f"{1 - float(fields[3]):.1f}"
+        lines.append(",".join(fields))
+    path = write(tmp_path, "\n".join(lines).replace("0.5,0\n", "0.5,0\n"))
+    with pytest.raises(UserError, match=r"lower \(median 0.25\) .* are these distances"):
+        galleries.from_candidates(path, "group", columns={}, gallery=None)
+
+
+def test_the_enrolled_stand_in_a_customary_column_and_are_found_among_the_candidates(tmp_path):
+    (tmp_path / "enrolled.csv").write_text("no,Subject\n1,ann\n2,bea\n3,cyd\n4,dot\n")
+    settings = dict(columns={}, gallery=tmp_path / "enrolled.csv")
+    loaded = galleries.from_candidates(write(tmp_path), "group", **settings)
+    assert loaded.galleries[0].searches.mated.tolist() == [True, True, True, False, False]
+    (tmp_path / "enrolled.csv").write_text("no,PersonID\n1,ann\n2,bea\n3,cyd\n4,dot\n")
+    with pytest.raises(UserError, match="nobody in the column 'no' of .* is among the candidates"):
+        galleries.from_candidates(write(tmp_path), "group", **settings)
+
+
 def test_a_table_of_the_enrolled_and_several_galleries(tmp_path):
     text = LIST.replace("enrolled", "gallery").replace("a,1,", "a,small,")
     text = text.replace("b,1,", "b,large,").replace("b,0,", "b,large,")

@@ -138,7 +138,7 @@ def test_a_repeated_score_far_from_all_others_is_a_failures_code(code, times, hi
     said = failure_hint("s", *scores(code, times), distance=False)
     assert bool(said) is hint
     if hint:
-        assert said.startswith(f"s is {code:g} in {times} rows, far from all others (0.01 to 1)")
+        assert said.startswith(f"s is {code:g} in {times} rows, apart from all others (0.01 to 1)")
         assert said.endswith(f"--failure-score {code:g}.")
 
 
@@ -147,6 +147,13 @@ def test_a_customary_code_may_lie_nearer_than_another():
     assert all(near.values())  # both farther than the span of all others
     wide = {code: failure_hint("s", *scores(code, 3, high=5), distance=False) for code in (-1, -2)}
     assert wide[-1] and not wide[-2]  # 1.01 is a fifth of the span, 2.01 two fifths
+
+
+def test_a_negative_code_among_scores_that_are_not_stands_out_however_near():
+    wide = failure_hint("s", *scores(-1.0, 3, high=99), distance=False)
+    assert wide.endswith("--failure-score -1.")
+    score, mated = scores(-1.0, 3, high=99)
+    assert not failure_hint("s", np.append(score, -0.5), np.append(mated, True), distance=False)
 
 
 def test_distances_are_named_as_the_table_has_them():

@@ -1,6 +1,6 @@
 import pytest
 
-from fairjax.audit import demo, run, streaming, tables
+from fairjax.audit import demo, run, streaming, table_files
 from fairjax.audit.layout import TableOptions
 from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.people import load_people
@@ -18,7 +18,7 @@ SETTINGS = run.Settings(fmrs=[1e-2, 1e-7], thresholds=[0.3], resamples=2)
 
 
 def test_a_stream_gives_the_rates_of_the_whole(table, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 20)  # many batches
+    monkeypatch.setattr(table_files, "BLOCK", 1 << 20)  # many batches
     streamed = streaming.measure([table], TableOptions(), SETTINGS)["group"]
     whole = run.measure(load_comparisons(table, TableOptions())["group"], SETTINGS)
     at = "threshold 0.3"
@@ -179,7 +179,7 @@ def test_names_alike_are_refused_as_in_memory(tmp_path):
 
 
 def test_rows_are_counted_through_all_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 10)
+    monkeypatch.setattr(table_files, "BLOCK", 1 << 10)
     wrong = "1,p0,p1,X,Y,0.1\n"
     rows = "".join(f"1,p{k},p{k},{'XY'[k % 2]},{'XY'[k % 2]},0.9\n" for k in range(200))
     path = write(tmp_path, "same,subject1,subject2,group1,group2,score\n" + rows + wrong)
@@ -201,7 +201,7 @@ def test_ages_fall_into_bins_and_named_columns_are_read(tmp_path):
 
 
 def test_the_row_of_a_score_of_another_kind_is_counted_through_all_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 10)
+    monkeypatch.setattr(table_files, "BLOCK", 1 << 10)
     rows = "".join(f"p{k},p{k},X,X,0.9\n" for k in range(200)) + "q,q,Y,Y,9\n"
     path = write(tmp_path, "subject1,subject2,group1,group2,score\n" + rows)
     with pytest.raises(InputError, match="data row 201: score is 9, but cosines"):

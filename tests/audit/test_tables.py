@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from fairjax.audit import tables
+from fairjax.audit import table_files, tables
 from fairjax.audit.tables import InputError, Names, fingerprint, read_batches
 
 ROWS = [("a", 0.5), ("b", 0.25), ("NA", 1.0)]
@@ -191,7 +191,7 @@ def test_names_are_renumbered_so_that_their_order_plays_no_part():
 
 
 def test_a_row_longer_than_a_block_is_told_in_words(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 20)
+    monkeypatch.setattr(table_files, "BLOCK", 1 << 20)
     path = tmp_path / "long.csv"
     path.write_text('a,b\n1,2\n"' + "x" * (3 << 20) + '",3\n')
     with pytest.raises(InputError, match="long.csv: a row is longer than 1 MiB; is a double quote"):
@@ -205,7 +205,7 @@ def test_some_columns_are_read_as_words(tmp_path, monkeypatch):
     assert tables.read_words(path, []) == {}
     with pytest.raises(InputError, match="has no column 'sex'"):
         tables.read_words(path, ["sex"])
-    monkeypatch.setattr(tables, "_BLOCK", 16)  # a batch ends within the table
+    monkeypatch.setattr(table_files, "BLOCK", 16)  # a batch ends within the table
     long = "name\n" + "".join(f"p{k:07d}\n" for k in range(50))
     path.write_text(long)
     assert tables.read_words(path, ["name"])["name"] == [f"p{k:07d}" for k in range(50)]

@@ -1,6 +1,7 @@
 """Thresholds chosen on one table and checked on another."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,21 @@ def test_distances_are_told_as_distances(loaded):
     turned = Loaded(**{**vars(loaded), "distances": ("score",)})
     found = choose(turned, "score", Wish(0.02, worst_group=True), source="a.csv")
     assert "distance is at most -" in found.answer
+
+
+@pytest.mark.parametrize("distances", [(), ("score",)])
+@pytest.mark.parametrize("digits", [2, 4, 17])
+def test_the_threshold_that_is_printed_accepts_what_it_was_chosen_to_accept(
+    loaded, digits, distances
+):
+    score = np.round(loaded.scores["score"], digits)
+    rounded = replace(loaded, scores={"score": score}, distances=distances)
+    found = choose(rounded, "score", Wish(0.02, worst_group=True), source="a.csv")
+    text = re.search(r"is at (?:least|most) (-?[\d.]+)\.$", found.answer)[1]
+    assert len(text.lstrip("-0.")) <= max(digits + 1, 5)
+    accepted = -score <= float(text) if distances else score >= float(text)
+    errors = found.results.get("fmr", at="calibration").n_errors
+    assert accepted[~loaded.mated].sum() == errors
 
 
 def test_too_few_pairs_say_what_would_do(loaded):

@@ -9,7 +9,7 @@ methods_cost = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(methods_cost)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_cases_take_steps_and_are_compared_with_cosface():
     sizes = {"depth": 10, "width": 4, "dim": 16, "size": 32, "batch": 8, "repeats": 1}
     cases = ["cosface", "cosface, GAC's network", "pfe"]

@@ -32,6 +32,17 @@ def test_split_fit_apply_and_the_paired_audit(tmp_path, capsys, monkeypatch):
     assert "--paired takes two files" in capsys.readouterr().err
 
 
+def test_numbers_with_decimal_commas_are_split_into_tables_that_can_be_read(tmp_path, capsys):
+    write_comparisons(tmp_path / "plain.csv", GAP, seed=0, size=SIZE)
+    lines = [line.split(",") for line in (tmp_path / "plain.csv").read_text().splitlines()]
+    text = "\n".join(";".join(line).replace(".", ",") for line in lines)
+    (tmp_path / "german.csv").write_text(text)
+    for name in ("plain", "german"):
+        out = str(tmp_path / name)
+        assert main(["calibrate", "split", f"{out}.csv", "--out", out]) == 0
+    assert (tmp_path / "german/fit.csv").read_text() == (tmp_path / "plain/fit.csv").read_text()
+
+
 def save_faces(folder, seed, first):
     scores = faces(seed, people=12, first=first)
     person = np.zeros(len(scores.images), np.int64)

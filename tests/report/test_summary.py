@@ -252,3 +252,10 @@ def test_nothing_is_said_of_nothing():
     for kind in ("verification", "attributes"):
         nothing = summarise(Results(kind, {}, [], {}, [], {}))
         assert nothing.text == [] and not nothing.compared
+
+
+def test_an_accuracy_that_counts_missing_answers_is_told_as_errors_worst_group_first():
+    said = words(attributes({"a": 0.9, "b": 0.76}, 0.001, name="gender_accuracy_of_all"))
+    assert "b faces are told wrong or get no answer 24 times in 100 images, a 10." in said
+    said = words(attributes({"a": 0.01, "b": 0.12}, 0.001, name="gender_no_answer"))
+    assert "b faces get no answer 12 times in 100 images, a 1." in said

@@ -79,7 +79,7 @@ def search(folder, *words, episodes=2):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_search_that_is_stopped_resumes_and_its_policy_trains(tmp_path, capsys):
     whole, half = tmp_path / "whole", tmp_path / "half"
     assert search(whole) == 0

@@ -108,7 +108,7 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
         np.testing.assert_array_equal(whole["pred_age"], parts["pred_age"])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_head_over_two_devices_stopped_and_resumed_equals_uninterrupted(tmp_path):
     def config():
         config = load(str(TINY.with_name("tiny_faces.py")))

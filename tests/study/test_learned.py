@@ -39,6 +39,8 @@ def test_the_threshold_is_the_lowest_of_the_tests_for_everyone(tmp_path):
     measures = [fmr(0.3), fmr(0.5), fmr(0.1, race="Asian"), Measure("eer", 0.1, "fraction", 9)]
     save_results(tmp_path / "results.json", Results("verification", {}, measures, {}, [], {}))
     assert training_of(tmp_path).threshold == 0.3
+    (tmp_path / "results.json").write_text("{")
+    assert training_of(tmp_path).threshold is None
 
 
 def test_a_folder_without_a_log_and_a_log_of_few_lines_say_nothing(tmp_path):

@@ -19,6 +19,7 @@ from study_example import (
 )
 
 from fairjax.run.workdir import WorkdirError
+from fairjax.study.learned import Training
 from fairjax.study.numbers import Cell
 from fairjax.study.stored import Difference, Stored, differences, read_stored
 
@@ -65,6 +66,13 @@ def test_cells_and_claims_without_an_interval_have_none(tmp_path):
     assert (found.claims[0].interval, found.claims[0].why) == (None, "no seed")
 
 
+def test_a_training_of_an_older_file_says_what_it_said_then(tmp_path):
+    kept = {"first_loss": 2.0, "last_loss": 1.0, "margined": 0.5, "others": 0.3, "validation": 1.5}
+    write_study(tmp_path, training={"Fair": [kept]})
+    (training,) = read_stored(tmp_path).training["Fair"]
+    assert training == Training(2.0, 1.0, 0.5, None, 1.5)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -72,7 +80,7 @@ def test_cells_and_claims_without_an_interval_have_none(tmp_path):
         {"rows": 3},
         {"rows": [{"name": "Fair", "cells": {"Spread": {"mean": 1.0}}}]},
         {"claims": [{"interval": None}]},
-        {"verdict": {"thesis": None}, "training": {"Fair": [{"loss": 1.0}]}},
+        {"training": {"Fair": [1.0]}},
         {"training": []},
     ],
 )

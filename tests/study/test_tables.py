@@ -241,6 +241,7 @@ def test_trainings_are_means_over_the_seeds_that_say_something():
         ["B", "–", "–", "–", "–", "0.123", "no"],
     ]
     assert table.columns[1:3] == ["loss at the start", "at the end"]
+    assert table.columns[4] == "threshold of the test"
     assert "below 95% of the loss" in table.note and "1.5 times the validation loss" in table.note
 
 

@@ -1,9 +1,9 @@
 """Procedurally drawn faces: people with identity, group, gender and age; nobody is depicted."""
 
+from fairjax.data.dataset import SPLITS as SPLITS
 from fairjax.data.phantom.faces import GENERATOR_VERSION as GENERATOR_VERSION
 from fairjax.data.phantom.faces import LARGEST as LARGEST
 from fairjax.data.phantom.faces import NEUTRAL as NEUTRAL
-from fairjax.data.phantom.faces import SPLITS as SPLITS
 from fairjax.data.phantom.faces import Differential as Differential
 from fairjax.data.phantom.faces import PhantomSource as PhantomSource
 from fairjax.data.phantom.faces import PictureSettings as PictureSettings

@@ -63,14 +63,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from fairjax.data.dataset import Attribute, Dataset, DatasetSettings, Examples
+from fairjax.data.dataset import SPLITS, Attribute, Dataset, DatasetSettings, Examples
 from fairjax.data.faces import Faces
 from fairjax.data.phantom.drawing import render, words
 from fairjax.data.phantom.person import GENDERS, GROUPS, People, looks, people
 from fairjax.data.stream.order import unit_uniform
 
 GENERATOR_VERSION = "1"  # goes up whenever any picture or label changes
-SPLITS = ("train", "validation", "test")
 LARGEST = {"none": 0.0, "share": 0.95, "blur": 0.1, "contrast": 0.95, "likeness": 0.95}
 LARGEST["label_noise"] = 0.5
 

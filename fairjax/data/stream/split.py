@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, Shaped
 
-SPLITS = ("train", "validation", "test")
 RULE = (
     "groups of duplicates are kept whole; within each stratum they are ordered by "
     "blake2b(seed, first name) and cut at the ratio, counted in images"

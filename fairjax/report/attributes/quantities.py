@@ -1,6 +1,7 @@
 """The errors of attribute models that the first screen compares."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fairjax.core.results import Measure, Results
 from fairjax.core.verdict import Claim, verdict
@@ -18,6 +19,24 @@ from fairjax.report.wording import (
 )
 
 _METRICS = ("mae", "accuracy")
+
+
+class _Wrong(NamedTuple):
+    """An accuracy in words, as its errors."""
+
+    title: str
+    predicate: str
+    what: str
+
+
+_WRONG = {
+    "accuracy": _Wrong("errors", "faces are told wrong", "share of images told wrong"),
+    "accuracy_of_all": _Wrong(
+        "errors and missing answers",
+        "faces are told wrong or get no answer",
+        "share of all images told wrong or without an answer",
+    ),
+}
 
 
 def quantities(results: Results) -> list[Quantity]:
@@ -57,13 +76,15 @@ def _quantity(claim: Claim, measures: Sequence[Measure], everyone: Measure | Non
     if is_rate and more_is_better(name):  # accuracies: the bars of errors start at zero
         measures = [as_errors(m) for m in measures]
         everyone = as_errors(everyone) if everyone else None
-        what = "share of images told wrong" if metric == "accuracy" else f"1 - {words(metric)}"
+        what = _WRONG[metric].what if metric in _WRONG else f"1 - {words(metric)}"
     else:
         what = lower(describe(name))
-    if metric == "accuracy":
-        title, predicate = f"{subject} errors", "faces are told wrong"
+    if metric in _WRONG:
+        title, predicate = f"{subject} {_WRONG[metric].title}", _WRONG[metric].predicate
     elif metric == "mae":
         title, predicate = f"{subject} error", "faces are misjudged by"
+    elif metric == "no_answer":
+        title, predicate = describe(name), "faces get no answer"
     else:
         title, predicate = describe(name), "faces"
     return Quantity(title, predicate, "images" if is_rate else "", measures, everyone, what, claim)

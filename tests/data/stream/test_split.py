@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairjax.data.stream.split import SPLITS, assign
+from fairjax.data.dataset import SPLITS
+from fairjax.data.stream.split import assign
 
 RATIO = (0.8, 0.1, 0.1)
 
