@@ -163,6 +163,14 @@ def decoders() -> str:
     return "pillow" if importlib.util.find_spec("tensorflow") is None else "pillow-tensorflow"
 
 
+def require_proportions(width: int, height: int) -> None:
+    """Raises ValueError for a picture of a size that no face picture has."""
+    if min(width, height) < LEAST_SIDE:
+        raise ValueError("too few pixels to be a face picture")
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        raise ValueError("too long and narrow to be a face picture")
+
+
 def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
     """The picture in grey, THUMBNAIL pixels a side; decodes all of it, so a cut file shows.
 
@@ -185,10 +193,7 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
                     raise ValueError("CMYK colours; convert it to RGB")
                 if image.width * image.height > MOST_PIXELS:
                     raise ValueError("too many pixels to be a face picture")
-                if min(image.size) < LEAST_SIDE:
-                    raise ValueError("too few pixels to be a face picture")
-                if max(image.size) > MOST_ELONGATED * min(image.size):
-                    raise ValueError("too long and narrow to be a face picture")
+                require_proportions(*image.size)
                 image.draft("L", size)
                 grey = image.convert("L")
     except Image.UnidentifiedImageError:
