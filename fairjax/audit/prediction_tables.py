@@ -115,7 +115,9 @@ def read_predictions(
     named = {**dict.fromkeys(text, tuple(columns.classes)), who: (), image: ()}
     named |= dict.fromkeys(group_columns.values(), tuple(options.group_names))
     chances = []
-    for batch in read_batches(path, text=text, numbers=list(filter(None, [columns.probability]))):
+    numbers = list(filter(None, [columns.probability]))
+    blanks = bool(columns.prediction)  # which decides: an image without an answer has no probability
+    for batch in read_batches(path, text=text, numbers=numbers, blanks=blanks):
         for name in text:
             code = words[name].encode(batch.columns[name])
             codes[name].append(code)

@@ -86,6 +86,7 @@ def write_embeddings(arguments: argparse.Namespace) -> Path:
             batch_size=embed.BATCH,
             threads=0,
             step=None,
+            config="",
             flip=arguments.flip,
             landmarks=arguments.landmarks,
             **{name: getattr(arguments, name) for name in embed.INPUT},

@@ -69,6 +69,7 @@ def add_arguments(parser: Any, *, out: str) -> None:
     parser.add_argument(
         "--step", metavar="N", type=int, help="checkpoint of a run (default: the evaluated one)"
     )
+    add_config(parser)
     parser.add_argument(
         "--landmarks",
         metavar="TABLE",
@@ -77,6 +78,24 @@ def add_arguments(parser: Any, *, out: str) -> None:
         "module:function or an .onnx",
     )
     add_input(parser.add_argument_group("input of an .onnx model, where its graph does not say"))
+
+
+def add_config(parser: Any) -> None:
+    """Adds the flag for runs of what a user's own config file registers."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE.py",
+        default="",
+        help="config file that registers the run's method or backbone, if one of yours does",
+    )
+
+
+def register(file: str) -> None:
+    """Runs a config file, so that what it registers is known; "" does nothing."""
+    if file:
+        from fairjax.config import load
+
+        load(file)
 
 
 def add_input(group: Any) -> None:
@@ -131,6 +150,7 @@ def compute(arguments: argparse.Namespace, *, flip: str = "") -> tuple[Any, Any,
     from fairjax.serve.sources import open_images
     from fairjax.serve.stream import Progress, run_over
 
+    register(arguments.config)
     model, notes = load_with_notes(
         arguments.model, flip=flip, step=arguments.step, stated=onnx_input_of(arguments)
     )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import embed
 from fairjax.cli.answers import check_file
 
 _EPILOG = """\
@@ -52,6 +53,7 @@ def add(verbs: Any) -> None:
     export.add_argument(
         "--step", metavar="N", type=int, help="checkpoint (default: the evaluated one)"
     )
+    embed.add_config(export)
     export.add_argument(
         "--card",
         metavar="FILE.md",
@@ -82,6 +84,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
     if arguments.card:
         check_file(arguments.card)
+    embed.register(arguments.config)
     run = load_run(arguments.run_folder, step=arguments.step, flip=arguments.flip)
     export.export(
         run,

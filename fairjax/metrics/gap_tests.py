@@ -113,8 +113,7 @@ class Gap:
 
         Returns:
           Ends of the interval in ascending order. None where the gap is undefined or unbounded: a
-          ratio where
-          a group has no error, or none in too many of the resamples.
+          ratio where a group has no error, or none in too many of the resamples.
         """
         known = np.all([~np.isnan(rate) for rate in rates], axis=0)
         whole = np.all([~np.isnan(drawn[:, known]).any(axis=1) for drawn in resampled], axis=0)
@@ -126,6 +125,9 @@ class Gap:
             for drawn, x in zip(resampled, seen, strict=True)
         ]
         reach = np.maximum(self.size(*off), self.size(*(-x for x in off)))
+        # Not between a resample with an error in each group and one without: that is no number
+        if np.quantile(reach, level, method="higher") > _UNBOUNDED:
+            return None
         ends = bootstrap.gap_interval(float(self.size(*seen)), reach, level=level)
         if ends is None or ends[1] > _UNBOUNDED:
             return None

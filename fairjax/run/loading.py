@@ -123,6 +123,13 @@ def load_run(folder: Path, *, step: int | None = None, flip: str = "") -> Loaded
     variables = read_variables(folder, step=step)
     try:
         return assemble(tree, description, variables, folder=folder, step=step, flip=flip)
+    except ConfigError as error:
+        if "is not known" not in str(error):
+            raise
+        raise ConfigError(
+            f"{error} Where a config file of yours registers it, name that file with --config; in "
+            "Python, import it first."
+        ) from error
     except (AttributeError, LookupError, TypeError) as error:
         raise WorkdirError(
             f"{folder / MODEL_FILE} does not describe a model ({error}); restore it from a copy."

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,14 @@ def test_no_answer_is_counted_by_group_in_a_note(tmp_path):
     assert results.get("label_accuracy").n == 37
     everyone = results.get("label_accuracy_of_all")
     assert (everyone.value, everyone.n) == (pytest.approx(37 / 40), 40)
+
+
+def test_an_image_without_an_answer_needs_no_probability(tmp_path):
+    text = re.sub(r"(?m)^p0,.*$", "p0,X,0,none,", GOOD, count=1)
+    found = results_of(tmp_path, text, probability="chance", no_answer=("none",))
+    assert found.get("label_no_answer").n_errors == 1 and found.get("label_accuracy").n == 119
+    with pytest.raises(InputError, match="data row 1: chance is missing"):
+        results_of(tmp_path, text.replace("none", "0"), prediction="", probability="chance")
 
 
 @pytest.mark.parametrize(("columns", "tests"), [({}, 3), ({"no_answer": ["none"]}, 5)])

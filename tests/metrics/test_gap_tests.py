@@ -110,6 +110,18 @@ def test_an_interval_needs_two_groups_and_errors_in_each() -> None:
     assert t.GAPS["max_over_min"].interval([few[0]], [few[1]], level=0.95) is None
 
 
+@pytest.mark.parametrize("name", ["max_over_min", "max_over_geomean", "inequity_rate"])
+@pytest.mark.parametrize("empty", range(12, 20))
+def test_an_end_never_lies_between_a_resample_with_errors_and_one_without(name, empty):
+    rng = np.random.default_rng(0)
+    rates = np.array([0.0004, 0.001, 0.004])
+    drawn = rates * rng.lognormal(0, 0.4, (300, 3))
+    drawn[:empty, 0] = 0  # about one in twenty resamples, which is where the end is looked for
+    both = one_or_both(name, rates, rates), one_or_both(name, drawn, drawn)
+    ends = t.GAPS[name].interval(*both, level=0.95)
+    assert ends is None or ends[1] < 1000
+
+
 def test_a_group_without_data_and_resamples_that_lack_one_are_left_out() -> None:
     rng = np.random.default_rng(0)
     rates, resampled = np.array([0.1, 0.2]), rng.binomial(200, [0.1, 0.2], (99, 2)) / 200

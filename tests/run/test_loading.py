@@ -11,6 +11,8 @@ import pytest
 from every_entry import GROUPS, PEOPLE, PIXELS, tiny_dataset, tiny_settings
 from run_folder import write_run
 
+from fairjax.config.errors import ConfigError
+from fairjax.methods import METHODS
 from fairjax.models.preprocess import hide_patches, normalise
 from fairjax.run.loading import MODEL_FILE, describe_model, load_run, make_forward
 from fairjax.run.workdir import WorkdirError
@@ -77,6 +79,13 @@ def test_methods_of_every_kind_embed(method, backbone, tmp_path):
     found = jax.eval_shape(make_forward(run), run.variables, pictures())
     assert found["embedding"].shape[0] == 3 and found["embedding"].ndim == 2
     assert not [name for name in found if name.startswith("loss")]
+
+
+def test_a_method_of_ones_own_is_asked_for_by_its_config_file(tmp_path, monkeypatch):
+    write_run(tmp_path / "run", "classify", "resnet")
+    monkeypatch.delitem(METHODS, "classify")
+    with pytest.raises(ConfigError, match="'classify' is not known; .* name that file with --conf"):
+        load_run(tmp_path / "run")
 
 
 def test_a_model_that_needs_labels_to_predict_is_refused(tmp_path):

@@ -181,7 +181,10 @@ def _adequacy(
             best = max(tried, key=lambda one: one.errors, default=None)
             effects[rate] = finite_or_none(best.design_effect) if best is not None else None
         nonmated = [r["fmr"][1 + g].rate for r in rates]
-        independent = max((rate.independent for rate in nonmated), default=0)
+        backed = [
+            int(np.fmax(rate.trials / rate.likeliest_effect, rate.independent)) for rate in nonmated
+        ]  # as in the interval of a group without an error
+        independent = max(backed, default=0)
         if independent and effects["fmr"]:
             independent = max(independent, int(len(part.nonmated) / effects["fmr"]))
         entries.append(
