@@ -44,12 +44,12 @@ def test_a_det_is_drawn_on_normal_deviates():
     points = np.concatenate([solid, rest[1:]])
     assert len(points) == 4  # an FMR of 0 has no place on the axis
     for column, sign, rates in ((0, 1, [0.2, 0.05, 0.01, 0.001]), (1, -1, [0.01, 0.02, 0.05, 0.1])):
-        deviates = [PROBIT.place(r) for r in rates]
+        deviates = [PROBIT.position(r) for r in rates]
         ratio = np.diff(points[:, column]) / np.diff(deviates) * sign
         np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
         assert ratio[0] > 0
-    assert PROBIT.place(0.5) == pytest.approx(0.0)
-    assert PROBIT.place(0.025) == pytest.approx(-1.959964, abs=1e-6)
+    assert PROBIT.position(0.5) == pytest.approx(0.0)
+    assert PROBIT.position(0.025) == pytest.approx(-1.959964, abs=1e-6)
 
 
 def test_it_is_dashed_exactly_where_fewer_than_thirty_errors_stand_behind_it():
@@ -156,7 +156,7 @@ def test_any_name_from_a_file_is_drawn_as_text(name):
 
 
 def test_logarithmic_scales_leave_out_zero():
-    assert LOG.place(0.01) == pytest.approx(-2)
+    assert LOG.position(0.01) == pytest.approx(-2)
     with pytest.raises(ValueError, match="math domain"):
-        LOG.place(0.0)
-    assert math.isfinite(LINEAR.place(0.0))
+        LOG.position(0.0)
+    assert math.isfinite(LINEAR.position(0.0))
