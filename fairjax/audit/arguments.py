@@ -142,7 +142,7 @@ class ArgumentColumns:
         """
         from fairjax.audit.tables import InputError
 
-        index = getattr(column, "index", None)
+        index: Any = getattr(column, "index", None)
         if not hasattr(index, "equals") or not index.is_unique:
             return
         for other, known in self._indexes.items():

@@ -290,7 +290,7 @@ def _mixed(people: np.ndarray, home: np.ndarray, rng: np.random.Generator) -> np
     return people[np.argsort(key, kind="stable")]
 
 
-def _enrolled(path: Path, found: set[str], where: str) -> dict[str, set[str]]:
+def _enrolled(path: Path, known: set[str], where: str) -> dict[str, set[str]]:
     """The people enrolled in each gallery; "" where there is one.
 
     Raises:
@@ -303,7 +303,7 @@ def _enrolled(path: Path, found: set[str], where: str) -> dict[str, set[str]]:
     people, *galleries = read_words(path, text).values()
     for person, gallery in zip(people, *(galleries or [[""] * len(people)]), strict=True):
         people_by_gallery.setdefault(gallery, set()).add(person)
-    if found and not found & set().union(*people_by_gallery.values()):
+    if known and not known & set().union(*people_by_gallery.values()):
         raise InputError(
             f"{where}: nobody in the column {who!r} of {path} is among the candidates; it must "
             "name the enrolled people as the candidates are named, below a header."

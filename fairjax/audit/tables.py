@@ -145,7 +145,7 @@ def read_columns(path: Path) -> dict[str, pa.Array]:
     """
     names = column_names(path)
     batches = [batch.columns for batch in read_batches(path, text=names, numbers=())]
-    columns = {name: pa.concat_arrays([part[name] for part in batches]) for name in names}
+    columns = {name: pa.concat_arrays([batch[name] for batch in batches]) for name in names}
     if table_files.has_decimal_commas(path, names):
         columns = {name: _with_points(column) for name, column in columns.items()}
     return columns

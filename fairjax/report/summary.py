@@ -66,7 +66,12 @@ def summarise(results: Results) -> Summary:
     return Summary(
         answer,
         headline,
-        [*map(_sentence, compared), *covariates.sentences(results), *_people(compared)],
+        [
+            *map(_sentence, compared),
+            *covariates.sentences(results),
+            *_people(compared),
+            *_chosen_thresholds(compared),
+        ],
         kind.scope(results),
         compared,
         kind.tolerances(results),
@@ -153,6 +158,18 @@ def _people(compared: Sequence[Quantity]) -> list[str]:
     return [
         f"These people are enough to settle {factor}: about {about} a group are needed, and the "
         f"smallest has {now:,}."
+    ]
+
+
+def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
+    """That thresholds were not the system's own, where they were found on the data."""
+    shown = [q.measures[0] for q in compared if q.measures]
+    points = [m.at for m in shown if m.at and m.threshold_source not in ("", "given")]
+    if not points:
+        return []
+    return [
+        f"Counted at {listed(list(dict.fromkeys(points)))}, a threshold found on the data; the "
+        "threshold that the system runs at goes with --threshold."
     ]
 
 

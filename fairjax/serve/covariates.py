@@ -117,18 +117,17 @@ def measure(
         except UNREADABLE as error:
             return reason_of(error)
 
-    rows: list[tuple[str, list[float]]] = []
-    unreadable = list(images.unreadable)
+    rows, unreadable = [], list(images.unreadable)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(images), _PART):
-            part = range(start, min(start + _PART, len(images)))
-            for row, measured in zip(part, pool.map(measure_image, part), strict=True):
+            batch = range(start, min(start + _PART, len(images)))
+            for row, measured in zip(batch, pool.map(measure_image, batch), strict=True):
                 name = str(images.names[row])
                 if isinstance(measured, str):
                     unreadable.append((name, measured))
                 else:
                     rows.append((name, measured))
-            progress(part.stop)
+            progress(batch.stop)
     return [*OF_PIXELS, *(OF_POINTS if landmarks else ())], rows, unreadable
 
 

@@ -13,7 +13,7 @@ from fairjax.report.gaps import gap_tables
 from fairjax.report.model_card import model_card
 from fairjax.report.summary import summarise
 
-AT = {"at": "FMR 1e-3", "threshold": 0.5, "threshold_source": "all non-mated pairs"}
+AT = {"at": "FMR 1e-3", "threshold": 0.5, "threshold_source": "given"}
 
 
 def rate(name, value, *, n_errors=50, n=1000, **group):
@@ -252,6 +252,14 @@ def test_nothing_is_said_of_nothing():
     for kind in ("verification", "attributes"):
         nothing = summarise(Results(kind, {}, [], {}, [], {}))
         assert nothing.text == [] and not nothing.compared
+
+
+def test_a_threshold_that_was_found_on_the_data_is_no_system_s_own():
+    given = audit({"a": 0.004, "b": 0.001}, p=0.3)
+    found = [replace(m, threshold_source="all non-mated pairs") for m in given.measures]
+    said = summarise(replace(given, measures=found)).sentences
+    assert said[:-1] == summarise(given).sentences
+    assert said[-1].startswith("Counted at FMR 1e-3, a threshold found on the data;")
 
 
 def test_an_accuracy_that_counts_missing_answers_is_told_as_errors_worst_group_first():
