@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fairjax.run.host import (
     add_xla_flags,
@@ -60,6 +60,7 @@ from fairjax import config as config_lib  # noqa: E402
 from fairjax.config import command_line  # noqa: E402
 from fairjax.core.errors import (  # noqa: E402
     DONE,
+    UNUSABLE,
     USAGE,
     exit_code_of,
     print_anywhere,
@@ -302,14 +303,22 @@ def _flag_help(flag: flags.Flag) -> str:
     return "\n".join([f"  --{flag.name}{value}", *(f"      {line}" for line in lines)])
 
 
+def _show(text: str) -> NoReturn:
+    """Prints what was asked for instead of a run, and leaves."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        report_error(error)
+        raise SystemExit(UNUSABLE) from None
+    raise SystemExit(DONE)
+
+
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags; a wrong one gives a line instead of a traceback."""
     if HELP_FLAGS & set(argv[1:]):
-        print(usage())
-        raise SystemExit(DONE)
+        _show(usage())
     if "--version" in argv[1:]:
-        print(f"fairjax {fairjax.__version__}")
-        raise SystemExit(DONE)
+        _show(f"fairjax {fairjax.__version__}")
     argv = command_line.with_config_files(argv)
     remaining, words = command_line.take_words(argv)
     WORDS.update(words)

@@ -178,7 +178,7 @@ def audit(
         failures=failures,
         failure_scores=tuple(as_sequence(failure_score)),
         decision=columns.name_of(y_pred, "prediction"),
-        accept=words_of(pos_label) or (("1", "true") if y_pred is not None else ()),
+        accept=words_of(pos_label) or ("1", "true") if y_pred is not None else (),
         embedding=embedding,
         scorer=scorer,
     )
@@ -192,6 +192,8 @@ def audit(
             )
         predictions = _label_columns(options, pos_label, labels, no_answer, regression)
         options = _without_pair_columns(options)
+    elif labels or no_answer or regression:
+        raise InputError("labels, no_answer and regression are for predictions of one image a row.")
     thresholds = tuple(map(float, as_sequence(threshold)))
     default = () if thresholds or options.decision else FMRS
     request = Request(

@@ -16,6 +16,7 @@ from fairjax.audit.phantom_scores import (
     true_rates,
     with_quality,
 )
+from fairjax.core.files import naming
 
 WORSE = 2  # place of the group with worse pictures
 GAP = Planted(fmr_ratio=3.0, fnmr_ratio=2.0)
@@ -30,7 +31,7 @@ def write_comparisons(path: Path, planted: Planted, *, seed: int, size: Size | N
 def _write(path: Path, drawn: Phantom) -> None:
     pairs = drawn.comparisons
     names = [f"p{k:04d}" for k in range(int(pairs.subject.max()) + 1)]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with naming(path), path.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(COLUMNS) + "\r\n")
         file.writelines(
             f"{names[a]}_{i},{names[b]}_{j},{names[a]},{names[b]},{GROUPS[g]},{GROUPS[h]},"
@@ -52,7 +53,8 @@ def write_pictures(folder: Path, *, seed: int, size: Size | None = None) -> None
     )
     _write(folder / "comparisons.csv", drawn)
     light = np.random.default_rng([seed, 2]).normal(120, 20, quality.shape)
-    with (folder / "images.csv").open("w", encoding="utf-8", newline="") as file:
+    path = folder / "images.csv"
+    with naming(path), path.open("w", encoding="utf-8", newline="") as file:
         file.write("image,sharpness,brightness\r\n")
         file.writelines(
             f"p{k:04d}_{i},{40 * np.exp(0.5 * quality[k, i]):.2f},{light[k, i]:.1f}\r\n"

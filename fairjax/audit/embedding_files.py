@@ -111,7 +111,7 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
                 f"{path}: {name!r} has shape {column.shape}; expected ({len(embedding)},), one "
                 "value an embedding."
             )
-    words = {clean(n): [clean(str(x)) for x in c.tolist()] for n, c in columns.items()}
+    words = {clean(n): [clean(_text(x)) for x in c.tolist()] for n, c in columns.items()}
     if pairs is not None and max(pairs.first.max(), pairs.second.max()) >= len(embedding):
         raise InputError(f"{path}: its pairs name images that are not there.")
     variance = _variance(path, spread, embedding)
@@ -134,6 +134,11 @@ def read_made(path: Path) -> dict[str, Any]:
 def _is_spread(name: str, column: np.ndarray) -> bool:
     """Whether an array holds the variances of embeddings, or their logarithms."""
     return name.lower() in _VARIANCES + _LOG_VARIANCES and column.ndim == 2
+
+
+def _text(value: Any) -> str:
+    """A name as text; numpy keeps words of one byte a letter as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _variance(

@@ -122,6 +122,11 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
             f"{shlex.quote(table.layout.systems[0])} {flag} {shlex.quote(name)}."
         )
     if table.options.zero_is_same:
+        if not table.layout.mated:
+            raise InputError(
+                f"{table.path}: --zero-is-same needs a column that says whether a pair shows one "
+                "person; name it with --mated COLUMN."
+            )
         sentences.append(
             f"--zero-is-same: 0 in {table.layout.mated!r} was read as one person, 1 as two: "
             f"{mated:,} pairs are mated, {total - mated:,} are not."

@@ -53,6 +53,7 @@ class Question:
     people: Sequence[int] = ()
 
     def __post_init__(self) -> None:
+        _need(1 < self.ratio <= 20, "ratio", self.ratio, "above 1 and at most 20")
         for name in ("fmr", "fnmr"):
             _need(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
             times = self.ratio * getattr(self, name)
@@ -61,7 +62,6 @@ class Question:
         _need(
             self.images >= 2, "images-per-person", self.images, "2 or more: one has no mated pair"
         )
-        _need(1 < self.ratio <= 20, "ratio", self.ratio, "above 1 and at most 20")
         _need(0 < self.power < 1, "power", self.power, "between 0 and 1")
         _need(self.points >= 1, "points", self.points, "1 or more")
         _need(0 <= self.shared < 1, "shared", self.shared, "at least 0 and below 1")

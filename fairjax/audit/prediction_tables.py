@@ -116,9 +116,7 @@ def read_predictions(
     named |= dict.fromkeys(group_columns.values(), tuple(options.group_names))
     chances = []
     numbers = list(filter(None, [columns.probability]))
-    blanks = bool(
-        columns.prediction
-    )  # which decides: an image without an answer has no probability
+    blanks = bool(columns.prediction)  # it decides: no answer, no probability
     for batch in read_batches(path, text=text, numbers=numbers, blanks=blanks):
         for name in text:
             code = words[name].encode(batch.columns[name])

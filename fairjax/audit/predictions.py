@@ -1,5 +1,6 @@
 """Predictions of an attribute model out of a table, measured by group."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -204,6 +205,13 @@ def _decisions(
     words, codes, chance = rows.words, rows.codes, rows.chances
     labels = sorted(word for word in words[columns.label])
     classes = list(columns.classes) or labels
+    if "" in classes or len(set(classes)) < len(classes):
+        held = {name for column in filter(None, both_labels(columns)) for name in words[column]}
+        shown = ",".join(sorted(held - {""}))
+        raise InputError(
+            f"{path}: --classes takes each class once, in order; the table's are: "
+            f"--classes {shlex.quote(shown)}."
+        )
     for column in filter(None, both_labels(columns)):
         used = {list(words[column])[k] for k in np.unique(codes[column]).tolist()}
         if extra := sorted(used - set(classes)):

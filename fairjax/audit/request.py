@@ -143,6 +143,7 @@ def write_partial(
     """
     if request.predictions:
         raise UsageError("--partial takes tables of scored pairs; leave out --label.")
+    _refuse_unused(request)
     _check_stream(request)
     facts = _facts(request)
     request = _adopted(request)
@@ -182,6 +183,55 @@ def _check_stream(request: Request) -> None:
         raise UsageError(
             "a stream takes tables of scores of one system, and finds thresholds on them."
         )
+
+
+def _refuse_unused(request: Request) -> None:
+    """Raises UsageError for a choice that would be passed over without a word."""
+    options, settings = request.options, request.settings
+    if request.predictions:
+        of_pairs = {
+            "--score": options.scores,
+            "--distance": options.distances,
+            "--kind": options.kind,
+            "--mated": options.mated,
+            "--zero-is-same": options.zero_is_same,
+            "--fold": options.fold,
+            "--failures": options.failures,
+            "--failure-score": options.failure_scores,
+            "--decision": options.decision,
+            "--accept": options.accept,
+            "--subjects-by-group": options.subjects_by_group,
+            "--embedding": options.embedding,
+            "--scorer": options.scorer,
+            "--pairs": request.pairs is not None,
+            "--all-pairs": request.all_pairs,
+            "--sample-pairs": request.sample_pairs,
+            "--calibrate-on": request.calibrate_on is not None,
+            "--fmr": settings.fmrs not in ((), run.FMRS),
+            "--protocol": settings.protocol != "plain",
+            "--tolerance": settings.tolerances,
+            "--paired": settings.paired,
+        }
+        if settings.thresholds:
+            raise UsageError(
+                "--threshold is for scores of pairs; a probability predicts the positive label "
+                "from 0.5 on. For another threshold name a column of decisions with --prediction."
+            )
+        if idle := [flag for flag, value in of_pairs.items() if value]:
+            raise UsageError(f"{idle[0]} is for pairs; leave it out with --label.")
+        return
+    alone = (
+        ("--groups-subject", request.groups_subject and request.groups is None, "--groups TABLE"),
+        ("--groups-image", request.groups_image and request.groups is None, "--groups TABLE"),
+        (
+            "--embedding",
+            options.embedding and not request.of_embeddings,
+            "--pairs TABLE, --all-pairs or --sample-pairs N",
+        ),
+    )
+    for flag, is_alone, needed in alone:
+        if is_alone:
+            raise UsageError(f"{flag} goes with {needed}.")
 
 
 def _facts(request: Request) -> dict[str, Any]:
@@ -227,6 +277,7 @@ def _stated(files: Sequence[Source]) -> dict[str, str]:
 
 
 def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
+    _refuse_unused(request)
     holds = request.covariates is not None or bool(request.hold)
     if holds and request.streams and not request.predictions:
         raise UsageError(_UNSTREAMED)

@@ -311,6 +311,10 @@ def not_a_number(path: Source, row: int, name: str, word: object) -> str:
     text = str(word).strip()
     if text.endswith("%"):
         return f"{message}; write it without the percent sign, everywhere."
+    if re.fullmatch(r"[-+]?\d{1,3}([,'\u2019 ]\d{3})+\.\d+", text):
+        return f"{message}; write it without marks between thousands, everywhere."
+    if re.fullmatch(r'"[^"]*"', text):
+        return f"{message}; its quotes come after a blank: take the blanks beside delimiters out."
     if re.fullmatch(r"[-+]?[\d.]*,\d+", text):
         return (
             f"{message}; decimal commas are read where ; or a tab stands between fields and no "
@@ -352,6 +356,8 @@ def _unreadable(path: Source, error: Exception) -> InputError:
         message = (
             f"a row is longer than {longest}; is a double quote left open, or a line break missing"
         )
+    if "Expected 1 columns" in message:
+        message = f"the header has one field; is the first line a title? Take it out ({message})"
     message = re.sub(r"Row #(\d+)", lambda hit: f"data row {int(hit[1]) - before}", message)
     if isinstance(error, UnicodeDecodeError):
         message = "its text is not UTF-8"

@@ -116,6 +116,8 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
 def _unrecognized(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
     """The message for words that a verb does not know, with the flag nearest to the first."""
     flags = re.findall(r"--[a-z][a-z-]*", parser.format_usage())
-    nearest = difflib.get_close_matches(words[0].partition("=")[0], flags, n=1)
+    flag = words[0].partition("=")[0]
+    known = [name for name in flags if name != flag]  # it may be one of the verb above
+    nearest = difflib.get_close_matches(flag, known, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     return f"unrecognized arguments: {' '.join(words)}{hint}"

@@ -93,6 +93,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     if arguments.self_test:
         return _self_test(arguments, console)
     audit_flags.check_partial(arguments)
+    audit_flags.check_company(arguments)
     answers.check_folder(arguments.out)
     if arguments.model or arguments.data:
         arguments.files = [audit_inputs.write_embeddings(arguments)]

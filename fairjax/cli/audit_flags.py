@@ -8,6 +8,10 @@ from fairjax.cli import embed, values
 from fairjax.core.errors import UsageError
 
 LEVEL = 0.95  # coverage of intervals, where none is asked for
+_COMPANY = {  # what flags need: without it they would be passed over
+    "label": ("prediction", "probability", "positive", "classes", "no_answer", "regression"),
+    "model": ("flip", "landmarks", *embed.INPUT),
+}
 _MERGE_FLAGS = ("merge", "out", "tables", "title")  # all that --merge takes
 
 
@@ -50,9 +54,12 @@ def add_predictions(group: Any) -> None:
     group.add_argument(
         "--classes",
         metavar="LABELS",
+        nargs="?",
         type=values.words,
+        const=("",),
         default=(),
-        help="all classes in order, comma-separated; needed if one never occurs in the table",
+        help="all classes in order, comma-separated; needed if one never occurs in the table. "
+        "Without LABELS the classes in the table are listed",
     )
     group.add_argument(
         "--no-answer",
@@ -228,6 +235,16 @@ def add_trial(group: Any) -> None:
         "REPEATS without one; prints how often the gap is found and how often a false one is "
         "claimed (default: 100)",
     )
+
+
+def check_company(arguments: argparse.Namespace) -> None:
+    """Refuses flags that say nothing without another one."""
+    for needed, names in _COMPANY.items():
+        if getattr(arguments, needed):
+            continue
+        for name in names:
+            if getattr(arguments, name) != arguments.parser.get_default(name):
+                raise UsageError(f"--{name.replace('_', '-')} goes with --{needed}.")
 
 
 def check_partial(arguments: argparse.Namespace) -> None:

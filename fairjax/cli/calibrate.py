@@ -41,7 +41,7 @@ def add(verbs: Any) -> None:
     split.add_argument(
         "--share", type=float, default=0.5, help="share of the people in fit.csv (default: 0.5)"
     )
-    split.add_argument("--seed", type=int, default=0, help="of the dealing (default: 0)")
+    split.add_argument("--seed", type=values.natural, default=0, help="of the dealing (default: 0)")
     split.set_defaults(run=_split, embedding="", scorer="")
     add_columns(split.add_argument_group("columns and groups"))
     fit = kinds.add_parser("fit", help="fit a method on a table of pairs or on embeddings")
@@ -76,7 +76,9 @@ def add(verbs: Any) -> None:
     )
     use.set_defaults(run=_apply)
     for verb in (fit, use):
-        verb.add_argument("--seed", type=int, default=0, help="of --sample-pairs (default: 0)")
+        verb.add_argument(
+            "--seed", type=values.natural, default=0, help="of --sample-pairs (default: 0)"
+        )
         add_columns(verb.add_argument_group("columns and groups"))
         add_pairs(verb.add_argument_group("pairs of embeddings"))
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairjax.cli import answers
+from fairjax.cli import answers, values
+from fairjax.core.errors import UsageError
+from fairjax.core.files import naming
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,21 +108,36 @@ def add(verbs: Any) -> None:
     check.add_argument(
         "--max-bad",
         metavar="SHARE",
-        type=float,
+        type=values.fraction,
         default=0.01,
         help="share of files in [0, 1] that may be bad (default: %(default)s)",
     )
     check.set_defaults(run=_check)
 
 
+_DATASETS_OF = {  # data sets that a flag is for
+    "pairs": ("bfw", "lfw"),
+    "groups": ("identities", "lfw"),
+    "person_folder": ("identities",),
+}
+
+
 def _check(arguments: argparse.Namespace) -> None:
+    for name, datasets in _DATASETS_OF.items():
+        if getattr(arguments, name) and arguments.dataset not in datasets:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for {' and '.join(datasets)}; "
+                f"{arguments.dataset} takes none."
+            )
     console = answers.console()
     if not console.is_terminal:
         console.width = 120
     with console.status(f"Reading {arguments.path} ..."):
         report = REPORTS[arguments.dataset](arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report.account, indent=1) + "\n", encoding="utf-8")
+        with naming(arguments.json):
+            text = json.dumps(report.account, indent=1) + "\n"
+            arguments.json.write_text(text, encoding="utf-8")
     _print_report(console, report)
     report.refuse()
     console.print(f"{report.account['source']}: fit to {report.use} on.", soft_wrap=True)

@@ -81,7 +81,7 @@ def _add_audit(kinds: Any) -> None:
     )
     audit.add_argument(
         "--nonmated-pairs",
-        type=int,
+        type=values.positive,
         metavar="N",
         help="compare at most N non-mated pairs in a group (default: all)",
     )

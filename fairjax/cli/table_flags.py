@@ -81,8 +81,8 @@ def add_columns(group: Any) -> None:
         "--names-as-written",
         action="store_true",
         help="take names literally: names that differ only by case, blanks, accents, quotes, "
-        "leading zeros or Unicode form are different people, and None, NA or unknown may be "
-        "a name",
+        "look-alike letters, leading zeros or Unicode form are different people, and None, NA "
+        "or unknown may be a name",
     )
     group.add_argument(
         "--image", metavar="NAME", default="", help="columns of the image on each side"
@@ -182,6 +182,8 @@ def table_options_of(arguments: argparse.Namespace) -> Any:
     """What the options say of the columns of a table."""
     from fairjax.audit.layout import TableOptions
 
+    if arguments.accept and not arguments.decision:
+        raise UsageError("--accept goes with --decision COLUMN.")
     return TableOptions(
         scores=arguments.score,
         distances=arguments.distance,
@@ -212,6 +214,9 @@ def people_of(arguments: argparse.Namespace) -> Any:
     from fairjax.audit.people import load_people
 
     if arguments.groups is None:
+        for name in ("groups_subject", "groups_image"):
+            if getattr(arguments, name):
+                raise UsageError(f"--{name.replace('_', '-')} goes with --groups TABLE.")
         return None
     return load_people(
         arguments.groups,

@@ -28,6 +28,14 @@ def share(text: str) -> float:
     return value
 
 
+def fraction(text: str) -> float:
+    """A fraction in [0, 1]."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} must be between 0 and 1, as 0.01")
+    return value
+
+
 def level(text: str) -> float:
     """Coverage of intervals, a fraction in [0.5, 1)."""
     value = float(text)

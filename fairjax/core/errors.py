@@ -5,6 +5,7 @@ run's folder cannot be used, or the answer of a check is no; 2 the command line 
 wrong; 3 `fairjax audit --self-test` failed; 128 plus the signal's number where a signal ended it.
 """
 
+import errno
 import io
 import json
 import os
@@ -37,6 +38,9 @@ class UsageError(UserError, ValueError):
     code = USAGE
 
 
+# Files that are written are named, so without a name these are about what is printed.
+_ERRNOS_OF_OUTPUT = (errno.ENOSPC, errno.EPIPE)
+_LONGEST = 2000  # characters of a message
 ERROR_FILE = "FAIRJAX_ERROR_FILE"  # environment variable: where the line is written, too
 
 # Packages that `pip install .` leaves out, by the extra that brings them.
@@ -67,10 +71,13 @@ def report_error(error: object) -> None:
       error: A message, or the exception that carries it. An OSError names its file.
     """
     if isinstance(error, OSError) and error.strerror:
-        error = f"{error.filename or 'a file'}: {error.strerror}."
+        unnamed = "the output" if error.errno in _ERRNOS_OF_OUTPUT else "a file"
+        error = f"{error.filename or unnamed}: {error.strerror}."
     line = " ".join(str(error).split("\n"))
     # A name out of a file may hold codes that a terminal would obey.
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    if len(safe) > _LONGEST:  # a message may quote what a damaged file holds
+        safe = f"{safe[: _LONGEST // 2]} [...] {safe[-_LONGEST // 2 :]}"
     print(f"fairjax: {safe}", file=sys.stderr)
     if path := os.environ.get(ERROR_FILE):
         with suppress(OSError):

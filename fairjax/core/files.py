@@ -49,6 +49,24 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an error of the system that names no file, such as that of a full disk, this path.
+
+    Args:
+      path: The file that is written to.
+
+    Raises:
+      OSError: The same, with its file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Writes text (UTF-8) or bytes as `whole_file` does.
 

@@ -34,6 +34,12 @@ _QUOTES = dict.fromkeys(map(ord, "`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201a\u2
 _QUOTES |= dict.fromkeys(map(ord, "\u00ab\u00bb\u201c\u201d\u201e\u201f\u2033"), '"')
 _ACCENTS = re.compile("[\u0300-\u036f]")  # the marks of Latin, Greek and Cyrillic letters
 _STROKES = str.maketrans("\u00f8\u00d8\u0142\u0141\u0111\u0110\u0131", "oOlLdDi")
+# Letters of Cyrillic and Greek, capitals of which look like Latin ones: a keyboard's other layout.
+_LOOKALIKES = str.maketrans(
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455\u0456\u0458"
+    "\u03b1\u03b2\u03b5\u03b6\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7",
+    "abekmhopctyxsij" + "abezhikmnoptyx",
+)
 _LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE = re.compile(rf"(?:(\d{{1,2}})-({'|'.join(_MONTHS)})|({'|'.join(_MONTHS)})-(\d{{1,2}}))")
@@ -43,7 +49,7 @@ _ISO_DATE = re.compile(r"\d{4}-(\d{2})-(\d{2})(?:[ T]00:00:00)?")
 _RANGE = re.compile(r"\d+\s*[-\u2013]\s*\d+")
 
 
-DIFFERENCES = "case, blanks, accents, quotes, leading zeros or Unicode form"
+DIFFERENCES = "case, blanks, accents, quotes, look-alike letters, leading zeros or Unicode form"
 
 
 class Alike(NamedTuple):
@@ -99,7 +105,7 @@ def folded(name: str) -> str:
     """The name without case, blanks, accents, leading zeros, a trailing ".0", Unicode's variants.
 
     Accents are the marks and strokes of Latin, Greek and Cyrillic letters; the marks of other
-    scripts tell letters apart and stay.
+    scripts tell letters apart and stay. Letters that look Latin become so, if the name then is.
 
     >>> folded("Ren\u00e9e O\u2019Brien")
     "reneeo'brien"
@@ -109,6 +115,9 @@ def folded(name: str) -> str:
         name = unicodedata.normalize("NFKC", _without_accents(name))
         name = name.translate(_INVISIBLE).translate(_DASHES).translate(_QUOTES)
     name = "".join(name.split()).casefold()
+    if not name.isascii():
+        mapped = name.translate(_LOOKALIKES)
+        name = mapped if mapped.isascii() else name  # else a name of another alphabet
     if name.endswith(".0") and name[:-2].isdigit():
         name = name[:-2]
     return _LEADING_ZEROS.sub("", name) if "0" in name else name
@@ -185,4 +194,6 @@ def _difference(first: str, second: str) -> str:
         return "accents"
     if first.translate(_QUOTES) == second.translate(_QUOTES):
         return "quotes"
+    if first.casefold().translate(_LOOKALIKES) == second.casefold().translate(_LOOKALIKES):
+        return "letters of another alphabet that look the same"
     return DIFFERENCES

@@ -160,6 +160,7 @@ def load_results(path: Path) -> Results:
             f"{path}: schema_version is {version}; this FairJAX reads {SCHEMA_VERSION}."
         )
     try:
+        json.dumps(tree, allow_nan=False)  # Python reads NaN and infinities, which JSON has not
         results = Results(measures=[_measure(m) for m in tree.pop("measures")], **tree)
         for name, kind in (("protocol", dict), ("arrays", dict), ("provenance", dict)):
             if not isinstance(getattr(results, name), kind):

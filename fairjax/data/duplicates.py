@@ -54,7 +54,8 @@ RULE = (
 )
 MOST_PIXELS = 50_000_000  # of a picture; decoding takes three bytes for each
 LEAST_SIDE = 8  # pixels
-_KEPT = "scan-4"  # raise the number when thumbnails, search or format change
+MOST_ELONGATED = 8  # times the shorter side
+_KEPT = "scan-5"  # raise the number when thumbnails, search or format change
 _AT_ONCE = 4096  # files looked at between two rests, which bounds the memory
 _FLAT = 1.0  # grey levels: a picture without detail looks like every other such picture
 
@@ -162,6 +163,14 @@ def decoders() -> str:
     return "pillow" if importlib.util.find_spec("tensorflow") is None else "pillow-tensorflow"
 
 
+def require_proportions(width: int, height: int) -> None:
+    """Raises ValueError for a picture of a size that no face picture has."""
+    if min(width, height) < LEAST_SIDE:
+        raise ValueError("too few pixels to be a face picture")
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        raise ValueError("too long and narrow to be a face picture")
+
+
 def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
     """The picture in grey, THUMBNAIL pixels a side; decodes all of it, so a cut file shows.
 
@@ -170,7 +179,8 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
 
     Raises:
       ValueError: If it is none, is cut short, has colours that training does not read, or is
-        larger than `MOST_PIXELS` or smaller than `LEAST_SIDE`.
+        larger than `MOST_PIXELS`, smaller than `LEAST_SIDE` or longer than `MOST_ELONGATED` times
+        its width.
     """
     if not encoded:
         raise ValueError("empty file")
@@ -183,8 +193,7 @@ def thumbnail(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
                     raise ValueError("CMYK colours; convert it to RGB")
                 if image.width * image.height > MOST_PIXELS:
                     raise ValueError("too many pixels to be a face picture")
-                if min(image.size) < LEAST_SIDE:
-                    raise ValueError("too few pixels to be a face picture")
+                require_proportions(*image.size)
                 image.draft("L", size)
                 grey = image.convert("L")
     except Image.UnidentifiedImageError:

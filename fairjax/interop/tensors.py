@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairjax.core.files import read_arrays, require_bounded
+from fairjax.core.files import naming, read_arrays, require_bounded
 
 Tensors = dict[str, np.ndarray]
 
@@ -95,12 +95,13 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"{path}: weights are written as .safetensors or .npz.")
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    if path.suffix == ".safetensors":
-        from safetensors.numpy import save_file
+    with naming(path):
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import save_file
 
-        save_file(whole, partial)
-    else:
-        np.savez(partial, allow_pickle=False, **whole)
+            save_file(whole, partial)
+        else:
+            np.savez(partial, allow_pickle=False, **whole)
     partial.replace(path)
 
 

@@ -77,9 +77,12 @@ def mask_distance(masks: Float[Array, " groups *kernel"]) -> Float[Array, ""]:
       masks: One kernel mask a group.
 
     Returns:
-      In [-1, 1]; -1 where all masks have one direction, as at the start.
+      In [-1, 1]; -1 where all masks have one direction, as at the start. A mask of zeros has no
+      direction: its cosines and its gradient are 0.
     """
     flat = masks.reshape(len(masks), -1)
-    unit = flat / jnp.maximum(jnp.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+    squared = jnp.square(flat).sum(axis=1, keepdims=True)
+    known = squared > 0
+    unit = jnp.where(known, flat / jnp.sqrt(jnp.where(known, squared, 1.0)), 0.0)
     first, second = jnp.triu_indices(len(flat), k=1)
     return -(unit[first] * unit[second]).sum(axis=1).mean()

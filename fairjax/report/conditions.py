@@ -10,6 +10,7 @@ _SIZES = {
     "smoke": "Smoke test: a few steps on little data. Its numbers say nothing about any method.",
     "small": "Reduced size: smaller images and networks than the paper's.",
 }
+_REAL_DATA = re.compile(r"UTKFace|BUPT|RFW|BFW|LFW", re.IGNORECASE)
 _GENERATED = "Generated data: nobody is depicted, and no real face was compared."
 
 
@@ -35,7 +36,15 @@ def is_smoke(provenance: Mapping[str, Any]) -> bool:
 
 
 def titled(title: str, provenance: Mapping[str, Any]) -> str:
-    """A title that calls a smoke test a smoke test."""
+    """A title that calls a smoke test a smoke test, and names no data set of other data.
+
+    Args:
+      title: Title of a config, such as "ViT-Tiny on UTKFace", which may have been trained on other
+        data than it names.
+      provenance: Provenance of the results.
+    """
+    if is_generated(provenance) and _REAL_DATA.search(title):
+        title += ", here on generated faces"
     return f"Smoke test: {title}" if is_smoke(provenance) else title
 
 

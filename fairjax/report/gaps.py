@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fairjax.core.results import Measure, Results, Table
-from fairjax.core.verdict import ALPHA, Claim, verdict
+from fairjax.core.verdict import ALPHA, LARGEST_RATIO, Claim, verdict
 from fairjax.report.wording import describe, group_name, is_difference, number, span
 
 _GAPS = ("max_over_min", "max_over_min_smoothed", "difference")  # the first that a rate has
@@ -21,11 +21,13 @@ def gap_tables(results: Results) -> list[Table]:
         }
         groups = [m for m in results.measures if m.system == system and len(m.group) == 1]
         rows = [_gap_row(claim, index, groups) for claim in claims]
-        columns = ["compared", "worst", "best", "gap", "by chance", "p, adjusted", "decision"]
+        columns = ["compared", "worst", "best", "gap", "by chance", "p, adjusted"]
+        columns += ["would find", "decision"]
         tests = max((claim.tests for claim in claims), default=0)
         note = (
             f"A gap is shown where p, adjusted for {tests} tests, is at most {ALPHA:g}; nothing "
-            "else decides. By chance: what the gap stays below in 95% of draws with equal groups."
+            "else decides. By chance: what the gap stays below in 95% of draws with equal groups. "
+            "Would find: smallest ratio of one group to the others that 80% of such audits show."
         )
         title = f"{system}: tested gaps" if system else "Tested gaps"
         if rows:
@@ -58,8 +60,17 @@ def _gap_row(
         size,
         chance,
         "–" if claim.p_adjusted is None else f"{claim.p_adjusted:.2g}",
+        _would_find(claim),
         claim.answer,
     ]
+
+
+def _would_find(claim: Claim) -> str:
+    """The smallest ratio that data like these show; "" where there is no such number."""
+    if claim.detectable_ratio is not None:
+        return f"{claim.detectable_ratio:.2g}×"
+    none_found = claim.p_adjusted is not None and claim.answer == "too few data"
+    return f"not even {LARGEST_RATIO:g}×" if none_found else ""
 
 
 def _end(end: Measure | None, groups: Sequence[Measure]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fairjax.core.results import Results
-from fairjax.core.verdict import SETTLED_RATIO, Answer, Claim
+from fairjax.core.verdict import LARGEST_RATIO, SETTLED_RATIO, Answer, Claim
 from fairjax.report.attributes import quantities as attribute_quantities
 from fairjax.report.conditions import is_smoke
 from fairjax.report.quantities import Quantity
@@ -87,7 +87,11 @@ def evidence(claim: Claim) -> str:
         return ""
     tests = f", adjusted for {claim.tests} tests" if claim.tests > 1 else ""
     ratio = claim.detectable_ratio
-    finds = f"; these data would show a ratio of {ratio:.2g} or more" if ratio else ""
+    finds = ""
+    if ratio is not None:
+        finds = f"; these data would show a ratio of {ratio:.2g} or more"
+    elif claim.answer == "too few data":  # there is a test
+        finds = f"; these data would miss even a ratio of {LARGEST_RATIO:g}"
     return f"p {claim.p_adjusted:.2g}{tests}{finds}"
 
 

@@ -1,5 +1,6 @@
 """Orbax checkpoints of the train state, the data position and the config."""
 
+import errno
 import hashlib
 import json
 import math
@@ -29,6 +30,9 @@ from fairjax.run.workdir import WorkdirError, read_checked, read_json, write_jso
 # noticed by `fairjax.run.peers`, not by this limit. Orbax measures it on the wall clock, which
 # may jump by decades where a machine without a battery learns the time: a century, then.
 _WRITE_TIMEOUT_S = 100 * 365 * 24 * 3600
+# What the system says where a file is missing, or a folder took its place; anything else, such as
+# too many open files, may be gone a moment later.
+_ERRNOS_OF_DAMAGE = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 ASIDE = "checkpoints_damaged"  # beside the checkpoints; nothing that was saved is ever deleted
 
 
@@ -239,6 +243,11 @@ class Checkpoints:
         why = ""
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             why = "there is not enough memory for it"
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and cause.errno not in _ERRNOS_OF_DAMAGE:
+                why = f"{cause.filename or step}: {cause.strerror or cause}"
+            cause = cause.__cause__ or cause.__context__
         try:
             for path in (Path(self._manager.directory) / str(step)).rglob("*"):
                 if path.is_symlink() or path.is_file():

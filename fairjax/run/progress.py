@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from fairjax.core.files import write_whole
+from fairjax.core.files import naming, write_whole
 from fairjax.run.track import Tracker, open_trackers
 
 
@@ -46,7 +46,7 @@ class RunLog:
         self._started, self._start_step = time.monotonic(), start_step
         if not writes:
             return
-        path = workdir / "metrics.jsonl"
+        self._path = path = workdir / "metrics.jsonl"
         kept = [line for line in read_metrics(path) if line["step"] <= start_step]
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
@@ -103,8 +103,9 @@ class RunLog:
         """
         if self._file is None:
             return
-        self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+            self._file.flush()
         self._track(step, kind, values)
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._progress:

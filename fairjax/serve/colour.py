@@ -53,5 +53,6 @@ def order_warning(model: Model, images: Images) -> str:
 
 def _cosines(embedding: np.ndarray) -> np.ndarray:
     """Cosine of each two rows that follow each other."""
-    unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    length = np.linalg.norm(embedding, axis=1, keepdims=True)
+    unit = embedding / np.maximum(length, np.finfo(np.float32).tiny)  # one may be of zeros
     return (unit[::2] * unit[1::2]).sum(axis=1)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from fairjax.data.duplicates import require_proportions
 from fairjax.data.formats.upright import upright
 
 # What reading and decoding an image raises; KeyError where it was not there when it was listed.
@@ -17,11 +18,13 @@ def decode(encoded: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """RGB pixels of a JPEG or PNG file, turned as its EXIF orientation says.
 
     Raises:
-      OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError: If it cannot be decoded.
+      OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError: If it cannot be decoded,
+        or has a size that no face picture has.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(upright(encoded)), formats=("JPEG", "PNG")) as image:
+            require_proportions(*image.size)
             return np.asarray(image.convert("RGB"))
 
 

@@ -113,7 +113,7 @@ def _run_apart(run: Run, workdir: Path) -> tuple[int, int, str]:
     while in_use(run.folder):  # what a killed study left is saving, and leaves
         time.sleep(1.0)
     with (
-        (run.folder / "run.log").open("w") as out,
+        (run.folder / "run.log").open("w", encoding="utf-8") as out,
         subprocess.Popen(
             [sys.executable, "-m", "fairjax.main", *sys.argv[1:], f"--only={run.name}"],
             stdout=out,

@@ -313,3 +313,13 @@ def test_the_package_can_be_called_and_is_still_a_package():
     assert fairjax.load is fairjax.serve.load and "load" in dir(fairjax)
     with pytest.raises(AttributeError, match="no attribute 'audits'"):
         fairjax.audits  # noqa: B018
+
+
+def test_what_predictions_alone_take_is_refused_for_pairs():
+    with pytest.raises(ValueError, match="labels, no_answer and regression are for predictions"):
+        fairjax.audit(
+            y_true=[1, 0, 1, 0],
+            y_score=[0.9, 0.1, 0.8, 0.2],
+            sensitive_features=[["a", "a"], ["a", "b"], ["b", "b"], ["b", "a"]],
+            regression=True,
+        )

@@ -25,6 +25,14 @@ def test_images_are_named_in_any_customary_way(tmp_path, vectors):
     assert found.people.subject == {}
 
 
+def test_words_that_numpy_keeps_as_bytes_are_words(tmp_path, vectors):
+    kept = [name.encode() for name in IDS]
+    np.savez(tmp_path / "v.npz", embedding=vectors, id=np.array(kept), race=np.array(RACES, "S"))
+    found = load_images(tmp_path / "v.npz")
+    assert list(found.ids) == IDS
+    assert found.people.groups == {"race": dict(zip(IDS, RACES, strict=True))}
+
+
 def test_an_embedding_of_any_name_is_one_where_it_is_alone(tmp_path, vectors):
     np.savez(tmp_path / "v.npz", z=vectors, id=np.array(IDS))
     assert load_images(tmp_path / "v.npz").embedding.shape == (8, 6)

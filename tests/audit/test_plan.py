@@ -73,6 +73,7 @@ def test_what_is_written_can_be_read_again(tmp_path):
         ({"groups": 1}, "--groups 1 must be 2 or more."),
         ({"images": 1}, "one has no mated pair"),
         ({"ratio": 1.0}, "--ratio 1.0 must be above 1"),
+        ({"ratio": 0.0}, "--ratio 0.0 must be above 1"),
         ({"power": 1.0}, "--power 1.0"),
         ({"people": (5, 6)}, "one for each of the 4 groups"),
     ],

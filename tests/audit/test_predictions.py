@@ -304,6 +304,8 @@ def test_numbers_are_measured_by_their_errors(tmp_path):
         ({"said": ["old"] * 40}, {"regression": True}, "data row 1: said is 'old', not a number;"),
         ({"said": [""] * 40}, {"no_answer": ["none"]}, "no row has an answer in said"),
         ({}, {"prediction": "", "probability": "chance", "no_answer": ["x"]}, "--no-answer names"),
+        ({}, {"classes": [""]}, "each class once, in order; the table's are: --classes 0,1."),
+        ({}, {"classes": ["1", "0", "1"]}, "each class once"),
         ({}, {"classes": ["0", "2"]}, "label holds '1', which no --classes names; labels are '0'"),
         (
             {"label": list("abcd") * 10, "said": list("abcd") * 10},

@@ -180,6 +180,8 @@ def test_zero_may_mark_one_person(tmp_path):
     assert "2 pairs are mated, 2 are not" in loaded.limits()[0]
     with pytest.raises(InputError, match="If 0 marks one person, say --zero-is-same"):
         load(tmp_path, marked.replace("Y,Y,1", "X,Y,1"))
+    with pytest.raises(InputError, match="--zero-is-same needs a column .* --mated COLUMN"):
+        load(tmp_path, rows(), TableOptions(zero_is_same=True))
 
 
 def test_labels_that_contradict_the_people_in_nearly_all_rows_may_be_turned(tmp_path):

@@ -172,6 +172,19 @@ def test_the_folder_that_names_the_person_is_said(
     assert "--person-folder" in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("dataset", "flag", "said"),
+    [
+        ("identities", "--pairs", "--pairs is for bfw and lfw; identities takes none."),
+        ("utkface", "--groups", "--groups is for identities and lfw; utkface takes none."),
+        ("lfw", "--person-folder", "--person-folder is for identities; lfw takes none."),
+    ],
+)
+def test_a_flag_of_another_data_set_is_refused(tmp_path, capsys, dataset, flag, said):
+    assert cli.main(["data", "check", dataset, str(tmp_path), flag, "2"]) == 2
+    assert capsys.readouterr().err == f"fairjax: {said}\n"
+
+
 def test_groups_are_the_folders_above_the_people(people, capsys):
     for person, group in (("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")):
         (people / "grouped" / group).mkdir(parents=True, exist_ok=True)

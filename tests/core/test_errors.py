@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
         ("no such thing", "fairjax: no such thing\n"),
         (ValueError("two\nlines"), "fairjax: two lines\n"),
         (FileNotFoundError(2, "No such file", "a.csv"), "fairjax: a.csv: No such file.\n"),
-        (OSError(28, "No space left on device"), "fairjax: a file: No space left on device.\n"),
+        (OSError(28, "No space left on device"), "fairjax: the output: No space left on device.\n"),
+        (OSError(5, "Input/output error"), "fairjax: a file: Input/output error.\n"),
+        ("x" * 9000 + "type y.", f"fairjax: {'x' * 1000} [...] {'x' * 993}type y.\n"),
     ],
 )
 def test_an_error_is_one_line_that_names_its_file(error, line, capsys):

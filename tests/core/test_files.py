@@ -3,14 +3,16 @@
 import errno
 import io
 import json
+import os
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fairjax.core import files
-from fairjax.core.files import read_arrays, read_json, whole_file, write_whole
+from fairjax.core.files import naming, read_arrays, read_json, whole_file, write_whole
 
 ARRAYS = {
     "numbers": np.arange(6.0).reshape(2, 3),
@@ -139,6 +141,13 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space left on device: .*a.txt'"):
         write_whole(path, "new")
     assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
+
+
+def test_an_error_of_the_system_without_a_name_gets_that_of_the_file():
+    with pytest.raises(OSError, match="No space left on device: 'a.csv'"), naming(Path("a.csv")):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="'b.csv'"), naming(Path("a.csv")):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "b.csv")
 
 
 def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):

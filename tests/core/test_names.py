@@ -100,6 +100,8 @@ def test_other_names_are_known(name):
         ("O'Brien", "O\u2019Brien", "quotes"),
         ("O`Brien", "O'Brien", "quotes"),
         ("O\u00b4Brien", "O\u02bcBrien", "quotes"),
+        ("pers 0", "p\u0435rs 0", "letters of another alphabet that look the same"),
+        ("Anna", "\u0391nna", "letters of another alphabet that look the same"),
         ("Ren\u00e9e", "RENEE", DIFFERENCES),
         ("7", "7.0", DIFFERENCES),
         ("3-9", "3\u20139", DIFFERENCES),
@@ -119,6 +121,8 @@ def test_names_that_look_alike_are_found_with_their_difference(first, second, di
         ("3-9", "39"),
         ("p0", "p"),
         ("\u304b", "\u304c"),
+        ("F", "\u0424"),
+        ("m\u0436", "\u043c\u0436"),
     ],
 )
 def test_other_names_are_not_alike(first, second):

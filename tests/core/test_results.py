@@ -95,6 +95,15 @@ def test_another_schema_is_refused(tmp_path, change, said):
         load_results(path)
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_a_file_with_a_number_that_json_has_not_is_refused(tmp_path, number):
+    path = tmp_path / "results.json"
+    save_results(path, make_results())
+    path.write_text(path.read_text().replace('"value": 0.25', f'"value": {number}', 1))
+    with pytest.raises(ValueError, match="not a results file of schema .* JSON compliant"):
+        load_results(path)
+
+
 def test_get_finds_one_measure_and_names_what_is_missing():
     results = make_results()
     assert results.get("gender_fpr", race="White").value == 0.25

@@ -217,7 +217,12 @@ def test_an_image_that_training_cannot_decode_is_unreadable_though_pillow_reads_
 
 
 @pytest.mark.parametrize(
-    ("size", "words"), [((1, 4000), "too few pixels"), ((7100, 7100), "too many pixels")]
+    ("size", "words"),
+    [
+        ((1, 4000), "too few pixels"),
+        ((9, 4000), "too long and narrow"),
+        ((7100, 7100), "too many pixels"),
+    ],
 )
 def test_a_picture_out_of_all_proportion_is_refused(size, words):
     with pytest.raises(ValueError, match=words):

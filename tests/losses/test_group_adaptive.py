@@ -68,3 +68,10 @@ def test_mask_distance_is_the_authors():
 def test_equal_masks_have_distance_minus_one():
     masks = jnp.broadcast_to(jnp.arange(1.0, 10.0), (4, 9))
     np.testing.assert_allclose(mask_distance(masks), -1.0, rtol=1e-6)
+
+
+def test_a_mask_of_zeros_has_no_direction_and_gets_no_gradient():
+    masks = jnp.array([[0.0, 0.0], [3.0, 4.0], [3.0, 4.0]])
+    value, gradient = jax.value_and_grad(mask_distance)(masks)
+    np.testing.assert_allclose(value, -1 / 3, rtol=1e-6)  # the cosines are 0, 0 and 1
+    assert (gradient[0] == 0).all() and np.isfinite(gradient).all()

@@ -26,5 +26,6 @@ def test_a_smoke_test_is_called_one():
     smoke = {"command": "python -m fairjax.main --config x.py:smoke", "dataset": "phantom"}
     assert titled("Table 4", smoke) == "Smoke test: Table 4"
     assert [line.split(":")[0] for line in conditions(smoke)] == ["Smoke test", "Generated data"]
+    assert titled("Table 4 on RFW", smoke) == "Smoke test: Table 4 on RFW, here on generated faces"
     full = {"command": "python -m fairjax.main --config x.py", "dataset": "utkface"}
-    assert titled("Table 4", full) == "Table 4" and conditions(full) == []
+    assert titled("Table 4 on RFW", full) == "Table 4 on RFW" and conditions(full) == []

@@ -204,14 +204,23 @@ def test_resizing_is_a_triangle_filter():
 
 
 def test_pictures_are_decoded_upright_and_in_colour():
-    grey = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    pixels = np.arange(120, dtype=np.uint8).reshape(10, 12)
+    grey = Image.fromarray(pixels)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter
     stored = io.BytesIO()
     grey.save(stored, "PNG", exif=exif)
     found = decode(stored.getvalue())
-    assert found.shape == (4, 3, 3)
-    np.testing.assert_array_equal(found[..., 0], np.rot90(np.arange(12).reshape(3, 4), -1))
+    assert found.shape == (12, 10, 3)
+    np.testing.assert_array_equal(found[..., 0], np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize(("size", "said"), [((7, 9), "too few pixels"), ((9, 80), "too long")])
+def test_what_training_would_not_take_for_a_face_is_not_embedded(size, said):
+    stored = io.BytesIO()
+    Image.new("L", size).save(stored, "PNG")
+    with pytest.raises(ValueError, match=said):
+        decode(stored.getvalue())
 
 
 def test_progress_says_how_long_it_takes(monkeypatch):

@@ -92,7 +92,7 @@ def _is_path(field: str) -> bool:
 def _lines_of_lfw(rows: list[_Row], name: str) -> list[Line]:
     head = rows.pop(0).fields if rows and len(rows[0].fields) <= 2 else []
     if not all(map(is_count, head)):
-        raise DataError(f"{name}: the first line, {' '.join(head)!r}, is no pair; {_FORMS}")
+        raise DataError(f"{name}: the first line, {' '.join(head)[:80]!r}, is no pair; {_FORMS}")
     parsed = []
     for row in rows:
         fields = row.fields
@@ -100,7 +100,7 @@ def _lines_of_lfw(rows: list[_Row], name: str) -> list[Line]:
         if len(fields) not in (3, 4) or not all(map(is_count, numbers)):
             people = ", a list of people and not of pairs" if len(fields) == 2 and numbers else ""
             raise DataError(
-                f"{name}:{row.number}: {' '.join(fields)!r} is no pair{people}; {_FORMS}"
+                f"{name}:{row.number}: {' '.join(fields)[:80]!r} is no pair{people}; {_FORMS}"
             )
         other = fields[0] if len(fields) == 3 else fields[2]
         first, second = (fields[0], int(fields[1])), (other, int(fields[-1]))
@@ -141,7 +141,9 @@ def _lines_of_paths(rows: Sequence[_Row], name: str) -> list[Line]:
     for row in rows:
         sides = [clean_path(field).rpartition("/") for field in row.fields[:2]]
         if row.fields[2] not in ("0", "1") or not all(person for person, _, _ in sides):
-            raise DataError(f"{name}:{row.number}: {' '.join(row.fields)!r} is no pair; {_FORMS}")
+            raise DataError(
+                f"{name}:{row.number}: {' '.join(row.fields)[:80]!r} is no pair; {_FORMS}"
+            )
         keys = [(person.rpartition("/")[2], image) for person, _, image in sides]
         lines.append(Line(keys[0], keys[1], row.fields[2] == "1", 0, f"{name}:{row.number}"))
     return _in_parts(lines)

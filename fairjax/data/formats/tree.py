@@ -93,6 +93,7 @@ def _refuse_ambiguous(path: Path, folders: set[str], groups: str) -> None:
       DataError: If one name lies under several folders, or images lie deeper than needed.
     """
     setting = "config.data.person_folder"
+    check = "; fairjax data check takes it as --person-folder."
     bare: dict[str, str] = {}
     for folder in sorted(folders):
         if groups == "folder" and folder.count("/") == 1:
@@ -105,7 +106,7 @@ def _refuse_ambiguous(path: Path, folders: set[str], groups: str) -> None:
                 f"{path}: {printable(other)!r} and {printable(folder)!r} hold images of one name, "
                 f"or of two people. Set {setting}={depth} if folder {depth} names the person, "
                 f"{setting}=1 if the first does, as in person/video, or {setting}=path if each "
-                "path is a person."
+                f"path is a person{check}"
             )
     needed = 2 if groups == "folder" else 1
     deep = sorted(folder for folder in folders if folder.count("/") >= needed)
@@ -115,7 +116,7 @@ def _refuse_ambiguous(path: Path, folders: set[str], groups: str) -> None:
             f"{path}: images lie {depth} folders deep, as in {printable(first)!r}. Set {setting} "
             f"to the number of the folder that names the person ({needed} for "
             f"{printable(first.split('/')[needed - 1])!r}, {depth} for "
-            f"{printable(first.split('/')[-1])!r}), or to path if each path is a person."
+            f"{printable(first.split('/')[-1])!r}), or to path if each path is a person{check}"
         )
 
 
