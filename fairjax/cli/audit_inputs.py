@@ -76,6 +76,12 @@ def write_embeddings(arguments: argparse.Namespace) -> Path:
         )
     if arguments.files:
         raise UsageError("--model makes the embeddings; leave FILE out.")
+    chosen = arguments.pairs or arguments.all_pairs or arguments.sample_pairs
+    if Path(arguments.data).exists() and not chosen:
+        raise UsageError(
+            f"--data {arguments.data} is no benchmark with pairs of its own; add --pairs TABLE, "
+            "--all-pairs or --sample-pairs N."
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "embeddings.npz"
     embed.write(

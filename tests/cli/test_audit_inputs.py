@@ -58,6 +58,7 @@ def test_facts_tolerances_and_coverage_reach_the_request():
         (["--model", "m.onnx", "--data", "lfw:x"], "--model, --data and --out go together"),
         (["--data", "lfw:x", "--out", "out"], "--model, --data and --out go together"),
         (["t.csv", "--model", "m", "--data", "d", "--out", "out"], "leave FILE out"),
+        (["--model", "m", "--data", ".", "--out", "out"], "is no benchmark with pairs of its own"),
     ],
 )
 def test_a_model_needs_its_images_and_a_folder_alone(tmp_path, monkeypatch, words, message):
