@@ -30,7 +30,8 @@ def choose_pairs(
     if people is None or not people.subject:
         raise InputError(
             f"{path}: all pairs (or a sample) need to know who is on each image; give 'subject' in "
-            "the embeddings' file or in the table of images."
+            "the embeddings' file, or a table of images and people with --groups (its columns are "
+            "named by --groups-image and --groups-subject)."
         )
     n = len(ids)
     if sample is None:

@@ -69,7 +69,8 @@ def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[So
         if not same.all():
             raise InputError(
                 f"{where} disagree about {what} in {np.sum(~same):,} pairs, first in data row "
-                f"{int(np.argmin(same)) + 1}; both must list the same pairs."
+                f"{int(np.argmin(same)) + 1}; both must list the same pairs"
+                + ("." if first.has_images else ", in one order, as no column names the images.")
             )
     old, new = next(iter(first.scores)), next(iter(other.scores))
     renamed = {old: names[0], new: names[1]}

@@ -62,7 +62,9 @@ def _add_audit(kinds: Any) -> None:
     audit.add_argument(
         "--fnmr", type=float, default=0.05, help="false non-match rate (default: 0.05)"
     )
-    audit.add_argument("--groups", type=int, default=4, help="how many groups (default: 4)")
+    audit.add_argument(
+        "--groups", type=int, help="how many groups (default: as many as --people names, or 4)"
+    )
     audit.add_argument(
         "--images-per-person", type=int, default=4, metavar="M", help="images (default: 4)"
     )
@@ -106,10 +108,13 @@ def _plan_audit(arguments: argparse.Namespace) -> None:
 
     if arguments.overrides or arguments.config:
         raise ConfigError("an audit's plan has no config; leave out --config.")
+    several = len(arguments.people or ()) > 1
+    by_default = len(arguments.people) if several else 4
+    groups = by_default if arguments.groups is None else arguments.groups
     question = Question(
         fmr=arguments.fmr,
         fnmr=arguments.fnmr,
-        groups=arguments.groups,
+        groups=groups,
         images=arguments.images_per_person,
         ratio=arguments.ratio,
         power=arguments.power,

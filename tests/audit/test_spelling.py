@@ -298,6 +298,12 @@ def test_the_audit_of_given_thresholds_alone_takes_no_default_rates(tmp_path, mo
         (["1"], ["faces/1.png"], " '1' is spelled 'faces/1.png' there; write names alike."),
         (["Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
         (["q", "Anna"], ["anna"], " 'Anna' is spelled 'anna' there; write names alike."),
+        (
+            ["a/0"],
+            ["a/0.jpg", "b/0.jpg"],
+            " 'a/0' is spelled 'a/0.jpg' there; write names alike.",
+        ),
+        (["c/0"], ["a/0.jpg", "b/0.jpg"], ""),
         (["q"], ["r"], ""),
         ([], ["r"], ""),
     ],

@@ -151,6 +151,10 @@ def test_the_plan_of_an_audit_needs_no_config(capsys, tmp_path):
     line = ["plan", "audit", "--fmr", "1e-2", "--groups", "3", "--out", str(tmp_path / "plan")]
     assert main(line) == 0
     assert "people in each of the 3 groups" in capsys.readouterr().out
+    assert main(["plan", "audit", "--fmr", "1e-2", "--people", "90,80,70"]) == 0
+    assert "These people can show" in capsys.readouterr().out
+    assert main(["plan", "audit", "--fmr", "1e-2", "--people", "90,80", "--groups", "3"]) == 2
+    assert "one for each of the 3 groups" in capsys.readouterr().err
     assert (tmp_path / "plan" / "results.json").exists()
     assert main(["plan", "audit", "--people", "100", "--ratio", "3"]) == 0
     assert "can show a ratio of" in capsys.readouterr().out
