@@ -38,6 +38,16 @@ def add(verbs: Any) -> None:
     page.add_argument("folder", metavar="STUDY", type=Path, help="folder of the study")
     page.add_argument("--out", metavar="PAGE.md", type=Path, required=True, help="the page")
     page.set_defaults(run=_page)
+    spread = parts.add_parser(
+        "spread",
+        help="say how far a study's differences moved by chance",
+        description="Prints, for each column that claims are about, the standard deviation of a "
+        "difference over trainings and over the test's people, as a study's config takes them: "
+        "with them it says before its first run what it can find.",
+        epilog="Example: fairjax study spread runs/consistency",
+    )
+    spread.add_argument("folder", metavar="STUDY", type=Path, help="a study.json, or its folder")
+    spread.set_defaults(run=_spread)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -58,6 +68,21 @@ def _check(arguments: argparse.Namespace) -> None:
     table = Table(title, ["", "stored", "new"], rows)
     print_tables([table], console())
     raise SystemExit(1)
+
+
+def _spread(arguments: argparse.Namespace) -> None:
+    from fairjax.audit.tables import InputError
+    from fairjax.study.stored import read_stored, spreads_of
+
+    stored = read_stored(arguments.folder)
+    source = f"{stored.study.title}, {len(stored.study.seeds)} seeds"
+    spreads = spreads_of(stored, source)
+    if not spreads:
+        raise InputError(f"{arguments.folder}: no claim has two seeds and an interval yet.")
+    print("spreads={")
+    for title, one in spreads.items():
+        print(f"    {title!r}: Spread({one.seeds:.3g}, {one.people:.3g}, {source!r}),")
+    print("}")
 
 
 def _page(arguments: argparse.Namespace) -> None:

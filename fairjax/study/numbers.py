@@ -79,6 +79,13 @@ class Estimate:
         """The standard error."""
         return sum(component.variance for component in self.components) ** 0.5
 
+    def spread(self, *, seeds: int) -> tuple[float, float] | None:
+        """Standard deviations over trainings, of one seed, and over people; None with one seed."""
+        if seeds < 2 or len(self.components) < 2:
+            return None
+        people, trainings = (component.variance for component in self.components)
+        return (seeds * trainings) ** 0.5, people**0.5
+
     @property
     def interval(self) -> tuple[float, float]:
         """Confidence interval at LEVEL."""
@@ -117,6 +124,8 @@ class ClaimResult:
       p_value_holm: The p-value adjusted for the number of claims in the family.
       verdict: Whether the claim holds, as `adjust` decides.
       why: What limits the test, or prevents it; "".
+      spread: Standard deviations of the difference: over trainings, of one seed's, and over the
+        test's people; None with one seed.
     """
 
     claim: Claim
@@ -127,6 +136,7 @@ class ClaimResult:
     p_value_holm: float | None = None
     verdict: Verdict = "not tested"
     why: str = ""
+    spread: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the trainings (means over seeds) and the figures. Nothing in it is of a single p
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fairjax.study import power
 from fairjax.study.costs import choices_of
 from fairjax.study.numbers import LEVEL
 from fairjax.study.runs import folder_name
-from fairjax.study.stored import Stored, read_stored
+from fairjax.study.stored import Stored, read_stored, spreads_of
 from fairjax.study.summary import stuck_lines
 from fairjax.study.tables import (
     claim_table,
@@ -183,7 +184,11 @@ def _text(
     paragraphs += [
         f"- *{t.claim.text}* **{t.verdict.capitalize()}.** {words(study, t)}" for t in tested
     ]
-    paragraphs += power.lines(power.forecast(study))
+    if study.spreads:
+        paragraphs += power.lines(power.forecast(study))
+    else:
+        known = replace(study, spreads=spreads_of(stored, "their own spread"))
+        paragraphs += power.lines(power.forecast(known), since="now that its runs are known")
     paragraphs += ["## Numbers", _markdown(main_table(study, stored.cells))]
     paragraphs += [_markdown(claim_table(study, stored.claims))] if tested else []
     if len(tested) < len(stored.claims):

@@ -155,10 +155,15 @@ def people_needed(
     return None
 
 
-def lines(forecasts: Sequence[Forecast]) -> list[str]:
-    """One sentence for each claim whose spread is known, after one that says what is counted."""
+def lines(forecasts: Sequence[Forecast], *, since: str = "before its first run") -> list[str]:
+    """One sentence for each claim whose spread is known, after one that says what is counted.
+
+    Args:
+      forecasts: What the study can say of its claims.
+      since: What is known when they are made.
+    """
     known = [forecast for forecast in forecasts if forecast.resolves is not None]
     if not known:
         return []
-    head = f"What this study can find with a probability of {POWER:.0%}, before its first run:"
+    head = f"What this study can find with a probability of {POWER:.0%}, {since}:"
     return [head, *map(str, known)]

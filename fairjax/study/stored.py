@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
-from fairjax.config.study import Claim, Study
+from fairjax.config.study import Claim, Spread, Study
 from fairjax.run.workdir import WorkdirError, read_checked
 from fairjax.study.learned import Training
 from fairjax.study.numbers import LEVEL, Cell, ClaimResult, Conclusion
@@ -86,14 +86,35 @@ def _training(kept: Mapping[str, Any]) -> Training:
 
 def _claim(kept: Mapping[str, Any]) -> ClaimResult:
     interval = kept["interval"]
-    fields = {name: kept[name] for name in ClaimResult.__dataclass_fields__}
+    fields = {name: kept[name] for name in ClaimResult.__dataclass_fields__ if name != "spread"}
+    spread = kept.get("spread")  # which older files lack
     return ClaimResult(
         **{
             **fields,
             "claim": Claim(**kept["claim"]),
             "interval": tuple(interval) if interval else None,
+            "spread": tuple(spread) if spread else None,
         }
     )
+
+
+def spreads_of(stored: Stored, source: str) -> dict[str, Spread]:
+    """How far differences moved by chance, by column: the largest of the column's claims.
+
+    A study to come forecasts with them what it can find, as its `Study.spreads`.
+
+    Args:
+      stored: A finished study.
+      source: Its name, for the reader.
+    """
+    spreads: dict[str, Spread] = {}
+    for outcome in stored.claims:
+        if outcome.spread is None or not outcome.spread[1]:
+            continue
+        title, (seeds, people) = outcome.claim.column, outcome.spread
+        before = spreads.get(title, Spread(0.0, 0.0, ""))
+        spreads[title] = Spread(max(seeds, before.seeds), max(people, before.people), source)
+    return spreads
 
 
 def _conclusion(kept: Mapping[str, Any] | None) -> Conclusion | None:

@@ -268,7 +268,12 @@ def test_claims(
                 why = "one seed: how much another training would change is not in the interval"
         outcome = ClaimResult(claim, published, why=why)
         if estimate is not None:
-            outcome = replace(outcome, difference=estimate.mean, interval=estimate.interval)
+            outcome = replace(
+                outcome,
+                difference=estimate.mean,
+                interval=estimate.interval,
+                spread=estimate.spread(seeds=len(pairs)),
+            )
         if estimate is not None and claim.descriptive:
             outcome = replace(outcome, verdict="descriptive")
         elif estimate is not None:

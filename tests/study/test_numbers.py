@@ -349,3 +349,12 @@ def test_of_folds_the_difference_is_that_of_all_predictions_together():
     of_folds = cell(COLUMN, Row("one"), [results(0.4), results(0.6)], pooled)
     assert (of_folds.mean, of_folds.interval) == (45.0, pytest.approx((40.0, 50.0)))
     assert of_folds.std == pytest.approx(np.std([40, 60], ddof=1))
+
+
+def test_the_spread_over_trainings_is_of_one_seed_and_that_over_people_of_the_mean():
+    differences = [1.0, 2.0, 4.0]
+    resampled = np.array([[1.0, 1.5], [2.0, 2.5], [4.0, 4.9]])
+    seeds, people = combined(differences, resampled).spread(seeds=3)
+    assert seeds == pytest.approx(np.std(differences, ddof=1))
+    assert people == pytest.approx(np.std(resampled.mean(axis=0), ddof=1))
+    assert combined([1.0], resampled[:1]).spread(seeds=1) is None

@@ -1,7 +1,7 @@
 """Stored studies are read back as they were, and a new run agrees with them but for chance."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -18,10 +18,12 @@ from study_example import (
     write_study,
 )
 
+from fairjax.cli import main
+from fairjax.config import Spread
 from fairjax.run.workdir import WorkdirError
 from fairjax.study.learned import Training
 from fairjax.study.numbers import Cell
-from fairjax.study.stored import Difference, Stored, differences, read_stored
+from fairjax.study.stored import Difference, Stored, differences, read_stored, spreads_of
 
 
 def cell(mean, half=None):
@@ -165,3 +167,28 @@ def test_rows_that_have_learned_in_one_alone_are_named_in_order():
         Difference("Fair", "not converged", "learned"),
         Difference("Plain", "learned", "not converged"),
     ]
+
+
+def test_spreads_are_kept_and_the_largest_of_a_column_stands_for_it(tmp_path, capsys):
+    claims = [
+        replace(CLAIMS[0], spread=(0.2, 0.1)),
+        replace(CLAIMS[0], spread=(0.1, 0.3)),
+        CLAIMS[1],  # described by one seed
+    ]
+    write_study(tmp_path, claims=[asdict(claim) for claim in claims])
+    stored = read_stored(tmp_path)
+    assert [claim.spread for claim in stored.claims] == [(0.2, 0.1), (0.1, 0.3), None]
+    assert spreads_of(stored, "here") == {"Spread": Spread(0.2, 0.3, "here")}
+    assert main(["study", "spread", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    spreads = eval(printed.removeprefix("spreads="), {"Spread": Spread})  # as it is pasted
+    assert spreads == {"Spread": Spread(0.2, 0.3, "Fair and plain, 2 seeds")}
+
+
+def test_claims_of_an_older_file_have_no_spread(tmp_path):
+    claims = [asdict(claim) for claim in CLAIMS]
+    for claim in claims:
+        del claim["spread"]
+    write_study(tmp_path, claims=claims)
+    assert all(claim.spread is None for claim in read_stored(tmp_path).claims)
+    assert main(["study", "spread", str(tmp_path)]) == 1
