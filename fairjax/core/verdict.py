@@ -25,8 +25,8 @@ SETTLED_RATIO = 2.0  # the ratio between two groups that `people_needed` is abou
 PLANNER_NOTE = (
     "People that each of two groups needs so that a two-sided test finds the ratio between their "
     "rates with 80 % power at the 5 % level, with pairs a person and design effects as measured "
-    "here. The verdict plans for the test of all groups, adjusted for other tests, and names more "
-    "people."
+    "here. The verdict plans for another test, of all groups at once and adjusted for other tests; "
+    "its number of people differs."
 )
 # Primary test of a rate: the first of these that the results have. Files written before the test of
 # equality existed have the others.

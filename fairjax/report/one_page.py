@@ -12,7 +12,7 @@ from fairjax.report.conditions import conditions
 from fairjax.report.drawing.svg import PALETTE
 from fairjax.report.page import CONTROLS, template
 from fairjax.report.quantities import Quantity
-from fairjax.report.summary import lacks_plan, rounded_up, summarise
+from fairjax.report.summary import people_plan, rounded_up, summarise
 from fairjax.report.verification import covariates
 from fairjax.report.wording import group_name, listed
 
@@ -175,27 +175,19 @@ def _range(q: Quantity, m: Measure) -> str:
 
 
 def _people(compared: Sequence[Quantity]) -> list[str]:
-    plans = [
-        (q.claim.people_needed, q.claim.people, q.claim.has_enough_people)
-        for q in compared
-        if q.claim.people_needed and q.claim.people
-    ]
-    if not plans:
+    plan = people_plan(compared)
+    times = f"{SETTLED_RATIO:g} times the errors"
+    if plan is None:
         return []
-    unknown = [q.within_sentence for q in compared if lacks_plan(q)]
-    if unknown and all(enough for _, _, enough in plans):
+    if not plan.needed:
         return [
-            f"How many people it takes to find a group with {SETTLED_RATIO:g} times the errors "
-            f"({listed(unknown)}) cannot be told."
+            f"How many people it takes to find a group with {times} ({plan.of}) cannot be told."
         ]
-    needed, now, enough = max(plans, key=lambda plan: (not plan[2], plan[0] / plan[1]))
-    if enough:
-        return [
-            f"Enough people were tested to find a group with {SETTLED_RATIO:g} times the errors."
-        ]
+    if plan.enough:
+        return [f"Enough people were tested to find a group with {times}."]
     return [
-        f"To find a group with {SETTLED_RATIO:g} times the errors, about {rounded_up(needed):,} "
-        f"people a group are needed; the smallest group has {now:,}."
+        f"To find a group with {times}, about {rounded_up(plan.needed):,} people a group are "
+        f"needed; the smallest group has {plan.now:,}."
     ]
 
 

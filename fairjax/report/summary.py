@@ -135,32 +135,59 @@ def _chance(q: Quantity) -> str:
     return _CHANCE[q.claim.answer]
 
 
-def _people(compared: Sequence[Quantity]) -> list[str]:
-    """How many people a group needs to settle a factor, for the quantity that needs most."""
+class Plan(NamedTuple):
+    """How many people a group needs to settle a factor.
+
+    Attributes:
+      needed: People a group; 0 where no number is known that would do.
+      now: People of the smallest group.
+      enough: Whether they settle it.
+      of: The quantities that it is about, as parts of a sentence.
+    """
+
+    needed: int
+    now: int
+    enough: bool
+    of: str
+
+
+def people_plan(compared: Sequence[Quantity]) -> Plan | None:
+    """The plan for the open question that needs most people; None where there is none."""
     plans = [
-        (q.claim.people_needed, q.claim.people, q)
+        Plan(q.claim.people_needed, q.claim.people, q.claim.has_enough_people, q.within_sentence)
         for q in compared
-        if q.claim.people_needed and q.claim.people and _may_double(q)
+        if q.claim.people_needed and q.claim.people and _may_double(q) and not _is_shown(q)
     ]
     if not plans:
+        return None
+    most = max(plans, key=lambda plan: (not plan.enough, plan.needed / plan.now))
+    if most.enough and (unknown := [q.within_sentence for q in compared if _lacks_plan(q)]):
+        return Plan(0, most.now, False, listed(unknown))
+    return most
+
+
+def _people(compared: Sequence[Quantity]) -> list[str]:
+    plan, factor = people_plan(compared), f"a factor of {SETTLED_RATIO:g}"
+    if plan is None:
         return []
-    short = [plan for plan in plans if not plan[2].claim.has_enough_people]
-    factor = f"a factor of {SETTLED_RATIO:g}"
-    if not short and (unknown := [q.within_sentence for q in compared if lacks_plan(q)]):
-        return [f"How many people would settle {factor} in {listed(unknown)} cannot be told."]
-    needed, now, q = max(short or plans, key=lambda plan: plan[0] / plan[1])
-    about = f"{rounded_up(needed):,}"
-    if short:
+    if not plan.needed:
+        return [f"How many people would settle {factor} in {plan.of} cannot be told."]
+    about = f"{rounded_up(plan.needed):,}"
+    if not plan.enough:
         return [
-            f"To settle {factor} in {q.within_sentence} you need about {about} people a group; "
-            f"the smallest has {now:,}."
+            f"To settle {factor} in {plan.of} you need about {about} people a group; the smallest "
+            f"has {plan.now:,}."
         ]
-    if needed > now:  # other groups have many more
+    if plan.needed > plan.now:  # other groups have many more
         return [f"These people are enough to settle {factor}."]
     return [
         f"These people are enough to settle {factor}: about {about} a group are needed, and the "
-        f"smallest has {now:,}."
+        f"smallest has {plan.now:,}."
     ]
+
+
+def _is_shown(q: Quantity) -> bool:
+    return q.claim.answer == "shown"
 
 
 def _may_double(q: Quantity) -> bool:
@@ -191,9 +218,9 @@ def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
     ]
 
 
-def lacks_plan(q: Quantity) -> bool:
+def _lacks_plan(q: Quantity) -> bool:
     """Whether a quantity was tested on too few people, and no number is known that would do."""
-    open_question = q.claim.p_adjusted is not None and q.claim.answer != "shown"
+    open_question = q.claim.p_adjusted is not None and not _is_shown(q)
     return open_question and not q.claim.people_needed and not q.claim.has_enough_people
 
 

@@ -105,7 +105,7 @@ def spreads_of(stored: Stored, source: str) -> dict[str, Spread]:
 
     Args:
       stored: A finished study.
-      source: Its name, for the reader.
+      source: Name of the study, for the reader.
     """
     spreads: dict[str, Spread] = {}
     for outcome in stored.claims:
