@@ -213,8 +213,8 @@ def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
     if not points:
         return []
     return [
-        f"Counted at {listed(list(dict.fromkeys(points)))}, a threshold found on the data; the "
-        "threshold that the system runs at goes with --threshold."
+        f"These counts are at {listed(list(dict.fromkeys(points)))}, a threshold found on these "
+        "data; to count at the system's own, give it with --threshold."
     ]
 
 
