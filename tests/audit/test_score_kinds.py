@@ -300,12 +300,12 @@ def test_a_repeated_score_far_outside_is_reported_until_it_is_a_failure(
     tmp_path, turn, name, word, options
 ):
     path = marked(table(tmp_path, turn, name=name), word)
-    (said,) = [s for s in load_comparisons(path, options)["group"].limits() if "far from" in s]
+    (said,) = [s for s in load_comparisons(path, options)["group"].limits() if "apart from" in s]
     assert f"{name} is {float(word):g} in 15 rows" in said
     assert said.endswith(f"say --failure-score {float(word):g}.")
     options = replace(options, failure_scores=[float(word)])
     loaded = load_comparisons(path, options)["group"]
-    assert not any("far from" in s for s in loaded.limits())
+    assert not any("apart from" in s for s in loaded.limits())
     assert len(loaded) == len(cosines()) - 15
 
 
@@ -321,7 +321,7 @@ def test_messages_that_a_failure_score_may_explain_name_its_flag(
     tmp_path, turn, name, word, options
 ):
     path = marked(table(tmp_path, turn, name=name), word)
-    with pytest.raises(InputError, match=f"15 rows, far .* say --failure-score {word}"):
+    with pytest.raises(InputError, match=f"15 rows, apart .* say --failure-score {word}"):
         load_comparisons(path, options)
 
 
