@@ -85,8 +85,9 @@ def audit(
         names, a dict, a frame) are intersected, as in fairlearn. "age:18,30,45" puts a column of
         numbers into bins. Default: the column `group`.
       distance: In place of `y_score`, a column that falls with likeness; thresholds are distances.
-      subject: Who is on each image, or on both sides [pairs, 2]. Intervals resample people.
-      image: Which image a row is about, or the two images of a pair [pairs, 2].
+      subject: Who is on each image, or on both sides [pairs, 2] or two names of columns. Intervals
+        resample people.
+      image: Which image a row is about, or the two images of a pair [pairs, 2], or two names.
       fold: Fold of the benchmark that a pair belongs to.
       task: "verification" takes rows for pairs, "attributes" for images; None looks at the columns.
       pos_label: The label that counts as positive. Default: 1, true or yes.

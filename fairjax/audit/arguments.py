@@ -43,13 +43,18 @@ class ArgumentColumns:
         return first.suffix in (".npz", ".npy") if isinstance(first, Path) else bool(first.vectors)
 
     def name_of(self, value: Any, default: str) -> str:
-        """The name of a column, which is added if it is brought; "" for None."""
+        """The name of a column, which is added if it is brought; "" for None.
+
+        Two names, of the columns of both sides, are one name with a comma.
+        """
         from fairjax.audit.frames import two_sides
 
         if value is None:
             return ""
         if isinstance(value, str):
             return value
+        if default in ("subject", "image") and self._is_names(value) and len(value) == 2:
+            return ",".join(value)
         both = None if default in ("label", "fold", "prediction", "score") else two_sides(value)
         if both:
             self._add({f"{default}1": both[0], f"{default}2": both[1]})

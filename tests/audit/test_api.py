@@ -233,6 +233,14 @@ def test_two_sides_make_a_pair_and_decisions_are_counted(pairs):
     assert found.measure("fmr", group=("b", "a")).value == accepted[across].mean()
 
 
+def test_two_names_of_columns_are_the_two_sides(pairs):
+    names = {"subject1": "probe person", "subject2": "reference person"}
+    asked = dict(y_score="score", sensitive_features="group", n_boot=2, fmr=0.05)
+    found = fairjax.audit(pairs.rename(columns=names), subject=[*names.values()], **asked)
+    wanted = fairjax.audit(pairs, subject="subject", **asked)
+    assert found.measure("fmr", group="a") == wanted.measure("fmr", group="a")
+
+
 def test_a_flat_group_needs_the_task_to_be_a_pair(pairs):
     inside = pairs[pairs.group1 == pairs.group2]
     same = inside.subject1 == inside.subject2
