@@ -16,7 +16,8 @@ written. The faults:
 
 After each fault the same line is started again until the run is finished. A fault is survived if
 the weights are bit for bit those of the undisturbed run and so are the results; else it is lost.
-Prints a line a kind of fault: injected, survived, lost. Ends with 1 if anything is lost.
+Prints a line a kind of fault: injected, survived, lost, and how many came too late, when the run had
+ended, and are not counted. Ends with 1 if anything is lost.
 
 Runs are forked from a process that has imported everything. Linux alone.
 """
@@ -42,6 +43,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "tests" / "configs" / "tiny.py"
 FLAGS = ("--config.train.epochs=8.0", "--config.train.checkpoint_every=0.05")
 Hook = Callable[[], None]
+
+
+class Missed(Exception):
+    """The run had ended before the fault struck."""
 
 
 def child(workdir: str, log: str, hook: Hook | None) -> None:
@@ -115,10 +120,17 @@ class Run:
 
 
 def end(process: Any, number: int) -> int:
-    """Sends a signal and waits; returns the exit code."""
-    if process.is_alive():
-        os.kill(process.pid, number)
+    """Sends a signal and waits; returns the exit code.
+
+    Raises:
+      Missed: If the process has ended by itself.
+    """
+    if not process.is_alive():
+        raise Missed
+    os.kill(process.pid, number)
     process.join()
+    if process.exitcode == 0:
+        raise Missed
     return int(process.exitcode)
 
 
@@ -144,7 +156,7 @@ def kills(run: Run, rng: np.random.Generator, *, number: int, seconds: float) ->
 
 
 def signals(run: Run) -> Iterator[Hook]:
-    """A signal in each phase: the run ends with the signal's exit code, or was done before."""
+    """A signal in each phase: the run ends with the signal's exit code."""
     phases: Mapping[str, Callable[[], bool]] = {
         "start": lambda: run.folder.exists(),
         "training": lambda: run.steps() > 3,
@@ -156,7 +168,7 @@ def signals(run: Run) -> Iterator[Hook]:
         process = run.start()
         run.wait(process, ready)
         code = end(process, number)
-        assert code in (0, 128 + number), f"exit code {code}"
+        assert code == 128 + number, f"exit code {code}"
 
     for number, ready in itertools.product((signal.SIGTERM, signal.SIGINT), phases.values()):
         yield partial(fault, number, ready)
@@ -185,7 +197,7 @@ def disks(run: Run) -> Iterator[Hook]:
         process = run.start(partial(fill_disk, write))
         process.join()
         if process.exitcode == 0:
-            return  # a run has fewer writes
+            raise Missed  # a run has fewer writes
         last = run.log.read_text(errors="replace").strip().splitlines()[-1]
         assert process.exitcode == 1, f"exit code {process.exitcode}"
         assert "No space left on device" in last, last
@@ -204,7 +216,7 @@ def damages(run: Run, rng: np.random.Generator) -> Iterator[Hook]:
         newest = run.newest()
         files = sorted(p for p in newest.rglob("*") if p.is_file()) if newest else []
         if not files:
-            return
+            raise Missed
         path = files[int(rng.integers(len(files)))]
         content = bytearray(path.read_bytes())
         if cut or not content:
@@ -224,13 +236,13 @@ def vanishings(run: Run) -> Iterator[Hook]:
         process = run.start()
         run.wait(process, lambda: run.steps() > 3 and run.newest() is not None)
         folder, away = run.folder / "checkpoints", run.folder.with_suffix(".away")
-        if process.is_alive():
-            folder.rename(away)
-            process.join()
-            assert process.exitcode in (0, 1), f"exit code {process.exitcode}"
-            shutil.rmtree(folder, ignore_errors=True)
-            away.rename(folder)
+        if not process.is_alive():
+            raise Missed
+        folder.rename(away)
         process.join()
+        assert process.exitcode in (0, 1), f"exit code {process.exitcode}"
+        shutil.rmtree(folder, ignore_errors=True)
+        away.rename(folder)
 
     yield fault
 
@@ -287,7 +299,11 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def survived(run: Run, fault: Hook, expected: Mapping[str, Any], *, finish: bool) -> str:
-    """Injects a fault; "" if the run is what it would have been, else why not."""
+    """Injects a fault; "" if the run is what it would have been, else why not.
+
+    Raises:
+      Missed: If the fault came too late.
+    """
     try:
         fault()
         if not finish:
@@ -331,11 +347,17 @@ def main() -> int:
             "writers": lambda run=run: two_writers(run),
             "clock": lambda run=run: clocks(run),
         }[kind]()
-        injected = bad = 0
+        injected = bad = missed = 0
         for fault in itertools.islice(faults, None if kind == "kill" else options.each):
             # kills disturb one run again and again until it ends; other faults disturb a new one
             finish = kind != "kill" or (run.folder / "outcome.json").exists()
-            why = survived(run, fault, expected, finish=finish)
+            try:
+                why = survived(run, fault, expected, finish=finish)
+            except Missed:
+                missed += 1
+                if kind != "kill":
+                    shutil.rmtree(run.folder, ignore_errors=True)
+                continue
             injected, bad = injected + 1, bad + bool(why)
             if why:
                 print(f"{kind}, fault {injected}: {why}", flush=True)
@@ -345,7 +367,7 @@ def main() -> int:
             bad += 1
             print(f"{kind}, at the end: {why}", flush=True)
         line = {"fault": kind, "injected": injected, "survived": injected - bad, "lost": bad}
-        print(json.dumps(line), flush=True)
+        print(json.dumps(line | {"too_late": missed}), flush=True)
         lost += bad
     if not lost:
         shutil.rmtree(base)

@@ -1,5 +1,7 @@
 """The fault campaign's judgement: what counts as the same run. Its runs take minutes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,16 @@ def test_a_run_that_ends_with_other_numbers_or_not_at_all_is_lost():
         raise AssertionError("exit code -6")
 
     assert "exit code -6" in faults.survived(run, refused, {}, finish=False)
+
+
+@pytest.mark.parametrize(("alive", "code"), [(False, 0), (True, 0)])
+def test_a_fault_that_comes_too_late_is_not_counted_as_survived(monkeypatch, alive, code):
+    process = SimpleNamespace(is_alive=lambda: alive, pid=1, exitcode=code, join=lambda: None)
+    sent = []
+    monkeypatch.setattr(faults.os, "kill", lambda pid, number: sent.append(number))
+    with pytest.raises(faults.Missed):
+        faults.survived(None, lambda: faults.end(process, 15), {}, finish=True)
+    assert sent == [15] * alive
 
 
 def test_the_clock_jumps_a_day_to_and_fro(monkeypatch):
