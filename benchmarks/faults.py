@@ -16,8 +16,8 @@ written. The faults:
 
 After each fault the same line is started again until the run is finished. A fault is survived if
 the weights are bit for bit those of the undisturbed run and so are the results; else it is lost.
-Prints a line a kind of fault: injected, survived, lost, and how many came too late, when the run had
-ended, and are not counted. Ends with 1 if anything is lost.
+Prints a line a kind of fault: injected, survived, lost, and how many came too late, after the run's
+end, and are not counted. Ends with 1 if anything is lost.
 
 Runs are forked from a process that has imported everything. Linux alone.
 """
