@@ -151,7 +151,7 @@ def plain_docstring(
 def skip_imported(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
-    """Leaves out what a module imports, before its signature is read: Python 3.13 can't read all."""
+    """Leaves out what a module imports, whose signature can't always be read (Python 3.13)."""
     foreign = inspect.isclass(obj) and not obj.__module__.startswith("fairjax")
     return True if what == "module" and foreign else None
 
