@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 TRAINING = ("flax", "jax", "jaxlib", "optax", "orbax", "tensorflow", "tensorflow_datasets")
 POSIX = ("fcntl", "grp", "pwd", "resource", "termios")  # Windows has none of them
 WITHOUT = f"""
-import os, signal, sys, warnings
+import asyncio, os, signal, sys, warnings  # asyncio reads what is taken away
 for name in {(*TRAINING, *POSIX)!r}:
     sys.modules[name] = None
 for name in ("fork", "getuid", "mkfifo", "sysconf", "getppid", "geteuid"):

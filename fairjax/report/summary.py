@@ -214,7 +214,7 @@ def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
         return []
     return [
         f"These counts are at {listed(list(dict.fromkeys(points)))}, a threshold found on these "
-        "data; to count at the system's own, give it with --threshold."
+        "data; to count at that of the system, give it with --threshold."
     ]
 
 
