@@ -131,11 +131,13 @@ def _of_both_sides(path: Source, names: Sequence[str], options: TableOptions) ->
 
 
 def is_numeric(column: Mapping[str, str]) -> bool:
+    """Whether a covariate's known values are all finite numbers, and there is one."""
     known = [word for word in column.values() if not is_unknown(word)]
     return bool(known) and all(as_number(word) is not None for word in known)
 
 
 def as_number(word: str) -> float | None:
+    """The number that a word is; None where it is none, or not finite."""
     try:
         value = float(word)
     except ValueError:

@@ -195,6 +195,7 @@ def _one_sided(table: "PairTable", loaded: Loaded) -> list[str]:
 
 
 def failure_notes(loaded: Loaded) -> list[str]:
+    """How many pairs have no score, and over which pairs each rate is; [] where none was asked."""
     if loaded.failures is None:
         return []
     failed, total = int(loaded.failures.failed.sum()), len(loaded.failures.failed)

@@ -94,6 +94,7 @@ class PredictionRows:
 
 
 def both_labels(columns: PredictionColumns) -> tuple[str, str]:
+    """The columns of true and of predicted labels; "" where decisions come from a probability."""
     return columns.label, columns.prediction
 
 
