@@ -29,6 +29,7 @@ class ArgumentColumns:
         self._has_table = data is not None
         self._added: dict[str, Any] = {}
         self._indexes: dict[str, Any] = {}
+        self._label: Any = None
         if hasattr(getattr(data, "index", None), "equals"):
             self._indexes["data"] = data.index
 
@@ -60,6 +61,10 @@ class ArgumentColumns:
             self._add({f"{default}1": both[0], f"{default}2": both[1]})
             return default
         own = getattr(value, "name", None)
+        if default == "prediction":
+            value = _spelled_like(value, self._label)
+        elif default == "label":
+            self._label = value
         name = str(own) if own not in (None, "") and not self.vectors else default
         name = default if name in self._added else name  # predictions named like the labels
         self._add({name: value})
@@ -165,6 +170,16 @@ class ArgumentColumns:
             and isinstance(value, list | tuple)
             and all(isinstance(word, str) for word in value)
         )
+
+
+def _spelled_like(prediction: Any, label: Any) -> Any:
+    """Predictions with True for 1, or 1 for True, where the labels are of the other sort."""
+    kinds = [getattr(getattr(column, "dtype", None), "kind", "") for column in (label, prediction)]
+    if kinds[0] in ("i", "u") and kinds[1] == "b":
+        return prediction.astype(label.dtype)
+    if kinds[0] == "b" and kinds[1] in ("i", "u") and ((prediction == 0) | (prediction == 1)).all():
+        return prediction.astype(bool)
+    return prediction
 
 
 def _with_row_numbers(source: Any) -> Any:

@@ -233,6 +233,18 @@ def test_two_sides_make_a_pair_and_decisions_are_counted(pairs):
     assert found.measure("fmr", group=("b", "a")).value == accepted[across].mean()
 
 
+@pytest.mark.parametrize(("label", "said"), [(int, bool), (bool, int), (int, int), (bool, bool)])
+def test_true_is_one_in_labels_and_predictions(predictions, label, said):
+    truth = (predictions.gender == "female").astype(label)
+    answer = (predictions.said == "female").astype(said)
+    found = fairjax.audit(
+        y_true=truth, y_pred=answer, sensitive_features=predictions.race, n_boot=2
+    )
+    right = (predictions.gender == predictions.said).mean()
+    assert found.measure("accuracy").value == right
+    assert found.measure("fnr").value == pytest.approx(1 - answer[truth.astype(bool)].mean())
+
+
 def test_two_names_of_columns_are_the_two_sides(pairs):
     names = {"subject1": "probe person", "subject2": "reference person"}
     asked = dict(y_score="score", sensitive_features="group", n_boot=2, fmr=0.05)
