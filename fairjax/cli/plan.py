@@ -2,12 +2,20 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fairjax.cli import answers, values
 
 GIB = 2**30
+# Settings that save memory; what is learned stays the same, but for rounding.
+SAVINGS = (
+    "compute_dtype=bfloat16",
+    "train.accumulate=4",
+    "train.shard_optimizer=True",
+    "backbone.remat=True",
+)
 
 
 def add(verbs: Any) -> None:
@@ -41,6 +49,11 @@ def add(verbs: Any) -> None:
     )
     plan.add_argument(
         "--memory-only", action="store_true", help="allocate nothing: time no step, tell no hours"
+    )
+    plan.add_argument(
+        "--savings",
+        action="store_true",
+        help="compile the step again with each setting that saves memory, and with all of them",
     )
     plan.set_defaults(run=_plan)
     _add_audit(plan.add_subparsers(metavar="audit", dest="planned"))
@@ -169,12 +182,58 @@ def _plan(arguments: argparse.Namespace) -> None:
         except ValueError as error:
             raise ConfigError(str(error)) from error
         tables = [_table(settings, needed, limit)]
+        if arguments.savings:
+
+            def bytes_with(words: list[str]) -> int:
+                status.update(f"Compiling the step with {' '.join(words)}...")
+                changed = load(arguments.config)
+                override(changed, [*arguments.overrides, *words])
+                validate(changed)
+                other = build_run(changed)
+                validate_devices(other.train, other.eval, jax.device_count())
+                return capacity.bytes_of_run(other, dataset)
+
+            tables.append(_savings_table(bytes_with, needed.steps[settings.train.batch_size]))
         at_hand = not (arguments.devices or arguments.memory)  # or the plan is for other devices
         if at_hand and not arguments.memory_only and needed.largest >= settings.train.batch_size:
             status.update("Timing a step...")
             seconds = capacity.time_step(settings, dataset)
             tables.append(_time_table(settings, len(dataset.splits["train"]), seconds))
     print_tables(tables, console)
+
+
+def _savings_table(bytes_with: Callable[[list[str]], int], now: int) -> Any:
+    """Memory of a step with each of SAVINGS, and with all that bring something.
+
+    Args:
+      bytes_with: Words of the command line -> bytes of a device in a step; raises ValueError
+        where the run refuses them.
+      now: Bytes of a device in a step as the config has it.
+    """
+    from fairjax.core.results import Table
+
+    rows, refused, useful = [["as it is", f"{now / GIB:.3f}", "100%"]], [], []
+
+    def add(name: str, words: list[str]) -> None:
+        size = bytes_with(words)
+        rows.append([name, f"{size / GIB:.3f}", f"{size / now:.0%}"])
+        if size < now:
+            useful.extend(words)
+
+    for saving in SAVINGS:
+        word = f"--config.{saving}"
+        try:
+            add(word, [word])
+        except ValueError as error:
+            refused.append(f" {word} is not for this run: {error}")
+    if len(useful) > 1:
+        add("all that save memory", list(useful))
+    return Table(
+        title="What saves memory",
+        columns=["setting", "GiB a device", "of the run's"],
+        rows=rows,
+        note="From the program compiled with each setting." + "".join(refused),
+    )
 
 
 def _memory(device: Any) -> int:

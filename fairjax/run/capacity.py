@@ -87,6 +87,22 @@ def measure(
     return Capacity(*shares(recipe), steps=steps, largest=largest)
 
 
+def bytes_of_run(settings: RunSettings, dataset: Dataset) -> int:
+    """Bytes of each device in a step of the run's own batch; compiles one program.
+
+    Args:
+      settings: The run's, from `build_run`.
+      dataset: Read, or a `stand_in`.
+
+    Raises:
+      ValueError: If method, optimiser, batch and data do not fit each other.
+    """
+    mesh = sharding.make_mesh(settings.train.head_shards)
+    recipe = make_recipe(settings, dataset, mesh, total_steps=1000, steps_per_epoch=1000.0)
+    rows = settings.train.batch_size
+    return step_bytes(settings.input, recipe, dataset.splits["train"], mesh, batch=rows)
+
+
 def stand_in(settings: RunSettings, classes: int) -> Dataset:
     """A dataset of so many people and no image, for the shapes of a method that tells people apart.
 

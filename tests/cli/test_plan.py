@@ -32,6 +32,27 @@ def test_it_says_what_the_head_and_a_step_need_and_which_batch_fits(capsys):
     assert "largest batch: 128 images 3.000" in said
 
 
+def test_each_setting_that_saves_memory_is_tried_alone_and_those_that_help_together(
+    monkeypatch, capsys
+):
+    def bytes_of_run(settings, dataset):
+        size = 2**30 + 2**24 * settings.train.batch_size
+        size -= 3 * 2**27 * ("bfloat16" in str(settings.backbone.dtype))
+        size -= 2**28 * settings.train.shard_optimizer
+        return size + 2**26 * settings.backbone.remat
+
+    monkeypatch.setattr(capacity, "bytes_of_run", bytes_of_run)
+    line = ["plan", "--config", FACES, "--config.train.batch_size=24", "--config.seed=7"]
+    assert main([*line, "--classes", "10", "--memory", "3", "--savings"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "as it is 1.375 100%" in said
+    assert "--config.compute_dtype=bfloat16 1.000 73%" in said
+    assert "--config.train.shard_optimizer=True 1.125 82%" in said
+    assert "--config.backbone.remat=True 1.438 105%" in said
+    assert "all that save memory 0.750 55%" in said
+    assert "accumulate=4 is not for this run: config.train.batch_size=24 must be a multiple" in said
+
+
 def test_without_classes_the_data_is_read(capsys):
     assert main(["plan", "--config", FACES, "--memory", "0.5"]) == 0
     said = " ".join(capsys.readouterr().out.split())
