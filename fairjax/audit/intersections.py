@@ -285,11 +285,9 @@ def _cells(
 
 
 def _known(own: ClusteredRate, others: ClusteredRate) -> Known | None:
-    """What is known of an intersection's rate and of everybody else's; None without an error."""
+    """What is known of two rates over pairs; None without an error, or with errors alone."""
     effects = common_design_effects([own, others])
     trials = np.array([own.trials, others.trials]) / effects
-    if np.isnan(trials).any():
-        return None
     pooled = float(np.array([own.rate, others.rate]) @ trials / trials.sum())
     if not 0 < pooled < 1:
         return None

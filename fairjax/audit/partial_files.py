@@ -11,10 +11,7 @@ from fairjax.audit import run, streaming
 from fairjax.audit.layout import Attribute, Layout, TableOptions
 from fairjax.audit.tables import InputError
 from fairjax.core.files import read_arrays
-from fairjax.metrics.streaming import (
-    BINS,
-    ScoreHistogram,
-)
+from fairjax.metrics.streaming import BINS, ScoreHistogram
 
 NAME = "partial.npz"
 FORMAT = 1  # of the file; another one is refused
@@ -89,7 +86,7 @@ class PartialFile:
 
     def _damaged(self, error: Exception) -> InputError:
         why = " ".join(str(error).split()).removeprefix(f"{self.path}: ").rstrip(".")
-        why = f"{why!r} is missing" if isinstance(error, KeyError) else why
+        why = f"{why} is missing" if isinstance(error, KeyError) else why
         return InputError(f"{self.path} is no partial file or is damaged ({why}); make it again.")
 
     def _check(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -151,7 +151,7 @@ def test_rows_images_and_sides_may_come_in_any_order():
     names = np.empty(6, object)
     names[number] = four().images
     other = replace(
-        four(scores={"t": np.array([0.7, 0.6, 0.3, 0.4])}),
+        four(scores={"t": np.array([0.7, 0.6, 0.3, 0.4])}, kinds={"t": "cosine"}),
         image=number[four().image][:, ::-1],
         images=tuple(names),
     ).take(order)

@@ -382,7 +382,7 @@ def test_what_a_stream_leaves_out_is_said_and_the_settings_are_kept(tmp_path):
     settings = run.Settings(fmrs=[0.5], thresholds=[0.5], limits=["Made up."], level=0.9)
     found = streamed(tmp_path, pairs_of(2), settings=settings)
     assert "Streamed: pairs listed twice were not looked for." in found.limits
-    assert found.limits[-1] == "Made up." and found.provenance == {"scored": ["score"]}
+    assert "Made up." in found.limits and found.provenance == {"scored": ["score"]}
     assert found.protocol["thresholds"] == [0.5]
     assert found.get("fmr", at=AT, group="A").level == 0.9
     assert found.get("fmr", at="FMR 5e-1").threshold_source == "all non-mated pairs"

@@ -53,16 +53,14 @@ def test_a_line_with_a_flag_that_is_none_is_no_example():
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_default_that_help_names_is_the_default(name):
-    """A number after "default:" is what the parser takes; words describe what is found."""
+    """A number after "default:" is what the parser takes; None says that it depends."""
     for action in EVERY[name]._actions:
-        said = re.search(r"\(default: ([-\d.]+)\)", action.help or "")
-        if said:
+        said = re.search(r"\(default: ([-+.\de]+)\)", action.help or "")
+        if said and action.default is not None:
             assert float(action.default) == float(said[1]), action.option_strings
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_option_says_what_it_does_and_how_it_is_filled(name):
-    for action in EVERY[name]._actions:
-        assert action.help, (name, action.option_strings)
-        if action.option_strings and action.nargs is None and not action.choices:
-            assert action.metavar or action.type in (int, float, None) or action.dest == "seed"
+def test_every_option_says_what_it_does(name):
+    options = [action for action in EVERY[name]._actions if action.option_strings]
+    assert [action.option_strings for action in options if not action.help] == []
