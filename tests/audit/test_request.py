@@ -296,11 +296,11 @@ def test_a_benchmarks_own_pairs_are_taken_where_none_are_asked_for(vectors, monk
     assert [call["seed"] for call in calls] == [0, 5, 0]
 
 
-def test_a_link_to_the_audited_table_is_the_table(table, tmp_path):
-    link = tmp_path / "link.csv"
-    link.symlink_to(table)
+def test_another_way_to_the_audited_table_is_the_table(table):
+    other_way = table.parent / ".." / table.parent.name / table.name
+    assert other_way != table
     with pytest.raises(UsageError, match="is the audited table itself"):
-        list(measure(Request([table], calibrate_on=link)))
+        list(measure(Request([table], calibrate_on=other_way)))
 
 
 def test_a_copy_in_memory_is_another_table(monkeypatch):
