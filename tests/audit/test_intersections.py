@@ -295,6 +295,8 @@ def test_the_answer_names_the_worst_or_says_that_none_is_shown():
         f"Most false non-matches: {TOO_FEW}.",
         "False non-matches: Too few to say for 1 of 1 intersections, such as w.",
     )
+    last = replace(FEW, group={"a": "v"})  # the one with the lowest rate stands for them
+    assert worded(PLAIN, FEW, last)[1].endswith("for 2 of 3 intersections, such as v.")
     assert intersections._words("fmr", [PLAIN], 8)[0].startswith("Most false matches: no ")
 
 

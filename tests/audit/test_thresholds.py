@@ -249,6 +249,23 @@ def test_a_check_of_the_overall_rate_in_words(errors, said):
     assert thresholds._checked(pairs, 0.5, OVERALL).endswith(said)
 
 
+@pytest.mark.parametrize("wish", [WORST, OVERALL])
+def test_a_check_is_as_sure_on_each_side_as_the_bounds_are(wish):
+    """The smallest count that breaks the target is where the one-sided lower bound passes it."""
+    sure = replace(wish, confidence=0.9)
+
+    def breaks(errors):
+        group = independent("a", errors, 1000)
+        said = thresholds._checked(pairs_of(group, everyone=group), 0.5, sure)
+        return "does NOT hold" in said or "does not hold" in said
+
+    def low(errors):
+        return independent("a", errors, 1000).rate(0.5).interval(level=0.8)[0]
+
+    first = next(errors for errors in range(15, 60) if low(errors) > 0.02)
+    assert breaks(first) and not breaks(first - 1)
+
+
 def test_people_who_are_one_say_nothing_on_a_check():
     star = np.array([[0, k] for k in range(1, 10)])  # one person is on all pairs
     together = GroupPairs.of("everyone", np.linspace(0, 1, 9), star, mated=False)
