@@ -67,8 +67,8 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
     hold `subject`, groups of any other name, and `variances` or `log_variances` [images, dim]. A
-    .npy holds the embeddings alone. A table has a
-    column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
+    .npy holds the embeddings alone. A table has a column of lists `embedding`, or one column a
+    dimension (e0, e1 ...), besides the same columns.
 
     Args:
       path: The file, or a table in memory.
@@ -296,9 +296,10 @@ def _described(path: Source, embedding: np.ndarray, columns: Mapping[str, list[s
     )
     who = only([name for name in SUBJECTS if name != "id"])
     ids = [clean_path(name) for name in columns[which]] if which else []
-    groups = {
-        n: dict(zip(ids, c, strict=True)) for n, c in columns.items() if n not in (which, who)
-    }
+    groups = {}
+    if ids:  # without names, the table of groups that is to be given says who is where
+        others = [name for name in columns if name not in (which, who)]
+        groups = {name: dict(zip(ids, columns[name], strict=True)) for name in others}
     subject = dict(zip(ids, columns[who], strict=True)) if ids and who else {}
     people = People(str(path), "image", subject, groups) if ids and (groups or subject) else None
     return Images(str(path), ids, embedding, people)
