@@ -31,7 +31,12 @@ from fairjax.audit.loaded import (
     independent,
 )
 from fairjax.audit.pair_checks import check_couples, check_mated, failure_notes, kinds_of, row_notes
-from fairjax.audit.pair_values import decisions_as_scores, is_mated, without_failures
+from fairjax.audit.pair_values import (
+    check_decisions,
+    decisions_as_scores,
+    is_mated,
+    without_failures,
+)
 from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import (
     Batch,
@@ -83,7 +88,7 @@ class PairTable:
         self, path: Source, layout: Layout, options: TableOptions, people: People | None
     ) -> None:
         self.path, self.layout, self.options, self.people = path, layout, options, people
-        self.names = {what: Names() for what in ("subject", "fold")}
+        self.names = {what: Names() for what in ("subject", "fold", "decision")}
         self.names["image"] = Names(clean_path)
         self.words: dict[str, Names] = {  # of each attribute's parts
             attribute: Names() for a in layout.attributes for attribute in a.columns
@@ -104,6 +109,8 @@ class PairTable:
                 self.path, text=self.layout.text, numbers=numbers, blanks=allowed, missing=words
             ):
                 yield self._numbered(batch)
+            if self.layout.decision:
+                check_decisions(self.names["decision"], self.path, self.options)
         except NotANumberError as error:
             if re.search(r"\d", error.word):
                 raise
@@ -127,6 +134,7 @@ class PairTable:
             for name in layout.distances
         }
         if layout.decision:
+            self.names["decision"].encode(text[layout.decision])
             codes[f"score {layout.decision}"] = decisions_as_scores(
                 text[layout.decision], batch.start, self.path, self.options
             )

@@ -107,6 +107,7 @@ def test_a_target_finds_the_threshold_and_distances_are_told_as_distances():
     turned = {key: replace(one, distances=("s",)) for key, one in loaded.items()}
     found = intersections.measure(turned, "s", **{**OPTIONS, "threshold": 0.5})
     assert found.results.protocol["threshold"] == 0.5
+    assert {m.threshold for m in found.results.measures} == {0.5}
     with pytest.raises(InputError, match=re.escape("--fmr 1e-09: insufficient data")):
         intersections.measure(loaded, "s", **{**OPTIONS, "fmr": 1e-9, "threshold": None})
 

@@ -83,6 +83,12 @@ def test_distances_are_told_as_distances(loaded):
     turned = Loaded(**{**vars(loaded), "distances": ("score",)})
     found = choose(turned, "score", Wish(0.02, worst_group=True), source="a.csv")
     assert "distance is at most -" in found.answer
+    protocol = found.results.protocol
+    told = {m.threshold for m in found.results.measures if m.threshold is not None}
+    assert told == {protocol["threshold"]} and protocol["threshold"] < protocol["overall_threshold"]
+    shown = f" at {protocol['overall_threshold']:.6g}, w"  # in the unit of the distances
+    assert shown in found.sentences[0] and shown in found.tables[0].note
+    assert shown in found.results.get("fnmr_cost", at="calibration").rule
 
 
 @pytest.mark.parametrize("distances", [(), ("score",)])

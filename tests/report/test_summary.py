@@ -272,6 +272,8 @@ def test_a_threshold_that_was_found_on_the_data_is_no_system_s_own():
     said = summarise(replace(given, measures=found)).sentences
     assert said[:-1] == summarise(given).sentences
     assert said[-1].startswith("These counts are at FMR 1e-3, a threshold found on these data;")
+    calibrated = [replace(m, threshold_source="other_people.csv") for m in given.measures]
+    assert summarise(replace(given, measures=calibrated)).sentences == summarise(given).sentences
 
 
 def test_an_accuracy_that_counts_missing_answers_is_told_as_errors_worst_group_first():
