@@ -28,15 +28,15 @@ def decisions_as_scores(
     accept = {clean(word).casefold() for word in options.accept}
     words_of = {name: name.casefold() for name in names}
     word_of = ["" if is_unknown(n) and w not in accept else w for n, w in words_of.items()]
-    known = [word for word in word_of if word]
+    known = sorted({word for word in word_of if word})
     if not accept & set(known):
         raise InputError(
             f"{path}: --accept says which words in {options.decision} accept a pair; "
-            f"it holds {listed(sorted(known))}."
+            f"it holds {listed(known)}."
         )
     if len(set(known) - accept) > 1:
         raise InputError(
-            f"{path}: {options.decision} holds {listed(sorted(known))}; name all that "
+            f"{path}: {options.decision} holds {listed(known)}; name all that "
             "accept with --accept, one word is left for those that do not."
         )
     value = np.array([float(word in accept) if word else np.nan for word in word_of], np.float64)[
