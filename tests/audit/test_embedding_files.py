@@ -27,12 +27,6 @@ def test_images_are_named_in_any_customary_way(tmp_path, vectors):
     assert found.people.subject == {}
 
 
-def test_groups_of_images_without_names_are_left_to_a_table(tmp_path, vectors):
-    np.savez(tmp_path / "v.npz", embedding=vectors, subject=np.array(IDS), race=np.array(RACES))
-    found = load_images(tmp_path / "v.npz")
-    assert list(found.ids) == [] and found.people is None
-
-
 def test_words_that_numpy_keeps_as_bytes_are_words(tmp_path, vectors):
     kept = [name.encode() for name in IDS]
     np.savez(tmp_path / "v.npz", embedding=vectors, id=np.array(kept), race=np.array(RACES, "S"))
