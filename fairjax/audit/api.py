@@ -157,7 +157,6 @@ def audit(
             "expected 1 or more resamples, a seed from 0 on and a share between 0 and 1."
         )
     columns = ArgumentColumns(data, embedding)
-    is_one_score = distance is None and not isinstance(y_score, Mapping | list)
     scores = columns.scores(y_score, "score")
     distances = columns.scores(distance, "distance")
     options = TableOptions(
@@ -187,7 +186,7 @@ def audit(
     predictions = None
     of_embeddings = pairs is not None or all_pairs or sample_pairs or columns.vectors
     if not of_embeddings and not _are_pairs(sources[0], options, task):
-        if not is_one_score:
+        if distances or len(scores) > 1:
             raise InputError(
                 "of one image a row there is one y_score, the probability of pos_label."
             )

@@ -18,7 +18,7 @@ class ArgumentColumns:
     """
 
     def __init__(self, data: Any, embedding: str) -> None:
-        from fairjax.audit.frames import as_source
+        from fairjax.audit.frames import as_source, named_columns
 
         several = isinstance(data, list | tuple) and all(isinstance(d, str | Path) for d in data)
         self._sources: list[Source] = []
@@ -27,6 +27,7 @@ class ArgumentColumns:
         elif data is not None:
             self._sources = [as_source(data)]
         self._has_table = data is not None
+        self._columns = named_columns(data) or {}
         self._added: dict[str, Any] = {}
         self._indexes: dict[str, Any] = {}
         self._label: Any = None
@@ -53,6 +54,7 @@ class ArgumentColumns:
         if value is None:
             return ""
         if isinstance(value, str):
+            self._label = self._columns.get(value) if default == "label" else self._label
             return value
         if default in ("subject", "image") and self._is_names(value) and len(value) == 2:
             return ",".join(value)
@@ -174,6 +176,12 @@ class ArgumentColumns:
 
 def _spelled_like(prediction: Any, label: Any) -> Any:
     """Predictions with True for 1, or 1 for True, where the labels are of the other sort."""
+    import numpy as np
+
+    label, prediction = (
+        np.asarray(column) if isinstance(column, list | tuple) else column
+        for column in (label, prediction)
+    )
     kinds = [getattr(getattr(column, "dtype", None), "kind", "") for column in (label, prediction)]
     if kinds[0] in ("i", "u") and kinds[1] == "b":
         return prediction.astype(label.dtype)
@@ -208,15 +216,15 @@ def pair_table(pairs: Any) -> Any:
 
 
 def words_of(value: Any) -> tuple[str, ...]:
-    """A label as a table of text spells it: 1 and 1.0 are "1", True is "true"."""
+    """A label as a table of text spells it: 1 and 1.0 are "1", True is "true"; a word stays."""
     if value is None:
         return ()
-    if not isinstance(value, str) and hasattr(value, "__iter__"):
+    if isinstance(value, str):
+        return (value,)
+    if hasattr(value, "__iter__"):
         return tuple(word for item in value for word in words_of(item))
     text = str(value)
-    if text in ("True", "False"):
-        return (text.lower(),)
-    return (text.removesuffix(".0"),) if not isinstance(value, str) else (text,)
+    return (text.lower() if text in ("True", "False") else text.removesuffix(".0"),)
 
 
 def as_sequence(value: Any) -> Sequence[Any]:

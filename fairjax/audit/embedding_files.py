@@ -63,8 +63,8 @@ def load_images(path: Source, *, prefix: str = "") -> Images:
 
     An .npz holds `embedding` [images, dim], the images' names in `id` (or image, file ...), and may
     hold `subject`, groups of any other name, and `variances` or `log_variances` [images, dim]. A
-    .npy holds the embeddings alone. A table has a
-    column of lists `embedding`, or one column a dimension (e0, e1 ...), besides the same columns.
+    .npy holds the embeddings alone. A table has a column of lists `embedding`, or one column a
+    dimension (e0, e1 ...), besides the same columns.
 
     Args:
       path: The file, or a table in memory.

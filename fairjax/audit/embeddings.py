@@ -177,8 +177,8 @@ def _in_order(images: Images, ids: Sequence[str], first: Images) -> slice | list
                 f"{len(ids):,}: name the images, or give files of the same ones."
             )
         return slice(None)
-    row = {name: k for k, name in enumerate(images.ids)}
-    if lost := [name for name in ids if name not in row] or [n for n in row if n not in set(ids)]:
+    row, wanted = {name: k for k, name in enumerate(images.ids)}, set(ids)
+    if lost := [name for name in ids if name not in row] or [n for n in row if n not in wanted]:
         raise InputError(
             f"{images.source} and {first.source} are not of the same images: "
             f"{listed(lost, most=3)} is in one of them only."

@@ -137,7 +137,7 @@ def measure(
     for rate, own in cells.items():
         ordered = sorted(own, key=lambda c: -1.0 if np.isnan(c.shrunk) else c.shrunk, reverse=True)
         for cell in ordered:
-            measures += _measures(rate, cell, setting, compared)
+            measures += _measures(rate, cell, setting, sign * setting.threshold, compared)
         tables.append(_table(rate, ordered, setting, compared))
         answer, sentence = _words(rate, ordered, smallest)
         answers.append(answer)
@@ -361,8 +361,10 @@ def _words(rate: str, order: Sequence[Cell], smallest: int) -> tuple[str, str]:
     )
 
 
-def _measures(rate: str, cell: Cell, setting: _Setting, compared: int) -> list[Measure]:
-    """The numbers of one intersection for results.json."""
+def _measures(
+    rate: str, cell: Cell, setting: _Setting, threshold: float, compared: int
+) -> list[Measure]:
+    """The numbers of one intersection for results.json, with the threshold in the scores' unit."""
     level, ends, p = setting.level, cell.shrunk_interval, cell.p_adjusted
     own = cell.rate.interval(level=level) if cell.rate.trials else None
     blank = Measure(
@@ -374,7 +376,7 @@ def _measures(rate: str, cell: Cell, setting: _Setting, compared: int) -> list[M
         n_clusters=cell.people,
         n_errors=cell.rate.errors,
         at=setting.at,
-        threshold=setting.threshold,
+        threshold=threshold,
         threshold_source=setting.source,
     )
     return [

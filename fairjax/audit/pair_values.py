@@ -1,5 +1,7 @@
 """Words and numbers in a table of pairs: failures, decisions, and whether a pair is mated."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
@@ -22,23 +24,11 @@ def without_failures(score: np.ndarray, options: TableOptions) -> np.ndarray:
 def decisions_as_scores(
     words: pa.Array, start: int, path: Source, options: TableOptions
 ) -> np.ndarray:
-    """Decisions as scores: 1 where the pair is accepted, 0 where not, NaN where it failed."""
+    """Some rows' decisions as scores: 1 accepts the pair, 0 does not, NaN where it failed."""
     names = Names()
     code = names.encode(words)
-    accept = {clean(word).casefold() for word in options.accept}
-    words_of = {name: name.casefold() for name in names}
-    word_of = ["" if is_unknown(n) and w not in accept else w for n, w in words_of.items()]
-    known = [word for word in word_of if word]
-    if not accept & set(known):
-        raise InputError(
-            f"{path}: --accept says which words in {options.decision} accept a pair; "
-            f"it holds {listed(sorted(known))}."
-        )
-    if len(set(known) - accept) > 1:
-        raise InputError(
-            f"{path}: {options.decision} holds {listed(sorted(known))}; name all that "
-            "accept with --accept, one word is left for those that do not."
-        )
+    accept = _accepting(options)
+    word_of = _decision_words(names, accept)
     value = np.array([float(word in accept) if word else np.nan for word in word_of], np.float64)[
         code
     ]
@@ -49,6 +39,38 @@ def decisions_as_scores(
             f"{how_unknown(list(names)[code[row]])}; --failures counts such pairs."
         )
     return value
+
+
+def check_decisions(names: Iterable[str], path: Source, options: TableOptions) -> None:
+    """Refuses a column of decisions that never accepts, or has several words that do not.
+
+    Args:
+      names: Every word that the whole column holds.
+      path: The table, for messages.
+      options: Which column it is, and which words accept.
+    """
+    accept = _accepting(options)
+    known = sorted({word for word in _decision_words(names, accept) if word})
+    if not accept & set(known):
+        raise InputError(
+            f"{path}: --accept says which words in {options.decision} accept a pair; "
+            f"it holds {listed(known)}."
+        )
+    if len(set(known) - accept) > 1:
+        raise InputError(
+            f"{path}: {options.decision} holds {listed(known)}; name all that "
+            "accept with --accept, one word is left for those that do not."
+        )
+
+
+def _accepting(options: TableOptions) -> set[str]:
+    return {clean(word).casefold() for word in options.accept}
+
+
+def _decision_words(names: Iterable[str], accept: set[str]) -> list[str]:
+    """Each name in lower case; "" for one that says nothing and is none of those that accept."""
+    lower = ((name, name.casefold()) for name in names)
+    return ["" if is_unknown(name) and word not in accept else word for name, word in lower]
 
 
 def is_mated(words: pa.Array, start: int, path: Source, column: str) -> np.ndarray:

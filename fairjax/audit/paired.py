@@ -73,7 +73,6 @@ def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[So
                 + ("." if first.has_images else ", in one order, as no column names the images.")
             )
     old, new = next(iter(first.scores)), next(iter(other.scores))
-    renamed = {old: names[0], new: names[1]}
     distances = [
         name
         for name, (pairs, key) in zip(names, ((first, old), (other, new)), strict=True)
@@ -88,7 +87,7 @@ def join(first: Loaded, second: Loaded, names: Sequence[str], files: Sequence[So
         scores={names[0]: first.scores[old], names[1]: other.scores[new]},
         kinds={names[0]: first.kinds.get(old, ""), names[1]: other.kinds.get(new, "")},
         distances=tuple(distances),
-        notes=tuple(dict.fromkeys(notes)) if renamed else (),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

@@ -31,7 +31,12 @@ from fairjax.audit.loaded import (
     independent,
 )
 from fairjax.audit.pair_checks import check_couples, check_mated, failure_notes, kinds_of, row_notes
-from fairjax.audit.pair_values import decisions_as_scores, is_mated, without_failures
+from fairjax.audit.pair_values import (
+    check_decisions,
+    decisions_as_scores,
+    is_mated,
+    without_failures,
+)
 from fairjax.audit.spelling import spelled_nearly
 from fairjax.audit.tables import (
     Batch,
@@ -41,10 +46,12 @@ from fairjax.audit.tables import (
     Source,
     listed,
     read_batches,
+    with_points,
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import clean_path, counted, how_unknown, is_unknown
 
+_ADD_ROWS = " Add their rows; with --unknown-groups groups may be left blank there."
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 
 
@@ -83,7 +90,7 @@ class PairTable:
         self, path: Source, layout: Layout, options: TableOptions, people: People | None
     ) -> None:
         self.path, self.layout, self.options, self.people = path, layout, options, people
-        self.names = {what: Names() for what in ("subject", "fold")}
+        self.names = {what: Names() for what in ("subject", "fold", "decision")}
         self.names["image"] = Names(clean_path)
         self.words: dict[str, Names] = {  # of each attribute's parts
             attribute: Names() for a in layout.attributes for attribute in a.columns
@@ -104,6 +111,8 @@ class PairTable:
                 self.path, text=self.layout.text, numbers=numbers, blanks=allowed, missing=words
             ):
                 yield self._numbered(batch)
+            if self.layout.decision:
+                check_decisions(self.names["decision"], self.path, self.options)
         except NotANumberError as error:
             if re.search(r"\d", error.word):
                 raise
@@ -127,6 +136,7 @@ class PairTable:
             for name in layout.distances
         }
         if layout.decision:
+            self.names["decision"].encode(text[layout.decision])
             codes[f"score {layout.decision}"] = decisions_as_scores(
                 text[layout.decision], batch.start, self.path, self.options
             )
@@ -330,7 +340,8 @@ class PairTable:
         if unseen:
             raise InputError(
                 f"{self.people.source} lacks {len(unseen):,} of the {len(self.names[key]):,} "
-                f"{key}s of {self.path}: {listed(unseen, most=3)}.{spelled_nearly(unseen, table)}"
+                f"{key}s of {self.path}: {listed(unseen, most=3)}."
+                f"{spelled_nearly(unseen, table) or _ADD_ROWS}"
             )
         return [table[name] for name in self.names[key]]
 
@@ -342,7 +353,10 @@ class PairTable:
         for name in attribute.name.split("+"):
             if name in attribute.columns:
                 codes.append(columns[f"by {name}"])
-                words.append(self._grouped_words(list(self.words[name]), attribute, name))
+                own = list(self.words[name])
+                if name in attribute.bins:
+                    own = with_points(self.path, attribute.columns[name], own)
+                words.append(self._grouped_words(own, attribute, name))
                 continue
             assert self.people is not None
             key = self.people.key
@@ -370,4 +384,4 @@ class PairTable:
         """Names of groups: "" for what says nothing, numbers as their bins."""
         known = known_groups(names, self.options)
         edges = attribute.bins.get(name)
-        return binned(known, edges, f"{self.path} ({name})") if edges else known
+        return binned(known, edges, str(self.path), name=name) if edges else known

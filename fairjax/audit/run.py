@@ -92,16 +92,16 @@ def measure(
     Raises:
       InputError: If the protocol needs what the pairs lack, or the calibration's systems differ.
     """
+    if loaded.decided and (settings.fmrs or settings.protocol != "plain" or calibration):
+        raise InputError(
+            "decisions have one operating point: no --fmr, --protocol, --calibrate-on."
+        )
     thresholds = given_points(loaded, settings)
     if not loaded.has_subjects and len(loaded) > MOST_NAMELESS:
         return _without_resamples(loaded, settings, calibration)
     variants, left_out = usable_variants(
         ACCURACY_VARIANTS[settings.protocol], [loaded.kinds.get(name, "") for name in loaded.scores]
     )
-    if loaded.decided and (settings.fmrs or settings.protocol != "plain" or calibration):
-        raise InputError(
-            "decisions have one operating point: no --fmr, --protocol, --calibrate-on."
-        )
     folds = len(np.unique(loaded.fold))
     if variants and folds < 2:
         raise InputError(

@@ -45,12 +45,21 @@ class Wish:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """One system's pairs within groups, and all non-mated scores."""
+    """One system's pairs within groups, and all non-mated scores.
+
+    Attributes:
+      nonmated: Non-mated pairs within each group.
+      mated: Mated pairs of each group.
+      everyone: All non-mated pairs.
+      everyone_mated: All mated pairs.
+      sign: -1 for distances, which are held as minus themselves, else 1.
+    """
 
     nonmated: list[GroupPairs]
     mated: list[GroupPairs]
     everyone: GroupPairs
     everyone_mated: GroupPairs
+    sign: int
 
     @classmethod
     def of(cls, loaded: Loaded, system: str) -> "_Pairs":
@@ -73,6 +82,7 @@ class _Pairs:
             own[True],
             pairs("everyone", ~loaded.mated, mated=False),
             pairs("everyone", loaded.mated, mated=True),
+            sign=-1 if system in loaded.distances else 1,
         )
 
 
@@ -123,7 +133,7 @@ def choose(
       InputError: If the pairs are too few for the target.
     """
     pairs = _Pairs.of(loaded, system)
-    sign = -1 if system in loaded.distances else 1
+    sign = pairs.sign
     plain = _written_shortly(_overall(pairs.everyone, wish.fmr, source), loaded.scores[system])
     threshold = plain
     for group in pairs.nonmated:
@@ -223,6 +233,7 @@ def _table(
 ) -> Table:
     """Each group's rates at the threshold; the measures behind them are added to `measures`."""
     rows = []
+    own, own_plain = pairs.sign * threshold, pairs.sign * plain  # in the unit of the scores
     everyone = (pairs.everyone, pairs.everyone_mated)
     for nonmated, mated in [everyone, *zip(pairs.nonmated, pairs.mated, strict=True)]:
         fmr, fnmr = nonmated.rate(threshold), mated.rate(threshold)
@@ -235,7 +246,7 @@ def _table(
             ends = (-ends[1], -ends[0])
         group = {} if nonmated is pairs.everyone else {"group": nonmated.name}
         measures += [
-            _measure("fmr", fmr, group, at, threshold, wish),
+            _measure("fmr", fmr, group, at, own, wish),
             Measure(
                 "fmr_upper_bound",
                 bound,
@@ -243,13 +254,13 @@ def _table(
                 fmr.trials,
                 group,
                 at=at,
-                threshold=threshold,
+                threshold=own,
                 level=wish.confidence,
                 method="one-sided, on effective trials",
                 n_clusters=fmr.people,
                 n_errors=fmr.errors,
             ),
-            _measure("fnmr", fnmr, group, at, threshold, wish),
+            _measure("fnmr", fnmr, group, at, own, wish),
             Measure(
                 "fnmr_cost",
                 finite_or_none(cost),
@@ -259,11 +270,12 @@ def _table(
                 interval=ends,
                 level=wish.level if ends else None,
                 at=at,
-                threshold=threshold,
+                threshold=own,
                 n_clusters=moved.people,
                 n_errors=moved.errors,
                 method="Wilson on effective trials" if ends else "",
-                rule=f"FNMR here minus FNMR at {plain:.6g}, where the overall FMR meets the target",
+                rule=f"FNMR here minus FNMR at {own_plain:.6g}, where the overall FMR meets the "
+                "target",
             ),
         ]
         over = "above" if bound > wish.fmr else "below"
@@ -283,19 +295,18 @@ def _table(
         "false matches",
         "FMR, %",
         f"at most, {wish.confidence:.0%} sure, %",
-        f"{100 * wish.fmr:g} % is",
+        f"that is, of {100 * wish.fmr:g} %",
         "FNMR, %",
     ]
     if wish.worst_group:
         columns.append("FNMR for it, points")
-    columns[4] = f"that is, of {100 * wish.fmr:g} %"
     note = (
         "FMR: non-mated pairs accepted, within the group (everyone: of all). FNMR: mated pairs "
         "rejected."
     )
     if wish.worst_group:
         note += (
-            f" FNMR for it: percentage points more than at {plain:.6g}, where the overall FMR "
+            f" FNMR for it: percentage points more than at {own_plain:.6g}, where the overall FMR "
             "alone meets the target."
         )
     return Table(title, columns, rows, note)
@@ -344,7 +355,8 @@ def _first_words(pairs: _Pairs, threshold: float, plain: float, wish: Wish) -> s
         worst = int(np.nanargmax(shares))
         sentence += (
             f" It costs {pairs.mated[worst].name} most: {100 * shares[worst]:.2g} points more of "
-            f"its mated pairs are rejected than at {plain:.6g}, which holds the overall FMR alone."
+            f"its mated pairs are rejected than at {pairs.sign * plain:.6g}, which holds the "
+            "overall FMR alone."
         )
     return sentence
 

@@ -120,6 +120,8 @@ class Gap:
         seen = [self.transform(rate[known]) for rate in rates]
         if known.sum() < 2 or not whole.any() or np.isnan(seen).any():
             return None
+        if self.of_logs and any((rate[known] == 0).any() for rate in rates):
+            return None
         off = [
             self.transform(drawn[whole][:, known]) - x
             for drawn, x in zip(resampled, seen, strict=True)

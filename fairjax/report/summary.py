@@ -18,6 +18,7 @@ from fairjax.report.verification import quantities as verification_quantities
 from fairjax.report.wording import group_name, listed, lower
 
 MOST_CARDS = 6
+_FOUND_HERE = "all non-mated pairs"  # source of a threshold that is no system's own
 _MOST = 0.5  # share of wrong answers above which a system is no use to anybody
 MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
 _CHANCE: Mapping[Answer, str] = {
@@ -122,7 +123,9 @@ def _sentence(q: Quantity) -> str:
     if len(known) > MOST_NAMED:
         lowest = [m for m in known if m.value == known[-1].value]
         whose = group_name(lowest[0].group) if len(lowest) == 1 else f"{len(lowest)} groups"
-        others = [*others[:2], f"at the low end {whose} {q.amount(lowest[0])}"]
+        named = [m for m in known[1:3] if m.value != known[-1].value]
+        others = [f"{group_name(m.group)} {q.amount(m)}" for m in named]
+        others = [*others, f"at the low end {whose} {q.amount(lowest[0])}"]
     return f"{q.heading}: {', '.join(filter(None, [first, listed(others)]))}. {_chance(q)}".strip()
 
 
@@ -209,12 +212,12 @@ def _mostly_wrong(compared: Sequence[Quantity]) -> list[str]:
 def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
     """That thresholds were not the system's own, where they were found on the data."""
     shown = [q.measures[0] for q in compared if q.measures]
-    points = [m.at for m in shown if m.at and m.threshold_source not in ("", "given")]
+    points = [m.at for m in shown if m.at and m.threshold_source == _FOUND_HERE]
     if not points:
         return []
     return [
         f"These counts are at {listed(list(dict.fromkeys(points)))}, a threshold found on these "
-        "data; to count at that of the system, give it with --threshold."
+        "data; to count at that of the system, audit it with --threshold."
     ]
 
 

@@ -242,7 +242,38 @@ def test_true_is_one_in_labels_and_predictions(predictions, label, said):
     )
     right = (predictions.gender == predictions.said).mean()
     assert found.measure("accuracy").value == right
+    lists = {"y_true": truth.tolist(), "y_pred": answer.tolist()}
+    listed = fairjax.audit(**lists, sensitive_features=predictions.race, n_boot=2)
+    assert listed.measure("accuracy").value == right
+    table = predictions.drop(columns="said").assign(truth=truth)
+    named = fairjax.audit(table, y_true="truth", y_pred=answer, sensitive_features="race", n_boot=2)
+    assert named.measure("accuracy").value == right
     assert found.measure("fnr").value == pytest.approx(1 - answer[truth.astype(bool)].mean())
+
+
+def test_one_score_may_be_a_list_or_a_list_of_one_name(predictions):
+    table = predictions.assign(again=predictions.p_female)
+    of_name = fairjax.audit(table, **LABELS)
+    for brought in ([*table.p_female], ["p_female"], ("p_female",)):
+        found = fairjax.audit(table, **{**LABELS, "y_score": brought})
+        for name in ("accuracy", "ece"):
+            assert found.measure(name).value == of_name.measure(name).value
+    for several in (["p_female", "again"], ("p_female", "again")):
+        with pytest.raises(ValueError, match="there is one y_score"):
+            fairjax.audit(table, **{**LABELS, "y_score": several})
+
+
+def test_a_word_is_a_label_as_it_is_spelled(predictions):
+    words = [str(sex == "female") for sex in predictions.gender]
+    answers = [str(sex == "female") for sex in predictions.said]
+    found = fairjax.audit(
+        y_true=words,
+        y_pred=answers,
+        pos_label="True",
+        sensitive_features=predictions.race,
+        n_boot=2,
+    )
+    assert found.measure("accuracy").value == (predictions.gender == predictions.said).mean()
 
 
 def test_two_names_of_columns_are_the_two_sides(pairs):

@@ -6,8 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fairjax.audit import table_files
 from fairjax.audit.layout import TableOptions
-from fairjax.audit.pair_values import decisions_as_scores, is_mated, without_failures
+from fairjax.audit.pair_values import (
+    check_decisions,
+    decisions_as_scores,
+    is_mated,
+    without_failures,
+)
+from fairjax.audit.pairs import load_comparisons
 from fairjax.audit.tables import InputError
 
 PATH = Path("t.csv")
@@ -45,11 +52,26 @@ def test_a_missing_decision_is_a_failure_where_failures_are_counted():
         (["yes", "no"], ["match"], "--accept says which words in verdict accept a pair; it holds"),
         (["match", "no"], [], "it holds 'match', 'no'"),
         (["match", "no", "perhaps"], ["match"], "name all that accept with --accept, one word is"),
+        (["Match", "match", "no", "may"], ["match"], "holds 'match', 'may', 'no'; name all that"),
     ],
 )
 def test_decisions_that_are_not_two_are_refused(words, accept, message):
     with pytest.raises(InputError, match=message):
-        decided(*words, accept=accept)
+        check_decisions(words, PATH, TableOptions(decision="verdict", accept=accept))
+
+
+def test_some_rows_may_hold_one_of_the_two_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_files, "BLOCK", 4096)
+    rows = [f"p{k},{'pq'[k % 2]}{k},{'ab'[k // 2 % 2]}" for k in range(600)]
+    text = [f"{row},{word}\n" for word, k in (("no", 1), ("Match", 0)) for row in rows[k::2]]
+    path = tmp_path / "sorted.csv"  # hundreds of rows of one word, then as many of the other
+    path.write_text("subject1,subject2,group,verdict\n" + "".join(text))
+    options = TableOptions(decision="verdict", accept=["match"])
+    loaded = load_comparisons(path, options)["group"]
+    np.testing.assert_array_equal(loaded.scores["verdict"], np.repeat([0.0, 1.0], 300))
+    path.write_text(path.read_text() + "p1,q2,a,perhaps\n")
+    with pytest.raises(InputError, match="one word is left for those that do not"):
+        load_comparisons(path, options)
 
 
 @pytest.mark.parametrize(

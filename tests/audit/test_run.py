@@ -53,6 +53,9 @@ def test_many_pairs_of_unknown_people_are_not_resampled(monkeypatch, tmp_path):
     outputs.write(tmp_path, results, title="t")
     with pytest.raises(InputError, match="Give the subjects"):
         run.measure(nameless(4000), run.Settings(tolerances={"fmr_gini": 0.1}))
+    decided = replace(nameless(4000), decided=True)
+    with pytest.raises(InputError, match="decisions have one operating point"):
+        run.measure(decided, run.Settings(fmrs=[0.1]))
 
 
 def test_the_hash_of_pairs_knows_neither_order_nor_scores():

@@ -83,6 +83,12 @@ def test_distances_are_told_as_distances(loaded):
     turned = Loaded(**{**vars(loaded), "distances": ("score",)})
     found = choose(turned, "score", Wish(0.02, worst_group=True), source="a.csv")
     assert "distance is at most -" in found.answer
+    protocol = found.results.protocol
+    told = {m.threshold for m in found.results.measures if m.threshold is not None}
+    assert told == {protocol["threshold"]} and protocol["threshold"] < protocol["overall_threshold"]
+    shown = f" at {protocol['overall_threshold']:.6g}, w"  # in the unit of the distances
+    assert shown in found.sentences[0] and shown in found.tables[0].note
+    assert shown in found.results.get("fnmr_cost", at="calibration").rule
 
 
 @pytest.mark.parametrize("distances", [(), ("score",)])
@@ -207,7 +213,7 @@ def independent(name, errors, trials, *, mated=False):
 def pairs_of(*nonmated, everyone=None, mated=()):
     whole = everyone or independent("everyone", 5, 1000)
     return thresholds._Pairs(
-        [*nonmated], [*mated], whole, independent("everyone", 5, 100, mated=True)
+        [*nonmated], [*mated], whole, independent("everyone", 5, 100, mated=True), sign=1
     )
 
 

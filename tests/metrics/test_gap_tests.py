@@ -104,6 +104,9 @@ def test_an_interval_needs_two_groups_and_errors_in_each() -> None:
     for name in ("max_over_min", "max_over_geomean", "sum_abs_log10"):
         assert t.GAPS[name].interval([rates], [resampled], level=0.95) is None
     assert t.GAPS["difference"].interval([rates], [resampled], level=0.95) is not None
+    eight = np.array([0.0, *[0.01] * 7]), np.array([[0.0, *[0.01] * 7]] * 9)
+    for name in ("max_over_min", "max_over_geomean", "sum_abs_log10"):
+        assert t.GAPS[name].interval([eight[0]], [eight[1]], level=0.95) is None
     alone = np.array([0.1, np.nan, np.nan])
     assert t.GAPS["gini"].interval([alone], [resampled], level=0.95) is None
     few = np.array([0.02, 0.02]), rng.binomial(50, 0.02, (99, 2)) / 50  # many without an error
