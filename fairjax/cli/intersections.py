@@ -46,8 +46,9 @@ def _intersections(arguments: argparse.Namespace) -> None:
     from fairjax.audit.pairs import load_comparisons
     from fairjax.core.errors import UsageError
 
+    fmr = 1e-3 if arguments.fmr is None else arguments.fmr
     for text, ok in (
-        ("--fmr must be between 0 and 1, as 1e-3.", not arguments.fmr or 0 < arguments.fmr < 1),
+        (f"--fmr {fmr:g} must be between 0 and 1, as 1e-3.", 0 < fmr < 1),
         (f"--smallest {arguments.smallest} must be 2 or more.", arguments.smallest >= 2),
         (f"--level {arguments.level:g} must be between 0 and 1.", 0 < arguments.level < 1),
         (f"--seed {arguments.seed} must be 0 or more.", arguments.seed >= 0),
@@ -64,7 +65,7 @@ def _intersections(arguments: argparse.Namespace) -> None:
     results = intersections.measure(
         loaded,
         next(iter(next(iter(loaded.values())).scores)),
-        fmr=None if arguments.threshold is not None else arguments.fmr or 1e-3,
+        fmr=fmr if arguments.threshold is None else None,
         threshold=arguments.threshold,
         smallest=arguments.smallest,
         level=arguments.level,

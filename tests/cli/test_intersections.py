@@ -37,7 +37,8 @@ def test_the_worst_intersection_is_printed_and_written(folder, capsys):
         (["--by", "race"], "a --by of its own"),
         (["--by", "race+gender", "--by", "race"], "a --by of its own"),
         (["--by", "race", "--by", "gender", "--smallest", "1"], "--smallest 1 must be 2 or more"),
-        (["--by", "race", "--by", "gender", "--fmr", "3"], "--fmr must be between"),
+        (["--by", "race", "--by", "gender", "--fmr", "3"], "--fmr 3 must be between"),
+        (["--by", "race", "--by", "gender", "--fmr", "0"], "--fmr 0 must be between"),
     ],
 )
 def test_wrong_lines_are_refused_in_one_line(folder, capsys, flags, said):
