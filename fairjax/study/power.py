@@ -28,8 +28,8 @@ class Forecast:
       claim: The claim.
       resolves: Smallest distance from the claim's bound that is found with a probability of POWER,
         in the column's printed unit; None where nothing is known of the column's spread.
-      published: The paper's distance from the bound, 0 or more; None where the paper prints none, or
-        one on the other side of the bound.
+      published: The paper's distance from the bound, 0 or more; None where the paper prints none,
+        or one on the other side of the bound.
       seeds: Fewest seeds that find the paper's distance; None where it is not asked, or no number
         of seeds up to MOST_SEEDS does.
       people: By what factor the test's people must be multiplied, with the study's own seeds, to
