@@ -11,11 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from pyarrow import parquet
 
-from fairjax.audit.layout import (
-    IMAGES,
-    SUBJECTS,
-    People,
-)
+from fairjax.audit.layout import IMAGES, SUBJECTS, People
 from fairjax.audit.tables import (
     InMemory,
     InputError,

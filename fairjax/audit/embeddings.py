@@ -20,12 +20,7 @@ from fairjax.audit.loaded import Loaded
 from fairjax.audit.pair_choice import choose_pairs
 from fairjax.audit.pairs import PairTable
 from fairjax.audit.spelling import spelled_nearly
-from fairjax.audit.tables import (
-    InputError,
-    Source,
-    column_names,
-    listed,
-)
+from fairjax.audit.tables import InputError, Source, column_names, listed
 from fairjax.core.comparisons import Embeddings, Pairs, compare
 
 

@@ -8,17 +8,9 @@ import numpy as np
 
 from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
 from fairjax.audit.layout import DISTANCES
-from fairjax.audit.loaded import (
-    Loaded,
-)
-from fairjax.audit.tables import (
-    InputError,
-    listed,
-)
-from fairjax.core.names import (
-    alike,
-    counted,
-)
+from fairjax.audit.loaded import Loaded
+from fairjax.audit.tables import InputError, listed
+from fairjax.core.names import alike, counted
 
 if TYPE_CHECKING:
     from fairjax.audit.pairs import PairTable

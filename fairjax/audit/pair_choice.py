@@ -6,14 +6,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from fairjax.audit.layout import (
-    People,
-)
-from fairjax.audit.tables import (
-    InputError,
-    Names,
-    Source,
-)
+from fairjax.audit.layout import People
+from fairjax.audit.tables import InputError, Names, Source
 
 MOST_PAIRS = 30_000_000  # of all pairs at once
 

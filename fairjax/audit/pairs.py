@@ -48,12 +48,7 @@ from fairjax.audit.tables import (
     read_batches,
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
-from fairjax.core.names import (
-    clean_path,
-    counted,
-    how_unknown,
-    is_unknown,
-)
+from fairjax.core.names import clean_path, counted, how_unknown, is_unknown
 
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 

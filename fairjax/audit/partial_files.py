@@ -11,10 +11,7 @@ from fairjax.audit import run, streaming
 from fairjax.audit.layout import Attribute, Layout, TableOptions
 from fairjax.audit.tables import InputError
 from fairjax.core.files import read_arrays
-from fairjax.metrics.streaming import (
-    BINS,
-    ScoreHistogram,
-)
+from fairjax.metrics.streaming import BINS, ScoreHistogram
 
 NAME = "partial.npz"
 FORMAT = 1  # of the file; another one is refused

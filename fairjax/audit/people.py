@@ -3,14 +3,7 @@
 from collections.abc import Sequence
 
 from fairjax.audit.layout import IMAGES, SUBJECTS, People
-from fairjax.audit.tables import (
-    InputError,
-    Source,
-    check_columns,
-    column_names,
-    listed,
-    read_words,
-)
+from fairjax.audit.tables import InputError, Source, check_columns, column_names, listed, read_words
 from fairjax.core.names import clean_path
 
 

@@ -17,11 +17,7 @@ from fairjax.audit.prediction_tables import (
     both_labels,
     read_predictions,
 )
-from fairjax.audit.tables import (
-    InputError,
-    Source,
-    listed,
-)
+from fairjax.audit.tables import InputError, Source, listed
 from fairjax.core.names import is_unknown
 from fairjax.core.results import Results
 from fairjax.protocols import attributes

@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fairjax.core.names import (
-    folded,
-)
+from fairjax.core.names import folded
 
 
 def spelled_nearly(lost: Sequence[str], known: Iterable[str]) -> str:
