@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from fairjax.audit.layout import IMAGES, People, TableOptions, both_sides
 from fairjax.audit.people import load_people
-from fairjax.audit.tables import InputError, Source, column_names, listed, read_batches, read_words
+from fairjax.audit.tables import (
+    InputError,
+    Source,
+    column_names,
+    listed,
+    read_batches,
+    read_words,
+    with_points,
+)
 from fairjax.core.names import clean_path, is_unknown
 
 
@@ -87,7 +95,8 @@ def load_image_covariates(
         )
     values = {
         name: {str(row): word for row, word in enumerate(words, 1)}
-        for name, words in read_words(predictions, names).items()
+        for name, column in read_words(predictions, names).items()
+        for words in [with_points(predictions, [name], column)]
     }
     return Covariates(str(predictions), "row", values)
 
@@ -127,6 +136,9 @@ def _of_both_sides(path: Source, names: Sequence[str], options: TableOptions) ->
                             f"{path}, data row {batch.start + row}: {both[side]} of {key!r} is "
                             f"{word!r} here and {values[name][key]!r} elsewhere."
                         )
+    for name, both in columns_of.items():
+        known = values[name]
+        values[name] = dict(zip(known, with_points(path, both, list(known.values())), strict=True))
     return Covariates(str(path), "image", values)
 
 

@@ -292,10 +292,11 @@ def _described(path: Source, embedding: np.ndarray, columns: Mapping[str, list[s
     )
     who = only([name for name in SUBJECTS if name != "id"])
     ids = [clean_path(name) for name in columns[which]] if which else []
-    groups = {}
-    if ids:  # without names, the table of groups that is to be given says who is where
-        others = [name for name in columns if name not in (which, who)]
-        groups = {name: dict(zip(ids, columns[name], strict=True)) for name in others}
-    subject = dict(zip(ids, columns[who], strict=True)) if ids and who else {}
-    people = People(str(path), "image", subject, groups) if ids and (groups or subject) else None
+    if not ids:  # nobody knows whose groups and people they are
+        return Images(str(path), ids, embedding, None)
+    groups = {
+        n: dict(zip(ids, c, strict=True)) for n, c in columns.items() if n not in (which, who)
+    }
+    subject = dict(zip(ids, columns[who], strict=True)) if who else {}
+    people = People(str(path), "image", subject, groups) if groups or subject else None
     return Images(str(path), ids, embedding, people)

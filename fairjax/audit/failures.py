@@ -26,7 +26,7 @@ from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.results import FEW, Measure, Results, Table, finite_or_none
 from fairjax.core.verdict import ALPHA, holm, is_primary
 from fairjax.metrics import bootstrap
-from fairjax.metrics.clustered import clustered_rate
+from fairjax.metrics.clustered import clustered_rate, dyads, likeliest_design_effect
 from fairjax.protocols import gaps
 from fairjax.protocols.gaps import GroupRates, Setting
 from fairjax.protocols.verification.gaps import OF_ONE_RATE, drawn_null, known_of
@@ -72,8 +72,9 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
             if m.name == "fnmr" and m.system == label and not m.group and m.threshold is not None
         }
         for m in points.values():
-            accepted = np.zeros(len(failures.failed), bool)
-            accepted[~failures.failed] = score >= m.threshold
+            whole = np.full(len(failures.failed), -np.inf)  # a failure is rejected
+            whole[~failures.failed] = score
+            accepted = whole >= m.threshold
             for name, wrong, rows in (
                 ("frr", ~accepted, failures.mated),
                 ("far", accepted, ~failures.mated),
@@ -82,7 +83,13 @@ def with_failures(results: Results, loaded: Loaded) -> Results:
                 group = np.where(own, failures.group[:, 0], UNKNOWN)
                 blank = replace(m, name=name, value=None, n=0, interval=None, note="", rule="")
                 measures += _by_group(
-                    blank, wrong[rows], failures.subject[rows], group[rows], loaded, level
+                    blank,
+                    wrong[rows],
+                    failures.subject[rows],
+                    group[rows],
+                    loaded,
+                    level,
+                    score=whole[rows],
                 )
     return replace(results, measures=_adjusted(measures))
 
@@ -242,8 +249,21 @@ def _by_group(
     group: np.ndarray,
     loaded: Loaded,
     level: float,
+    *,
+    score: np.ndarray | None = None,
 ) -> list[Measure]:
-    """A rate of everyone and of each group, and how far groups lie apart."""
+    """A rate of everyone and of each group, and how far groups lie apart.
+
+    Args:
+      blank: A measure without its value; its name says what is wrong.
+      wrong: Whether each unit failed, or each pair is an error.
+      subject: The two people of each unit.
+      group: The group of each unit, or UNKNOWN.
+      loaded: The pairs.
+      level: Coverage of intervals, a fraction in (0, 1).
+      score: The score of each pair, -inf where it failed: few errors then cluster as the likeliest
+        do, as those of FMR and FNMR. None for units without a score.
+    """
     measures, rates, counts = [], [], []
     blank = replace(blank, rule=NAMES[blank.name], level=None, method="", n_errors=None)
     for index in [None, *range(len(loaded.groups))]:
@@ -255,6 +275,10 @@ def _by_group(
             rates.append(np.nan)
             counts.append(0)
             continue
+        if score is not None and rate.is_thin:
+            couples = dyads(subject[rows])
+            effect = likeliest_design_effect(score[rows], couples, mated=blank.name == "frr")
+            rate = replace(rate, likeliest_effect=effect)
         interval = rate.interval(level=level)
         measures.append(
             replace(

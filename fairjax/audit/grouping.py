@@ -12,6 +12,7 @@ from fairjax.audit.tables import InputError, listed
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.names import alike, dates_among_ranges, is_unknown
 
+OLDEST = 120  # years
 _BIN = re.compile(r"(<?)(-?\d+(?:\.\d+)?)")
 
 
@@ -83,16 +84,17 @@ def known_groups(names: Sequence[str], options: TableOptions) -> list[str]:
     return ["" if is_unknown(n) and n not in options.group_names else n for n in names]
 
 
-def binned(names: Sequence[str], edges: Sequence[float], where: str) -> list[str]:
+def binned(names: Sequence[str], edges: Sequence[float], where: str, *, name: str) -> list[str]:
     """Numbers as the names of the bins that they fall into: "<18", "18-29", "30+".
 
     Args:
       names: Numbers as text; "" stays "".
       edges: Lower ends of the bins, ascending.
-      where: The file and the attribute, for messages.
+      where: The file, for messages.
+      name: The attribute; an "age" lies from 0 to 120, as -1 and 999 stand for unknown ones.
 
     Raises:
-      InputError: If a name is no number.
+      InputError: If a name is no number, or no age.
     """
     whole = all(float(edge).is_integer() for edge in edges)
     step = 1 if whole else 0
@@ -103,7 +105,14 @@ def binned(names: Sequence[str], edges: Sequence[float], where: str) -> list[str
         try:
             value = float(text)
         except ValueError:
-            raise InputError(f"{where}: {text!r} is no number, so it falls into no bin.") from None
+            raise InputError(
+                f"{where} ({name}): {text!r} is no number, so it falls into no bin."
+            ) from None
+        if name.lower() == "age" and not 0 <= value <= OLDEST:
+            raise InputError(
+                f"{where} ({name}): {text!r} is no age from 0 to {OLDEST}; leave unknown ages "
+                "blank, and say --unknown-groups."
+            )
         index = int(np.searchsorted(edges, value, side="right"))
         if index == 0:
             return f"<{edges[0]:g}"

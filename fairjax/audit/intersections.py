@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from fairjax.audit.findings import Findings
+from fairjax.audit.kinds import check_threshold
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError
 from fairjax.core.results import Measure, Results, Table, finite_or_none
@@ -102,7 +103,8 @@ def measure(
       seed: Non-negative.
 
     Raises:
-      InputError: If the threshold cannot be found, or there are too many intersections.
+      InputError: If the threshold cannot be found or lies outside the scores, or there are too many
+        intersections.
     """
     first = next(iter(loaded.values()))
     score = np.asarray(first.scores[system], np.float64)
@@ -115,6 +117,7 @@ def measure(
             raise InputError(f"--fmr {fmr:g}: {error}") from error
         setting = _Setting(at_fmr(fmr), stored, "all non-mated pairs", smallest, level, seed)
     else:
+        check_threshold(threshold, system, score, distance=system in first.distances)
         at = f"threshold {threshold:g}"
         setting = _Setting(at, sign * threshold, "given", smallest, level, seed)
     cells = _adjusted(
@@ -282,11 +285,9 @@ def _cells(
 
 
 def _known(own: ClusteredRate, others: ClusteredRate) -> Known | None:
-    """What is known of an intersection's rate and of everybody else's; None without an error."""
+    """What is known of two rates over pairs; None without an error, or with errors alone."""
     effects = common_design_effects([own, others])
     trials = np.array([own.trials, others.trials]) / effects
-    if np.isnan(trials).any():
-        return None
     pooled = float(np.array([own.rate, others.rate]) @ trials / trials.sum())
     if not 0 < pooled < 1:
         return None

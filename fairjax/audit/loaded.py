@@ -172,10 +172,12 @@ def check_direction(loaded: Loaded, system: str, where: str, *, mated_column: st
     flag = "--score" if system in distances else "--distance"
     turned = f"use {flag} {system} if {'larger' if system in distances else 'smaller'} means more "
     turned += "alike"
+    if loaded.decided:
+        turned = "name the words that accept a pair with --accept"
     if mated_column:
         turned += f", or --zero-is-same if 0 in {mated_column!r} marks one person"
     hint = failure_hint(system, score, loaded.mated, distance=system in distances)
-    mixed = turned if group is None else "the table mixes directions"
+    mixed = turned if group is None or loaded.decided else "the table mixes directions"
     raise InputError(
         f"{where}: mated pairs{who} have a mean {system} of {sign * ours:.4g}, non-mated ones of "
         f"{sign * others:.4g}, which is the wrong way round; {mixed}, or keep it with "

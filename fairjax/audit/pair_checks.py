@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
-from fairjax.audit.layout import DISTANCES
+from fairjax.audit.layout import DISTANCES, both_sides
 from fairjax.audit.loaded import Loaded
-from fairjax.audit.tables import InputError, listed
+from fairjax.audit.table_files import kind_of
+from fairjax.audit.tables import InputError, column_names, listed
 from fairjax.core.names import alike, counted
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
             f"{name} is a distance (all {total:,} values): smaller means more alike, and a "
             "threshold accepts distances up to it."
         )
+    sentences += _unread_groups(table)
     for name in table.layout.unread:
         flag = "--distance" if name.lower() in DISTANCES else "--score"
         sentences.append(
@@ -142,6 +144,22 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
                 f"{first!r} and {second!r} differ by {difference} alone "
                 f"({counted(len(twins), f'such {what}')}); they count as different."
             )
+    return sentences
+
+
+def _unread_groups(table: "PairTable") -> list[str]:
+    """Columns of groups in the table itself, where the groups of people come from another one."""
+    if table.people is None or not kind_of(table.path, strict=False):
+        return []  # no other table, or all pairs of embeddings
+    names, sentences = column_names(table.path), []
+    for attribute in table.layout.attributes:
+        for name in attribute.name.split("+"):
+            for left, right in [] if name in attribute.columns else both_sides(names, name):
+                sentences.append(
+                    f"The columns {left!r} and {right!r} are not read: the {name} comes from "
+                    f"{table.people.source}. For these columns say --by "
+                    f"{shlex.quote(f'{name}={left},{right}')}."
+                )
     return sentences
 
 
@@ -190,8 +208,15 @@ def failure_notes(loaded: Loaded) -> list[str]:
     """How many pairs have no score, and over which pairs each rate is; [] where none was asked."""
     if loaded.failures is None:
         return []
-    failed, total = int(loaded.failures.failed.sum()), len(loaded.failures.failed)
-    return [
-        f"{failed:,} of {total:,} pairs have no score: they count as failures to acquire or "
-        "enrol. FMR and FNMR are over the pairs with a score; FAR and FRR over all pairs."
-    ]
+    failures = loaded.failures
+    failed, total = int(failures.failed.sum()), len(failures.failed)
+    sentence = f"{failed:,} of {total:,} pairs have no score: they count as failures to acquire or "
+    sentence += "enrol."
+    if failures.image is not None:
+        scored = np.isin(failures.image, failures.image[~failures.failed])
+        lone = int((failures.failed & scored.all(axis=1)).sum())
+        if lone:
+            sentence = f"{failed:,} of {total:,} pairs have no score. An image fails to be "
+            sentence += "acquired or enrolled where none of its pairs has one; both images of "
+            sentence += f"{lone:,} of these pairs have a score elsewhere, so no image failed there."
+    return [f"{sentence} FMR and FNMR are over the pairs with a score; FAR and FRR over all pairs."]

@@ -46,10 +46,12 @@ from fairjax.audit.tables import (
     Source,
     listed,
     read_batches,
+    with_points,
 )
 from fairjax.core.comparisons import UNKNOWN, Pairs
 from fairjax.core.names import clean_path, counted, how_unknown, is_unknown
 
+_ADD_ROWS = " Add their rows; with --unknown-groups groups may be left blank there."
 _NEARLY_ALL = 0.9  # of the rows contradict their label: 0 and 1 have most likely changed places
 
 
@@ -338,7 +340,8 @@ class PairTable:
         if unseen:
             raise InputError(
                 f"{self.people.source} lacks {len(unseen):,} of the {len(self.names[key]):,} "
-                f"{key}s of {self.path}: {listed(unseen, most=3)}.{spelled_nearly(unseen, table)}"
+                f"{key}s of {self.path}: {listed(unseen, most=3)}."
+                f"{spelled_nearly(unseen, table) or _ADD_ROWS}"
             )
         return [table[name] for name in self.names[key]]
 
@@ -350,7 +353,10 @@ class PairTable:
         for name in attribute.name.split("+"):
             if name in attribute.columns:
                 codes.append(columns[f"by {name}"])
-                words.append(self._grouped_words(list(self.words[name]), attribute, name))
+                own = list(self.words[name])
+                if name in attribute.bins:
+                    own = with_points(self.path, attribute.columns[name], own)
+                words.append(self._grouped_words(own, attribute, name))
                 continue
             assert self.people is not None
             key = self.people.key
@@ -378,4 +384,4 @@ class PairTable:
         """Names of groups: "" for what says nothing, numbers as their bins."""
         known = known_groups(names, self.options)
         edges = attribute.bins.get(name)
-        return binned(known, edges, f"{self.path} ({name})") if edges else known
+        return binned(known, edges, str(self.path), name=name) if edges else known

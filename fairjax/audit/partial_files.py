@@ -86,7 +86,7 @@ class PartialFile:
 
     def _damaged(self, error: Exception) -> InputError:
         why = " ".join(str(error).split()).removeprefix(f"{self.path}: ").rstrip(".")
-        why = f"{why!r} is missing" if isinstance(error, KeyError) else why
+        why = f"{why} is missing" if isinstance(error, KeyError) else why
         return InputError(f"{self.path} is no partial file or is damaged ({why}); make it again.")
 
     def _check(self, arrays: Mapping[str, np.ndarray]) -> None:

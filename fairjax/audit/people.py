@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 from fairjax.audit.layout import IMAGES, SUBJECTS, People
-from fairjax.audit.tables import InputError, Source, check_columns, column_names, listed, read_words
+from fairjax.audit.tables import (
+    InputError,
+    Source,
+    check_columns,
+    column_names,
+    listed,
+    read_words,
+    with_points,
+)
 from fairjax.core.names import clean_path
 
 
@@ -18,7 +26,7 @@ def load_people(
     """Reads a table with one row a person or one row an image.
 
     A column of images makes it a table of images; then the people may be in it as well. Every other
-    column is an attribute.
+    column is an attribute; numbers with decimal commas get points.
 
     Args:
       path: CSV, TSV, Parquet or JSON lines.
@@ -49,6 +57,7 @@ def load_people(
     if which:
         columns[which] = [clean_path(name) for name in columns[which]]
     _check_keys(path, key, columns[key])
+    columns |= {name: with_points(path, [name], columns[name]) for name in attributes}
     return People(
         source=str(path),
         key="image" if which else "subject",
@@ -66,7 +75,9 @@ def _check_keys(path: Source, key: str, values: Sequence[str]) -> None:
             raise InputError(f"{path}, data row {row}: {key} is {value!r}, which says nothing.")
         first = seen.setdefault(value, row)
         if first != row:
-            raise InputError(f"{path}: {key} {value!r} is in data rows {first} and {row}.")
+            raise InputError(
+                f"{path}: {key} {value!r} is in data rows {first} and {row}; keep one row a {key}."
+            )
 
 
 def _column(

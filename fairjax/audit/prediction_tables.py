@@ -23,6 +23,7 @@ from fairjax.audit.tables import (
     column_names,
     not_a_number,
     read_batches,
+    with_points,
 )
 from fairjax.core.names import clean_path, counted, how_unknown, is_unknown
 
@@ -175,7 +176,9 @@ def _grouped(
     for name, (column, _) in attribute.columns.items():
         names = known_groups(list(words[column]), options)
         edges = attribute.bins.get(name)
-        spelled.append(binned(names, edges, f"{path} ({name})") if edges else names)
+        if edges:
+            names = binned(with_points(path, [column], names), edges, str(path), name=name)
+        spelled.append(names)
     check_names(spelled, str(path))
     columns = [codes[column] for column, _ in attribute.columns.values()]
     return intersect(columns, spelled, options, str(path))
@@ -217,7 +220,8 @@ def _repeats(
 def as_numbers(path: Source, column: str, rows: PredictionRows) -> np.ndarray:
     """A column of text as numbers."""
     values = []
-    for code, word in enumerate(rows.words[column]):
+    names = list(rows.words[column])
+    for code, word in enumerate(with_points(path, [column], names)):
         try:
             values.append(float(word))
         except ValueError:
@@ -225,7 +229,7 @@ def as_numbers(path: Source, column: str, rows: PredictionRows) -> np.ndarray:
             if here.any():
                 row = int(np.argmax(here)) + 1
                 raise InputError(
-                    not_a_number(path, row, column, word)[:-1]
+                    not_a_number(path, row, column, names[code])[:-1]
                     + "; predictions that are none are named with --no-answer."
                 ) from None
             values.append(np.nan)

@@ -23,7 +23,7 @@ from jaxtyping import Int
 from fairjax.audit import table_files
 from fairjax.audit.dialects import find_dialect, open_text
 from fairjax.audit.sources import InMemory, InputError, NotANumberError, Source, listed
-from fairjax.core.names import clean
+from fairjax.core.names import clean, is_unknown
 
 _CONVERSION = re.compile(
     r"In CSV column #(\d+): Row #(\d+): .* to double: .*value '(.*)'", re.DOTALL
@@ -149,6 +149,22 @@ def read_columns(path: Path) -> dict[str, pa.Array]:
     if table_files.has_decimal_commas(path, names):
         columns = {name: _with_points(column) for name, column in columns.items()}
     return columns
+
+
+def with_points(path: Source, columns: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Words of columns of numbers, with points where the table has decimal commas.
+
+    Args:
+      path: The table.
+      columns: Columns that hold the words.
+      words: Words of these columns; they come back as they are unless all that say something are
+        numbers.
+    """
+    if not isinstance(path, Path) or not table_files.has_decimal_commas(path, columns):
+        return list(words)
+    known = pa.array(["" if is_unknown(word) else word for word in words], pa.string())
+    numbers = _with_points(known)
+    return [word or old for word, old in zip(numbers.to_pylist(), words, strict=True)]
 
 
 def _with_points(column: pa.Array) -> pa.Array:

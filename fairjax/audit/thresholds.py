@@ -209,9 +209,6 @@ def _too_few(pairs: _Pairs, wish: Wish, error: str) -> str:
     rates = [group.rate(float(nothing)) for group in pairs.nonmated]
     bounds = [upper_bound(rate, confidence=wish.confidence) for rate in rates]
     worst = int(np.argmax(bounds))
-    known = [rate for rate, bound in zip(rates, bounds, strict=True) if bound < 1]
-    if len(known) < len(rates):
-        return f"{error} Its pairs all share a person."
     people = thresholds.people_for_bound(rates[worst], fmr=wish.fmr, confidence=wish.confidence)
     return (
         f"{error} Ask for --fmr-max {_rounded_up(max(bounds)):g}, or collect about {people:,} "

@@ -63,7 +63,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        report_error(f"{message} (see {self.prog} --help)")
+        report_error(f"{message}{_how_to_write(message)} (see {self.prog} --help)")
         raise SystemExit(USAGE)
 
 
@@ -111,6 +111,19 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     for verb_parser in verbs.choices.values():
         verb_parser.set_defaults(parser=verb_parser)
     return parser
+
+
+def _how_to_write(message: str) -> str:
+    """A hint for a number with a decimal comma or in percent; "" for any other message.
+
+    Args:
+      message: argparse's, such as "argument --fmr: invalid float value: '0,1'".
+    """
+    value = re.search(r"invalid \w+ value: '([+-]?\d+(?:[.,]\d+)?) ?(%?)'", message)
+    if not value or not ("," in value[1] or value[2]):
+        return ""
+    number = value[1].replace(",", ".")
+    return f"; write {float(number) / 100:g}" if value[2] else f"; write {number}"
 
 
 def _unrecognized(words: Sequence[str], parser: argparse.ArgumentParser) -> str:

@@ -91,6 +91,7 @@ def _audit(arguments: argparse.Namespace) -> None:
     """Makes the audit that the flags ask for."""
     console = answers.console()
     if arguments.self_test:
+        audit_flags.check_alone(arguments)
         return _self_test(arguments, console)
     audit_flags.check_partial(arguments)
     audit_flags.check_company(arguments)

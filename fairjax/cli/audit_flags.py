@@ -1,6 +1,7 @@
 """The flags of `fairjax audit`, besides those that other verbs share."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ _COMPANY = {  # what flags need: without it they would be passed over
     "model": ("flip", "landmarks", *embed.INPUT),
 }
 _MERGE_FLAGS = ("merge", "out", "tables", "title")  # all that --merge takes
+_SELF_TEST_FLAGS = ("self_test", "seed")
 
 
 def add_covariates(group: Any) -> None:
@@ -92,7 +94,7 @@ def add_measuring(group: Any) -> None:
     group.add_argument(
         "--threshold",
         metavar="SCORE",
-        type=float,
+        type=values.finite,
         action="append",
         default=[],
         help="threshold of your system, in the scores' unit: pairs are accepted from it on "
@@ -247,19 +249,30 @@ def check_company(arguments: argparse.Namespace) -> None:
                 raise UsageError(f"--{name.replace('_', '-')} goes with --{needed}.")
 
 
+def check_alone(arguments: argparse.Namespace) -> None:
+    """Refuses options beside --self-test, which would be passed over."""
+    if option := _beside(arguments, _SELF_TEST_FLAGS):
+        raise UsageError(f"--self-test draws its own scores and takes --seed; leave out {option}.")
+
+
+def _beside(arguments: argparse.Namespace, allowed: Sequence[str]) -> str:
+    """The first option given that is not among the allowed ones; "" where there is none."""
+    for action in arguments.parser._actions:
+        value = getattr(arguments, action.dest, action.default)
+        if action.dest not in allowed and value not in (action.default, [], ()):
+            return action.option_strings[0] if action.option_strings else "FILE"
+    return ""
+
+
 def check_partial(arguments: argparse.Namespace) -> None:
     """Refuses options that do not go with --partial, --merge or --keep."""
     if arguments.keep is not None and not arguments.partial:
         raise UsageError("--keep goes with --partial.")
-    if arguments.merge:
-        for action in arguments.parser._actions:
-            value = getattr(arguments, action.dest, action.default)
-            if action.dest not in _MERGE_FLAGS and value not in (action.default, [], ()):
-                option = action.option_strings[0] if action.option_strings else "FILE"
-                raise UsageError(
-                    f"--merge takes --out, --tables and --title; {option} is fixed when the "
-                    "partial files are made."
-                )
+    if arguments.merge and (option := _beside(arguments, _MERGE_FLAGS)):
+        raise UsageError(
+            f"--merge takes --out, --tables and --title; {option} is fixed when the partial files "
+            "are made."
+        )
     if arguments.partial:
         if not arguments.files or not arguments.out:
             raise UsageError("--partial needs one table or more, and --out DIR.")

@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fairjax.cli import values
 from fairjax.cli.answers import answer, facts_of
 from fairjax.cli.table_flags import add_columns, people_of, table_options_of
 
 _PRINTED = 20  # rows of a table
+_FMR = 1e-3  # where neither a rate nor a threshold is given
 
 
 def add(verbs: Any) -> None:
@@ -26,7 +28,7 @@ def add(verbs: Any) -> None:
     point.add_argument(
         "--fmr", type=float, help="false match rate over all pairs at the threshold (default: 1e-3)"
     )
-    point.add_argument("--threshold", type=float, metavar="SCORE", help="a given threshold")
+    point.add_argument("--threshold", type=values.finite, metavar="SCORE", help="a given threshold")
     verb.add_argument(
         "--smallest",
         type=int,
@@ -46,9 +48,11 @@ def _intersections(arguments: argparse.Namespace) -> None:
     from fairjax.audit.pairs import load_comparisons
     from fairjax.core.errors import UsageError
 
-    fmr = 1e-3 if arguments.fmr is None else arguments.fmr
     for text, ok in (
-        (f"--fmr {fmr:g} must be between 0 and 1, as 1e-3.", 0 < fmr < 1),
+        (
+            "--fmr must be between 0 and 1, as 1e-3.",
+            arguments.fmr is None or 0 < arguments.fmr < 1,
+        ),
         (f"--smallest {arguments.smallest} must be 2 or more.", arguments.smallest >= 2),
         (f"--level {arguments.level:g} must be between 0 and 1.", 0 < arguments.level < 1),
         (f"--seed {arguments.seed} must be 0 or more.", arguments.seed >= 0),
@@ -62,10 +66,13 @@ def _intersections(arguments: argparse.Namespace) -> None:
     if len(options.scores) + len(options.distances) > 1 or options.decision:
         raise UsageError("intersections are for one column of scores.")
     loaded = load_comparisons(arguments.table, options, people=people)
+    fmr = arguments.fmr
+    if fmr is None and arguments.threshold is None:
+        fmr = _FMR
     results = intersections.measure(
         loaded,
         next(iter(next(iter(loaded.values())).scores)),
-        fmr=fmr if arguments.threshold is None else None,
+        fmr=fmr,
         threshold=arguments.threshold,
         smallest=arguments.smallest,
         level=arguments.level,

@@ -20,6 +20,14 @@ def natural(text: str) -> int:
     return value
 
 
+def finite(text: str) -> float:
+    """A number that is neither NaN nor infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} must be a finite number")
+    return value
+
+
 def share(text: str) -> float:
     """A fraction in (0, 1]."""
     value = float(text)

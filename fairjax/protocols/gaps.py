@@ -365,6 +365,8 @@ def _interval(
     gap = summary.gap
     if not summary.interval:
         return None, "", ""
+    if unsure := list(dict.fromkeys(name for part in parts for name in _without_interval(part))):
+        return None, "", f"no interval: {', '.join(unsure)} has none, as too few people are in it"
     if gap is None:
         values = summary.value(*resampled)
         kind = "recentred" if summary.recentred else "percentile"
@@ -392,6 +394,19 @@ def _interval(
     method = f"{setting.unit} bootstrap, {kind}, {resamples} resamples"
     lost = float(np.isnan(resampled[0][:, has_rate]).any(axis=1).mean())
     return ends, method, f"{lost:.1%} of resamples left out: undefined there" if lost else ""
+
+
+def _without_interval(part: GroupRates) -> list[str]:
+    """Groups whose rate has no interval, such as that of one person.
+
+    Resamples repeat the rate of such a group as if it were known. Groups without errors, or with
+    nothing else, are drawn instead.
+    """
+    return [
+        name
+        for name, rate, measure in zip(part.names, part.rates, part.measures, strict=True)
+        if measure.value is not None and measure.interval is None and rate not in (0, 1)
+    ]
 
 
 def _drawn(part: GroupRates, resampled: np.ndarray, *, seed: int) -> np.ndarray:

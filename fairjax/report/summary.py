@@ -123,7 +123,9 @@ def _sentence(q: Quantity) -> str:
     if len(known) > MOST_NAMED:
         lowest = [m for m in known if m.value == known[-1].value]
         whose = group_name(lowest[0].group) if len(lowest) == 1 else f"{len(lowest)} groups"
-        others = [*others[:2], f"at the low end {whose} {q.amount(lowest[0])}"]
+        named = [m for m in known[1:3] if m.value != known[-1].value]
+        others = [f"{group_name(m.group)} {q.amount(m)}" for m in named]
+        others = [*others, f"at the low end {whose} {q.amount(lowest[0])}"]
     return f"{q.heading}: {', '.join(filter(None, [first, listed(others)]))}. {_chance(q)}".strip()
 
 

@@ -31,9 +31,10 @@ from fairjax.run.evaluate import (
 )
 from fairjax.run.plateau import PlateauGuard
 from fairjax.run.progress import RunLog
-from fairjax.run.recipe import make_recipe
+from fairjax.run.recipe import Recipe, make_recipe
+from fairjax.run.score import Columns
 from fairjax.run.settings import RunSettings
-from fairjax.run.state import start_from
+from fairjax.run.state import TrainState, start_from
 
 
 @dataclass(frozen=True)
@@ -105,24 +106,9 @@ def train(
             ),
         )
         checkpoints.require_room(recipe.abstract_state)
-        restored = checkpoints.restore(recipe.abstract_state)
-        if restored:
-            state, position = restored
+        state, position = first_state(settings, recipe, checkpoints, init_key)
+        if position["step"]:
             logging.info("Resumed from step %d of %d.", position["step"], total_steps)
-        else:
-            state = recipe.create(init_key)
-            if settings.init.run:
-                other = read_weights(Path(settings.init.run), channels=settings.init.channels)
-                try:
-                    state = start_from(
-                        state,
-                        other.variables,
-                        part=settings.init.part,
-                        settings=other.settings,
-                    )
-                except ValueError as error:
-                    raise ConfigError(str(error)) from None
-            position = {"step": 0, "best": None, "stale": 0, "stopped": False}
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
         logging.info(
             "%s parameters; %d training images; %d steps of %d (%.1f an epoch); %d x %s.",
@@ -218,19 +204,7 @@ def train(
                 metrics = None
                 if evaluates or last:
                     columns = predict_split(settings, validation, mesh, method, state.variables)
-                    metrics = validation_metrics(columns, dataset.pairs.get("validation"))
-                    log.scalars(step, "validation", metrics)
-                    group_by = settings.scoring.settings.group_by
-                    if options.track and group_by:
-                        log.groups(
-                            step,
-                            group_metrics(
-                                columns,
-                                dataset.pairs.get("validation"),
-                                group_by,
-                                names=dataset.attributes[group_by].values,
-                            ),
-                        )
+                    metrics = log_validation(settings, dataset, columns, log, step=step)
                     position = update_early_stopping(
                         position, metrics, best=options.best_metric, patience=options.patience
                     )
@@ -256,6 +230,69 @@ def train(
             state, _ = checkpoints.restore(recipe.abstract_state, step=chosen) or (state, None)
         evaluate(settings, workdir, dataset, method, state.variables)
         return RunOutcome(position["step"], True, 0, checkpoint=chosen, parameters=parameters)
+
+
+def first_state(
+    settings: RunSettings, recipe: Recipe, checkpoints: Checkpoints, key: jax.Array
+) -> tuple[TrainState, dict[str, Any]]:
+    """What training goes on from: the newest checkpoint, else drawn or given weights.
+
+    Args:
+      settings: The run's.
+      recipe: What a step is made of.
+      checkpoints: The run's; those of an earlier process are read.
+      key: Root of the drawn weights.
+
+    Returns:
+      The train state, spread over the devices, and the run's position: the step and what early
+      stopping knows.
+
+    Raises:
+      ConfigError: If the weights of `settings.init` do not fit the network.
+    """
+    restored = checkpoints.restore(recipe.abstract_state)
+    if restored:
+        return restored
+    state = recipe.create(key)
+    if settings.init.run:
+        other = read_weights(Path(settings.init.run), channels=settings.init.channels)
+        try:
+            state = start_from(
+                state, other.variables, part=settings.init.part, settings=other.settings
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    return state, {"step": 0, "best": None, "stale": 0, "stopped": False}
+
+
+def log_validation(
+    settings: RunSettings,
+    dataset: Dataset,
+    columns: Columns,
+    log: RunLog,
+    *,
+    step: int,
+) -> dict[str, float]:
+    """Logs the metrics of the validation split's predictions; trackers get those of groups, too.
+
+    Args:
+      settings: The run's.
+      dataset: Read, checked and split.
+      columns: The split's predictions, one row an image.
+      log: The run's.
+      step: Steps taken.
+
+    Returns:
+      The metrics of the whole split by their names.
+    """
+    pairs = dataset.pairs.get("validation")
+    metrics = validation_metrics(columns, pairs)
+    log.scalars(step, "validation", metrics)
+    group_by = settings.scoring.settings.group_by
+    if settings.train.track and group_by:
+        names = dataset.attributes[group_by].values
+        log.groups(step, group_metrics(columns, pairs, group_by, names=names))
+    return metrics
 
 
 class Pending(NamedTuple):

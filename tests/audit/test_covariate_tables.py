@@ -130,3 +130,15 @@ def test_the_users_name_of_the_images_counts(write):
     covariates = of_pairs(path, "blur", options=TableOptions(image="shot"))
     assert covariates.values == {"blur": {"a": "1", "b": "2"}}
     assert np.isfinite([as_number(word) for word in covariates.values["blur"].values()]).all()
+
+
+def test_decimal_commas_are_read_wherever_covariates_stand(write):
+    pairs = write("p.csv", "image1;image2;blur1;blur2\na;b;1,5;2\n")
+    found = load_covariates(None, ["blur"], pairs=pairs, options=TableOptions(), people=None)
+    assert found.values["blur"] == {"a": "1.5", "b": "2"}
+    table = write("c.csv", "image;blur\na;1,5\nb;2\n")
+    found = load_covariates(table, [], pairs=pairs, options=TableOptions(), people=None)
+    assert found.values["blur"] == {"a": "1.5", "b": "2"}
+    said = write("s.csv", "image;blur\na;1,5\nb;2\n")
+    found = load_image_covariates(None, ["blur"], predictions=said, options=TableOptions())
+    assert found.values["blur"] == {"1": "1.5", "2": "2"}

@@ -14,6 +14,7 @@ from fairjax.audit.loaded import Failures, Loaded
 from fairjax.core.comparisons import UNKNOWN
 from fairjax.core.results import Measure, Results
 from fairjax.core.verdict import verdict
+from fairjax.metrics.clustered import clustered_rate, dyads, likeliest_design_effect
 from fairjax.report.verification.audited import audited_systems
 from fairjax.report.verification.quantities import quantities
 
@@ -304,3 +305,31 @@ def test_what_data_would_show_is_reckoned_at_the_level_of_all_tests(monkeypatch,
     alone = run.measure(replace(scored, failures=None), run.Settings(fmrs=[0.1], resamples=20))
     name, place = "fnmr_detectable_ratio", {"across": "race", "at": "FMR 1e-1"}
     assert measured.get(name, **place).value > alone.get(name, **place).value
+
+
+def test_without_failures_far_and_frr_have_the_intervals_of_fmr_and_fnmr():
+    rng = np.random.default_rng(0)
+    couple = np.array([(a, b) for a in range(8) for b in range(a, 8)])
+    mated = couple[:, 0] == couple[:, 1]
+    score = np.where(mated, 0.9, rng.uniform(0, 0.4, len(mated)))
+    group = np.zeros_like(couple)
+    failures = Failures(np.zeros(len(mated), bool), mated, couple, group, None, ("", ""))
+    whole = Loaded(
+        "race",
+        ("X",),
+        {"s": score},
+        mated,
+        couple,
+        group,
+        mated * 0,
+        True,
+        False,
+        failures=failures,
+    )
+    found = with_failures(results(), whole)
+    for name, rows in (("far", ~mated), ("frr", mated)):
+        couples = dyads(couple[rows])
+        rate = clustered_rate(np.zeros(rows.sum(), bool), couples)
+        effect = likeliest_design_effect(score[rows], couples, mated=name == "frr")
+        wanted = replace(rate, likeliest_effect=effect).interval(level=0.9)
+        assert found.get(name, at="t").interval == wanted

@@ -54,12 +54,21 @@ def test_groups_are_numbered_in_the_order_asked_for_or_by_name():
     ],
 )
 def test_a_bin_holds_its_lower_end(edges, names):
-    assert binned(["17.9", "18", "29.9", "30", ""], edges, "t.csv, age") == names
+    assert binned(["17.9", "18", "29.9", "30", ""], edges, "t.csv", name="age") == names
 
 
 def test_what_is_no_number_falls_into_no_bin():
-    with pytest.raises(InputError, match=r"^t.csv, age: 'old' is no number, so it falls into no"):
-        binned(["3", "old"], (18.0,), "t.csv, age")
+    with pytest.raises(
+        InputError, match=r"^t.csv \(age\): 'old' is no number, so it falls into no"
+    ):
+        binned(["3", "old"], (18.0,), "t.csv", name="age")
+
+
+@pytest.mark.parametrize("unknown", ["-1", "999"])
+def test_a_code_for_an_unknown_age_is_no_age(unknown):
+    with pytest.raises(InputError, match=f"{unknown}' is no age from 0 to 120; leave unknown ages"):
+        binned(["3", unknown], (18.0,), "t.csv", name="age")
+    assert binned(["3", unknown], (18.0,), "t.csv", name="angle")  # may be any number
 
 
 def test_bins_are_ordered_by_number_and_words_by_name():

@@ -3,14 +3,19 @@
 import pytest
 
 from fairjax.audit.layout import (
+    BARE_IMAGES,
+    SUBJECTS,
     People,
     TableOptions,
     bin_edges,
+    both_sides,
     default_by,
     find_attribute,
     find_layout,
+    has_two_sides,
     known_as,
 )
+from fairjax.audit.layout import IMAGES as IMAGE_NAMES
 from fairjax.audit.tables import InputError
 
 PEOPLE = People("p.csv", "subject", {}, {"race": {"a": "X"}, "sex": {"a": "f"}})
@@ -236,3 +241,121 @@ def test_bins_are_ascending_numbers(text, edges):
 def test_bins_that_are_none_are_refused_with_an_example(text):
     with pytest.raises(InputError, match="^--by age: bins are ascending numbers, as in --by age:1"):
         bin_edges("age", text)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_customary_name_of_people_is_found_on_both_sides(tmp_path, name):
+    assert layout(tmp_path, f"score,group,{name}1,{name}2").subject == (f"{name}1", f"{name}2")
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_every_customary_name_of_images_is_found_on_both_sides(tmp_path, name):
+    found = layout(tmp_path, f"same,score,group,{name}_a,{name}_b")
+    assert found.image == (f"{name}_a", f"{name}_b")
+
+
+@pytest.mark.parametrize(("left", "right"), BARE_IMAGES)
+def test_images_may_go_by_their_side_alone(tmp_path, left, right):
+    assert layout(tmp_path, f"same,score,group,{left},{right}").image == (left, right)
+    assert layout(tmp_path, f"same,score,group,{left}").image is None
+    named = layout(tmp_path, f"same,score,group,{left},{right},image1,image2")
+    assert named.image == ("image1", "image2")  # before the side alone
+
+
+@pytest.mark.parametrize(
+    ("columns", "scores", "unread"),
+    [
+        ("score", ("score",), ()),
+        ("score,distance", ("score",), ("distance",)),
+        ("score,sim,Dist", ("score",), ("sim", "Dist")),
+        ("sim", ("sim",), ()),
+        ("sim,distance", ("sim",), ("distance",)),
+        ("distance", (), ()),
+    ],
+)
+def test_columns_called_like_scores_that_are_not_read_are_kept(tmp_path, columns, scores, unread):
+    found = layout(tmp_path, f"same,group,{columns}")
+    assert (found.scores, found.unread) == (scores, unread)
+
+
+def test_a_named_score_leaves_nothing_unread(tmp_path):
+    found = layout(tmp_path, "same,group,score,distance", scores=["score"])
+    assert (found.systems, found.unread) == (("score",), ())
+    both = layout(tmp_path, "same,group,score,distance", scores=["score"], distances=["distance"])
+    assert (both.systems, both.unread) == (("score", "distance"), ())
+    decided = layout(tmp_path, "same,group,score,distance,verdict", decision="verdict")
+    assert (decided.systems, decided.unread) == (("verdict",), ())
+
+
+@pytest.mark.parametrize(
+    ("names", "base", "sides"),
+    [
+        (["a1", "a2"], "a", [("a1", "a2")]),
+        (["A 1", "A 2"], "a", [("A 1", "A 2")]),
+        (["a_1", "a_2"], "A", [("a_1", "a_2")]),
+        (["a1"], "a", []),
+        (["a1", "a_2"], "a", []),  # two ways to write it
+        (["a1", "a2", "a_1", "a_2"], "a", [("a1", "a2"), ("a_1", "a_2")]),
+        (["probe_a", "gallery_a"], "a", [("probe_a", "gallery_a")]),
+        (["gallery_a", "reference_a"], "a", []),
+        (["a1", "A1", "a2"], "a", [("a1", "a2")]),  # the first one of a name
+        ([], "left,right", [("left", "right")]),
+        ([], "left,right,more", [("left", "right,more")]),
+        (["first name1", "first name2"], "first name", [("first name1", "first name2")]),
+    ],
+)
+def test_a_base_name_stands_for_the_columns_of_both_sides(names, base, sides):
+    assert both_sides(names, base) == sides
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "is_pair"),
+    [
+        (["subject1", "subject2"], {}, True),
+        (["image_a", "image_b"], {}, True),
+        (["group1", "group2"], {}, True),
+        (["query", "target"], {}, True),
+        (["race1", "race2"], {}, False),
+        (["race1", "race2"], {"by": ["race"]}, True),
+        (["race1", "race2"], {"by": ["sex+race"]}, True),
+        (["age1", "age2"], {"by": ["age:18,30"]}, True),
+        (["l", "r"], {"by": ["race=l,r"]}, True),
+        (["tone1", "tone2"], {"by": ["race=tone"]}, True),
+        (["who1", "who2"], {"subject": "who"}, True),
+        (["subject1", "subject2"], {"subject": "who"}, False),
+        (["shot1", "shot2"], {"image": "shot"}, True),
+        (["image1", "image2"], {"image": "shot"}, False),
+        (["query", "target"], {"image": "shot"}, False),
+        (["p1", "p2"], {}, False),  # probabilities
+        (["subject", "image", "group", "label"], {}, False),
+        ([], {}, False),
+    ],
+)
+def test_a_row_is_a_pair_where_a_column_is_there_for_both_sides(names, options, is_pair):
+    assert has_two_sides(names, TableOptions(**options)) is is_pair
+
+
+def test_columns_of_text_are_each_named_once(tmp_path):
+    found = layout(tmp_path, "score,same,fold,subject1,subject2,group", subject="subject1,subject2")
+    assert found.text == ["same", "fold", "subject1", "subject2", "group"]
+
+
+def test_an_image_has_one_column_of_groups(tmp_path):
+    names = ["race", "sex", "label"]
+    path = tmp_path / "t.csv"
+    assert find_attribute(path, names, "race", None, pairs=False).columns == {
+        "race": ("race", "race")
+    }
+    with pytest.raises(
+        InputError, match="has no column for the groups by 'age'; it has 'race', 's"
+    ):
+        find_attribute(path, names, "age", None, pairs=False)
+    with pytest.raises(InputError, match="--by race.race names 'race' twice"):
+        find_attribute(path, names, "race+race", None)
+    with pytest.raises(InputError, match="looked for age1 and age2, or age"):
+        find_attribute(path, names, "age", None)
+
+
+def test_a_list_of_pairs_takes_no_scores_from_the_table(tmp_path):
+    found = layout(tmp_path, "image1,image2,score,distance", IMAGES, scored=False)
+    assert (found.scores, found.distances, found.unread) == ((), (), ())

@@ -99,7 +99,11 @@ def test_pairs_without_a_score_are_told(load):
     rows = [*ROWS, "c1,c2,c,c,X,X,"]
     loaded = load(rows, failures=True)
     assert len(loaded) == 4
-    assert notes_of(loaded, "1 of 5 pairs have no score", "FAR and FRR over all pairs")
+    (note,) = notes_of(loaded, "1 of 5 pairs have no score", "FAR and FRR over all pairs")
+    assert "they count as failures to acquire or enrol" in note
+    rows += ["c1,b1,c,b,X,Y,0.1", "c2,b1,c,b,X,Y,0.2"]  # both images of the failed pair have scores
+    (note,) = notes_of(load(rows, failures=True), "1 of 7 pairs have no score")
+    assert "both images of 1 of these pairs have a score elsewhere, so no image failed" in note
 
 
 def test_the_kind_of_scores_is_as_stated_and_its_range_is_checked(load):

@@ -52,6 +52,7 @@ def test_a_missing_decision_is_a_failure_where_failures_are_counted():
         (["yes", "no"], ["match"], "--accept says which words in verdict accept a pair; it holds"),
         (["match", "no"], [], "it holds 'match', 'no'"),
         (["match", "no", "perhaps"], ["match"], "name all that accept with --accept, one word is"),
+        (["Match", "match", "no", "may"], ["match"], "holds 'match', 'may', 'no'; name all that"),
     ],
 )
 def test_decisions_that_are_not_two_are_refused(words, accept, message):

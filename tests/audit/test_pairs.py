@@ -138,12 +138,32 @@ def test_groups_come_from_a_table_of_people_and_meet(tmp_path):
         load(tmp_path, text, people=PEOPLE)
     with pytest.raises(InputError, match="lacks 1 of the 3 subjects of .*: 'c'"):
         load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X,m\n", ""))
-    with pytest.raises(InputError, match="subject 'b' is in data rows 2 and 3"):
+    with pytest.raises(InputError, match="'c'. Add their rows; with --unknown-groups groups may"):
+        load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X,m\n", ""))
+    with pytest.raises(InputError, match="'b' is in data rows 2 and 3; keep one row a subject"):
         load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X", "b,X"))
     with pytest.raises(InputError, match="the race of 'c' is empty"):
         load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X", "c,"))
     with pytest.raises(InputError, match="the race of 'c' is 'nan', which says .*--group-names"):
         load(tmp_path, text, TableOptions(by=["race"]), PEOPLE.replace("c,X", "c,nan"))
+
+
+def test_columns_of_groups_that_the_table_of_people_replaces_are_told(tmp_path):
+    text = "subject1,subject2,race1,race2,score\na,a,Q,Q,.9\nb,b,R,R,.8\na,c,Q,R,.1\nb,a,R,Q,.2\n"
+    loaded = load(tmp_path, text, TableOptions(by=["race"]), PEOPLE)
+    assert loaded.groups == ("X", "Y")
+    (note,) = [note for note in loaded.notes if "are not read" in note]
+    assert note.startswith("The columns 'race1' and 'race2' are not read: the race comes from ")
+    assert note.endswith("For these columns say --by race=race1,race2.")
+    own = load(tmp_path, text, TableOptions(by=["race=race1,race2"]), PEOPLE)
+    assert own.groups == ("Q", "R") and not any("not read" in note for note in own.notes)
+
+
+def test_reversed_decisions_are_sent_to_the_words_that_accept(tmp_path):
+    text = PLAIN.replace("score", "verdict").replace(".9", "no").replace(".8", "no")
+    text = text.replace(".1", "yes")
+    with pytest.raises(InputError, match="wrong way round; name the words .* --accept, or keep"):
+        load(tmp_path, text, TableOptions(decision="verdict", accept=["yes"]))
 
 
 def test_images_lead_to_people_and_groups(tmp_path):

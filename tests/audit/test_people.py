@@ -56,3 +56,12 @@ def test_a_table_that_does_not_say_who_is_who_is_refused(tmp_path, text, columns
         read(tmp_path, text, **columns)
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert "people.csv" in str(caught.value)
+
+
+def test_numbers_with_decimal_commas_get_points_and_words_stay(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("subject;age;tone;place\nann;17,5;0,5;a,5\nbea;;NA;1,5\ncyd;30;2;c\n")
+    groups = load_people(path).groups
+    assert list(groups["age"].values()) == ["17.5", "", "30"]
+    assert list(groups["tone"].values()) == ["0.5", "NA", "2"]
+    assert list(groups["place"].values()) == ["a,5", "1,5", "c"]

@@ -130,3 +130,15 @@ def test_words_are_numbers_where_rows_hold_them(read, tmp_path):
         as_numbers("t.csv", "age", rows)
     answering = rows.take(np.array([True, False, True]))
     assert as_numbers("t.csv", "age", answering).tolist() == [20.0, 30.0]
+
+
+def test_numbers_have_decimal_commas_where_a_semicolon_parts_fields(read, tmp_path):
+    columns = PredictionColumns("age", "guess", regression=True)
+    rows = read("file;age;guess;years\n1.jpg;20;21,5;17,9\n2.jpg;30;29,5;18\n", columns, "years:18")
+    path = tmp_path / "t.csv"
+    np.testing.assert_array_equal(as_numbers(path, "age", rows), [20, 30])
+    np.testing.assert_array_equal(as_numbers(path, "guess", rows), [21.5, 29.5])
+    assert [rows.groups[k] for k in rows.group] == ["<18", "18+"]
+    rows = read("file;age;guess;years\n1.jpg;20;21,5;1\n2.jpg;30;29.5;18\n", columns, "years:18")
+    with pytest.raises(InputError, match="guess is '21,5', not a number; decimal commas are read"):
+        as_numbers(path, "guess", rows)

@@ -180,3 +180,184 @@ def test_files_of_embed_say_what_they_were_made_with(tmp_path, monkeypatch):
         "a.npz: 2 images could not be read and are left out, and with them 1,234 pairs of the "
         "benchmark."
     ]
+
+
+FLAGS_OF_PAIRS = [
+    ("--score", {"options": TableOptions(scores=["s"])}),
+    ("--distance", {"options": TableOptions(distances=["s"])}),
+    ("--kind", {"options": TableOptions(kind="cosine")}),
+    ("--mated", {"options": TableOptions(mated="same")}),
+    ("--zero-is-same", {"options": TableOptions(zero_is_same=True)}),
+    ("--fold", {"options": TableOptions(fold="part")}),
+    ("--failures", {"options": TableOptions(failures=True)}),
+    ("--failure-score", {"options": TableOptions(failure_scores=[0.0])}),
+    ("--decision", {"options": TableOptions(decision="d")}),
+    ("--accept", {"options": TableOptions(accept=["x"])}),
+    ("--subjects-by-group", {"options": TableOptions(subjects_by_group=True)}),
+    ("--embedding", {"options": TableOptions(embedding="e")}),
+    ("--scorer", {"options": TableOptions(scorer="cosine")}),
+    ("--pairs", {"pairs": MEMORY}),
+    ("--all-pairs", {"all_pairs": True}),
+    ("--sample-pairs", {"sample_pairs": 3}),
+    ("--calibrate-on", {"calibrate_on": MEMORY}),
+    ("--fmr", {"settings": run.Settings(fmrs=[0.1])}),
+    ("--protocol", {"settings": run.Settings(protocol="lfw")}),
+    ("--tolerance", {"settings": run.Settings(tolerances={"fmr_gini": 1})}),
+    ("--paired", {"settings": PAIRED}),
+]
+
+
+@pytest.mark.parametrize(("flag", "more"), FLAGS_OF_PAIRS)
+def test_what_is_for_pairs_alone_is_refused_beside_a_label(flag, more):
+    with pytest.raises(UsageError, match=f"^{flag} is for pairs; leave it out with --label\\.$"):
+        requests._refuse_unused(Request([MEMORY], predictions=LABELS, **more))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"settings": run.Settings(fmrs=())},
+        {"options": TableOptions(by=["race"], subject="who", image="shot", any_direction=True)},
+        {"options": TableOptions(group_names=["X"], unknown_groups=True, many_groups=True)},
+        {"settings": run.Settings(resamples=5, level=0.9, seed=3)},
+    ],
+)
+def test_what_predictions_take_is_not_refused(more):
+    requests._refuse_unused(Request([MEMORY], predictions=LABELS, **more))
+
+
+def test_a_threshold_of_predictions_names_the_column_of_decisions():
+    asked = Request([MEMORY], predictions=LABELS, settings=run.Settings(thresholds=[0.0]))
+    with pytest.raises(UsageError, match="from 0.5 on. For another threshold name a column of dec"):
+        requests._refuse_unused(asked)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"groups_subject": "who"}, "--groups-subject goes with --groups TABLE."),
+        ({"groups_image": "shot"}, "--groups-image goes with --groups TABLE."),
+        (
+            {"options": TableOptions(embedding="e")},
+            "--embedding goes with --pairs TABLE, --all-pairs or --sample-pairs N.",
+        ),
+        ({"groups_subject": "who", "groups": MEMORY}, ""),
+        ({"groups_image": "shot", "groups": MEMORY}, ""),
+        ({"options": TableOptions(embedding="e"), "all_pairs": True}, ""),
+        ({"options": TableOptions(embedding="e"), "pairs": MEMORY}, ""),
+        ({"options": TableOptions(embedding="e"), "sample_pairs": 2}, ""),
+    ],
+)
+def test_a_flag_without_its_company_is_refused(more, said):
+    if not said:
+        requests._refuse_unused(Request([MEMORY], **more))
+        return
+    with pytest.raises(UsageError) as caught:
+        requests._refuse_unused(Request([MEMORY], **more))
+    assert str(caught.value) == said
+
+
+def test_every_file_has_its_role_in_the_facts(table, other, tmp_path):
+    roles = {}
+    for role in ("groups", "pairs", "calibrate_on", "covariates"):
+        roles[role] = tmp_path / f"{role}.csv"
+        roles[role].write_text(role)
+    facts = requests._facts(Request([table, other], **roles))
+    assert {role: file["name"] for role, file in facts["files"].items()} == {
+        "file 1": "t.csv",
+        "file 2": "other.csv",
+        **{role: f"{role}.csv" for role in roles},
+    }
+    assert "dataset" not in facts and "stated" not in facts
+    assert requests._facts(Request([table], dataset="phantom"))["dataset"] == "phantom"
+
+
+def test_what_the_user_says_comes_before_what_a_file_says(vectors, monkeypatch):
+    made = {"model_hash": "1", "preprocessing": "crop", "alignment": "none", "flip": "sum"}
+    monkeypatch.setattr(requests, "read_made", lambda path: made)
+    own = requests._facts(Request([vectors]))["stated"]
+    assert own == {"model": "1", "preprocessing": "crop", "alignment": "none", "flip": "sum"}
+    said = requests._facts(Request([vectors], stated={"flip": "no", "x": "y"}))["stated"]
+    assert said == {**own, "flip": "no", "x": "y"}
+
+
+def test_a_benchmarks_own_pairs_are_taken_where_none_are_asked_for(vectors, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        requests, "load_embeddings", lambda *words, **more: calls.append(more) or {}
+    )
+    monkeypatch.setattr(requests, "read_made", lambda path: {"protocol": "rfw"})
+    requests._load(Request([vectors]))
+    requests._load(Request([vectors], all_pairs=True, settings=run.Settings(seed=5)))
+    requests._load(Request([vectors], sample_pairs=7))
+    assert [call["own"] for call in calls] == [True, False, False]
+    assert [call["sample"] for call in calls] == [None, None, 7]
+    assert [call["seed"] for call in calls] == [0, 5, 0]
+
+
+def test_another_way_to_the_audited_table_is_the_table(table):
+    other_way = table.parent / ".." / table.parent.name / table.name
+    assert other_way != table
+    with pytest.raises(UsageError, match="is the audited table itself"):
+        list(measure(Request([table], calibrate_on=other_way)))
+
+
+def test_a_copy_in_memory_is_another_table(monkeypatch):
+    monkeypatch.setattr(requests, "load_comparisons", lambda source, *_, **__: {"of": source})
+    one, two = InMemory(pa.table({"score": [0.5]})), InMemory(pa.table({"score": [0.5]}))
+    assert requests._load(Request([one], calibrate_on=two)) == ({"of": one}, {"of": two})
+    with pytest.raises(UsageError, match="is the audited table itself"):
+        requests._load(Request([one], calibrate_on=one))
+
+
+def test_large_tables_are_not_taken_for_parts(table, other, monkeypatch):
+    monkeypatch.setattr(streaming, "STREAM_BYTES", 10)
+    with pytest.raises(UsageError, match="say --stream"):
+        list(measure(Request([table, other])))
+    monkeypatch.setattr(streaming, "STREAM_BYTES", table.stat().st_size)
+    assert not Request([table]).streams  # at the limit it is read whole
+    monkeypatch.setattr(streaming, "STREAM_BYTES", table.stat().st_size - 1)
+    assert Request([table]).streams
+
+
+def test_covariates_reach_each_attribute_with_the_level(table, monkeypatch):
+    calls = []
+    monkeypatch.setattr(requests, "load_covariates", lambda *words, **more: "held")
+    monkeypatch.setattr(run, "measure", lambda pairs, settings, **_: pairs.by)
+    monkeypatch.setattr(run, "with_facts", lambda results, facts, notes: results)
+    monkeypatch.setattr(
+        requests, "with_covariates", lambda *words, level: calls.append((*words, level)) or words[0]
+    )
+    options = TableOptions(by=["group", "side=group1,group2"])
+    asked = Request([table], options, run.Settings(level=0.8), hold=["blur"])
+    assert [results for _, results in measure(asked)] == ["group", "side"]
+    assert [(by, held, level) for by, _, held, level in calls] == [
+        ("group", "held", 0.8),
+        ("side", "held", 0.8),
+    ]
+    list(measure(replace(asked, hold=())))
+    assert len(calls) == 2
+
+
+def test_predictions_are_measured_by_each_attribute_as_asked_for(table, monkeypatch):
+    calls = []
+
+    def audit(path, columns, options, by, **more):
+        calls.append((path, columns, by, more))
+        return by
+
+    monkeypatch.setattr(requests, "audit_predictions", audit)
+    monkeypatch.setattr(requests, "load_image_covariates", lambda *words, **more: "held")
+    settings = run.Settings(resamples=7, level=0.8, seed=3)
+    asked = Request([table], TableOptions(by=["race", "sex"]), settings, predictions=LABELS)
+    assert list(requests._predictions(asked, LABELS, lambda _: nullcontext())) == [
+        ("race", "race"),
+        ("sex", "sex"),
+    ]
+    usual = {"resamples": 7, "level": 0.8, "seed": 3, "covariates": None}
+    assert [more for *_, more in calls] == [usual, usual]
+    calls.clear()
+    list(requests._predictions(Request([table], hold=["x"]), LABELS, lambda _: nullcontext()))
+    ((_, _, by, more),) = calls
+    assert by == "group" and more["covariates"] == "held"

@@ -1,12 +1,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from fairjax.audit import outputs, run
 from fairjax.audit.loaded import Loaded, independent
-from fairjax.audit.tables import InputError
+from fairjax.audit.tables import InMemory, InputError
 from fairjax.core.comparisons import Embeddings, Pairs
+from fairjax.core.results import Measure, Results
+from fairjax.protocols.verification import accuracy
 
 
 def nameless(pairs: int, seed: int = 0) -> Loaded:
@@ -276,3 +279,162 @@ def test_the_provenance_names_every_file_by_its_bytes(tmp_path):
         run.provenance({"scores": tmp_path / "none.csv"}, "", {})
     with pytest.raises(InputError, match="is a folder"):
         run.provenance({"scores": tmp_path}, "", {})
+
+
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_rates_of_two_three_and_eight_groups_are_counted_independently(groups):
+    loaded = named(people=2 * groups)
+    loaded = replace(loaded, groups=tuple("ABCDEFGH"[:groups]), group=loaded.subject % groups)
+    settings = run.Settings(fmrs=(), thresholds=[0.3], resamples=9)
+    found = run.measure(loaded, settings)
+    score = loaded.scores["score"]
+    for g, name in enumerate(loaded.groups):
+        own = (loaded.group == g).all(axis=1)
+        for rate, rows, wrong in (
+            ("fmr", own & ~loaded.mated, score >= 0.3),
+            ("fnmr", own & loaded.mated, score < 0.3),
+        ):
+            m = found.get(rate, at="threshold 0.3", group=name)
+            assert (m.n, m.n_errors) == (rows.sum(), (rows & wrong).sum())
+    assert found.get("fmr", at="threshold 0.3").n == (~loaded.mated).sum()
+
+
+def test_the_names_and_order_of_groups_and_of_rows_change_no_rate():
+    loaded, settings = named(), run.Settings(fmrs=(), thresholds=[0.3], resamples=9)
+    plain = run.measure(loaded, settings)
+    order = np.random.default_rng(4).permutation(len(loaded))
+    turned = replace(loaded, groups=("Z", "W"), group=1 - loaded.group).take(order)
+    other = run.measure(turned, settings)
+    names = {"X": "W", "Y": "Z"}
+    for m in plain.measures:
+        if m.name in ("fmr", "fnmr") and set(m.group) <= {"group"}:
+            named_group = {by: names[name] for by, name in m.group.items()}
+            same = other.find(m.name, named_group, at=m.at)
+            assert (same.value, same.n, same.n_errors) == (m.value, m.n, m.n_errors)
+    assert plain.provenance["pairs"] == other.provenance["pairs"]
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])
+def test_a_target_is_a_fraction(rate):
+    with pytest.raises(
+        InputError, match=f"^fmr={rate:g}: a rate is a fraction between 0 and 1, as"
+    ):
+        run.Settings(fmrs=[0.1, rate])
+
+
+def test_accuracies_that_centre_come_last_where_there_is_nothing_to_centre():
+    variants = list(accuracy.VARIANTS)
+    centred = [name for name in variants if accuracy.VARIANTS[name].centred]
+    assert centred and run._own_first(variants, has_embeddings=True) == variants
+    plain = [name for name in variants if name not in centred]
+    assert run._own_first(variants, has_embeddings=False) == [*plain, *centred]
+
+
+@pytest.mark.parametrize(
+    ("couples", "same"),
+    [
+        ([[0, 1], [2, 2], [1, 3]], True),
+        ([[1, 0], [3, 1], [2, 2]], True),
+        ([[0, 1], [2, 2], [1, 2]], False),
+        ([[0, 1], [0, 1], [2, 2], [1, 3]], False),  # one couple twice
+        ([[0, 1], [2, 2]], False),
+    ],
+)
+def test_the_hash_of_pairs_is_of_couples_and_how_often_they_meet(couples, same):
+    def of(subject):
+        subject = np.array(subject)
+        rows = len(subject)
+        return run.pairs_hash(
+            replace(
+                named(),
+                subject=subject,
+                group=subject % 2,
+                mated=subject[:, 0] == subject[:, 1],
+                scores={"score": np.zeros(rows)},
+                fold=np.zeros(rows, int),
+            )
+        )
+
+    assert (of(couples) == of([[0, 1], [2, 2], [1, 3]])) is same
+    assert of(couples).startswith("sha256:") and len(of(couples)) == 7 + 64
+
+
+def test_facts_and_closing_sentences_are_added():
+    results = Results("verification", {}, [], {}, ["First."], {"scored": ["s"], "pairs": "a"})
+    found = run.with_facts(results, {"command": "x", "pairs": "b"}, ["Last."])
+    assert found.provenance == {"scored": ["s"], "pairs": "b", "command": "x"}
+    assert found.limits == ["First.", "Last."] and results.limits == ["First."]
+
+
+def test_tables_in_memory_are_files_with_a_name_and_a_hash():
+    one, two = (InMemory(pa.table({"a": [k]}), name="ours") for k in (1, 2))
+    facts = [run.provenance({"file 1": table}, "", {})["files"]["file 1"] for table in (one, two)]
+    assert facts[0]["name"] == "ours" and facts[0]["bytes"] == 8
+    assert facts[0]["hash"] != facts[1]["hash"]
+    again = run.provenance({"file 1": InMemory(pa.table({"a": [1]}))}, "", {})
+    assert again["files"]["file 1"]["hash"] == facts[0]["hash"]
+
+
+def test_decisions_keep_what_has_a_point_and_lose_what_runs_over_thresholds():
+    measures = [
+        Measure("fmr", 0.1, "fraction", 9, at="decision"),
+        Measure("eer", 0.1, "fraction", 9),
+    ]
+    arrays = dict.fromkeys(("det", "rates", "histograms", "matrix", "adequacy"), [])
+    found = run._without_scores(Results("verification", {"a": 1}, measures, arrays, ["x"], {}))
+    assert [m.name for m in found.measures] == ["fmr"]
+    assert set(found.arrays) == {"matrix", "adequacy"}
+    assert found.protocol == {"a": 1, "threshold_rule": "decisions as they are in the table"}
+    assert found.limits[0].startswith("The table holds decisions") and found.limits[1:] == ["x"]
+
+
+def test_nobodys_numbers_of_people_are_taken_back_everywhere():
+    rows = [{"group": "X", "subjects": 4}]
+    measures = [Measure("fmr", 0.1, "fraction", 9, n_clusters=4)]
+    arrays = {"adequacy": rows, "systems": {"a": {"adequacy": rows, "det": 1}}}
+    found = run._of_nobody(Results("verification", {"n_clusters": 4}, measures, arrays, [], {}))
+    assert found.protocol["n_clusters"] is found.measures[0].n_clusters is None
+    assert found.arrays["adequacy"] == [{"group": "X", "subjects": None}]
+    assert found.arrays["systems"]["a"] == {"adequacy": found.arrays["adequacy"], "det": 1}
+    assert rows == [{"group": "X", "subjects": 4}]
+    alone = run._of_nobody(Results("verification", {}, measures, {"adequacy": rows}, [], {}))
+    assert "systems" not in alone.arrays
+
+
+@pytest.mark.parametrize(("pairs", "resampled"), [(100, True), (102, False)])
+def test_nameless_pairs_are_resampled_up_to_a_number(monkeypatch, pairs, resampled):
+    monkeypatch.setattr(run, "MOST_NAMELESS", 100)
+    found = run.measure(nameless(pairs), run.Settings(fmrs=[0.2], resamples=9))
+    assert ("resamples" in found.protocol) is resampled
+
+
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [
+        ({"protocol": "lfw"}, {}),
+        ({"tolerances": {"fmr_gini": 0.1}}, {}),
+        ({}, {"calibration": nameless(50), "calibration_source": "c.csv"}),
+    ],
+)
+def test_many_nameless_pairs_take_no_more_than_rates(monkeypatch, settings, more):
+    monkeypatch.setattr(run, "MOST_NAMELESS", 100)
+    with pytest.raises(
+        InputError, match=r"^400 pairs do not say who is on them; above 100 such pai"
+    ):
+        run.measure(nameless(400), run.Settings(fmrs=[0.1], **settings), **more)
+
+
+def test_limits_come_in_order_from_pairs_calibration_and_settings():
+    loaded = replace(named(), notes=("Pairs.",))
+    calibration = replace(named(), notes=("Other.",))
+    settings = run.Settings(thresholds=[0.3], limits=["Set."])
+    assert run._limits(loaded, settings, "Left out.", calibration, "c.csv") == [
+        "Pairs.",
+        "Left out.",
+        "c.csv: Other.",
+        "Set.",
+    ]
+    (odd,) = run._limits(named(), run.Settings(thresholds=[0.9]), "", None, "")
+    assert odd.startswith("--threshold 0.9 rejects ")
+    decided = replace(named(), decided=True)
+    assert run._limits(decided, run.Settings(thresholds=[0.9]), "", None, "") == []

@@ -5,8 +5,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from fairjax.audit.sources import InMemory, InputError, listed
-from fairjax.audit.table_files import blocks_of, kind_of, written_names
+from fairjax.audit import table_files
+from fairjax.audit.sources import InMemory, InputError
+from fairjax.audit.table_files import (
+    blocks_of,
+    dialect_of,
+    has_decimal_commas,
+    kind_of,
+    written_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,70 @@ def test_a_first_line_that_is_no_object_is_refused(tmp_path):
         written_names(path)
 
 
-def test_names_are_listed_and_cut():
-    assert listed([]) == "none"
-    assert listed(["a", "b"]) == "'a', 'b'"
-    assert listed(["a", "b", "c"], most=1) == "'a' and 2 more"
+@pytest.mark.parametrize(
+    ("text", "commas"),
+    [
+        ("g;s\na;0,5\n", True),
+        ("g;s\na;0.5\n", False),
+        ("g,s\na,0.5\n", False),
+        ("g\ts\na\t0,5\n", True),
+        ("g;s\na;5\n", False),
+    ],
+)
+def test_decimal_commas_are_looked_for_in_text_tables(tmp_path, text, commas):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert has_decimal_commas(path, ["g", "s"]) is commas
+    assert dialect_of(path, ["s"]).decimal == ("," if commas else ".")
+
+
+def test_a_table_of_another_kind_has_no_decimal_commas(tmp_path):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"s": ["0,5"]}), path)
+    assert not has_decimal_commas(path, ["s"])
+
+
+def test_a_tab_parts_fields_where_the_name_says_so(tmp_path):
+    for name, columns in (("t.tsv", ["a,b"]), ("t.csv", ["a", "b"])):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+        assert written_names(tmp_path / name) == columns
+
+
+def test_a_column_that_is_number_and_text_is_read_once(tmp_path):
+    source = InMemory(pa.table({"a": [1, 2], "b": ["x", "y"]}))
+    (block,) = blocks_of(source, ["a", "b"], ["a"], False, ())
+    assert block.schema.names == ["a", "b"]
+
+
+def test_a_file_comes_in_blocks_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_files, "BLOCK", 64)
+    monkeypatch.setattr(table_files, "_ROWS", 7)
+    rows = [f"p{k:03d}" for k in range(50)]
+    (tmp_path / "t.csv").write_text("name\n" + "\n".join(rows) + "\n")
+    parquet.write_table(pa.table({"name": rows}), tmp_path / "t.parquet")
+    (tmp_path / "t.jsonl").write_text("".join(f'{{"name": "{row}"}}\n' for row in rows))
+    memory = InMemory(pa.table({"name": rows}))
+    for source in (tmp_path / "t.csv", tmp_path / "t.parquet", tmp_path / "t.jsonl", memory):
+        blocks = list(blocks_of(source, ["name"], [], False, ()))
+        assert len(blocks) > 3, source
+        assert pa.Table.from_batches(blocks)["name"].to_pylist() == rows
+
+
+def test_a_key_that_is_written_twice_counts_twice(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": 1, "a": 2, "b": 3}\n{"c": 1}\n')
+    assert written_names(path) == ["a", "a", "b"]
+    path.write_bytes(gzip.compress(b'{"a": 1}\n'))
+    zipped = path.rename(tmp_path / "t.jsonl.gz")
+    assert written_names(zipped) == ["a"]
+
+
+def test_the_word_na_is_a_name_of_a_group_and_no_number(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("g,s\nNA,NA\n,0.5\n")
+    (block,) = blocks_of(path, ["g"], [], True, ())
+    assert block.column(0).to_pylist() == ["NA", ""]
+    with pytest.raises(pa.ArrowInvalid):
+        list(blocks_of(path, [], ["s"], True, ()))
+    (block,) = blocks_of(path, [], ["s"], True, ("NA",))
+    assert block.column(0).to_pylist() == [None, 0.5]

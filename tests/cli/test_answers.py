@@ -2,8 +2,10 @@ import os
 
 import pytest
 
+from fairjax.audit.findings import Findings
 from fairjax.audit.tables import InputError
 from fairjax.cli import answers
+from fairjax.core.results import Results, Table, load_results
 from fairjax.serve.model import ModelError
 
 
@@ -71,3 +73,38 @@ def test_facts_name_the_files_that_were_given(tmp_path):
 def test_the_terminal_prints_names_as_they_are(capsys):
     answers.console().print("[bold]x[/bold] 12")
     assert capsys.readouterr().out == "[bold]x[/bold] 12\n"
+
+
+@pytest.fixture
+def findings():
+    """An answer with a table of three rows and a limit."""
+    table = Table("T", ["n"], [["first"], ["second"], ["third"]])
+    results = Results("plan", {"name": "x"}, [], {}, ["It is made up."], {})
+    return Findings("The answer.", ["A reason."], [table], results)
+
+
+def test_an_answer_is_printed_and_left_where_it_is_asked_for(findings, tmp_path, capsys):
+    answers.answer(findings, None)
+    alone = capsys.readouterr().out
+    assert alone.startswith("The answer.\nA reason.\n\n") and "third" in alone
+    assert alone.endswith("Note: It is made up.\n") and list(tmp_path.iterdir()) == []
+    answers.answer(findings, tmp_path / "new")
+    assert capsys.readouterr().out == f"{alone}Written: {tmp_path / 'new' / 'results.json'}\n"
+    assert load_results(tmp_path / "new" / "results.json").protocol == {"name": "x"}
+
+
+@pytest.mark.parametrize(("most", "shown"), [(0, 3), (1, 1), (2, 2), (3, 3), (4, 3)])
+def test_so_many_rows_are_printed_and_all_are_written(findings, tmp_path, capsys, most, shown):
+    answers.answer(findings, tmp_path / "new", most_rows=most)
+    said = capsys.readouterr().out
+    assert [word in said for word in ("first", "second", "third")].count(True) == shown
+    assert ("more rows: --out DIR writes them all." in said) is (shown < 3)
+    (table,) = (tmp_path / "new").glob("table-*.csv")
+    assert len(table.read_text().splitlines()) == 4
+
+
+def test_facts_say_the_command_and_the_versions(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["fairjax", "threshold", "t.csv"])
+    facts = answers.facts_of({})
+    assert facts["command"] == "fairjax threshold t.csv" and facts["files"] == {}
+    assert set(facts["versions"]) == {"fairjax", "numpy", "python"} and "stated" not in facts

@@ -527,6 +527,16 @@ def test_numbers_are_compared_by_their_errors(results):
         (["--merge", "x", "--fmr", "0.1"], 2, "--fmr is fixed when the partial files are made"),
         (["--merge", "x", "--level", "0.95"], 2, "--level is fixed"),
         (["--merge", "x"], 1, "partial.npz does not exist"),
+        (["--merge", "x", "--seed", "1"], 2, "--seed is fixed when the partial files are made"),
+        (["t.csv", "--self-test", "4"], 2, "takes --seed; leave out FILE."),
+        (["--self-test", "4", "--fmr", "0.1"], 2, "takes --seed; leave out --fmr."),
+        (["--self-test", "--demo"], 2, "takes --seed; leave out --demo."),
+        (
+            ["--self-test", "--out", "x"],
+            2,
+            "draws its own scores and takes --seed; leave out --out.",
+        ),
+        (["--self-test", "--merge", "x"], 2, "leave out --merge."),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, words, code, said):

@@ -1,9 +1,14 @@
 import csv
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
+from flags_example import EVERY, VALUES
 
 from fairjax import cli
+from fairjax.audit.prediction_tables import PredictionColumns
+from fairjax.audit.request import Request
 from fairjax.audit.run import FMRS
 from fairjax.cli import audit_inputs, embed
 from fairjax.core.errors import UsageError
@@ -114,3 +119,86 @@ def test_a_demonstration_says_what_was_planted(tmp_path, kind, limit):
     images = tmp_path / "new" / "images.csv"
     assert images.exists() is (kind == "picture")
     assert arguments.covariates == (images if kind == "picture" else None)
+
+
+def flat(request, prefix=""):
+    """Every choice by its dotted name."""
+    choices = {}
+    for field in fields(request):
+        value = getattr(request, field.name)
+        if is_dataclass(value) and not isinstance(value, PredictionColumns):
+            choices |= flat(value, f"{prefix}{field.name}.")
+        else:
+            choices[prefix + field.name] = value
+    return choices
+
+
+def request_of(*words):
+    return flat(audit_inputs.request_of(arguments_of("t.csv", *words)))
+
+
+FLAGS = [
+    (["--fmr", "0.1,0.2"], "settings.fmrs", (0.1, 0.2)),
+    (["--fmr", "0.1", "--threshold", "0.5"], "settings.thresholds", [0.5]),
+    (["--protocol", "lfw"], "settings.protocol", "lfw"),
+    (["--tolerance", "fmr_gini=0.1"], "settings.tolerances", {"fmr_gini": 0.1}),
+    (["--bootstrap", "7"], "settings.resamples", 7),
+    (["--level", "0.8"], "settings.level", 0.8),
+    (["--seed", "5"], "settings.seed", 5),
+    (["--paired"], "settings.paired", True),
+    (["--groups", "g.csv"], "groups", Path("g.csv")),
+    (["--groups-subject", "who"], "groups_subject", "who"),
+    (["--groups-image", "shot"], "groups_image", "shot"),
+    (["--pairs", "p.csv"], "pairs", Path("p.csv")),
+    (["--all-pairs"], "all_pairs", True),
+    (["--sample-pairs", "9"], "sample_pairs", 9),
+    (["--calibrate-on", "c.csv"], "calibrate_on", Path("c.csv")),
+    (["--covariates", "i.csv"], "covariates", Path("i.csv")),
+    (["--covariate", "blur", "--covariate", "pose"], "hold", ["blur", "pose"]),
+    (["--stream"], "stream", True),
+    (["--stated", "a=1", "--stated", "b=2"], "stated", {"a": "1", "b": "2"}),
+    (["--demo", "fair"], "dataset", "phantom"),
+]
+FLAGS += [
+    ([*words, *([] if name != "accept" else EVERY["decision"])], f"options.{name}", value)
+    for name, words in EVERY.items()
+    if name != "decision"
+    for value in [VALUES.get(name, True)]
+]
+
+
+@pytest.mark.parametrize(("words", "choice", "value"), FLAGS)
+def test_a_flag_changes_one_choice(words, choice, value):
+    beside = {"settings.thresholds": ["--fmr", "0.1"], "options.accept": EVERY["decision"]}
+    usual, changed = request_of(*beside.get(choice, [])), request_of(*words)
+    assert changed[choice] == value != usual[choice]
+    own = {"command"}  # of this process
+    assert {name for name in usual if changed[name] != usual[name]} - own == {choice}
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (["--prediction", "said"], "prediction", "said"),
+        (["--probability", "p"], "probability", "p"),
+        (["--positive", "f"], "positive", "f"),
+        (["--classes", "f, m"], "classes", ("f", "m")),
+        (["--classes"], "classes", ("",)),
+        (["--no-answer", "none,no face"], "no_answer", ("none", "no face")),
+        (["--regression"], "regression", True),
+    ],
+)
+def test_a_flag_changes_one_column_of_predictions(words, field, value):
+    usual = request_of("--label", "truth")["predictions"]
+    changed = request_of("--label", "truth", *words)["predictions"]
+    assert usual == PredictionColumns("truth")
+    differs = [f.name for f in fields(usual) if getattr(usual, f.name) != getattr(changed, f.name)]
+    assert differs == [field] and getattr(changed, field) == value
+
+
+def test_without_a_flag_the_request_is_the_usual_one():
+    usual, plain = request_of(), flat(Request(files=[Path("t.csv")]))
+    plain |= {"settings.protocol": None}  # until the model's benchmark is known
+    for name, value in plain.items():
+        if name not in ("command", "options.scores"):
+            assert usual[name] == value or (not usual[name] and not value), name

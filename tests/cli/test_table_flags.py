@@ -2,51 +2,12 @@ import argparse
 from dataclasses import fields
 
 import pytest
+from flags_example import EVERY, VALUES
 
 from fairjax.audit.layout import TableOptions
 from fairjax.audit.tables import InputError
 from fairjax.cli import table_flags
 from fairjax.core.errors import UsageError
-
-EVERY = {
-    "scores": ["--score", "ours", "--score", "theirs"],
-    "distances": ["--distance", "d"],
-    "mated": ["--mated", "same"],
-    "subject": ["--subject", "who"],
-    "image": ["--image", "left,right"],
-    "fold": ["--fold", "part"],
-    "by": ["--by", "race", "--by", "age:18,30"],
-    "group_names": ["--group-names", "X, Y"],
-    "unknown_groups": ["--unknown-groups"],
-    "subjects_by_group": ["--subjects-by-group"],
-    "any_direction": ["--any-direction"],
-    "zero_is_same": ["--zero-is-same"],
-    "kind": ["--kind", "l2"],
-    "names_as_written": ["--names-as-written"],
-    "many_groups": ["--many-groups"],
-    "failures": ["--failures"],
-    "failure_scores": ["--failure-score", "-1", "--failure-score", "error"],
-    "decision": ["--decision", "verdict"],
-    "accept": ["--accept", "match,perhaps"],
-    "embedding": ["--embedding", "e"],
-    "scorer": ["--scorer", "mls"],
-}
-VALUES = {
-    "scores": ["ours", "theirs"],
-    "distances": ["d"],
-    "mated": "same",
-    "subject": "who",
-    "image": "left,right",
-    "fold": "part",
-    "by": ["race", "age:18,30"],
-    "group_names": ("X", "Y"),
-    "kind": "l2",
-    "failure_scores": [-1.0, "error"],
-    "decision": "verdict",
-    "accept": ("match", "perhaps"),
-    "embedding": "e",
-    "scorer": "mls",
-}
 
 
 def parsed(*words):

@@ -23,7 +23,7 @@ def rates(values, n=100, *, lower_is_better=True, known=True) -> GroupRates:
     drawn = rng.binomial(n, np.nan_to_num(values), (500, len(values))) / n
     there = ~np.isnan(values)
     measures = [
-        Measure("fpr", v if t else None, "fraction", n, {"g": g}, n_clusters=n, n_errors=None)
+        Measure("fpr", v if t else None, "fraction", n, {"g": g}, interval=(0.0, 1.0), n_clusters=n)
         for v, t, g in zip(values, there, NAMES, strict=False)
     ]
     pooled = float(values[there].mean())
@@ -62,6 +62,18 @@ def test_a_group_without_errors_is_drawn_as_far_as_its_trials_leave_it_unknown()
     nobody = gaps.summarise(BLANK, gaps.DIFFERENCE, [rates([0.0, 0.0, 0.0])], SETTING)[0].measure
     # Jeffreys' posterior of three groups of 100: one of them is above 2.4 % in 10 % of draws
     assert nobody.value == 0 and nobody.interval == (0.0, pytest.approx(0.024, abs=0.006))
+
+
+@pytest.mark.parametrize("summary", [gaps.DIFFERENCE, gaps.RATIO, gaps.MEAN])
+def test_the_rate_of_one_person_is_not_taken_as_known_in_the_interval_of_a_gap(summary):
+    part = rates([0.1, 0.3, 0.5])
+    part.measures[1] = replace(part.measures[1], interval=None, n_clusters=1)
+    found = gaps.summarise(BLANK, summary, [part], SETTING)[0].measure
+    assert found.value is not None and found.interval is None
+    assert found.note == "no interval: b has none, as too few people are in it"
+    without_errors = rates([0.1, 0.0, 0.5])  # drawn from what it may be
+    without_errors.measures[1] = replace(without_errors.measures[1], interval=None)
+    assert gaps.summarise(BLANK, gaps.DIFFERENCE, [without_errors], SETTING)[0].measure.interval
 
 
 def test_a_group_without_a_rate_is_left_out_and_named():

@@ -134,6 +134,10 @@ def test_of_many_groups_the_highest_and_the_lowest_are_named():
     ) in words(audit(rates, p=0.2))
     rates["g1"] = 0.001
     assert "at the low end 2 groups 10." in words(audit(rates, p=0.2))
+    rates |= {f"g{k}": 0.001 for k in range(6)}  # each group is told once
+    said = words(audit(rates, p=0.2))
+    assert "g6 people are taken for each other 70 times in 10,000 comparisons, at the low" in said
+    assert "comparisons, at the low end 6 groups 10." in said
 
 
 def test_rare_errors_are_counted_in_more_comparisons():
