@@ -3,4 +3,4 @@
 from fairjax.heads.head import ROWS_MULTIPLE as ROWS_MULTIPLE
 from fairjax.heads.head import Head as Head
 from fairjax.heads.loss import HeadOutput as HeadOutput
-from fairjax.heads.loss import class_losses as class_losses
+from fairjax.heads.loss import MarginLoss as MarginLoss

@@ -75,7 +75,7 @@ def build(
       ValueError: If the backbone is no ViT, or a setting is out of range.
     """
     del targets
-    check_vit("automae", backbone)
+    check_vit("automae", backbone, "maps")
     check_range(draws in (1, 2), "draws", draws, "1 or 2")
     check_range(offset >= 0, "offset", offset, "0 or more")
     check_range(adversary_weight >= 0, "adversary_weight", adversary_weight, "0 or more")

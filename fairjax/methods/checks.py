@@ -32,16 +32,17 @@ def check_word(name: str, value: str, known: Sequence[str]) -> None:
         raise ValueError(f"config.method.{name}={value!r} is not known; known: {', '.join(known)}.")
 
 
-def check_vit(method: str, backbone: Any) -> None:
+def check_vit(method: str, backbone: Any, *more: str) -> None:
     """Refuses a backbone that does not cut images into patches.
 
     Args:
       method: Name of the method, for the message.
       backbone: Linen module of the backbone.
+      *more: Fields that the method needs besides those of every ViT, such as "maps".
 
     Raises:
-      ValueError: If the backbone is no ViT.
+      ValueError: If the backbone lacks a field.
     """
     fields = {field.name for field in dataclasses.fields(backbone)}
-    if not {"patch", "pool", "positions", "maps"} <= fields:
+    if not {"patch", "pool", "positions", *more} <= fields:
         raise ValueError(f"{method} needs config.backbone.name='vit'.")

@@ -20,12 +20,7 @@ from fairjax.core.types import Batch, Method, Target
 from fairjax.heads import Head, HeadOutput
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.losses.fpr import AUTO_ALLOWANCE
-from fairjax.methods.margin_softmax import (
-    MarginSoftmax,
-    Scalars,
-    margin_method,
-    ramp,
-)
+from fairjax.methods.margin_softmax import MarginSoftmax, Scalars, margin_method, ramp
 
 
 def build(

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, HeadOutput, class_losses
+from fairjax.heads import Head, MarginLoss
 from fairjax.losses import CosFace, Margin, masked_sum
 from fairjax.methods.checks import check_range, check_word
 from fairjax.methods.groups import group_scalars, require_groups
@@ -115,8 +115,7 @@ def build(
     gabn = _Gabn(
         network=WatchedModel(MarginModel(backbone, classes, head.rows(classes)), layer),
         preprocess=preprocess,
-        margin=margin,
-        head=head,
+        identify=MarginLoss(head, margin, classes),
         label=label,
         group=group,
         groups=groups,
@@ -190,8 +189,7 @@ class _Gabn:
     Attributes:
       network: Backbone and class weights, whose maps are watched.
       preprocess: Function from uint8 images to the backbone's input.
-      margin: Margin of the softmax.
-      head: How the class weights lie over devices, and are walked.
+      identify: Margin softmax of the people.
       label: Attribute of the people.
       group: Attribute of the groups.
       groups: Names of the groups.
@@ -203,8 +201,7 @@ class _Gabn:
 
     network: WatchedModel
     preprocess: Callable[[jax.Array], jax.Array]
-    margin: Margin
-    head: Head
+    identify: MarginLoss
     label: str
     group: str
     groups: tuple[str, ...]
@@ -230,7 +227,7 @@ class _Gabn:
         blank = jnp.zeros(activations.shape[:3])
         discriminator = self.adversary.discriminator.init(map_key, blank)
         params = {**params, "discriminator": discriminator["params"]}
-        state = self.margin.init_state()
+        state = self.identify.margin.init_state()
         variables["maps"] = {"mean": jnp.zeros((len(self.groups), *blank.shape[1:]))}
         return params, variables | ({"margin": state} if state else {})
 
@@ -245,11 +242,12 @@ class _Gabn:
         first_key, second_key, head_key = jax.random.split(key, 3)
 
         attended = self.attend(weights, variables, images, batch, first_key)
-        identified = self.identify(attended.embeddings, attended.kernel, state, batch, head_key)
-        state = identified.state
         people = batch[self.label]
-        inside = (people >= 0) & (people < self.network.model.classes)
-        total, count = masked_sum(jnp.where(inside, identified.loss, jnp.nan), mask)
+        identified = self.identify(
+            attended.kernel, attended.embeddings, people, mask, state, head_key
+        )
+        state = identified.state
+        total, count = self.identify.summed(identified.loss, people, mask)
         value = total / jnp.maximum(count, 1.0)
 
         adversarial, logits = self.adversary.losses(
@@ -272,8 +270,8 @@ class _Gabn:
                 (embeddings, kernel), moved, _ = self.network.train(
                     weights, moved, covered, second_key, offset
                 )
-                losses = self.identify(embeddings, kernel, state, batch, head_key).loss
-                return masked_sum(losses, mask)[0], moved
+                output = self.identify(kernel, embeddings, people, mask, state, head_key)
+                return masked_sum(output.loss, mask)[0], moved
 
             def untouched(moved: PyTree) -> tuple[jax.Array, PyTree]:
                 return jnp.float32(0), moved
@@ -308,23 +306,6 @@ class _Gabn:
             activations, gradient, kind=self.attention, second_order=self.second_order
         )
         return _Attended(embeddings, kernel, moved, activations, maps)
-
-    def identify(
-        self, embeddings: Unit, kernel: jax.Array, state: PyTree, batch: Batch, key: jax.Array
-    ) -> HeadOutput:
-        """The margin softmax of a batch."""
-        return class_losses(
-            self.head,
-            kernel,
-            embeddings,
-            batch[self.label],
-            batch["mask"],
-            state,
-            key,
-            margin=self.margin,
-            penalty=None,
-            classes=self.network.model.classes,
-        )
 
     def map_scalars(
         self, maps: jax.Array, logits: jax.Array, batch: Batch, members: jax.Array

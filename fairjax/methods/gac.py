@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, class_losses
+from fairjax.heads import Head, MarginLoss
 from fairjax.losses import ArcFace, Margin, cross_entropy, masked_sum
 from fairjax.losses.group_adaptive import attention_loss, mask_distance, spread_gap
 from fairjax.methods.checks import check_range, check_word
@@ -122,8 +122,7 @@ def build(
     gac = _Gac(
         model=AdaptiveModel(net, classes, head.rows(classes), classifier),
         preprocess=preprocess,
-        margin=margin,
-        head=head,
+        identify=MarginLoss(head, margin, classes),
         label=label,
         group=group,
         groups=len(groups),
@@ -148,8 +147,7 @@ class _Gac:
     Attributes:
       model: Adaptive network, class weights and the classifier of groups.
       preprocess: Function from uint8 images to the network's input.
-      margin: Margin of the softmax.
-      head: How the class weights lie over devices, and are walked.
+      identify: Margin softmax of the people.
       label: Attribute of the people.
       group: Attribute of the groups.
       groups: Number of groups.
@@ -160,8 +158,7 @@ class _Gac:
 
     model: AdaptiveModel
     preprocess: Callable[[jax.Array], jax.Array]
-    margin: Margin
-    head: Head
+    identify: MarginLoss
     label: str
     group: str
     groups: int
@@ -175,7 +172,7 @@ class _Gac:
         blank = jnp.zeros(len(images), jnp.int32)
         variables = dict(self.model.init(key, images, blank, train=False))
         variables.pop("intermediates", None)
-        state = self.margin.init_state()
+        state = self.identify.margin.init_state()
         return variables.pop("params"), variables | ({"margin": state} if state else {})
 
     def loss(
@@ -197,21 +194,10 @@ class _Gac:
         )
         moved = dict(moved)
         sown = flatten_dict(moved.pop("intermediates"))
-        output = class_losses(
-            self.head,
-            kernel,
-            embeddings,
-            people,
-            mask,
-            state,
-            key,
-            margin=self.margin,
-            penalty=None,
-            classes=self.model.classes,
-        )
+        output = self.identify(kernel, embeddings, people, mask, state, key)
         if state:
             moved["margin"] = output.state
-        total, count = masked_sum(output.loss, mask)
+        total, count = self.identify.summed(output.loss, people, mask)
         value, single = total / jnp.maximum(count, 1.0), jnp.float32(1)
         alike = attention_loss([v[0] for path, v in sown.items() if path[-1] == "attention"])
         gap = spread_gap(

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from fairjax.core.types import Method, Target
-from fairjax.heads import Head, class_losses
+from fairjax.heads import Head, MarginLoss
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.losses.sample_pairs import instance_tpr_penalty, same_person
 from fairjax.methods.checks import check_range
@@ -70,28 +70,18 @@ def build(
     softmax = MarginSoftmax(
         backbone, targets, preprocess, label=label, margin=margin, head=head, tta=tta
     )
-    classes = softmax.classes
     penalty = FprPenalty(
         variant="tface", gamma_u=gamma_u, alpha=1.0, alpha_mode="constant", power=2.0
     )
     # Of this one only the threshold is used; "mean_sq" ranks all cosines and takes any rate.
     ranking = replace(penalty, variant="mean_sq", gamma_u=tpr_at_fpr)
+    rank = MarginLoss(head, Margin(scale=margin.scale), softmax.classes, ranking)
 
     def step(view: MarginView) -> Extended:
         mask, fpr = view.batch["mask"], view.output.penalty
         assert fpr is not None
-        ranked = class_losses(
-            head,
-            jax.lax.stop_gradient(view.kernel),
-            jax.lax.stop_gradient(view.embeddings),
-            view.labels,
-            mask,
-            {},
-            view.key,
-            margin=Margin(scale=margin.scale),
-            penalty=ranking,
-            classes=classes,
-        ).penalty
+        kernel, embeddings = jax.lax.stop_gradient((view.kernel, view.embeddings))
+        ranked = rank(kernel, embeddings, view.labels, mask, {}, view.key).penalty
         assert ranked is not None
         direction = view.embeddings.direction
         missed = instance_tpr_penalty(

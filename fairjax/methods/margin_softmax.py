@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from fairjax.core.types import EXTENSION, Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, HeadOutput, class_losses
+from fairjax.heads import Head, HeadOutput, MarginLoss
 from fairjax.losses import ArcFace, CosFace, FprPenalty, Margin, masked_sum
 from fairjax.methods.checks import check_range, check_word
 from fairjax.models.cosine_head import CosineHead, Unit, unit
@@ -202,6 +202,7 @@ def margin_method(
     preprocess, label, classes = softmax.preprocess, softmax.label, softmax.classes
     margin, head = softmax.margin, softmax.head
     model = MarginModel(softmax.backbone, classes, head.rows(classes))
+    identify = MarginLoss(head, margin, classes, penalty)
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         variables = dict(model.init(key, preprocess(batch["image"]), train=False))
@@ -229,18 +230,7 @@ def margin_method(
             mutable=list(variables),
             rngs={"dropout": key},
         )
-        output = class_losses(
-            head,
-            kernel,
-            embeddings,
-            labels,
-            mask,
-            state,
-            key,
-            margin=margin,
-            penalty=penalty,
-            classes=classes,
-        )
+        output = identify(kernel, embeddings, labels, mask, state, key)
         if state:
             moved = {**moved, "margin": output.state}
         added = Extended()
@@ -253,8 +243,7 @@ def margin_method(
         losses = output.loss
         if added.shift is not None:
             losses = output.lowered(added.shift, scale=margin.scale)
-        inside = (labels >= 0) & (labels < classes)
-        total, count = masked_sum(jnp.where(inside, losses, jnp.nan), mask)
+        total, count = identify.summed(losses, labels, mask)
         value, logged = total / jnp.maximum(count, 1.0), {"loss": (total, count)}
         if added.loss is not None:
             value += added.loss

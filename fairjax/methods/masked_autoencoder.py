@@ -6,6 +6,7 @@ attends to are removed more often, or less often.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -72,83 +73,123 @@ def build(
             "the other schemes need the file of a map, and random has none."
         )
     encoder = backbone.clone(pool="tokens")
-    patch: int = encoder.patch
-    model = MaskedAutoencoder(
-        encoder,
-        decoder_dim=decoder_dim,
-        decoder_depth=decoder_depth,
-        decoder_heads=decoder_heads,
-        dtype=encoder.dtype,
-    )
     logits = None
     if sensitivity:
         values = masking.read_map(sensitivity)
         logits = masking.log_weights(values, scheme=scheme, weights=weights, reverse=reverse)
+    mae = _Mae(
+        model=MaskedAutoencoder(
+            encoder,
+            decoder_dim=decoder_dim,
+            decoder_depth=decoder_depth,
+            decoder_heads=decoder_heads,
+            dtype=encoder.dtype,
+        ),
+        patch=encoder.patch,
+        preprocess=preprocess,
+        logits=logits,
+        source=sensitivity,
+        strength=strength,
+        ratio=ratio,
+        shares_mask=scope == "batch",
+        normalise_target=normalise_target,
+    )
+    return Method(mae.init, mae.loss, mae.predict, mae.pictures)
 
-    def selection(key: jax.Array, images: jax.Array, rows: int) -> masking.Selection:
-        flat = _fitting(logits, images, patch=patch, source=sensitivity)
-        each = jnp.broadcast_to(jnp.asarray(flat, jnp.float32)[None], (rows, len(flat)))
-        return masking.select(masking.scores(key, each, strength=strength), ratio=ratio)
 
-    def error(
-        variables: PyTree, batch: Batch, chosen: masking.Selection, key: jax.Array | None
-    ) -> jax.Array:
-        images = preprocess(batch["image"])
-        targets = patchify(images, patch=patch)
-        targets = normalised_patches(targets) if normalise_target else targets
-        rngs = None if key is None else {"dropout": key}
-        guess: Any = model.apply(variables, images, chosen, train=key is not None, rngs=rngs)
-        return masked_patch_error(guess, targets, jnp.broadcast_to(chosen.mask, guess.shape[:2]))
+@dataclass(frozen=True)
+class _Mae:
+    """Network and settings of masked autoencoding; its methods are the steps.
 
-    def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
-        images = preprocess(batch["image"])
-        variables = dict(model.init(key, images, selection(key, images, 1), train=False))
+    Attributes:
+      model: Masked autoencoder.
+      patch: Side of a patch, in pixels.
+      preprocess: Function from uint8 images to the network's input.
+      logits: Logits of the patches to be removed [patches]; None removes all alike.
+      source: File of the map that they are from, for messages.
+      strength: How closely masks follow the map.
+      ratio: Share of the patches removed.
+      shares_mask: Whether all images of a batch share a mask.
+      normalise_target: Whether a patch is drawn less its mean and over its deviation.
+    """
+
+    model: MaskedAutoencoder
+    patch: int
+    preprocess: Callable[[jax.Array], jax.Array]
+    logits: np.ndarray | None
+    source: str
+    strength: float
+    ratio: float
+    shares_mask: bool
+    normalise_target: bool
+
+    def init(self, key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
+        """Parameters of the encoder and the decoder."""
+        images = self.preprocess(batch["image"])
+        chosen = self.select(key, images, rows=1)
+        variables = dict(self.model.init(key, images, chosen, train=False))
         return variables.pop("params"), variables
 
     def loss(
-        params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
+        self, params: PyTree, model_state: PyTree, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
+        """Mean error over the patches that were removed."""
         mask_key, dropout_key = jax.random.split(key)
-        rows = 1 if scope == "batch" else len(batch["image"])
-        chosen = selection(mask_key, batch["image"], rows)
-        values = error({"params": params, **model_state}, batch, chosen, dropout_key)
-        summed, count = masked_sum(values, batch["mask"])
-        mean = summed / jnp.maximum(count, 1.0)
-        return mean, Aux(model_state, {"loss": (summed, count)})
+        rows = 1 if self.shares_mask else len(batch["image"])
+        chosen = self.select(mask_key, batch["image"], rows=rows)
+        errors = self.error({"params": params, **model_state}, batch, chosen, dropout_key)
+        total, count = masked_sum(errors, batch["mask"])
+        return total / jnp.maximum(count, 1.0), Aux(model_state, {"loss": (total, count)})
 
-    def predict(variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
+    def predict(self, variables: PyTree, batch: Batch) -> dict[str, jax.Array]:
         """The loss of each image under a mask that depends on its place in the batch alone."""
         key = jax.random.key(_EVALUATION)
-        chosen = selection(key, batch["image"], len(batch["image"]))
-        return {"loss": error(variables, batch, chosen, None)}
+        chosen = self.select(key, batch["image"], rows=len(batch["image"]))
+        return {"loss": self.error(variables, batch, chosen, None)}
 
-    def pictures(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
+    def pictures(self, variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
         """Faces, what is left of them, and what the decoder makes of the rest.
 
         A drawn patch that was to be normalised is shown at the mean and deviation, by channel, of
         the patches that were kept: its own are not given away.
         """
-        black, white = (preprocess(jnp.full_like(images, level)) for level in (0, 255))
-        chosen = selection(jax.random.key(_EVALUATION), images, 1)
-        pixels = preprocess(images)
-        guess: Any = model.apply(variables, pixels, chosen, train=False)
-        true = patchify(pixels, patch=patch)
+        black, white = (self.preprocess(jnp.full_like(images, level)) for level in (0, 255))
+        chosen = self.select(jax.random.key(_EVALUATION), images, rows=1)
+        pixels = self.preprocess(images)
+        guess: Any = self.model.apply(variables, pixels, chosen, train=False)
+        true = patchify(pixels, patch=self.patch)
         kept = jnp.broadcast_to(1 - chosen.mask[..., None], true.shape)
-        if normalise_target:
+        if self.normalise_target:
             guess = _like_kept(guess, true, kept, channels=pixels.shape[-1])
 
         def shown(patches: jax.Array) -> jax.Array:
-            whole = (unpatchify(patches, patch=patch) - black) / (white - black)
+            whole = (unpatchify(patches, patch=self.patch) - black) / (white - black)
             return jnp.clip(jnp.round(255 * whole), 0, 255).astype(jnp.uint8)
 
-        grey = patchify((black + white) / 2, patch=patch)
+        grey = patchify((black + white) / 2, patch=self.patch)
         return {
             "face": images,
             "kept": shown(true * kept + grey * (1 - kept)),
             "drawn": shown(true * kept + guess * (1 - kept)),
         }
 
-    return Method(init, loss, predict, pictures)
+    def select(self, key: jax.Array, images: jax.Array, *, rows: int) -> masking.Selection:
+        """Which patches are kept in each of some rows, drawn anew."""
+        flat = _fitting(self.logits, images, patch=self.patch, source=self.source)
+        each = jnp.broadcast_to(jnp.asarray(flat, jnp.float32)[None], (rows, len(flat)))
+        scores = masking.scores(key, each, strength=self.strength)
+        return masking.select(scores, ratio=self.ratio)
+
+    def error(
+        self, variables: PyTree, batch: Batch, chosen: masking.Selection, key: jax.Array | None
+    ) -> jax.Array:
+        """Error of each image over its removed patches; without a key there is no dropout."""
+        images = self.preprocess(batch["image"])
+        true = patchify(images, patch=self.patch)
+        true = normalised_patches(true) if self.normalise_target else true
+        rngs = None if key is None else {"dropout": key}
+        guess: Any = self.model.apply(variables, images, chosen, train=key is not None, rngs=rngs)
+        return masked_patch_error(guess, true, jnp.broadcast_to(chosen.mask, guess.shape[:2]))
 
 
 def _fitting(

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from fairjax.core.types import Aux, Batch, Method, PyTree, Target
-from fairjax.heads import Head, class_losses
+from fairjax.heads import Head, MarginLoss
 from fairjax.losses import CosFace, FprPenalty, Margin, masked_sum
 from fairjax.methods.margin_softmax import MarginModel, count_classes, embedding_predictor
 from fairjax.models.cosine_head import Unit, unit
@@ -69,6 +69,7 @@ def build(
         penalty = FprPenalty(
             variant="mean_sq", gamma_u=0.0, alpha=1.0, alpha_mode="constant", power=2.0
         )
+    identify = MarginLoss(head, margin, classes, penalty)
 
     def init(key: jax.Array, batch: Batch) -> tuple[PyTree, PyTree]:
         variables = dict(model.init(key, preprocess(batch["image"]), train=False))
@@ -92,23 +93,11 @@ def build(
             rngs={"dropout": dropout_key},
             method="mixed",
         )
-        output = class_losses(
-            head,
-            kernel,
-            embeddings,
-            labels,
-            mask,
-            state,
-            head_key,
-            margin=margin,
-            penalty=penalty,
-            classes=classes,
-        )
+        output = identify(kernel, embeddings, labels, mask, state, head_key)
         moved = {**moved, "margin": output.state} if state else moved
         shift = mixing_margin(embeddings.direction, mixture.direction, partners)
         losses = output.lowered(shift, scale=margin.scale)
-        inside = (labels >= 0) & (labels < classes)
-        total, count = masked_sum(jnp.where(inside, losses, jnp.nan), mask)
+        total, count = identify.summed(losses, labels, mask)
         scalars = {
             "loss": (total, count),
             "target_cosine": masked_sum(output.target, mask),

@@ -7,12 +7,7 @@ import jax.numpy as jnp
 
 from fairjax.core.types import PyTree
 from fairjax.methods.margin_softmax import MarginModel
-from fairjax.models.attention_map import (
-    OFFSETS,
-    MapKind,
-    attention_map,
-    with_map,
-)
+from fairjax.models.attention_map import OFFSETS, MapKind, attention_map, with_map
 from fairjax.models.cosine_head import unit
 
 

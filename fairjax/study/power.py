@@ -28,7 +28,8 @@ class Forecast:
       claim: The claim.
       resolves: Smallest distance from the claim's bound that is found with a probability of POWER,
         in the column's printed unit; None where nothing is known of the column's spread.
-      published: The paper's distance from the bound, 0 or more; None where the paper prints none.
+      published: The paper's distance from the bound, 0 or more; None where the paper prints none,
+        or one on the other side of the bound.
       seeds: Fewest seeds that find the paper's distance; None where it is not asked, or no number
         of seeds up to MOST_SEEDS does.
       people: By what factor the test's people must be multiplied, with the study's own seeds, to
@@ -56,7 +57,7 @@ class Forecast:
             return f"{name}: not known, as the spread of {self.claim.column!r} is not."
         line = f"{name}: {self.resolves:.2g} can be found ({self.source})"
         if self.published is None:
-            return f"{line}; the paper prints no difference."
+            return f"{line}; the paper prints no difference of that sign."
         if self.suffices:
             return f"{line}; the paper's is {self.published:.2g}."
         ways = [f"{self.seeds} seeds"] if self.seeds else []

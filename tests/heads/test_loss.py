@@ -16,7 +16,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fairjax import losses
 from fairjax.core.types import DATA_AXIS, MODEL_AXIS
-from fairjax.heads import Head, class_losses
+from fairjax.heads import Head, MarginLoss
 from fairjax.heads.sample import draw
 from fairjax.heads.shard import Shard
 from fairjax.losses import FprPenalty
@@ -82,20 +82,10 @@ def make_step(head, margin, variant, *, classes=CLASSES):
         variant=variant, gamma_u=0.03, alpha=1.0, alpha_mode="one_plus_target", power=2.0
     )
     state = {name: 0.3 + value for name, value in margin.init_state().items()}
+    losses_of = MarginLoss(head, margin, classes, penalty)
 
     def loss(kernel, x, labels, mask, key):
-        outcome = class_losses(
-            head,
-            kernel,
-            unit(x),
-            labels,
-            mask,
-            state,
-            key,
-            margin=margin,
-            penalty=penalty,
-            classes=classes,
-        )
+        outcome = losses_of(kernel, unit(x), labels, mask, state, key)
         return jnp.sum(jnp.where(mask, outcome.loss, 0.0)), outcome
 
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
@@ -262,6 +252,16 @@ def test_the_loss_of_a_sample_is_the_softmax_over_it(key):
     np.testing.assert_array_equal(moved, inside)
 
 
-def test_a_penalty_on_a_sample_is_refused(key):
+def test_a_penalty_on_a_sample_is_refused():
     with pytest.raises(ValueError, match="'sampled' leaves out cosines that the FPR penalty"):
-        run(make_head("sampled"), "cosface", "paper", None, key)
+        make_step(make_head("sampled"), "cosface", "paper")
+
+
+def test_a_label_that_is_no_class_makes_the_sum_nan_and_padding_does_not():
+    of_three = MarginLoss(Head(), losses.CosFace(), 3)
+    each, labels = jnp.array([1.0, 2.0, 4.0]), jnp.array([0, 2, -1])
+    total, count = of_three.summed(each, labels, jnp.array([True, True, False]))
+    assert (float(total), float(count)) == (3.0, 2.0)
+    for wrong in (-1, 3):
+        total, _ = of_three.summed(each, labels.at[2].set(wrong), jnp.ones(3, bool))
+        assert np.isnan(total)

@@ -20,6 +20,18 @@ def test_a_refusal_says_where_the_setting_stands_its_value_and_the_rule():
 
 
 def test_a_backbone_without_patches_is_refused_by_name():
-    check_vit("automae", BACKBONES["vit"]())
+    check_vit("automae", BACKBONES["vit"](), "maps")
     with pytest.raises(ValueError, match=r"^automae needs config\.backbone\.name='vit'\.$"):
         check_vit("automae", nn.Dense(3))
+
+
+class PatchesAlone(nn.Module):
+    patch: int = 8
+    pool: str = "cls"
+    positions: str = "learned"
+
+
+def test_a_backbone_needs_attention_maps_only_where_a_method_reads_them():
+    check_vit("masked_autoencoder", PatchesAlone())
+    with pytest.raises(ValueError, match="automae needs"):
+        check_vit("automae", PatchesAlone(), "maps")

@@ -127,7 +127,7 @@ def test_without_a_spread_or_a_published_number_nothing_is_made_up():
     assert str(said) == "x is better: not known, as the spread of 'Accuracy' is not."
     (said,) = forecast(example(published=None))
     assert said.suffices is None
-    assert str(said).endswith("the paper prints no difference.")
+    assert str(said).endswith("the paper prints no difference of that sign.")
 
 
 def test_a_margin_widens_what_is_to_be_found_and_a_paper_on_the_wrong_side_has_nothing():

@@ -172,6 +172,9 @@ def _adequacy(
     """How low a rate each group's pairs can speak of.
 
     Design effects are measured where the group has most errors; None where it has none anywhere.
+    What a group can speak of follows from them only where errors are not few: a single error has a
+    design effect of 1, however much pairs share people. Else it follows from that of the likeliest
+    errors, as an interval does.
     """
     entries = []
     for g, (name, part) in enumerate(zip(scene.groups, scene.own, strict=True)):
@@ -182,11 +185,14 @@ def _adequacy(
             effects[rate] = finite_or_none(best.design_effect) if best is not None else None
         nonmated = [r["fmr"][1 + g].rate for r in rates]
         backed = [
-            int(np.fmax(rate.trials / rate.likeliest_effect, rate.independent)) for rate in nonmated
+            np.fmax(rate.trials / rate.likeliest_effect, rate.independent) for rate in nonmated
         ]  # as in the interval of a group without an error
-        independent = max(backed, default=0)
-        if independent and effects["fmr"]:
-            independent = max(independent, int(len(part.nonmated) / effects["fmr"]))
+        backed += [rate.effective_trials for rate in nonmated if not rate.is_thin]
+        independent = int(np.nan_to_num(max(backed, default=0)))
+        most = max(nonmated, key=lambda rate: rate.errors, default=None)
+        effect = most.design_effect if most is not None else np.nan
+        if most is not None and most.is_thin:
+            effect = np.fmax(effect, most.likeliest_effect)
         entries.append(
             {
                 "group": name,
@@ -194,7 +200,7 @@ def _adequacy(
                 "mated": len(part.mated),
                 "nonmated": len(part.nonmated),
                 "lowest_fmr": adequacy.lowest_rate(
-                    len(part.nonmated), design_effect=effects["fmr"] or 1.0, errors=FEW
+                    len(part.nonmated), design_effect=finite_or_none(effect) or 1.0, errors=FEW
                 ),
                 "design_effect_fmr": effects["fmr"],
                 "design_effect_fnmr": effects["fnmr"],

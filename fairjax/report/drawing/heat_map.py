@@ -9,9 +9,7 @@ from matplotlib.patches import Arc, Ellipse, Rectangle
 
 from fairjax.report.drawing import svg
 from fairjax.report.drawing.svg import ACCENT, INK, LINE, MUTED, WIDTH
-from fairjax.report.wording import (
-    printable,
-)
+from fairjax.report.wording import printable
 
 
 class Cell(NamedTuple):

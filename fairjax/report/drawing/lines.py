@@ -7,16 +7,9 @@ import matplotlib
 from matplotlib.axes import Axes
 
 from fairjax.report.drawing import svg
-from fairjax.report.drawing.marks import (
-    colour,
-    marker,
-    pushed_apart,
-    write,
-)
+from fairjax.report.drawing.marks import colour, marker, pushed_apart, write
 from fairjax.report.drawing.svg import LINE, MUTED, PAPER, WIDTH
-from fairjax.report.wording import (
-    printable,
-)
+from fairjax.report.wording import printable
 
 STROKES = ["-", "--", "-.", ":"]
 

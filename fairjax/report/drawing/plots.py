@@ -25,12 +25,7 @@ from fairjax.report.drawing.marks import (
     write,
 )
 from fairjax.report.drawing.svg import ACCENT, GROUPS, INK, LINE, MUTED, PAPER, WIDTH
-from fairjax.report.wording import (
-    digits,
-    group_name,
-    printable,
-    span,
-)
+from fairjax.report.wording import digits, group_name, printable, span
 
 
 @matplotlib.rc_context(svg.RC)

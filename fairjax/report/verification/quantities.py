@@ -4,13 +4,7 @@ from fairjax.core.results import FEW, Results
 from fairjax.core.verdict import verdict
 from fairjax.report.conditions import is_generated
 from fairjax.report.quantities import Quantity, untested
-from fairjax.report.verification.audited import (
-    RATES,
-    Audited,
-    as_shown,
-    audited_systems,
-    whence,
-)
+from fairjax.report.verification.audited import RATES, Audited, as_shown, audited_systems, whence
 from fairjax.report.wording import (
     describe,
     group_name,

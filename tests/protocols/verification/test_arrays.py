@@ -99,3 +99,21 @@ def test_adequacy_says_how_low_a_rate_can_be_seen(found):
     errors = results.get("fmr", at="FMR 1e-1", group="c").n_errors
     assert row["at"]["FMR 1e-1, fmr"] == errors
     assert "FMR 1e-9, fmr" not in row["at"]
+
+
+def test_a_single_error_makes_a_group_s_pairs_no_more_independent():
+    pairs = scored_pairs(("a", "b"), people=20)
+    in_a = (pairs.group == 0).all(axis=1) & ~pairs.mated
+    largest = float(pairs.score[in_a].max())
+    shared = dict(attribute="group", fmrs=(), resamples=2, level=0.95, seed=0, limits=())
+    none, one = (
+        measure_comparisons({"": pairs}, thresholds=(threshold,), **shared).arrays["adequacy"][0]
+        for threshold in (np.nextafter(largest, 2), largest)
+    )
+    assert (none["design_effect_fmr"], one["design_effect_fmr"]) == (
+        None,
+        pytest.approx(1, abs=0.1),
+    )
+    for name in ("upper_if_zero", "lowest_fmr"):
+        assert one[name] == none[name] > 0, name
+    assert none["lowest_fmr"] > 30 / none["nonmated"]  # people share pairs
