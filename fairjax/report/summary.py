@@ -19,6 +19,7 @@ from fairjax.report.wording import group_name, listed, lower
 
 MOST_CARDS = 6
 _MOST = 0.5  # share of wrong answers above which a system is no use to anybody
+_OF_TABLE = "all non-mated pairs of "  # what a source says of thresholds found on another table
 MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
 _CHANCE: Mapping[Answer, str] = {
     "shown": "This is more than chance explains.",
@@ -211,12 +212,14 @@ def _mostly_wrong(compared: Sequence[Quantity]) -> list[str]:
 def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
     """That thresholds were not the system's own, where they were found on the data."""
     shown = [q.measures[0] for q in compared if q.measures]
-    points = [m.at for m in shown if m.at and m.threshold_source not in ("", "given")]
-    if not points:
+    found = [m for m in shown if m.at and m.threshold_source not in ("", "given")]
+    if not found:
         return []
+    points = listed(list(dict.fromkeys(m.at for m in found)))
+    tables = {m.threshold_source.partition(_OF_TABLE)[2] or "these data" for m in found}
     return [
-        f"These counts are at {listed(list(dict.fromkeys(points)))}, a threshold found on these "
-        "data; to count at that of the system, give it with --threshold."
+        f"These counts are at {points}, a threshold found on {listed(sorted(tables))}; to count at "
+        "that of the system, give it with --threshold."
     ]
 
 
