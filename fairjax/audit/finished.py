@@ -34,10 +34,14 @@ class Audit:
         return summary.headline or summary.scope
 
     def __str__(self) -> str:
+        """Notes, verdict and reasons, and what changed between systems, as the command prints."""
+        from fairjax.audit import paired
         from fairjax.report.summary import summarise
 
         summary = summarise(self.results)
-        return "\n".join([*(summary.text or [summary.scope]), *summary.tolerances])
+        notes = [f"Note: {limit}" for limit in self.results.limits]
+        verdict = [*(summary.text or [summary.scope]), *summary.tolerances]
+        return "\n".join([*notes, *verdict, *paired.sentences(self.results)])
 
     __repr__ = __str__
 

@@ -407,4 +407,20 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
                 "found on the audited pairs, and the results say so."
             )
         calibration = load_comparisons(request.calibrate_on, options, people=people)
+        name = request.calibrate_on.name
+        loaded = {
+            by: replace(pairs, notes=(*pairs.notes, *_people_of_both(pairs, calibration[by], name)))
+            for by, pairs in loaded.items()
+        }
     return loaded, calibration
+
+
+def _people_of_both(pairs: Loaded, calibration: Loaded, name: str) -> list[str]:
+    """How many audited people thresholds were found on, too."""
+    both = set(pairs.names) & set(calibration.names)
+    if not both:
+        return []
+    return [
+        f"{len(both):,} of {len(pairs.names):,} people are in {name}, too: thresholds are found on "
+        "people of their own, and fit others less well."
+    ]

@@ -289,6 +289,8 @@ def _as_numbers(
 ) -> np.ndarray:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         column = _parsed(path, name, column, start, missing)
+    if pa.types.is_float32(column.type):  # the decimals that stand for it: 0.7, not 0.69999999
+        column = column.cast(pa.string())
     numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     bad = np.isinf(numbers) if blanks else ~np.isfinite(numbers)
     if bad.any():

@@ -366,7 +366,7 @@ def _interval(
     if not summary.interval:
         return None, "", ""
     if unsure := list(dict.fromkeys(name for part in parts for name in _without_interval(part))):
-        return None, "", f"no interval: {', '.join(unsure)} has none, as too few people are in it"
+        return None, "", f"no interval: too few people in {', '.join(unsure)}"
     if gap is None:
         values = summary.value(*resampled)
         kind = "recentred" if summary.recentred else "percentile"
@@ -397,15 +397,19 @@ def _interval(
 
 
 def _without_interval(part: GroupRates) -> list[str]:
-    """Groups whose rate has no interval, such as that of one person.
+    """Groups whose rate alone has no interval, such as that of one person.
 
     Resamples repeat the rate of such a group as if it were known. Groups without errors, or with
     nothing else, are drawn instead.
     """
+    others = any(measure.interval for measure in part.measures)
     return [
         name
-        for name, rate, measure in zip(part.names, part.rates, part.measures, strict=True)
-        if measure.value is not None and measure.interval is None and rate not in (0, 1)
+        for name, rate, m in zip(part.names, part.rates, part.measures, strict=True)
+        if m.value is not None
+        and m.interval is None
+        and rate not in (0, 1)
+        and (others or m.n_clusters == 1)
     ]
 
 

@@ -12,7 +12,7 @@ from fairjax.report.wording import printable
 
 
 def notebook_html(results: Results, title: str) -> str:
-    """The verdict, its reasons and a bar for each group; no script, nothing loaded.
+    """Notes, verdict, its reasons and a bar for each group; no script, nothing loaded.
 
     Args:
       results: The numbers.
@@ -24,6 +24,7 @@ def notebook_html(results: Results, title: str) -> str:
     headline, *sentences = summary.text or [summary.scope]
     parts = [
         f"<h4>{escape(printable(title))}</h4>",
+        *(f"<p><small>Note: {escape(printable(limit))}</small></p>" for limit in results.limits),
         f"<p><strong>{escape(printable(headline))}</strong></p>",
         *(f"<p>{escape(printable(line))}</p>" for line in [*sentences, *summary.tolerances]),
     ]

@@ -18,8 +18,9 @@ from fairjax.report.verification import quantities as verification_quantities
 from fairjax.report.wording import group_name, listed, lower
 
 MOST_CARDS = 6
-_FOUND_HERE = "all non-mated pairs"  # source of a threshold that is no system's own
+_FOUND = "all non-mated pairs"  # source of a threshold that is no system's own
 _MOST = 0.5  # share of wrong answers above which a system is no use to anybody
+_OF_TABLE = f"{_FOUND} of "  # that of one found on another table, before its name
 MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
 _CHANCE: Mapping[Answer, str] = {
     "shown": "This is more than chance explains.",
@@ -212,12 +213,14 @@ def _mostly_wrong(compared: Sequence[Quantity]) -> list[str]:
 def _chosen_thresholds(compared: Sequence[Quantity]) -> list[str]:
     """That thresholds were not the system's own, where they were found on the data."""
     shown = [q.measures[0] for q in compared if q.measures]
-    points = [m.at for m in shown if m.at and m.threshold_source == _FOUND_HERE]
-    if not points:
+    found = [m for m in shown if m.at and m.threshold_source.startswith(_FOUND)]
+    if not found:
         return []
+    points = listed(list(dict.fromkeys(m.at for m in found)))
+    tables = {m.threshold_source.partition(_OF_TABLE)[2] or "these data" for m in found}
     return [
-        f"These counts are at {listed(list(dict.fromkeys(points)))}, a threshold found on these "
-        "data; to count at that of the system, audit it with --threshold."
+        f"These counts are at {points}, a threshold found on {listed(sorted(tables))}; to count at "
+        "that of the system, audit it with --threshold."
     ]
 
 

@@ -76,6 +76,12 @@ def test_a_notebook_shows_the_verdict_and_escapes_names(pairs):
     assert len(ids) == len(set(ids)) > 2
 
 
+def test_what_an_audit_cannot_show_is_printed_as_the_command_prints_it(pairs):
+    found = fairjax.audit(pairs, **{**PAIRS, "n_boot": 5})
+    (few,) = [line for line in found.results.limits if "resamples cannot show" in line]
+    assert f"Note: {few}" in str(found).splitlines() and few in found._repr_html_()
+
+
 def test_plots_are_drawn_on_the_callers_axes(pairs, predictions):
     from matplotlib.figure import Figure
 

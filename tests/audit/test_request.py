@@ -138,7 +138,7 @@ def test_a_partial_file_takes_scored_pairs(table, tmp_path):
 
 def test_each_attribute_is_measured_in_turn_and_knows_its_files(table, other, monkeypatch):
     told = []
-    monkeypatch.setattr(run, "measure", lambda pairs, settings, **more: (pairs.by, more))
+    monkeypatch.setattr(run, "measure", lambda pairs, settings, **more: (pairs, more))
     monkeypatch.setattr(run, "with_facts", lambda results, facts, notes: (results, facts, notes))
     options = TableOptions(by=["group", "side=group1,group2"])
     request = Request(
@@ -157,8 +157,9 @@ def test_each_attribute_is_measured_in_turn_and_knows_its_files(table, other, mo
     measured = list(measure(request, watch))
     assert told == ["Reading ...", "Measuring by group ...", "Measuring by side ..."]
     assert [by for by, _ in measured] == ["group", "side"]
-    for by, ((measured_by, more), facts, notes) in measured:
-        assert measured_by == by and notes == []
+    for by, ((pairs, more), facts, notes) in measured:
+        assert pairs.by == by and notes == []
+        assert pairs.notes[-1].startswith(f"{len(pairs.names)} of {len(pairs.names)} people are in")
         assert more["calibration_source"] == "other.csv" and more["calibration"].by == by
         assert set(facts["files"]) == {"file 1", "calibrate_on"}
         assert facts["stated"] == {"model": "v3"} and facts["dataset"] == "phantom"

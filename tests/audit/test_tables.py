@@ -209,3 +209,14 @@ def test_some_columns_are_read_as_words(tmp_path, monkeypatch):
     long = "name\n" + "".join(f"p{k:07d}\n" for k in range(50))
     path.write_text(long)
     assert tables.read_words(path, ["name"])["name"] == [f"p{k:07d}" for k in range(50)]
+
+
+def test_a_float32_is_the_decimal_that_stands_for_it(tmp_path):
+    written = [0.7, 0.6, 0.1, 1e-20, 3e9]  # as float32 some lie below themselves, some above
+    columns = {"score": pa.array(written, pa.float32()), "g": ["a"] * 5}
+    parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet", numbers=["score"])["score"] == written
+    gap = pa.table({"score": pa.array([0.7, None, np.nan], pa.float32())})
+    parquet.write_table(gap, tmp_path / "gap.parquet")
+    (batch,) = read_batches(tmp_path / "gap.parquet", text=[], numbers=["score"], blanks=True)
+    np.testing.assert_array_equal(batch.columns["score"], [0.7, np.nan, np.nan])

@@ -70,7 +70,7 @@ def test_the_rate_of_one_person_is_not_taken_as_known_in_the_interval_of_a_gap(s
     part.measures[1] = replace(part.measures[1], interval=None, n_clusters=1)
     found = gaps.summarise(BLANK, summary, [part], SETTING)[0].measure
     assert found.value is not None and found.interval is None
-    assert found.note == "no interval: b has none, as too few people are in it"
+    assert found.note == "no interval: too few people in b"
     without_errors = rates([0.1, 0.0, 0.5])  # drawn from what it may be
     without_errors.measures[1] = replace(without_errors.measures[1], interval=None)
     assert gaps.summarise(BLANK, gaps.DIFFERENCE, [without_errors], SETTING)[0].measure.interval

@@ -278,6 +278,9 @@ def test_a_threshold_that_was_found_on_the_data_is_no_system_s_own():
     assert said[-1].startswith("These counts are at FMR 1e-3, a threshold found on these data;")
     calibrated = [replace(m, threshold_source="other_people.csv") for m in given.measures]
     assert summarise(replace(given, measures=calibrated)).sentences == summarise(given).sentences
+    other = [replace(m, threshold_source="all non-mated pairs of dev.csv") for m in found]
+    said = summarise(replace(given, measures=other)).sentences
+    assert said[-1].startswith("These counts are at FMR 1e-3, a threshold found on dev.csv;")
 
 
 def test_an_accuracy_that_counts_missing_answers_is_told_as_errors_worst_group_first():
