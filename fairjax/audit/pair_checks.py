@@ -9,6 +9,7 @@ import numpy as np
 from fairjax.audit.kinds import check_kind, failure_hint, guess_kind, unit_hint
 from fairjax.audit.layout import DISTANCES, both_sides
 from fairjax.audit.loaded import Loaded
+from fairjax.audit.table_files import kind_of
 from fairjax.audit.tables import InputError, column_names, listed
 from fairjax.core.names import alike, counted
 
@@ -148,8 +149,8 @@ def notes(table: "PairTable", total: int, *, mated: int) -> list[str]:
 
 def _unread_groups(table: "PairTable") -> list[str]:
     """Columns of groups in the table itself, where the groups of people come from another one."""
-    if table.people is None:
-        return []
+    if table.people is None or not kind_of(table.path, strict=False):
+        return []  # no other table, or all pairs of embeddings
     names, sentences = column_names(table.path), []
     for attribute in table.layout.attributes:
         for name in attribute.name.split("+"):

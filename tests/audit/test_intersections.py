@@ -312,7 +312,7 @@ def test_a_row_of_the_table_by_hand():
 
 def test_the_numbers_of_an_intersection_for_results():
     high = replace(HIGH, shrunk_interval=(0.15, 0.25), worst=0.9)
-    plain, shrunk, worst, p = intersections._measures("fnmr", high, SETTING, 5)
+    plain, shrunk, worst, p = intersections._measures("fnmr", high, SETTING, 0.0, 5)
     assert (plain.name, plain.value, plain.n, plain.n_errors) == ("fnmr", 0.2, 100, 20)
     assert plain.interval == HIGH.rate.interval(level=0.9) and plain.level == 0.9
     assert plain.group == {"a": "x"} and plain.n_clusters == 100
@@ -320,10 +320,10 @@ def test_the_numbers_of_an_intersection_for_results():
     assert (shrunk.value, shrunk.interval, shrunk.level) == (0.19, (0.15, 0.25), 0.9)
     assert (worst.name, worst.value, worst.interval) == ("fnmr_chance_worst", 0.9, None)
     assert (p.value, p.note) == (0.001, "") and "adjusted for 5 comparisons" in p.rule
-    *_, untested = intersections._measures("fnmr", FEW, SETTING, 5)
+    *_, untested = intersections._measures("fnmr", FEW, SETTING, 0.0, 5)
     assert (untested.value, untested.note) == (None, TOO_FEW)
     empty = Cell({"a": "v"}, ClusteredRate(0, 0, 0, 0, np.nan), 0, np.nan, np.nan, None)
-    nothing, *_ = intersections._measures("fnmr", empty, SETTING, 5)
+    nothing, *_ = intersections._measures("fnmr", empty, SETTING, 0.0, 5)
     assert (nothing.value, nothing.interval, nothing.level, nothing.method) == (None,) * 3 + ("",)
 
 

@@ -213,7 +213,7 @@ def independent(name, errors, trials, *, mated=False):
 def pairs_of(*nonmated, everyone=None, mated=()):
     whole = everyone or independent("everyone", 5, 1000)
     return thresholds._Pairs(
-        [*nonmated], [*mated], whole, independent("everyone", 5, 100, mated=True)
+        [*nonmated], [*mated], whole, independent("everyone", 5, 100, mated=True), sign=1
     )
 
 
