@@ -152,7 +152,9 @@ def test_the_standards_page_names_what_audits_report(tmp_path):
     fields = {field.name for field in dataclasses.fields(measures[0])}
     known = {measure.name for measure in measures} | fields | {"other_group", "arrays"}
     known |= set(results[0].arrays)
-    report = (tmp_path / "audit" / "report.html").read_text()
+    report = "".join(
+        (tmp_path / verb / "report.html").read_text() for verb in ("audit", "identify")
+    )
     page = (ROOT / "docs" / "standards.md").read_text()
     section = page.split("## From the question to the number")[1].split("Notes:")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fairjax.core.results import Measure, finite_or_none
-from fairjax.core.verdict import ALPHA, holm
+from fairjax.core.verdict import ALPHA, SETTLED_RATIO, holm
 from fairjax.metrics.clustered import ClusteredRate
 from fairjax.protocols.verification.gaps import known_of
 
@@ -59,6 +59,27 @@ class GroupedRate:
         if known is None or not 0 < known.pooled < 1 or np.isnan(known.trials).any():
             return None
         return known.detectable_ratio(alpha=alpha, seed=seed)
+
+    def people_needed(self, *, alpha: float, seed: int) -> float | None:
+        """People a group, all of one size, who would show a ratio of `SETTLED_RATIO`.
+
+        With 80 % power, and as many searches and the same design effects a person as here.
+
+        Args:
+          alpha: Size of the test.
+          seed: Non-negative.
+
+        Returns:
+          The number; None where nothing can be tested, or no number that was tried would do.
+        """
+        there = [rate for rate in self.groups.values() if rate.trials]
+        known = known_of(there)
+        if known is None or not 0 < known.pooled < 1 or np.isnan(known.trials).any():
+            return None
+        even = replace(known, trials=np.full(len(known.trials), known.trials.mean()))
+        factor = even.people_factor(SETTLED_RATIO, alpha=alpha, seed=seed)
+        people = np.mean([rate.people for rate in there])
+        return None if factor is None else float(np.ceil(factor * people))
 
 
 def measures_of(rate: GroupedRate, attribute: str, *, level: float) -> list[Measure]:
@@ -120,7 +141,8 @@ def tests_of(rates: Sequence[GroupedRate], attribute: str, *, seed: int) -> list
             rule="chance that groups with one rate lie as far apart; not adjusted",
             note="" if np.isfinite(raw) else "no test: no group, or every search, has an error",
         )
-        ratio = rate.detectable_ratio(alpha=ALPHA / max(tests, 1), seed=seed)
+        alpha = ALPHA / max(tests, 1)
+        ratio = rate.detectable_ratio(alpha=alpha, seed=seed)
         measures += [
             blank,
             replace(
@@ -137,6 +159,16 @@ def tests_of(rates: Sequence[GroupedRate], attribute: str, *, seed: int) -> list
                 method="",
                 rule="smallest ratio of one group's rate to the others' that these data show with "
                 "80% power",
+                note="",
+            ),
+            replace(
+                blank,
+                name=f"{rate.name}_people_needed",
+                value=rate.people_needed(alpha=alpha, seed=seed),
+                unit="count",
+                method="",
+                rule=f"people in each group, all of one size, with which a ratio of "
+                f"{SETTLED_RATIO:g} is shown with 80% power",
                 note="",
             ),
         ]

@@ -60,12 +60,14 @@ class Galleries:
       groups: Names of its groups.
       galleries: The galleries, the smallest first.
       notes: Sentences for the reader.
+      distance: Whether the scores are distances, held as minus them.
     """
 
     by: str
     groups: tuple[str, ...]
     galleries: Sequence[Gallery]
     notes: tuple[str, ...] = ()
+    distance: bool = False
 
 
 def from_embeddings(
@@ -155,6 +157,7 @@ def from_candidates(
     columns: Mapping[str, str],
     gallery: Path | None,
     people: People | None = None,
+    distance: bool = False,
 ) -> Galleries:
     """Reads candidate lists: one row a candidate, or one without a candidate for a search.
 
@@ -168,6 +171,7 @@ def from_candidates(
       columns: Names of columns that are called otherwise, by the names above.
       gallery: A table with the people enrolled, in a customary column or the first one (and the
         gallery in a column "gallery"); None where the column enrolled says so.
+      distance: Whether the scores are distances: the smaller, the more alike.
 
     Raises:
       InputError: If a column is missing, or searches contradict themselves.
@@ -209,6 +213,8 @@ def from_candidates(
         key: np.array(parts[name], float if name in numbers else object)
         for key, name in there.items()
     }
+    if distance:
+        table["score"] = -table["score"]  # as scores, larger for more alike
     for key, image in looked_up.items():
         assert people is not None
         table[key] = _people_of(table[image], people, str(path))
@@ -233,11 +239,14 @@ def from_candidates(
         chosen = np.flatnonzero(gallery_of == name)
         of_gallery = {key: column[chosen] for key, column in table.items()}
         members = enrolled_in.get(name, enrolled_in.get("", set())) if gallery else None
-        galleries.append(_searches(of_gallery, group[chosen], members, name, str(path)))
+        galleries.append(
+            _searches(of_gallery, group[chosen], members, name, str(path), distance=distance)
+        )
     galleries.sort(key=lambda g: (g.size or 0, g.name))
     unknown = len(set(table["probe"][group == UNKNOWN].tolist()))
     note = f"{counted(unknown, 'search', 'searches')} of unknown {by}: counted for everyone alone."
-    return Galleries(by, tuple(groups), galleries, (note,) if unknown else ())
+    notes = (note,) if unknown else ()
+    return Galleries(by, tuple(groups), galleries, notes, distance=distance)
 
 
 def _people_of(images: np.ndarray, people: People, where: str) -> np.ndarray:
@@ -317,6 +326,8 @@ def _searches(
     members: set[str] | None,
     name: str,
     where: str,
+    *,
+    distance: bool = False,
 ) -> Gallery:
     """The searches of one gallery from the rows of its candidates."""
     probes, first, probe = np.unique(
@@ -339,7 +350,7 @@ def _searches(
             f"{where}: the probe {str(probes[probe[np.argmax(apart)]])!r} shows two people."
         )
     score = np.where(np.isnan(table["score"]) | (other < 0), -np.inf, table["score"])
-    _require_scores(score, other == own, where)
+    _require_scores(score, other == own, where, distance=distance)
     count = len(probes)
     top = np.full(count, -np.inf)
     np.maximum.at(top, probe, score)
@@ -377,18 +388,30 @@ def _searches(
     return Gallery(label, size, searches, failed, seconds)
 
 
-def _require_scores(score: np.ndarray, is_mate: np.ndarray, where: str) -> None:
-    """Refuses distances: lists on which the person searched for has the lower numbers."""
+def _require_scores(
+    score: np.ndarray, is_mate: np.ndarray, where: str, *, distance: bool = False
+) -> None:
+    """Refuses lists on which the person searched for is less like the probe than others are.
+
+    Raises:
+      InputError: With both medians, and how to turn the direction.
+    """
     known = np.isfinite(score)
     mates, others = score[known & is_mate], score[known & ~is_mate]
     if min(len(mates), len(others)) < _FEWEST:
         return
     high, low = np.median(others), np.median(mates)
-    if low < high:
+    if low >= high:
+        return
+    if distance:
         raise InputError(
-            f"{where}: the person searched for scores lower (median {low:.4g}) than other "
-            f"candidates ({high:.4g}); are these distances? Give scores, larger for more alike."
+            f"{where}: the person searched for has larger distances (median {-low:.4g}) than other "
+            f"candidates ({-high:.4g}); are these scores? Leave out --distance."
         )
+    raise InputError(
+        f"{where}: the person searched for scores lower (median {low:.4g}) than other "
+        f"candidates ({high:.4g}); are these distances? Say --distance."
+    )
 
 
 def _flag(word: str, column: str, where: str) -> bool:

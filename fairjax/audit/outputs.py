@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fairjax.audit import failures, paired
+from fairjax.audit import failures, identification, paired
 from fairjax.core.files import write_whole
 from fairjax.core.results import Results, Table, save_results
 from fairjax.protocols import attributes
@@ -35,6 +35,8 @@ def tables(results: Results) -> list[Table]:
     """The protocol's tables, verdicts on tolerances, and what has no number and why."""
     if results.kind == "attributes":
         shown = [*attributes.tables(results), *covariates.tables(results)]
+    elif results.kind == "identification":
+        shown = identification.tables(results)
     else:
         shown = [*verification_tables.tables(results), failures.table(results), _verdicts(results)]
         shown += [paired.table(results), *covariates.tables(results)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairjax.cli import values
-from fairjax.cli.answers import answer, facts_of
+from fairjax.cli.answers import check_folder, console, facts_of
 
 _DESCRIPTION = """\
 How often do searches of a gallery miss an enrolled person (FNIR) or name somebody for a person who
@@ -78,16 +78,34 @@ def add(verbs: Any) -> None:
         help="false positive identification rates, each with its threshold (default: 0.1,0.01)",
     )
     identify.add_argument(
+        "--threshold",
+        metavar="SCORE",
+        type=values.finite,
+        action="append",
+        default=[],
+        help="threshold of your system, in the scores' unit: candidates are accepted from it on "
+        "(distances: up to it); repeat for several. Without --fpir, only these thresholds are used",
+    )
+    identify.add_argument(
+        "--distance",
+        action="store_true",
+        help="the scores of candidate lists are distances, smaller = more alike; thresholds are "
+        "then distances, too",
+    )
+    identify.add_argument(
         "--rank", metavar="R", type=int, default=1, help="candidates looked at (default: 1)"
     )
     identify.add_argument("--level", type=float, default=0.95, help="coverage (default: 0.95)")
     identify.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
-    identify.add_argument("--out", metavar="DIR", type=Path, help="write the numbers here")
+    identify.add_argument(
+        "--out", metavar="DIR", type=Path, help="write report.html, results.json and CSV files here"
+    )
+    identify.add_argument("--title", default="", help="title of the report (default: file name)")
     identify.set_defaults(run=_identify)
 
 
 def _identify(arguments: argparse.Namespace) -> None:
-    from fairjax.audit import galleries, identification
+    from fairjax.audit import findings, galleries, identification, outputs
     from fairjax.audit.people import load_people
     from fairjax.core.errors import UsageError
 
@@ -99,10 +117,15 @@ def _identify(arguments: argparse.Namespace) -> None:
     ):
         if not ok:
             raise UsageError(flag)
+    check_folder(arguments.out)
     roles = {"searches": arguments.table, "groups": arguments.groups}
     facts = facts_of({**roles, "gallery_table": arguments.gallery_table})
     people = load_people(arguments.groups) if arguments.groups else None
     if arguments.table.suffix in (".npz", ".npy"):
+        if arguments.distance:
+            raise UsageError(
+                "--distance is for candidate lists; embeddings are compared by cosine."
+            )
         loaded = galleries.from_embeddings(
             arguments.table,
             arguments.by,
@@ -122,12 +145,22 @@ def _identify(arguments: argparse.Namespace) -> None:
             columns=columns,
             gallery=arguments.gallery_table,
             people=people,
+            distance=arguments.distance,
         )
-    results = identification.measure(
+    fpirs = arguments.fpir
+    if fpirs is None:
+        fpirs = () if arguments.threshold else identification.FPIRS
+    found = identification.measure(
         loaded,
-        fpirs=identification.FPIRS if arguments.fpir is None else arguments.fpir,
+        fpirs=fpirs,
+        thresholds=arguments.threshold,
         rank=arguments.rank,
         level=arguments.level,
         seed=arguments.seed,
     )
-    answer(results.with_facts(facts), arguments.out)
+    found = found.with_facts(facts)
+    findings.show(found, console())
+    if arguments.out:
+        title = arguments.title or arguments.table.name
+        outputs.write(arguments.out, found.results, title=title)
+        print(f"Report: {arguments.out / 'report.html'}")

@@ -155,7 +155,7 @@ def _results(folder: Path) -> Any:
         results = load_results(path)
     except (ValueError, KeyError) as error:
         raise InputError(str(error).split("\n")[0]) from error
-    if results.kind not in ("verification", "attributes"):
+    if results.kind not in ("verification", "attributes", "identification"):
         raise InputError(
             f"{path} holds numbers of another kind ({results.kind}), which have no report; they "
             "stand in measures.csv beside it."

@@ -105,7 +105,10 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
     what = "comparisons of two pictures" if results.kind == "verification" else "pictures"
     everyone = [q.overall for q in compared if q.overall is not None]
     total = sum({m.name: m.n for m in everyone if m.name in _ERRORS}.values())  # not of images
-    if results.kind != "verification":
+    if results.kind == "identification":
+        what = "searches of a gallery"
+        total = sum({m.name: m.n for m in everyone}.values())
+    elif results.kind != "verification":
         total = max((m.n for m in everyone), default=0)
     people = max((m.n_clusters or 0 for m in everyone), default=0)
     who = f"{people:,} people" if people and results.kind == "verification" else "People"

@@ -21,6 +21,7 @@ from fairjax.report.cards import card
 from fairjax.report.conditions import conditions
 from fairjax.report.drawing.pictures import picture_section
 from fairjax.report.drawing.svg import PALETTE
+from fairjax.report.identification import sections as identification_sections
 from fairjax.report.sections import (
     Section,
     Slider,
@@ -34,6 +35,10 @@ from fairjax.report.verification import sections as verification_sections
 
 _TEMPLATES = Path(__file__).parent / "templates"
 NO_NUMBERS = Table("", [], [])
+_KINDS: Mapping[str, Any] = {
+    "verification": verification_sections,
+    "identification": identification_sections,
+}
 
 
 class TestedClaim(NamedTuple):
@@ -92,7 +97,7 @@ def write_report(
         more,
         *_run_sections(config or {}, manifest or {}),
         method_section(results),
-        *([standards.section(results)] if verification else []),
+        *([standards.section(results)] if results.kind in _KINDS else []),
     ]
     page = Page(
         title=title,
@@ -109,12 +114,11 @@ def write_report(
 
 def measured_sections(results: Results, tables: Sequence[Table]) -> tuple[list[Section], Section]:
     """The sections that show what was measured, and that of all other tables."""
-    verification = results.kind == "verification"
-    kind = verification_sections if verification else attribute_sections
+    kind = _KINDS.get(results.kind, attribute_sections)
     more = [table for table in tables if not table.drawn]
     return (
         [gap_section(results), *kind.sections(results)],
-        Section("tables", "Tables", tables=more, folded=not verification),
+        Section("tables", "Tables", tables=more, folded=results.kind not in _KINDS),
     )
 
 

@@ -6,21 +6,27 @@ alone puts the decisions into words, so that page, terminal and model card canno
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fairjax.core.results import Results
 from fairjax.core.verdict import LARGEST_RATIO, SETTLED_RATIO, Answer, Claim
 from fairjax.report.attributes import quantities as attribute_quantities
 from fairjax.report.conditions import is_smoke
+from fairjax.report.identification import quantities as identification_quantities
 from fairjax.report.quantities import Quantity
 from fairjax.report.verification import covariates
 from fairjax.report.verification import quantities as verification_quantities
 from fairjax.report.wording import group_name, listed, lower
 
 MOST_CARDS = 6
-_FOUND = "all non-mated pairs"  # source of a threshold that is no system's own
+_KINDS: Mapping[str, Any] = {
+    "verification": verification_quantities,
+    "identification": identification_quantities,
+}
+# Sources of a threshold that is no system's own
+_FOUND = ("all non-mated pairs", identification_quantities.FOUND_HERE)
 _MOST = 0.5  # share of wrong answers above which a system is no use to anybody
-_OF_TABLE = f"{_FOUND} of "  # that of one found on another table, before its name
+_OF_TABLE = f"{_FOUND[0]} of "  # that of one found on another table, before its name
 MOST_NAMED = 5  # groups that a sentence names; of more it names the highest and the lowest
 _CHANCE: Mapping[Answer, str] = {
     "shown": "This is more than chance explains.",
@@ -57,8 +63,8 @@ class Summary(NamedTuple):
 
 
 def summarise(results: Results) -> Summary:
-    """The verdict on an evaluation of either kind, with its reasons."""
-    kind = verification_quantities if results.kind == "verification" else attribute_quantities
+    """The verdict on an evaluation of any kind, with its reasons."""
+    kind = _KINDS.get(results.kind, attribute_quantities)
     compared = kind.quantities(results)
     if not compared:
         return Summary(scope=kind.scope(results), unresolved=kind.unresolved(results))

@@ -27,6 +27,8 @@ _METRICS: dict[str, tuple[str, bool | None]] = {
     "fmr": ("false match rate", False),
     "fnmr": ("false non-match rate", False),
     "tmr": ("true match rate", True),
+    "fpir": ("false positive identification rate", False),
+    "fnir": ("false negative identification rate", False),
     "eer": ("equal error rate", False),
     "d_prime": ("separation of scores, d′", True),
     "fairness_discrepancy_rate": ("fairness discrepancy rate", True),

@@ -45,7 +45,7 @@ def test_nothing_is_tested_without_errors_without_hits_or_with_one_group(counts)
     rate = grouped(*counts)
     assert rate.p_value(seed=0) is None
     assert rate.detectable_ratio(alpha=0.05, seed=0) is None
-    p, adjusted, ratio = compared.tests_of([rate], "race", seed=0)
+    p, adjusted, ratio, needed = compared.tests_of([rate], "race", seed=0)
     assert p.value is adjusted.value is ratio.value is None
     assert p.note.startswith("no test: ") and ratio.note == ""
 

@@ -57,7 +57,7 @@ def test_a_group_that_is_alike_has_more_false_positives_and_it_is_shown(loaded):
     own = ~searches.mated & (searches.group == 1)
     assert jade.value == np.mean(searches.top[own] >= threshold)
     assert jade.value > amber.value and jade.interval[0] <= jade.value <= jade.interval[1]
-    assert "false positives at N 40, FPIR 0.2" in found.answer
+    assert "false alarms" in found.answer
     p = found.results.get("fpir_equality_p_value", across="race", at=at)
     holm = found.results.get("fpir_equality_p_value_holm", across="race", at=at)
     assert p.value <= holm.value <= 0.05
@@ -247,3 +247,58 @@ def test_impossible_galleries_are_refused(tmp_path, options, said):
 def test_impossible_targets_are_refused(loaded):
     with pytest.raises(UserError, match="--fpir 2 must be"):
         identification.measure(loaded, fpirs=(2.0,), rank=1, level=0.95, seed=0)
+
+
+def test_given_thresholds_are_counted_by_hand_without_any_target(tmp_path):
+    loaded = galleries.from_candidates(write(tmp_path), "group", columns={}, gallery=None)
+    settings = dict(fpirs=(), rank=1, level=0.95, seed=0)
+    results = identification.measure(loaded, thresholds=(0.5, 0.65), **settings).results
+    expected = {  # mates at 0.9, 0.6 and on no list; strangers at 0.5 and with nobody
+        ("fpir", 0.5): (1, 2),
+        ("fnir", 0.5): (1, 3),
+        ("fpir", 0.65): (0, 2),
+        ("fnir", 0.65): (2, 3),
+    }
+    for (rate, threshold), counts in expected.items():
+        m = results.get(rate, at=f"candidate lists, threshold {threshold}")
+        assert ((m.n_errors, m.n), m.threshold) == (counts, threshold)
+        assert m.threshold_source == "given"
+    b = results.get("fnir", at="candidate lists, threshold 0.65", group="b")
+    assert (b.n_errors, b.n) == (1, 1)
+    assert results.protocol["threshold_rule"] == "given"
+    with pytest.raises(UserError, match="--threshold 40 lies outside the scores of candidate"):
+        identification.measure(loaded, thresholds=(40.0,), **settings)
+
+
+def test_distances_give_the_rates_of_their_scores_and_thresholds_in_their_own_unit(tmp_path):
+    settings = dict(fpirs=(0.5,), rank=1, level=0.95, seed=0)
+    path = write(tmp_path)
+    scores = galleries.from_candidates(path, "group", columns={}, gallery=None)
+    header, *rows = [line.split(",") for line in LIST.splitlines()]
+    for row in rows:
+        row[3] = row[3] and f"{1 - float(row[3]):.1f}"
+    path.write_text("\n".join(",".join(row) for row in [header, *rows]))
+    turned = galleries.from_candidates(path, "group", columns={}, gallery=None, distance=True)
+    by_score = identification.measure(scores, thresholds=(0.6,), **settings).results
+    by_distance = identification.measure(turned, thresholds=(0.4,), **settings).results
+    assert by_distance.protocol["distances"] == [""]
+    points = [("threshold 0.6", "threshold 0.4", 0.4), ("FPIR 0.5", "FPIR 0.5", 0.5)]
+    for at, twin, threshold in points:
+        for rate in ("fpir", "fnir"):
+            one = by_score.get(rate, at=f"candidate lists, {at}")
+            other = by_distance.get(rate, at=f"candidate lists, {twin}")
+            assert (one.n_errors, one.n, one.interval) == (other.n_errors, other.n, other.interval)
+            assert other.threshold == pytest.approx(threshold) and "distance" in other.rule
+    thresholds = by_distance.arrays["trade_off"]["candidate lists"]["threshold"]
+    assert thresholds == [0.5, 0.4, 0.1]
+
+
+def test_the_trade_off_of_a_group_is_its_rates_at_each_threshold(loaded):
+    searches = loaded.galleries[1].searches
+    found = identification.measure(loaded, fpirs=(0.2,), rank=1, level=0.95, seed=0)
+    curves = found.results.arrays["trade_off"]["N 40"]
+    jade = searches.take(searches.group == 1)
+    for k in (0, 50, 150):
+        threshold = curves["threshold"][k]
+        assert curves["groups"]["jade"]["fpir"][k] == jade.fpir(threshold).rate
+        assert curves["groups"]["jade"]["fnir"][k] == jade.fnir(threshold).rate

@@ -18,7 +18,7 @@ def test_candidate_lists_and_embeddings(tmp_path, capsys):
     path.write_text(LIST)
     line = ["identify", str(path), "--by", "race", "--column", "score=likeness"]
     assert main([*line, "--fpir", "0.1", "--out", str(tmp_path / "out")]) == 0
-    assert "FPIR 0.1: false positives 10 % overall" in capsys.readouterr().out
+    assert "False alarms: alike in all groups, 10 times in 100 searches." in capsys.readouterr().out
     results = load_results(tmp_path / "out" / "results.json")
     assert results.kind == "identification"
     (tmp_path / "enrolled.csv").write_text("subject\n" + "".join(f"s{k}\n" for k in range(41)))
@@ -64,3 +64,27 @@ def test_wrong_lines_are_refused_in_one_line(tmp_path, capsys, flags, said):
     assert main(["identify", str(path), *flags]) in (1, 2)
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
+
+
+def test_a_report_is_written_exported_and_put_beside_another(tmp_path, capsys):
+    path = tmp_path / "list.csv"
+    path.write_text(LIST.replace("likeness", "score"))
+    out = tmp_path / "out"
+    line = ["identify", str(path), "--by", "race", "--threshold", "0.3"]
+    assert main([*line, "--out", str(out), "--title", "A <gallery>"]) == 0
+    said = capsys.readouterr().out
+    results = load_results(out / "results.json")
+    assert results.protocol["threshold_rule"] == "given" and results.protocol["fpirs"] == []
+    page = (out / "report.html").read_text()
+    assert said.splitlines()[0] in page and "A &lt;gallery&gt;" in page
+    assert "threshold 0.3 (given)" in page and "Error rates by group and gallery" in page
+    assert "searches of a gallery" in (out / "summary.html").read_text()
+    assert "0.3 (given)" in (out / "model_card.md").read_text()
+    new = tmp_path / "new"
+    assert main(["report", str(out), "--export", str(new), "--as", "svg,csv,tex"]) == 0
+    assert len(list(new.glob("figure-*.svg"))) == 4  # three cards and a trade-off
+    assert list(new.glob("table-*at-threshold-0-3.csv"))
+    assert main(["report", str(out)]) == 0
+    assert "A &lt;gallery&gt;" in (out / "report.html").read_text()
+    assert main(["report", str(out), str(out), "--out", str(tmp_path / "both.html")]) == 0
+    assert "Misses at rank 1" in (tmp_path / "both.html").read_text()

@@ -89,7 +89,7 @@ class Audited:
 
 def whence(at: str, source: str) -> str:
     """Where a threshold comes from: "FMR 1e-3, from all non-mated pairs", or "given"."""
-    return source if at.startswith("threshold ") else f"{at}, from {source}"
+    return source if at.rpartition(", ")[2].startswith("threshold ") else f"{at}, from {source}"
 
 
 def as_shown(m: Measure) -> Measure:

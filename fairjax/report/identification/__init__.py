@@ -1,0 +1,1 @@
+"""Sections of the report on 1:N identification."""
