@@ -10,7 +10,7 @@ from jaxtyping import Int
 from fairjax.audit.layout import MOST_GROUPS, TableOptions
 from fairjax.audit.tables import InputError, listed
 from fairjax.core.comparisons import UNKNOWN
-from fairjax.core.names import alike, dates_among_ranges, is_unknown
+from fairjax.core.names import alike, dates_among_ranges, is_unknown, may_be_unknown
 
 OLDEST = 120  # years
 _BIN = re.compile(r"(<?)(-?\d+(?:\.\d+)?)")
@@ -184,7 +184,13 @@ def refuse_alike(names: Sequence[str], kind: str, where: str) -> None:
 
 def name_limits(names: Sequence[str], attribute: str) -> list[str]:
     """What the reader must know of the names of groups or labels."""
-    return [
+    unknown = [
+        f"{attribute} {name!r} is taken for a name like any other. If it says that nothing is "
+        "known, leave its cells blank."
+        for name in names
+        if may_be_unknown(name)
+    ]
+    return unknown + [
         f"{attribute} {date!r} stands among ranges: a spreadsheet has most likely made it of "
         f"{meant!r}. Check the table, with the column formatted as text."
         for date, meant in dates_among_ranges(names).items()

@@ -28,6 +28,14 @@ _UNKNOWN_IN_ANY_CASE = frozenset(
         "??",
     }
 )
+# What may mean "unknown", in several languages; a reader is told, and nothing is left out.
+_PERHAPS_UNKNOWN = re.compile(
+    "undefined|unspecified|undetermined|indeterminate|unclear|missing|no data|no answer|"
+    "not (specified|stated|disclosed)|prefer not to say|unbekannt|keine angabe|k\\.a\\.|inconnue?|"
+    "non renseigne|desconocid[oa]|desconhecid[oa]|sconosciut[oa]|onbekend|okand|ukjent|ukendt|"
+    "tuntematon|nieznan[ya]|neznamy|\u043d\u0435\u0438\u0437\u0432\u0435\u0441\u0442\u043d\u043e|"
+    "\u672a\u77e5|\u4e0d\u660e"
+)
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 _QUOTES = dict.fromkeys(map(ord, "`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201a\u201b\u2032"), "'")
@@ -90,6 +98,16 @@ def is_unknown(name: str) -> bool:
     "none" is a name, of people without glasses, and so is "Na".
     """
     return name in _UNKNOWN_WORDS or name.lower() in _UNKNOWN_IN_ANY_CASE
+
+
+def may_be_unknown(name: str) -> bool:
+    """Whether a name may say that nothing is known, in another language or in other words.
+
+    >>> may_be_unknown("Unbekannt"), may_be_unknown("other")
+    (True, False)
+    """
+    lower = unicodedata.normalize("NFD", name.casefold()).translate(_STROKES)
+    return _PERHAPS_UNKNOWN.fullmatch(_ACCENTS.sub("", lower)) is not None
 
 
 def how_unknown(name: str) -> str:

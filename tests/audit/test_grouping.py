@@ -138,6 +138,13 @@ def test_names_that_differ_are_left_alone():
     assert name_limits(["10-19", "20-29"], "age") == []
 
 
+@pytest.mark.parametrize("name", ["Unbekannt", "OKÄND", "Not stated", "未知", "non renseigné"])
+def test_a_word_that_may_mean_unknown_is_pointed_out(name):
+    (said,) = name_limits(["White", name, "Other"], "race")
+    assert said.startswith(f"race {name!r} is taken for a name like any other.")
+    assert "leave its cells blank" in said
+
+
 def test_a_date_among_ranges_is_said_of_the_attribute():
     (said,) = name_limits(["Oct-19", "20-29"], "age")
     assert said.startswith("age 'Oct-19' stands among ranges") and "'10-19'" in said
