@@ -1,12 +1,20 @@
 """Every tested gap between groups as a table, the same on the page and in the model card."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from fairjax.core.results import Measure, Results, Table
 from fairjax.core.verdict import ALPHA, LARGEST_RATIO, Claim, verdict
 from fairjax.report.wording import describe, group_name, is_difference, number, span
 
 _GAPS = ("max_over_min", "max_over_min_smoothed", "difference")  # the first that a rate has
+_SMOOTHED = "smoothed"
+_NOTES = {  # what stands in the table, and what the note then says of it
+    "by chance": "By chance: what the gap stays below in 95% of draws with equal groups.",
+    "would find": "Would find: smallest ratio of one group to the others that 80% of such audits "
+    "show.",
+    _SMOOTHED: "Smoothed: a group has no error, so each counts half an error in one trial more.",
+}
 
 
 def gap_tables(results: Results) -> list[Table]:
@@ -24,15 +32,19 @@ def gap_tables(results: Results) -> list[Table]:
         columns = ["compared", "worst", "best", "gap", "by chance", "p, adjusted"]
         columns += ["would find", "decision"]
         tests = max((claim.tests for claim in claims), default=0)
-        note = (
-            f"A gap is shown where p, adjusted for {tests} tests, is at most {ALPHA:g}; nothing "
-            "else decides. By chance: what the gap stays below in 95% of draws with equal groups. "
-            "Would find: smallest ratio of one group to the others that 80% of such audits show."
-        )
+        note = f"A gap is shown where p, adjusted for {tests} tests, is at most {ALPHA:g}; nothing "
+        note += "else decides."
         title = f"{system}: tested gaps" if system else "Tested gaps"
         if rows:
-            tables.append(without_empty_columns(Table(title, columns, rows, note)))
+            table = without_empty_columns(Table(title, columns, rows, note))
+            more = [sentence for word, sentence in _NOTES.items() if _says(table, word)]
+            tables.append(replace(table, note=" ".join([note, *more])))
     return tables
+
+
+def _says(table: Table, word: str) -> bool:
+    """Whether a table has such a column, or a cell with the word."""
+    return word in table.columns or any(word in cell for row in table.rows for cell in row)
 
 
 def _is_change(results: Results, system: str) -> bool:
@@ -51,6 +63,7 @@ def _gap_row(
         is_points = is_difference(gap.name)
         ends = f" ({span(gap.interval, gap.unit)})" if gap.interval else ""
         factor = "" if is_points else "×"
+        factor += f" {_SMOOTHED}" if gap.name.endswith(f"_{_SMOOTHED}") else ""
         size = f"{number(gap.value, gap.unit, difference=is_points)}{factor}{ends}"
         floor = index.get((f"{gap.name}_noise_floor", *point))
         chance = number(floor.value, gap.unit, difference=is_points) if floor else ""

@@ -126,6 +126,20 @@ def test_the_table_of_gaps_names_the_ends_and_does_not_rank_ties():
     assert [*table.rows[0][1:3]] == ["–", "–"]
 
 
+def test_the_table_of_gaps_marks_a_smoothed_ratio_and_explains_what_it_has():
+    ratio = across("fmr_max_over_min_smoothed", 26.98, "ratio")
+    (table,) = gap_tables(audit({"a": 0.004, "b": 0.0}, ratio, p=0.2))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["gap"] == "26.98× smoothed"
+    assert "Smoothed: a group has no error" in table.note and "By chance" not in table.note
+    floor = across("fmr_max_over_min_noise_floor", 1.2, "ratio")
+    plain = across("fmr_max_over_min", 4.0, "ratio")
+    (table,) = gap_tables(audit({"a": 0.004, "b": 0.001}, plain, floor, p=0.2))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["gap"] == "4.00×" and "By chance: what the gap" in table.note
+    assert "moothed" not in table.note
+
+
 def test_of_many_groups_the_highest_and_the_lowest_are_named():
     rates = {f"g{k}": 0.001 * (k + 1) for k in range(7)}
     assert (
