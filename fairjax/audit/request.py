@@ -299,6 +299,9 @@ def _measured(request: Request, watch: Watch) -> Iterator[tuple[str, Results]]:
         held = _covariates(request) if holds else None
         source = request.calibrate_on.name if request.calibrate_on is not None else ""
         for by, pairs in loaded.items():
+            if by in calibration:
+                shared = _people_of_both(pairs, calibration[by], source)
+                pairs = replace(pairs, notes=(*pairs.notes, *shared))
             with watch(f"Measuring by {by} ..."):
                 results = run.measure(
                     pairs,
@@ -407,11 +410,6 @@ def _load(request: Request) -> tuple[Mapping[str, Loaded], Mapping[str, Loaded]]
                 "found on the audited pairs, and the results say so."
             )
         calibration = load_comparisons(request.calibrate_on, options, people=people)
-        name = request.calibrate_on.name
-        loaded = {
-            by: replace(pairs, notes=(*pairs.notes, *_people_of_both(pairs, calibration[by], name)))
-            for by, pairs in loaded.items()
-        }
     return loaded, calibration
 
 
