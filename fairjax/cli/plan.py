@@ -45,7 +45,10 @@ def add(verbs: Any) -> None:
         help="simulate N devices on the CPU (default: the devices of this machine)",
     )
     plan.add_argument(
-        "--memory", type=float, metavar="GIB", help="memory of each device (default: what it has)"
+        "--memory",
+        type=values.finite,
+        metavar="GIB",
+        help="memory of each device (default: what it has)",
     )
     plan.add_argument(
         "--memory-only", action="store_true", help="allocate nothing: time no step, tell no hours"

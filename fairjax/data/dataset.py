@@ -1,5 +1,6 @@
 """What a reader hands to the pipeline: rows, their labels, and how to fetch their images."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -94,7 +95,7 @@ def require_sound(dataset: Dataset) -> None:
 
     Raises:
       DataError: If a split, a label or the account is missing, arrays differ in length or type, or
-        an image or a cluster is in two splits.
+        an image or a cluster is in two splits, or an image twice in one.
     """
     name = dataset.name
     if lacking := [split for split in SPLITS if not len(dataset.splits.get(split, ()))]:
@@ -117,7 +118,11 @@ def require_sound(dataset: Dataset) -> None:
     home: dict[str, str] = {}
     people: dict[str, np.ndarray] = {}
     for split, examples in dataset.splits.items():
-        for image in examples.ids.tolist():
+        ids = examples.ids.tolist()
+        if len(set(ids)) < len(ids):
+            image, count = Counter(ids).most_common(1)[0]
+            raise DataError(f"{name}: the image {image!r} is {count} times in {split}.")
+        for image in ids:
             if (other := home.setdefault(image, split)) != split:
                 raise DataError(f"{name}: the image {image!r} is in {other} and in {split}.")
         for other, clusters in people.items():

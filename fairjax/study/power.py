@@ -124,8 +124,13 @@ def _chi2_mean(rng: np.random.Generator, freedom: int) -> np.ndarray:
 
 
 def resolvable(spread: Spread, *, seeds: int, resamples: int, level: float) -> float:
-    """Smallest true difference that is found with a probability of POWER; see `power`."""
+    """Smallest true difference that is found with a probability of POWER; see `power`.
+
+    Any is, where differences have never moved by chance: then it is 0.
+    """
     low, high = 0.0, max(spread.seeds, spread.people)
+    if high == 0:
+        return 0.0
     while power(high, spread, seeds=seeds, resamples=resamples, level=level) < POWER:
         low, high = high, 2 * high
     for _ in range(20):

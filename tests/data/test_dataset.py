@@ -44,6 +44,10 @@ def test_a_sound_dataset_is_taken(dataset):
             "the image 'train1.jpg' is in train and in test",
         ),
         (
+            {"test": examples("t", people=[7, 8, 9], ids=["a.jpg", "b.jpg", "b.jpg"])},
+            "the image 'b.jpg' is 2 times in test",
+        ),
+        (
             {"test": replace(examples("t", people=[7]), labels={})},
             "mine, test: labels have no 'gender'",
         ),

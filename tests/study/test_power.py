@@ -68,6 +68,7 @@ def test_nothing_is_found_where_nothing_is_more_often_than_half_the_level():
 
 def test_more_seeds_people_and_fewer_claims_resolve_more():
     base = resolvable(SPREAD, seeds=3, resamples=200, level=0.05)
+    assert resolvable(Spread(0.0, 0.0, ""), seeds=3, resamples=200, level=0.05) == 0
     assert resolvable(SPREAD, seeds=6, resamples=200, level=0.05) < base
     assert resolvable(SPREAD, seeds=3, resamples=200, level=0.05 / 24) > base
     assert resolvable(Spread(1.0, 0.1, ""), seeds=3, resamples=200, level=0.05) < base
