@@ -81,9 +81,9 @@ def audit(
       y_pred: The predicted label; of pairs, the decision, and `pos_label` accepts a pair.
       y_score: Probability of `pos_label` in [0, 1]; of pairs, a score that grows with likeness. For
         several systems a list of columns, or a dict or frame of them.
-      sensitive_features: The groups: one column, or [pairs, 2] for both sides. Several (a list of
-        names, a dict, a frame) are intersected, as in fairlearn. "age:18,30,45" puts a column of
-        numbers into bins. Default: the column `group`.
+      sensitive_features: The groups: one column, or [pairs, 2] for both sides, or a frame of both,
+        as race1 and race2. Several (a list of names, a dict, a frame) are intersected, as in
+        fairlearn. "age:18,30,45" puts a column of numbers into bins. Default: the column `group`.
       distance: In place of `y_score`, a column that falls with likeness; thresholds are distances.
       subject: Who is on each image, or on both sides [pairs, 2] or two names of columns. Intervals
         resample people.

@@ -95,6 +95,7 @@ class ArgumentColumns:
     def attributes(self, value: Any) -> tuple[str, ...]:
         """The attribute, as `--by` takes it."""
         from fairjax.audit.frames import named_columns, two_sides
+        from fairjax.audit.layout import base_of_sides
 
         if value is None:
             return ()
@@ -105,6 +106,9 @@ class ArgumentColumns:
         if (columns := named_columns(value)) is None:
             own = getattr(value, "name", None)
             columns = {str(own) if own not in (None, "") else "group": value}
+        if len(columns) == 2 and (base := base_of_sides(*columns)):  # a frame of race1 and race2
+            self._add(columns)
+            return (f"{base}={','.join(columns)}",)
         for name, column in columns.items():
             both = two_sides(column)
             self._add({f"{name}1": both[0], f"{name}2": both[1]} if both else {name: column})

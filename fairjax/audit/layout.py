@@ -310,6 +310,19 @@ def both_sides(names: Sequence[str], base: str) -> list[tuple[str, str]]:
     ]
 
 
+def base_of_sides(left: str, right: str) -> str:
+    """What two columns have in common if they are the sides of a pair: race of race1 and race2.
+
+    Returns:
+      The base name; "" where they are no two sides.
+    """
+    for before, behind, other_before, other_behind in _SIDES:
+        base = left.removeprefix(before).removesuffix(behind)
+        if base and (left, right) == (before + base + behind, other_before + base + other_behind):
+            return base
+    return ""
+
+
 def find_attribute(
     path: Source, names: Sequence[str], wanted: str, people: People | None, *, pairs: bool = True
 ) -> Attribute:

@@ -231,6 +231,14 @@ def test_two_sides_make_a_pair_and_decisions_are_counted(pairs):
     assert found.measure("fmr", group="a").value == accepted[inside].mean()
     across = (pairs.group1 != pairs.group2).to_numpy()
     assert found.measure("fmr", group=("b", "a")).value == accepted[across].mean()
+    frames = fairjax.audit(
+        y_true=same,
+        y_pred=accepted,
+        subject=pairs[["subject1", "subject2"]],
+        sensitive_features=pairs[["group1", "group2"]],
+        n_boot=2,
+    )
+    assert frames.measure("fmr", group="a") == found.measure("fmr", group="a")
 
 
 @pytest.mark.parametrize(("label", "said"), [(int, bool), (bool, int), (int, int), (bool, bool)])

@@ -7,6 +7,7 @@ from fairjax.audit.layout import (
     SUBJECTS,
     People,
     TableOptions,
+    base_of_sides,
     bin_edges,
     both_sides,
     default_by,
@@ -359,3 +360,19 @@ def test_an_image_has_one_column_of_groups(tmp_path):
 def test_a_list_of_pairs_takes_no_scores_from_the_table(tmp_path):
     found = layout(tmp_path, "image1,image2,score,distance", IMAGES, scored=False)
     assert (found.scores, found.distances, found.unread) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "base"),
+    [
+        ("race1", "race2", "race"),
+        ("race_a", "race_b", "race"),
+        ("probe_race", "reference_race", "race"),
+        ("race2", "race1", ""),
+        ("race1", "gender2", ""),
+        ("race", "gender", ""),
+        ("1", "2", ""),
+    ],
+)
+def test_two_columns_are_the_sides_of_what_they_have_in_common(left, right, base):
+    assert base_of_sides(left, right) == base
