@@ -216,6 +216,8 @@ def test_claims(
 
     @functools.cache
     def values(*folders: Path) -> dict[str, np.ndarray]:
+        names = ", ".join(folder.name for folder in folders)
+        logging.info("Resampling the test's people %s times: %s.", f"{study.resamples:,}", names)
         return resampled_values(folders, columns, resamples=study.resamples)
 
     @functools.cache
