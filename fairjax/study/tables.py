@@ -231,7 +231,7 @@ def reasons(conclusion: Conclusion) -> str:
         "holds": (thesis.holds, ""),
         "contradicted": (thesis.contradicted, "Contradicted:"),
         "inconclusive": (thesis.inconclusive, "Not shown:"),
-        "not tested": ("", "Not tested:"),
+        "not tested": ("", "It rests on:"),
         "not converged": ("Trainings have not learned enough to compare.", "Not tested:"),
         "descriptive": ("", "Only described:"),
     }[conclusion.verdict]
@@ -242,7 +242,7 @@ def reasons(conclusion: Conclusion) -> str:
 def words(study: Study, outcome: ClaimResult) -> str:
     """The verdict in a sentence or two."""
     if outcome.difference is None or outcome.interval is None:
-        return f"Not tested: {outcome.why.removesuffix('.')}."
+        return f"{outcome.why[:1].upper()}{outcome.why[1:].removesuffix('.')}."
     claim = outcome.claim
     digits = next(c.digits for c in study.columns if c.title == claim.column)
     text = (

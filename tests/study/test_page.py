@@ -124,7 +124,7 @@ def test_where_all_is_tested_nothing_is_described(tmp_path):
 def test_a_claim_without_a_difference_is_in_words_and_in_no_figure(tmp_path):
     bare = replace(CLAIMS[0], difference=None, interval=None, verdict="not tested", why="no seed")
     text, beside = page_of(tmp_path, claims=[asdict(bare)])
-    assert "- *Fair is more even.* **Not tested.** Not tested: no seed." in text
+    assert "- *Fair is more even.* **Not tested.** No seed." in text
     assert not (beside / "forest-0.svg").exists()
 
 

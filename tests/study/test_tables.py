@@ -140,8 +140,8 @@ def test_the_note_says_what_an_interval_is_over(seeds, said):
         ("holds", (), "Holds here.", "Yes."),
         ("contradicted", ("a.",), "Contradicted here.", "No. Contradicted: a."),
         ("inconclusive", ("a.", "b."), "Inconclusive here.", "Who knows? Not shown: a. b."),
-        ("not tested", ("a.",), "Not tested here.", "Not tested: a."),
-        ("not tested", tuple("abcd"), "Not tested here.", "Not tested: a b c And 1 more."),
+        ("not tested", ("a.",), "Not tested here.", "It rests on: a."),
+        ("not tested", tuple("abcd"), "Not tested here.", "It rests on: a b c And 1 more."),
         ("inconclusive", tuple("abc"), "Inconclusive here.", "Who knows? Not shown: a b c"),
     ],
 )
@@ -175,7 +175,7 @@ def test_claims_that_must_hold_and_those_that_must_not_fail_have_a_row_each():
         ({"why": "one seed"}, "the paper's difference is -0.034. One seed."),
         ({"claim": OTHER}, "(95% interval -0.010 to +0.001; p 0.012, 0.025 after Holm)"),
         ({"p_value": 3e-7, "p_value_holm": 6e-7}, "p 3e-07 of -0.020, 6e-07 after Holm"),
-        ({"difference": None, "why": "no seed has both"}, "Not tested: no seed has both."),
+        ({"difference": None, "why": "no seed has both"}, "No seed has both."),
     ],
 )
 def test_a_claim_in_words_says_only_what_is_known(changes, said):
