@@ -27,6 +27,11 @@ _CHANCE: dict[Answer, str] = {
     "too few data": "There are too few errors to tell whether this is chance.",
 }
 _ERRORS = {"fmr": "Two different people are taken for one", "fnmr": "A person is not recognised"}
+_ERRORS |= {
+    "fpir": "Somebody who is not enrolled is taken for a person who is",
+    "fnir": "An enrolled person is not found",
+}
+_TRIALS = {"verification": "comparisons of two pictures", "identification": "searches"}
 _MOST = 4  # lines of a list
 _FAILURES = ("fta", "fte", "pair_failure")
 
@@ -102,20 +107,17 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
     groups = [group_name(m.group) for m in compared[0].measures]
     attribute = next(iter(compared[0].measures[0].group), "group")
     shown = listed(groups[:8]) + (f" and {len(groups) - 8} more" if len(groups) > 8 else "")
-    what = "comparisons of two pictures" if results.kind == "verification" else "pictures"
+    what = _TRIALS.get(results.kind, "pictures")
     everyone = [q.overall for q in compared if q.overall is not None]
     total = sum({m.name: m.n for m in everyone if m.name in _ERRORS}.values())  # not of images
-    if results.kind == "identification":
-        what = "searches of a gallery"
-        total = sum({m.name: m.n for m in everyone}.values())
-    elif results.kind != "verification":
+    if results.kind not in _TRIALS:
         total = max((m.n for m in everyone), default=0)
     people = max((m.n_clusters or 0 for m in everyone), default=0)
-    who = f"{people:,} people" if people and results.kind == "verification" else "People"
+    who = f"{people:,} people" if people and results.kind in _TRIALS else "People"
     sentences = [f"{who} in {len(groups)} groups by {attribute}: {shown}."]
     if total:
         sentences.append(f"{total:,} {what}.")
-    if results.kind == "verification":
+    if results.kind in _TRIALS:
         points = list(dict.fromkeys(q.claim.at for q in compared if q.claim.at))
         sentences.append(
             f"One setting of the system for everybody: {listed([*map(_point, points)])}."
@@ -125,6 +127,10 @@ def _tested(results: Results, compared: Sequence[Quantity], scope: str) -> list[
 
 def _point(at: str) -> str:
     """An operating point in plain words."""
+    search = re.fullmatch(r"(.+, )FPIR (\S+)", at)
+    if search:
+        share = f"1 in {1 / float(search[2]):,.0f} is accepted"
+        return f"{search[1]}of all searches for people who are not enrolled, {share}"
     rate = re.fullmatch(r"FMR (\S+)", at)
     if not rate:
         return at
@@ -142,10 +148,18 @@ def _errors(q: Quantity) -> str:
         return f"{what}: no such error was counted."
     per = f" in {q.per:,} {q.trials}" if q.trials else ""
     most, least = ("most often", "least often") if q.trials else ("largest for", "smallest for")
+    if len(q.known) > 1 and high.value == low.value:
+        return f"{what}: alike in all groups, {q.amount(high)}{per}."
     return (
-        f"{what}: {most} {group_name(high.group)}, {q.amount(high)}{per}; {least} "
-        f"{group_name(low.group)}, {q.amount(low)}. {_CHANCE[q.claim.answer]}"
+        f"{what}: {most} {_whose(q, high)}, {q.amount(high)}{per}; {least} "
+        f"{_whose(q, low)}, {q.amount(low)}. {_CHANCE[q.claim.answer]}"
     )
+
+
+def _whose(q: Quantity, end: Measure) -> str:
+    """The group of the highest or the lowest number; groups that tie for it are not ranked."""
+    names = [group_name(m.group) for m in q.known if m.value == end.value]
+    return listed(names) if len(names) < 3 else f"{len(names)} groups"
 
 
 def _sure(compared: Sequence[Quantity]) -> list[str]:
@@ -156,7 +170,11 @@ def _sure(compared: Sequence[Quantity]) -> list[str]:
             "of 100 cases."
         )
     for q in compared[:2]:
-        ranges = [_range(q, m) for m in (q.known[0], q.known[-1])] if len(q.known) > 1 else []
+        ranges = (
+            [_range(q, m) for m in (q.known[0], q.known[-1])]
+            if len(q.known) > 1 and q.known[0].value
+            else []
+        )
         if all(ranges) and ranges:
             what = _ERRORS.get(q.claim.measure, q.title).lower()
             sentences.append(
@@ -212,7 +230,7 @@ def _missing(results: Results, compared: Sequence[Quantity]) -> list[str]:
         else "The cause: whether worse pictures explain a difference was not looked at."
     )
     failed = any(m.name in _FAILURES for m in results.measures)
-    if results.kind == "verification" and not failed:
+    if results.kind in _TRIALS and not failed:
         sentences.append("People whose picture could not be taken or used at all.")
     return [
         *sentences,

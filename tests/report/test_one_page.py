@@ -68,6 +68,26 @@ def test_images_of_failures_are_no_comparisons(shown):
     assert any("comparisons of two pictures" in line for line in tested)
 
 
+def test_groups_that_tie_for_an_end_are_not_ranked():
+    at = {"at": "FMR 1e-3", "threshold": 0.5, "threshold_source": "given"}
+    claim = {"across": "g", **at}
+    names = ("fmr_equality_p_value", "fmr_equality_p_value_holm")
+    tests = [Measure(name, 0.2, "fraction", 1000, **claim) for name in names]
+
+    def errors(**rates):
+        measures = [
+            Measure("fmr", rate, "fraction", 1000, {"g": g}, n_errors=50, n_clusters=70, **at)
+            for g, rate in rates.items()
+        ]
+        results = Results("verification", {"attribute": "g"}, [*measures, *tests], {}, [], {})
+        return one_page(results, title="It").errors[0]
+
+    assert "least often b and c, 10." in errors(a=0.004, b=0.001, c=0.001)
+    assert "least often 3 groups, 10." in errors(a=0.004, b=0.001, c=0.001, d=0.001)
+    assert "most often b, 40 in" in errors(a=0.001, b=0.004)
+    assert ": alike in all groups, 10 in 10,000 comparisons." in errors(a=0.001, b=0.001)
+
+
 def test_a_mean_error_is_large_not_often():
     said = [one for one in one_page(example_results(), title="It").errors if "years" in one]
     assert said and all("largest for" in one and "often" not in one for one in said)
