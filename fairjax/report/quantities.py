@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fairjax.core.results import Measure
+from fairjax.core.results import FEW, Measure
 from fairjax.core.verdict import Claim
-from fairjax.report.wording import comparisons_per, lower, number, times
+from fairjax.report.wording import (
+    comparisons_per,
+    describe,
+    group_name,
+    listed,
+    lower,
+    number,
+    times,
+)
 
 
 @dataclass(frozen=True)
@@ -73,3 +81,22 @@ def untested(measure: str, at: str, across: str, system: str) -> Claim:
         ("worst", "best", "p", "p_adjusted", "detectable_ratio", "people", "people_needed")
     )
     return Claim("too few data", measure, at, across, system, test="", tests=0, **nothing)
+
+
+def too_few(groups: Sequence[Measure], rate: str, *, trial: str) -> list[str]:
+    """Which groups have few errors behind a rate, and which have no number; one sentence each.
+
+    Args:
+      groups: The rate of each group.
+      rate: Name of the rate: "fmr".
+      trial: What the rate is over: "pair" or "search".
+    """
+    thin = [
+        f"{group_name(m.group)} ({m.n_errors or 0:,})"
+        for m in groups
+        if m.value is not None and m.is_thin
+    ]
+    empty = [group_name(m.group) for m in groups if m.value is None]
+    what = f"the {lower(describe(rate))} of"
+    sentences = [f"fewer than {FEW} errors stand behind {what} {listed(thin)}."] if thin else []
+    return sentences + ([f"no {trial} speaks about {what} {listed(empty)}."] if empty else [])

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fairjax.core.results import FEW, Measure, Results
+from fairjax.core.results import Measure, Results
 from fairjax.core.verdict import Claim, verdict
-from fairjax.report.quantities import Quantity, untested
-from fairjax.report.wording import describe, group_name, listed, lower
+from fairjax.report.quantities import Quantity, too_few, untested
+from fairjax.report.wording import describe, listed, lower
 
 EVERYONE = "everyone"
 FOUND_HERE = "all non-mated searches of this gallery"  # source of a threshold found on the data
@@ -167,19 +167,7 @@ def unresolved(results: Results) -> list[str]:
     for point in points(results):
         for rate in ("fpir", "fnir"):
             groups = by_group(results, rate, point.at)
-            thin = [
-                f"{group_name(m.group)} ({m.n_errors or 0:,})"
-                for m in groups
-                if m.value is not None and m.is_thin
-            ]
-            empty = [group_name(m.group) for m in groups if m.value is None]
-            what = f"the {lower(describe(rate))} of"
-            if thin:
-                lines.append(
-                    f"{point.at}: fewer than {FEW} errors stand behind {what} {listed(thin)}."
-                )
-            if empty:
-                lines.append(f"{point.at}: no search speaks about {what} {listed(empty)}.")
+            lines += [f"{point.at}: {x}" for x in too_few(groups, rate, trial="search")]
     return lines
 
 

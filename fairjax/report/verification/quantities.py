@@ -1,13 +1,12 @@
 """The error rates of a verification audit that the first screen compares."""
 
-from fairjax.core.results import FEW, Results
+from fairjax.core.results import Results
 from fairjax.core.verdict import verdict
 from fairjax.report.conditions import is_generated
-from fairjax.report.quantities import Quantity, untested
+from fairjax.report.quantities import Quantity, too_few, untested
 from fairjax.report.verification.audited import RATES, Audited, as_shown, audited_systems, whence
 from fairjax.report.wording import (
     describe,
-    group_name,
     is_difference,
     level,
     listed,
@@ -138,17 +137,5 @@ def unresolved(results: Results) -> list[str]:
                 continue
             for rate in RATES:
                 groups = system.by_group(rate, at)
-                thin = [
-                    f"{group_name(m.group)} ({m.n_errors or 0:,})"
-                    for m in groups
-                    if m.value is not None and m.is_thin
-                ]
-                empty = [group_name(m.group) for m in groups if m.value is None]
-                what = f"the {lower(describe(rate))} of"
-                if thin:
-                    text = f"fewer than {FEW} errors stand behind {what} {listed(thin)}."
-                    lines.append(system.titled(f"{at}: {text}"))
-                if empty:
-                    text = f"no pair speaks about {what} {listed(empty)}."
-                    lines.append(system.titled(f"{at}: {text}"))
+                lines += [system.titled(f"{at}: {x}") for x in too_few(groups, rate, trial="pair")]
     return lines
