@@ -11,6 +11,7 @@ from fairjax.audit.findings import Findings
 from fairjax.audit.loaded import Loaded
 from fairjax.audit.tables import InputError, listed
 from fairjax.core.errors import UsageError
+from fairjax.core.names import counted
 from fairjax.core.results import Measure, Results, Table, finite_or_none
 from fairjax.metrics import thresholds, verification
 from fairjax.metrics.clustered import ClusteredRate
@@ -107,7 +108,7 @@ def refuse_shared_people(first: Loaded, second: Loaded, names: tuple[str, str], 
     both = sorted(set(people_of(first)) & set(people_of(second)))
     if both:
         raise InputError(
-            f"{len(both):,} people are in {names[0]} and in {names[1]}, such as "
+            f"{counted(len(both), 'person is', 'people are')} in {names[0]} and in {names[1]}, such as "
             f"{listed(both[:3])}: {role}; keep each person's pairs in one of the tables."
         )
 

@@ -406,7 +406,7 @@ def test_one_person_in_both_tables_is_refused_by_name():
     names = ("a.csv", "b.csv")
     refuse_shared_people(one, other, names, "no")
     shared = few(names=("p0", *(f"q{k}" for k in range(1, 8))))
-    with pytest.raises(UserError, match=r"^1 people are in a.csv and in b.csv, such as 'p0': no;"):
+    with pytest.raises(UserError, match=r"^1 person is in a.csv and in b.csv, such as 'p0': no;"):
         refuse_shared_people(one, shared, names, "no")
     with pytest.raises(UserError, match=r"^a.csv does not say who is on its pairs"):
         refuse_shared_people(replace(one, has_subjects=False), other, names, "no")
