@@ -108,8 +108,8 @@ def refuse_shared_people(first: Loaded, second: Loaded, names: tuple[str, str], 
     both = sorted(set(people_of(first)) & set(people_of(second)))
     if both:
         raise InputError(
-            f"{counted(len(both), 'person is', 'people are')} in {names[0]} and in {names[1]}, such as "
-            f"{listed(both[:3])}: {role}; keep each person's pairs in one of the tables."
+            f"{counted(len(both), 'person is', 'people are')} in {names[0]} and in {names[1]}, "
+            f"such as {listed(both[:3])}: {role}; keep each person's pairs in one of the tables."
         )
 
 
