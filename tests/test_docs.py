@@ -33,6 +33,13 @@ def name(page):
 
 
 LIGHT = {"audit_your_scores.md"}  # `.ci/light` pastes its blocks, without JAX
+# Pages with trainings of half a minute and more: a job of the workflow runs them at every change.
+LONG = {
+    "fine_tune_a_public_model.md",
+    "models_in_and_out.md",
+    "reproduce_a_table.md",
+    "train_and_compare.md",
+}
 
 
 @pytest.mark.slow
@@ -40,7 +47,7 @@ LIGHT = {"audit_your_scores.md"}  # `.ci/light` pastes its blocks, without JAX
     "page",
     [
         pytest.param(page, marks=pytest.mark.exhaustive, id=name(page))
-        if page.name in LIGHT
+        if page.name in LIGHT | LONG
         else pytest.param(page, id=name(page))
         for page in PAGES
         if runnable(page)
